@@ -1,0 +1,32 @@
+# Unit tests mirror src/: tests/unit/<dir>/<mod>_test.c becomes one program each. A file may ask for
+# link-time seams with a line `// wrap: tern_mem_alloc tern_clock_mono_ns`: each named function then
+# goes through __wrap_<name> of that file (ld --wrap), which is how failures are injected.
+# Fuzz targets are linked with a plain main here and replay their corpus as ordinary tests.
+UNIT_SRC := $(sort $(wildcard tests/unit/*/*_test.c))
+UNIT_BIN := $(UNIT_SRC:%.c=$(OUT)/%)
+FUZZ_SRC := $(sort $(wildcard tests/fuzz/*_fuzz.c))
+REPLAY_BIN := $(FUZZ_SRC:%.c=$(OUT)/%_replay)
+HARNESS_OBJ := $(patsubst %.c,$(OUT)/%.o,$(sort $(wildcard tests/harness/*.c)))
+
+TEST_CPPFLAGS := -Itests
+TEST_LIBS := $(shell pkg-config --libs cmocka 2>/dev/null)
+wrap_flags = $(patsubst %,-Wl$(comma)--wrap=%,$(shell sed -n 's|^// wrap:||p' $(1)))
+comma := ,
+
+$(OUT)/tests/%.o: CPPFLAGS += $(TEST_CPPFLAGS)
+
+$(UNIT_BIN): $(OUT)/%: $(OUT)/%.o $(HARNESS_OBJ) $(LIB)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(LDFLAGS_ALL) $(call wrap_flags,$*.c) -o $@ $^ $(LDLIBS) $(TEST_LIBS)
+
+$(REPLAY_BIN): $(OUT)/%_replay: $(OUT)/%.o $(OUT)/tests/fuzz/replay_main.o $(LIB)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LDLIBS)
+
+-include $(UNIT_BIN:=.d) $(FUZZ_SRC:%.c=$(OUT)/%.d) $(HARNESS_OBJ:.o=.d)
+
+test-unit: $(UNIT_BIN) $(REPLAY_BIN) ## Unit tests and fuzz corpora
+	@OUT=$(OUT) scripts/run-tests $(UNIT_BIN) $(REPLAY_BIN)
+
+.PHONY: test-unit
+.SECONDARY:

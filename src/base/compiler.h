@@ -1,0 +1,21 @@
+/* The only place where compiler extensions are spelled. gcc >= 10 and clang >= 11. */
+#ifndef TERN_BASE_COMPILER_H
+#define TERN_BASE_COMPILER_H
+
+#define TERN_PRINTF(fmt_index, first) __attribute__((format(printf, fmt_index, first)))
+#define TERN_MUST_USE                 __attribute__((warn_unused_result))
+#define TERN_COLD                     __attribute__((cold))
+#define TERN_INLINE                   static inline __attribute__((always_inline))
+#define TERN_ALIGNED(n)               __attribute__((aligned(n)))
+#define TERN_LIKELY(x)                __builtin_expect(!!(x), 1)
+#define TERN_UNLIKELY(x)              __builtin_expect(!!(x), 0)
+
+#define TERN_CACHE_LINE 64
+
+/* From a pointer to an embedded member to the struct that holds it. */
+#define TERN_CONTAINER_OF(ptr, type, member) \
+    ((type *)(void *)((char *)(ptr) - __builtin_offsetof(type, member)))
+
+#define TERN_COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
+
+#endif

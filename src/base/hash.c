@@ -1,0 +1,33 @@
+#include "base/hash.h"
+
+static uint64_t fold(uint64_t a, uint64_t b)
+{
+    /* 64x64 -> 128 by halves: ISO C has no 128-bit integer. */
+    uint64_t al = (uint32_t)a, ah = a >> 32, bl = (uint32_t)b, bh = b >> 32;
+    uint64_t low = al * bl, mid1 = ah * bl, mid2 = al * bh, high = ah * bh;
+    uint64_t carry = (low >> 32) + (uint32_t)mid1 + (uint32_t)mid2;
+    return (a * b) ^ (high + (mid1 >> 32) + (mid2 >> 32) + (carry >> 32));
+}
+
+static uint64_t load_up_to_8(const char *p, size_t n)
+{
+    uint64_t v = 0;
+    memcpy(&v, p, n);
+    return v;
+}
+
+uint64_t tern_hash_bytes(struct tern_str s, uint64_t seed)
+{
+    const char *p = s.p;
+    size_t left = s.n;
+    uint64_t h = seed ^ 0x9E3779B97F4A7C15u;
+
+    for (; left >= 8; left -= 8, p += 8) {
+        uint64_t v;
+        memcpy(&v, p, 8);
+        h = fold(h ^ v, 0xD6E8FEB86659FD93u);
+    }
+    if (left > 0)
+        h = fold(h ^ load_up_to_8(p, left), 0xA0761D6478BD642Fu);
+    return fold(h ^ s.n, 0xE7037ED1A0B428DBu);
+}

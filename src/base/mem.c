@@ -1,0 +1,46 @@
+#include "base/mem.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+void *tern_mem_alloc(size_t size)
+{
+    return malloc(size > 0 ? size : 1);
+}
+
+void *tern_mem_zalloc(size_t count, size_t size)
+{
+    return calloc(count > 0 ? count : 1, size > 0 ? size : 1);
+}
+
+void *tern_mem_alloc_aligned(size_t align, size_t size)
+{
+    void *p = NULL;
+    return posix_memalign(&p, align, size > 0 ? size : 1) == 0 ? p : NULL;
+}
+
+void *tern_mem_realloc(void *p, size_t size)
+{
+    return realloc(p, size > 0 ? size : 1);
+}
+
+void tern_mem_free(void *p)
+{
+    free(p);
+}
+
+char *tern_mem_strdup(struct tern_str s)
+{
+    char *z = tern_mem_alloc(s.n + 1);
+    if (z == NULL)
+        return NULL;
+    if (s.n > 0)
+        memcpy(z, s.p, s.n);
+    z[s.n] = '\0';
+    return z;
+}
+
+enum tern_code tern_mem_fail(struct tern_err *err, const char *what, size_t size)
+{
+    return tern_fail(err, TERN_RESOURCE_EXHAUSTED, "out of memory: %zu bytes for %s", size, what);
+}

@@ -1,0 +1,23 @@
+/* The allocator port: the only place that calls malloc. Tests replace these functions at link time
+ * (ld --wrap) to make the n-th call fail and to count calls. NULL means out of memory; the caller
+ * turns it into RESOURCE_EXHAUSTED. Thread-safe. */
+#ifndef TERN_BASE_MEM_H
+#define TERN_BASE_MEM_H
+
+#include <stddef.h>
+#include "base/compiler.h"
+#include "base/err.h"
+#include "base/str.h"
+
+TERN_MUST_USE void *tern_mem_alloc(size_t size);
+TERN_MUST_USE void *tern_mem_zalloc(size_t count, size_t size); /* zeroed; checked product */
+/* Aligned to a cache line or more (power of two); freed by tern_mem_free. */
+TERN_MUST_USE void *tern_mem_alloc_aligned(size_t align, size_t size);
+TERN_MUST_USE void *tern_mem_realloc(void *p, size_t size);
+void tern_mem_free(void *p);
+/* A zero-terminated copy. */
+TERN_MUST_USE char *tern_mem_strdup(struct tern_str s);
+/* The one wording of "no memory": `what` names the thing that did not fit. */
+enum tern_code tern_mem_fail(struct tern_err *err, const char *what, size_t size) TERN_COLD;
+
+#endif
