@@ -1,0 +1,86 @@
+/* The engine seam: what executes a model. An engine knows nothing of requests, protocols or queues.
+ *
+ * Life: probe (cheap, may look at the first bytes) -> load (slow, off the event loops, may use
+ * threads) -> instance_new once for each thread that will run it -> infer many times ->
+ * instance_free
+ * -> unload. One instance runs one batch at a time; different instances of a model run in parallel.
+ *
+ * Registered in one array, src/engine/engines.c. */
+#ifndef TERN_CORE_ENGINE_H
+#define TERN_CORE_ENGINE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include "base/arena.h"
+#include "base/err.h"
+#include "core/model.h"
+#include "core/tensor.h"
+
+/* One option of a model for its engine, as text ("intra_op_thread_count" = "2"): from config.pbtxt
+ * `parameters`, from the options, or from an accelerator block. */
+struct tern_engine_option {
+    struct tern_str key;
+    struct tern_str value;
+};
+
+struct tern_engine_load {
+    struct tern_str name;  /* of the model, for messages */
+    const char *path;      /* model file or folder; borrowed during load */
+    struct tern_str bytes; /* the file's content when it was read already; p == NULL otherwise */
+    const struct tern_engine_option *options;
+    uint32_t n_options;
+    uint32_t threads; /* threads one run may use; 1: none but the caller's */
+};
+
+/* Filled by load; strings and arrays live in the arena given to load. */
+struct tern_engine_model {
+    const struct tern_engine_ops *ops;
+    struct tern_tensor_spec *inputs;
+    uint32_t n_inputs;
+    struct tern_tensor_spec *outputs;
+    uint32_t n_outputs;
+    const char *platform; /* "onnxruntime_onnx"; static */
+    const char *backend;  /* "onnxruntime"; static */
+    void *state;          /* the engine's own; freed by unload */
+};
+
+/* One run. inputs: every required input of the model, checked against its specification, in any
+ * order, `spec` saying which. outputs: the wanted ones; the engine fills dtype, shape, data and
+ * n_bytes. Output memory comes from the arena, or is the engine's and tied to the arena by
+ * tern_arena_on_reset; it stays valid until the arena is reset, on whatever thread that happens.
+ * Inputs need no alignment beyond 1: the engine copies when it must. */
+struct tern_engine_run {
+    const struct tern_tensor *inputs;
+    const uint32_t *input_spec; /* index into model->inputs, one an input */
+    uint32_t n_inputs;
+    struct tern_tensor *outputs;
+    const uint32_t *output_spec; /* index into model->outputs, one an output */
+    uint32_t n_outputs;
+    struct tern_arena *arena;
+};
+
+struct tern_engine_ops {
+    const char *name; /* "onnxruntime" */
+    /* Whether this engine can run here at all (its library is there). The text says how to get it.
+     */
+    enum tern_code (*available)(struct tern_err *err);
+    /* The file names it looks for in a version folder, most specific first; NULL-terminated. */
+    const char *const *file_names;
+    /* 0: not mine; higher is better. `head` holds the first bytes of the file. */
+    int (*probe)(const char *file_name, struct tern_str head);
+    enum tern_code (*load)(const struct tern_engine_load *spec, struct tern_arena *arena,
+                           struct tern_engine_model *ret_model, struct tern_err *err);
+    void (*unload)(struct tern_engine_model *model);
+    enum tern_code (*instance_new)(const struct tern_engine_model *model, void **ret_instance,
+                                   struct tern_err *err);
+    void (*instance_free)(const struct tern_engine_model *model, void *instance);
+    enum tern_code (*infer)(const struct tern_engine_model *model, void *instance,
+                            const struct tern_engine_run *run, struct tern_err *err);
+    /* (optional) asks a run in progress on this instance to stop soon; from any thread. */
+    void (*cancel)(const struct tern_engine_model *model, void *instance);
+    /* (optional) frees what the engine holds for the process; no model is loaded then. */
+    void (*close)(void);
+};
+
+#endif

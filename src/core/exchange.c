@@ -1,0 +1,37 @@
+#include "core/exchange.h"
+
+static const char *const method_names[] = {
+    [TERN_METHOD_GET] = "GET",       [TERN_METHOD_HEAD] = "HEAD",
+    [TERN_METHOD_POST] = "POST",     [TERN_METHOD_PUT] = "PUT",
+    [TERN_METHOD_DELETE] = "DELETE", [TERN_METHOD_OPTIONS] = "OPTIONS",
+    [TERN_METHOD_PATCH] = "PATCH",   [TERN_METHOD_OTHER] = "OTHER",
+};
+
+struct tern_str tern_exchange_header(const struct tern_exchange *x, struct tern_str name)
+{
+    for (uint32_t i = 0; i < x->n_headers; i++) {
+        if (tern_str_eq_nocase(x->headers[i].name, name))
+            return x->headers[i].value;
+    }
+    return tern_str_make(NULL, 0);
+}
+
+void tern_exchange_add_header(struct tern_exchange *x, struct tern_str name, struct tern_str value)
+{
+    if (x->n_response_headers < TERN_RESPONSE_HEADERS_MAX)
+        x->response_headers[x->n_response_headers++] = (struct tern_header){name, value};
+}
+
+const char *tern_method_name(enum tern_method method)
+{
+    return method_names[method];
+}
+
+enum tern_method tern_method_from(struct tern_str text)
+{
+    for (unsigned i = 0; i < TERN_METHOD_OTHER; i++) {
+        if (tern_str_eq(text, tern_str_of(method_names[i])))
+            return (enum tern_method)i;
+    }
+    return TERN_METHOD_OTHER;
+}

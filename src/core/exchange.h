@@ -1,0 +1,135 @@
+/* The mux seam: one HTTP request and its response, whatever version of HTTP carries it. A mux
+ * (net/mux_h1, net/mux_h2) parses into it and writes out of it; everything above is free of
+ * connections. RFC 9110 terms.
+ *
+ * Life, all on the loop thread of the connection:
+ *   1. the mux parses the head, fills the request part and calls handler->on_head. The handler may
+ *      set body_max, or answer at once (the mux then skips or closes over the body).
+ *   2. the mux collects the body, decompressed if it came compressed, in one contiguous piece with
+ *      TERN_TEXT_PAD readable bytes after it, and calls handler->on_request.
+ *   3. the handler answers, then or later, by tern_exchange_send. Another thread never touches an
+ *      exchange: it posts a task to x->loop.
+ *   4. the mux frees the exchange after the last byte was written. When the client goes away first,
+ *      the mux sets `gone`, calls handler->on_gone (if the request was handed over and not yet
+ * fully answered) and keeps the exchange alive until the handler has sent END; the bytes are
+ * dropped.
+ */
+#ifndef TERN_CORE_EXCHANGE_H
+#define TERN_CORE_EXCHANGE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/err.h"
+
+struct tern_loop;
+struct tern_exchange;
+struct tern_listener_info;
+
+enum tern_method {
+    TERN_METHOD_GET,
+    TERN_METHOD_HEAD,
+    TERN_METHOD_POST,
+    TERN_METHOD_PUT,
+    TERN_METHOD_DELETE,
+    TERN_METHOD_OPTIONS,
+    TERN_METHOD_PATCH,
+    TERN_METHOD_OTHER, /* well-formed and unknown */
+};
+
+struct tern_header {
+    struct tern_str name; /* as it came (h1) or lower case (h2); compare without case */
+    struct tern_str value;
+};
+
+/* A piece of the response body: memory that stays valid until the exchange is freed (arena, static,
+ * or tied to the arena by a cleanup). */
+struct tern_slice {
+    const void *p;
+    size_t n;
+};
+
+#define TERN_RESPONSE_HEADERS_MAX 16
+
+struct tern_exchange_ops {
+    /* Sends what the response part holds. The first call sends the head. `end`: nothing follows.
+     * Without end the body is streamed (h1: chunked; h2: DATA) and `written` tells about room. */
+    void (*send)(struct tern_exchange *x, bool end);
+};
+
+struct tern_handler {
+    void (*on_head)(void *self, struct tern_exchange *x); /* may be NULL */
+    void (*on_request)(void *self, struct tern_exchange *x);
+    void (*on_gone)(void *self, struct tern_exchange *x); /* may be NULL */
+    /* A request that the mux itself had to refuse (malformed, too large, timed out): the handler
+     * writes the body of the error answer in the form its dialect wants (headers and body of x),
+     * then sends. x->path is empty when the head could not be read. */
+    void (*on_refused)(void *self, struct tern_exchange *x, const struct tern_err *err);
+    void *self;
+};
+
+struct tern_exchange {
+    /* request, filled by the mux */
+    enum tern_method method;
+    struct tern_str method_text;
+    struct tern_str path;  /* raw, before '?'; always starts with '/', or is "*" */
+    struct tern_str query; /* raw, after '?' */
+    struct tern_str authority;
+    struct tern_header *headers; /* arena */
+    uint32_t n_headers;
+    struct tern_str content_type;
+    struct tern_str body;
+    size_t body_max; /* set by on_head; the listener's default otherwise */
+    uint8_t http_major, http_minor;
+
+    /* response, filled by the handler */
+    int status;
+    struct tern_str response_type; /* Content-Type; empty: no body */
+    struct tern_header response_headers[TERN_RESPONSE_HEADERS_MAX];
+    uint32_t n_response_headers;
+    /* The body: what is in out, then the slices in order. Inserted slices that belong between bytes
+     * of out are not needed: JSON first, raw tensors after. */
+    struct tern_buf
+        *out; /* the loop's; valid during one handler call only, sent before it returns */
+    struct tern_slice *slices; /* arena */
+    uint32_t n_slices;
+    bool allow_compression; /* the mux may compress when the client accepts it */
+
+    /* both */
+    struct tern_arena *arena;
+    struct tern_loop *loop;
+    const struct tern_listener_info *listener; /* where it came in: access class, dialects */
+    const struct tern_exchange_ops *ops;
+    struct tern_str peer; /* "127.0.0.1:5123" or "unix" */
+    uint64_t start_ns;    /* monotonic: first byte of the head seen */
+    uint64_t body_ns;     /* monotonic: the request was complete */
+    uint64_t bytes_out;   /* body bytes handed to the connection */
+    bool gone;            /* the client went away */
+    bool tls;
+    void *user; /* the handler's: its call */
+};
+
+/* What the layers above may know about a listener. */
+struct tern_listener_info {
+    struct tern_str name; /* "127.0.0.1:8080" */
+    bool admin;           /* control operations are allowed here */
+    size_t body_max;
+    size_t memory_max; /* bytes of arena one request may take */
+};
+
+/* The first request header of that name (compared without case), or an empty slice with p == NULL.
+ */
+struct tern_str tern_exchange_header(const struct tern_exchange *x, struct tern_str name);
+/* Adds a response header; dropped silently when the table is full (it is sized for our own). */
+void tern_exchange_add_header(struct tern_exchange *x, struct tern_str name, struct tern_str value);
+
+TERN_INLINE void tern_exchange_send(struct tern_exchange *x, bool end)
+{
+    x->ops->send(x, end);
+}
+
+const char *tern_method_name(enum tern_method method);
+enum tern_method tern_method_from(struct tern_str text);
+
+#endif

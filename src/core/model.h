@@ -1,0 +1,43 @@
+/* What is known about one loaded model version: immutable once published, shared by all threads,
+ * read by every dialect's metadata answer. Owned by the model version (registry), in its arena. */
+#ifndef TERN_CORE_MODEL_H
+#define TERN_CORE_MODEL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include "base/err.h"
+#include "core/tensor.h"
+
+#define TERN_MODEL_NAME_MAX 128
+
+enum tern_model_state {
+    TERN_MODEL_UNKNOWN,
+    TERN_MODEL_LOADING,
+    TERN_MODEL_READY,
+    TERN_MODEL_UNLOADING,
+    TERN_MODEL_UNAVAILABLE, /* failed or unloaded; the reason says which */
+};
+
+struct tern_model_info {
+    struct tern_str name;
+    struct tern_str platform; /* "onnxruntime_onnx" */
+    struct tern_str backend;  /* "onnxruntime" */
+    int64_t version;
+    int64_t max_batch_size; /* 0: the first dimension is not a batch */
+    const struct tern_tensor_spec *inputs;
+    uint32_t n_inputs;
+    const struct tern_tensor_spec *outputs;
+    uint32_t n_outputs;
+    struct tern_str config_json; /* Triton's ModelConfig as JSON text */
+};
+
+/* "READY" and so on, as the repository index spells them. */
+const char *tern_model_state_name(enum tern_model_state state);
+/* [A-Za-z0-9._-]{1,128} without a leading dot: safe in a path, a label and a log line. */
+bool tern_model_name_is_valid(struct tern_str name);
+const struct tern_tensor_spec *tern_model_input(const struct tern_model_info *info,
+                                                struct tern_str name);
+const struct tern_tensor_spec *tern_model_output(const struct tern_model_info *info,
+                                                 struct tern_str name);
+
+#endif
