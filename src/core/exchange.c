@@ -7,6 +7,21 @@ static const char *const method_names[] = {
     [TERN_METHOD_PATCH] = "PATCH",   [TERN_METHOD_OTHER] = "OTHER",
 };
 
+struct tern_buf *tern_exchange_body(struct tern_exchange *x)
+{
+    tern_buf_clear(x->out);
+    if (tern_buf_reserve(x->out, TERN_HEAD_ROOM))
+        x->out->n = TERN_HEAD_ROOM;
+    return x->out;
+}
+
+struct tern_str tern_exchange_body_str(const struct tern_exchange *x)
+{
+    if (x->out->n < TERN_HEAD_ROOM)
+        return tern_str_make(NULL, 0);
+    return tern_str_make(x->out->p + TERN_HEAD_ROOM, x->out->n - TERN_HEAD_ROOM);
+}
+
 struct tern_str tern_exchange_header(const struct tern_exchange *x, struct tern_str name)
 {
     for (uint32_t i = 0; i < x->n_headers; i++) {

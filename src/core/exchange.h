@@ -51,6 +51,9 @@ struct tern_slice {
 };
 
 #define TERN_RESPONSE_HEADERS_MAX 16
+/* Bytes kept free before the body in x->out, where the mux writes the response head: one contiguous
+ * piece, one send. */
+#define TERN_HEAD_ROOM 1024
 
 struct tern_exchange_ops {
     /* Sends what the response part holds. The first call sends the head. `end`: nothing follows.
@@ -90,8 +93,9 @@ struct tern_exchange {
     uint32_t n_response_headers;
     /* The body: what is in out, then the slices in order. Inserted slices that belong between bytes
      * of out are not needed: JSON first, raw tensors after. */
-    struct tern_buf
-        *out; /* the loop's; valid during one handler call only, sent before it returns */
+    /* A scratch of the loop: get it by tern_exchange_body, send before returning to the loop. Its
+     * first TERN_HEAD_ROOM bytes are the mux's. */
+    struct tern_buf *out;
     struct tern_slice *slices; /* arena */
     uint32_t n_slices;
     bool allow_compression; /* the mux may compress when the client accepts it */
@@ -118,6 +122,10 @@ struct tern_listener_info {
     size_t memory_max; /* bytes of arena one request may take */
 };
 
+/* Empties x->out down to its head room and answers it: the body is written by appending. */
+struct tern_buf *tern_exchange_body(struct tern_exchange *x);
+/* Body bytes now in x->out, without the head room. */
+struct tern_str tern_exchange_body_str(const struct tern_exchange *x);
 /* The first request header of that name (compared without case), or an empty slice with p == NULL.
  */
 struct tern_str tern_exchange_header(const struct tern_exchange *x, struct tern_str name);
