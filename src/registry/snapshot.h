@@ -1,0 +1,93 @@
+/* What the event loops know of the models: an immutable snapshot, one pointer a loop.
+ *
+ * A publication is a task posted to every loop, so a reader needs neither lock nor atomic: it uses
+ * its own loop's pointer. A call pins the version it found, on its loop, and unpins it there. A
+ * retired version comes home when every loop has switched to a snapshot without it and has let go
+ * of its last pin; only then its memory is given back. So a swap leaves no gap, and an unload waits
+ * for the requests in flight. */
+#ifndef TERN_REGISTRY_SNAPSHOT_H
+#define TERN_REGISTRY_SNAPSHOT_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include "base/arena.h"
+#include "core/engine.h"
+#include "core/model.h"
+#include "core/proto.h"
+
+struct tern_home;
+
+/* One loop's use of a version. Written by that loop only. */
+struct tern_pins {
+    TERN_ALIGNED(TERN_CACHE_LINE) uint32_t count;
+    bool retired;
+};
+
+/* One loaded version of a model. Immutable after publication but for pins and the scheduler's part.
+ */
+struct tern_model_version {
+    struct tern_model_info info;
+    struct tern_engine_model engine;
+    struct tern_arena arena; /* owns what info and engine point to */
+    void *
+        *loop_instances; /* one a loop, for runs on the loop itself; NULL: the model is too slow */
+    uint32_t n_loop_instances;
+    void **instances; /* for the executors */
+    uint32_t n_instances;
+    uint64_t run_ns;        /* measured in warm-up: one run of the smallest batch ... */
+    uint64_t warm_units;    /* ... which had this many input elements */
+    uint64_t load_ns;       /* how long loading took, warm-up included */
+    uint64_t fingerprint;   /* of the files it was loaded from */
+    void *lane;             /* the scheduler's */
+    void *stat;             /* the monitor's */
+    struct tern_pins *pins; /* one a loop */
+    atomic_uint loops_holding;
+    struct tern_home *home; /* whom to tell when the last loop let go */
+    struct tern_model_version *next_retired;
+};
+
+/* A model as the loops see it. */
+struct tern_model_entry {
+    struct tern_str name;
+    struct tern_model_version **versions; /* served ones, ascending */
+    int64_t *numbers;                     /* the same, as numbers */
+    uint32_t n_versions;
+};
+
+struct tern_snapshot {
+    struct tern_arena arena;
+    struct tern_model_entry *models; /* sorted by name */
+    uint32_t n_models;
+    const struct tern_index_row
+        *index; /* what the repository index answers, failed ones included */
+    uint32_t n_index;
+    bool ready;      /* what server_ready answers */
+    uint32_t *table; /* open addressing over names: index into models + 1 */
+    uint32_t table_mask;
+};
+
+/* Told, on a loop's thread, that no loop holds the version any more. */
+struct tern_home {
+    void (*come_home)(struct tern_home *self, struct tern_model_version *version);
+};
+
+const struct tern_model_entry *tern_snapshot_find(const struct tern_snapshot *snapshot,
+                                                  struct tern_str name);
+/* version 0: the highest served. NULL: not there. */
+struct tern_model_version *tern_snapshot_version(const struct tern_model_entry *entry,
+                                                 int64_t version);
+/* Builds the name table; models and index must be set. */
+enum tern_code tern_snapshot_seal(struct tern_snapshot *snapshot, struct tern_err *err);
+
+/* On loop `loop`'s thread. */
+TERN_INLINE void tern_version_pin(struct tern_model_version *version, uint32_t loop)
+{
+    version->pins[loop].count++;
+}
+
+void tern_version_unpin(struct tern_model_version *version, uint32_t loop);
+/* On loop `loop`'s thread, after it switched to a snapshot without the version. */
+void tern_version_retire(struct tern_model_version *version, uint32_t loop);
+
+#endif

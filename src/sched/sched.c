@@ -1,0 +1,382 @@
+#include "sched/sched.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include "base/clock.h"
+#include "base/mem.h"
+#include "sched/wakeup.h"
+
+/* A moving average of ns per unit of work over the last runs, in 1/1024 ns. Each loop has its own,
+ * so that loops share no cache line; the executors share one, under the scheduler's lock. */
+struct rate {
+    TERN_ALIGNED(TERN_CACHE_LINE) uint64_t per_unit_x1024;
+};
+
+struct tern_lane {
+    struct tern_model_version *version;
+    struct tern_list waiting; /* tern_work.link; guarded by sched->lock */
+    struct tern_list ready;   /* in sched->ready while something waits and an instance is idle */
+    uint32_t *idle_instances; /* stack of indexes into version->instances */
+    uint32_t n_idle;
+    atomic_uint depth;
+    struct rate *loop_rates; /* one a loop instance */
+    struct rate rate;        /* of the executors */
+};
+
+struct tern_sched {
+    struct tern_sched_settings settings;
+    pthread_mutex_t lock;
+    pthread_cond_t work_came;
+    struct tern_list ready; /* lanes that an executor can serve now */
+    pthread_t *executors;
+    uint32_t n_executors;
+    bool stopping;
+};
+
+/* ---- prediction ---- */
+
+static uint64_t predict_ns(const struct rate *rate, uint64_t units)
+{
+    return rate->per_unit_x1024 / 1024 * units + rate->per_unit_x1024 % 1024 * units / 1024;
+}
+
+static void learn(struct rate *rate, const struct tern_work *work)
+{
+    uint64_t took_ns = work->finished_ns - work->started_ns;
+    uint64_t now = took_ns * 1024 / (work->units > 0 ? work->units : 1);
+    rate->per_unit_x1024 = rate->per_unit_x1024 - rate->per_unit_x1024 / 16 + now / 16;
+}
+
+bool tern_sched_is_inline(const struct tern_sched *sched, uint64_t run_ns)
+{
+    return run_ns <= sched->settings.inline_max_ns;
+}
+
+uint64_t tern_sched_inline_max_ns(const struct tern_sched *sched)
+{
+    return sched->settings.inline_max_ns;
+}
+
+uint32_t tern_sched_depth(const struct tern_model_version *version)
+{
+    const struct tern_lane *lane = version->lane;
+    return lane == NULL ? 0 : atomic_load_explicit(&lane->depth, memory_order_relaxed);
+}
+
+/* ---- running ---- */
+
+static void run(struct tern_work *work)
+{
+    const struct tern_engine_model *model = &work->version->engine;
+
+    work->started_ns = tern_clock_mono_ns();
+    work->code = model->ops->infer(model, work->instance, &work->run, work->err);
+    work->finished_ns = tern_clock_mono_ns();
+}
+
+static void deliver(struct tern_loop_task *task)
+{
+    struct tern_work *work = TERN_CONTAINER_OF(task, struct tern_work, task);
+    work->on_done(work);
+}
+
+/* From an executor's thread: the work goes home to its loop. */
+static void send_home(struct tern_work *work)
+{
+    work->state = TERN_WORK_DONE;
+    work->task.run = deliver;
+    tern_loop_post(work->loop, &work->task);
+}
+
+static void put_in_ready(struct tern_sched *sched, struct tern_lane *lane)
+{
+    bool servable = lane->n_idle > 0 && !tern_list_is_empty(&lane->waiting);
+    if (servable && tern_list_is_empty(&lane->ready))
+        tern_list_append(&sched->ready, &lane->ready);
+    else if (!servable)
+        tern_list_remove(&lane->ready);
+}
+
+static struct tern_work *take_work(struct tern_sched *sched, uint32_t *ret_instance)
+{
+    struct tern_list *first = tern_list_pop(&sched->ready);
+    if (first == NULL)
+        return NULL;
+    struct tern_lane *lane = TERN_CONTAINER_OF(first, struct tern_lane, ready);
+    struct tern_list *oldest = lane->waiting.next; /* a ready lane has one */
+    struct tern_work *work = TERN_CONTAINER_OF(oldest, struct tern_work, link);
+    tern_list_remove(oldest);
+    atomic_fetch_sub_explicit(&lane->depth, 1, memory_order_relaxed);
+    *ret_instance = lane->idle_instances[--lane->n_idle];
+    work->instance = lane->version->instances[*ret_instance];
+    work->state = TERN_WORK_RUNNING;
+    put_in_ready(sched, lane);
+    return work;
+}
+
+static void run_or_expire(struct tern_work *work)
+{
+    if (work->deadline_ns != 0 && tern_clock_mono_ns() > work->deadline_ns) {
+        work->code = tern_fail(work->err, TERN_DEADLINE_EXCEEDED,
+                               "the deadline passed while the request waited for model '%.*s'",
+                               TERN_STR_ARG(work->version->info.name));
+        return;
+    }
+    run(work);
+}
+
+static void *executor_main(void *arg)
+{
+    struct tern_sched *sched = arg;
+
+    pthread_mutex_lock(&sched->lock);
+    while (!sched->stopping) {
+        uint32_t instance;
+        struct tern_work *work = take_work(sched, &instance);
+        if (work == NULL) {
+            pthread_cond_wait(&sched->work_came, &sched->lock);
+            continue;
+        }
+        struct tern_lane *lane = work->version->lane;
+        pthread_mutex_unlock(&sched->lock);
+        run_or_expire(work);
+        pthread_mutex_lock(&sched->lock);
+        if (work->code == TERN_OK)
+            learn(&lane->rate, work);
+        lane->idle_instances[lane->n_idle++] = instance;
+        put_in_ready(sched, lane);
+        send_home(work); /* last: the owner may unpin, and the lane may go */
+    }
+    pthread_mutex_unlock(&sched->lock);
+    return NULL;
+}
+
+/* ---- submitting ---- */
+
+static void refuse(struct tern_work *work)
+{
+    work->state = TERN_WORK_DONE;
+    work->on_done(work);
+}
+
+static bool fits_inline(const struct tern_sched *sched, const struct tern_work *work,
+                        const struct rate *rate)
+{
+    return rate != NULL && predict_ns(rate, work->units) <= sched->settings.inline_max_ns;
+}
+
+static struct rate *loop_rate(const struct tern_work *work)
+{
+    struct tern_lane *lane = work->version->lane;
+    return lane->loop_rates == NULL ? NULL : &lane->loop_rates[tern_loop_index(work->loop)];
+}
+
+/* Whether work that joins the lane now can start before its deadline. */
+static bool is_in_time(const struct tern_lane *lane, const struct tern_work *work)
+{
+    if (work->deadline_ns == 0)
+        return true;
+    uint64_t ahead = atomic_load_explicit(&lane->depth, memory_order_relaxed);
+    uint64_t wait_ns = predict_ns(&lane->rate, work->units) * (ahead / lane->version->n_instances);
+    return work->queued_ns + wait_ns < work->deadline_ns;
+}
+
+/* Under the lock. */
+static enum tern_code may_join(const struct tern_sched *sched, const struct tern_lane *lane,
+                               struct tern_work *work)
+{
+    struct tern_str name = work->version->info.name;
+
+    if (atomic_load_explicit(&lane->depth, memory_order_relaxed) >= sched->settings.queue_max)
+        return tern_fail(work->err, TERN_UNAVAILABLE,
+                         "Exceeds maximum queue size: %u requests wait for model '%.*s'",
+                         sched->settings.queue_max, TERN_STR_ARG(name));
+    if (!is_in_time(lane, work))
+        return tern_fail(work->err, TERN_RESOURCE_EXHAUSTED,
+                         "model '%.*s' is overloaded: the request could not start before its "
+                         "deadline",
+                         TERN_STR_ARG(name));
+    return TERN_OK;
+}
+
+static enum tern_code join_lane(struct tern_sched *sched, struct tern_work *work)
+{
+    struct tern_lane *lane = work->version->lane;
+
+    pthread_mutex_lock(&sched->lock);
+    enum tern_code code = may_join(sched, lane, work);
+    if (code == TERN_OK) {
+        work->state = TERN_WORK_WAITING;
+        tern_list_append(&lane->waiting, &work->link);
+        atomic_fetch_add_explicit(&lane->depth, 1, memory_order_relaxed);
+        put_in_ready(sched, lane);
+        pthread_cond_signal(&sched->work_came);
+    }
+    pthread_mutex_unlock(&sched->lock);
+    return code;
+}
+
+void tern_sched_submit(struct tern_sched *sched, struct tern_work *work)
+{
+    tern_list_init(&work->link);
+    work->code = TERN_OK;
+    work->queued_ns = tern_clock_mono_ns();
+    struct rate *rate = loop_rate(work);
+    if (fits_inline(sched, work, rate)) {
+        work->state = TERN_WORK_RUNNING;
+        work->instance = work->version->loop_instances[tern_loop_index(work->loop)];
+        run(work);
+        learn(rate, work);
+        work->state = TERN_WORK_DONE;
+        work->on_done(work);
+        return;
+    }
+    work->code = join_lane(sched, work);
+    if (work->code != TERN_OK)
+        refuse(work);
+}
+
+void tern_sched_cancel(struct tern_sched *sched, struct tern_work *work)
+{
+    struct tern_lane *lane = work->version->lane;
+    const struct tern_engine_model *model = &work->version->engine;
+    bool was_waiting;
+
+    pthread_mutex_lock(&sched->lock);
+    was_waiting = work->state == TERN_WORK_WAITING;
+    if (was_waiting) {
+        tern_list_remove(&work->link);
+        atomic_fetch_sub_explicit(&lane->depth, 1, memory_order_relaxed);
+        put_in_ready(sched, lane);
+    } else if (work->state == TERN_WORK_RUNNING && model->ops->cancel != NULL) {
+        /* Under the lock: the instance cannot have gone on to other work. */
+        model->ops->cancel(model, work->instance);
+    }
+    pthread_mutex_unlock(&sched->lock);
+    if (!was_waiting)
+        return; /* its on_done is on the way */
+    work->code = tern_fail(work->err, TERN_CANCELLED, "the client went away");
+    refuse(work);
+}
+
+/* ---- lanes ---- */
+
+static void free_lane(struct tern_lane *lane)
+{
+    if (lane == NULL)
+        return;
+    tern_mem_free(lane->loop_rates);
+    tern_mem_free(lane->idle_instances);
+    tern_mem_free(lane);
+}
+
+static struct rate *new_rates(uint32_t n, uint64_t per_unit_x1024)
+{
+    struct rate *rates = tern_mem_alloc_aligned(TERN_CACHE_LINE, n * sizeof(*rates));
+    for (uint32_t i = 0; rates != NULL && i < n; i++)
+        rates[i].per_unit_x1024 = per_unit_x1024;
+    return rates;
+}
+
+static struct tern_lane *new_lane(struct tern_model_version *version)
+{
+    struct tern_lane *lane = tern_mem_alloc_aligned(TERN_CACHE_LINE, sizeof(*lane));
+    uint64_t units = version->warm_units > 0 ? version->warm_units : 1;
+
+    if (lane == NULL)
+        return NULL;
+    *lane = (struct tern_lane){.version = version};
+    lane->rate.per_unit_x1024 = version->run_ns * 1024 / units;
+    lane->idle_instances = tern_mem_zalloc(version->n_instances, sizeof(uint32_t));
+    if (version->n_loop_instances > 0)
+        lane->loop_rates = new_rates(version->n_loop_instances, lane->rate.per_unit_x1024);
+    if (lane->idle_instances == NULL ||
+        (version->n_loop_instances > 0 && lane->loop_rates == NULL)) {
+        free_lane(lane);
+        return NULL;
+    }
+    return lane;
+}
+
+enum tern_code tern_sched_add(struct tern_sched *sched, struct tern_model_version *version,
+                              struct tern_err *err)
+{
+    (void)sched;
+    struct tern_lane *lane = new_lane(version);
+
+    if (lane == NULL)
+        return tern_mem_fail(err, "a scheduling lane", sizeof(*lane));
+    tern_list_init(&lane->waiting);
+    tern_list_init(&lane->ready);
+    for (uint32_t i = 0; i < version->n_instances; i++)
+        lane->idle_instances[lane->n_idle++] = i;
+    atomic_init(&lane->depth, 0);
+    version->lane = lane;
+    return TERN_OK;
+}
+
+void tern_sched_remove(struct tern_sched *sched, struct tern_model_version *version)
+{
+    struct tern_lane *lane = version->lane;
+
+    if (lane == NULL)
+        return;
+    /* The executor that ran the last work may still be on its way out of the lane. */
+    pthread_mutex_lock(&sched->lock);
+    tern_list_remove(&lane->ready);
+    pthread_mutex_unlock(&sched->lock);
+    free_lane(lane);
+    version->lane = NULL;
+}
+
+/* ---- life ---- */
+
+static void stop_executors(struct tern_sched *sched)
+{
+    pthread_mutex_lock(&sched->lock);
+    sched->stopping = true;
+    pthread_cond_broadcast(&sched->work_came);
+    pthread_mutex_unlock(&sched->lock);
+    for (uint32_t i = 0; i < sched->n_executors; i++)
+        pthread_join(sched->executors[i], NULL);
+}
+
+enum tern_code tern_sched_new(const struct tern_sched_settings *settings,
+                              struct tern_sched **ret_sched, struct tern_err *err)
+{
+    struct tern_sched *sched = tern_mem_zalloc(1, sizeof(*sched));
+    if (sched == NULL)
+        return tern_mem_fail(err, "the scheduler", sizeof(*sched));
+    sched->settings = *settings;
+    if (sched->settings.inline_max_ns == 0)
+        sched->settings.inline_max_ns = tern_wakeup_measure_ns();
+    pthread_mutex_init(&sched->lock, NULL);
+    pthread_cond_init(&sched->work_came, NULL);
+    tern_list_init(&sched->ready);
+    sched->executors = tern_mem_zalloc(settings->executors, sizeof(*sched->executors));
+    if (sched->executors == NULL) {
+        tern_sched_free(sched);
+        return tern_mem_fail(err, "the executors", settings->executors * sizeof(pthread_t));
+    }
+    for (; sched->n_executors < settings->executors; sched->n_executors++) {
+        if (pthread_create(&sched->executors[sched->n_executors], NULL, executor_main, sched) !=
+            0) {
+            tern_sched_free(sched);
+            return tern_fail(err, TERN_RESOURCE_EXHAUSTED, "cannot start executor thread %u of %u",
+                             sched->n_executors + 1, settings->executors);
+        }
+    }
+    *ret_sched = sched;
+    return TERN_OK;
+}
+
+void tern_sched_free(struct tern_sched *sched)
+{
+    if (sched == NULL)
+        return;
+    stop_executors(sched);
+    pthread_cond_destroy(&sched->work_came);
+    pthread_mutex_destroy(&sched->lock);
+    tern_mem_free(sched->executors);
+    tern_mem_free(sched);
+}

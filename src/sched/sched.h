@@ -1,0 +1,78 @@
+/* The scheduler: who runs a batch, where and when.
+ *
+ * A run that is predicted to take less time than waking another thread runs on the event loop that
+ * decoded it, on that loop's own instance. Anything longer waits in its model version's lane for
+ * one of the executors: threads shared by all models, each taking the oldest work of the next lane
+ * in turn, so that a busy model cannot keep an idle one waiting for more than one run. A lane is
+ * bounded; work that cannot start before its deadline is refused at once.
+ *
+ * Batching, sequences and graphs will grow on the lane; the contract with the gateway stays. */
+#ifndef TERN_SCHED_SCHED_H
+#define TERN_SCHED_SCHED_H
+
+#include "base/err.h"
+#include "base/list.h"
+#include "core/engine.h"
+#include "os/loop.h"
+#include "registry/snapshot.h"
+
+struct tern_sched;
+
+struct tern_sched_settings {
+    uint32_t executors; /* threads */
+    uint32_t queue_max; /* works waiting in one lane */
+    uint64_t
+        inline_max_ns; /* runs predicted to be shorter stay on the loop; 0: measure the wake-up */
+};
+
+enum tern_work_state {
+    TERN_WORK_NEW,
+    TERN_WORK_WAITING,
+    TERN_WORK_RUNNING,
+    TERN_WORK_DONE,
+};
+
+/* One batch for one model version. Embedded in its owner, which keeps it valid until on_done. */
+struct tern_work {
+    struct tern_model_version *version; /* pinned by the owner */
+    struct tern_engine_run run;
+    uint64_t units; /* size of the work, in elements of input: what the prediction scales with */
+    uint64_t deadline_ns; /* monotonic; 0: none */
+    struct tern_loop *loop;
+    /* On the loop's thread, once. From within submit when the work ran inline or was refused. */
+    void (*on_done)(struct tern_work *work);
+
+    /* Results, for on_done. */
+    enum tern_code code;
+    struct tern_err *err; /* the owner's; filled when code != OK */
+    uint64_t queued_ns, started_ns, finished_ns;
+
+    /* The scheduler's. */
+    enum tern_work_state state; /* guarded by the scheduler's lock once submitted */
+    void *instance;             /* it runs on */
+    struct tern_list link;
+    struct tern_loop_task task;
+};
+
+enum tern_code tern_sched_new(const struct tern_sched_settings *settings,
+                              struct tern_sched **ret_sched, struct tern_err *err);
+/* Waits for the executors; every lane must be gone. */
+void tern_sched_free(struct tern_sched *sched);
+
+/* A lane for a loaded version, before it is published; and its end, after it came home. */
+enum tern_code tern_sched_add(struct tern_sched *sched, struct tern_model_version *version,
+                              struct tern_err *err);
+void tern_sched_remove(struct tern_sched *sched, struct tern_model_version *version);
+
+void tern_sched_submit(struct tern_sched *sched, struct tern_work *work);
+/* Asks for an early end: waiting work is done as CANCELLED, running work is asked to stop when its
+ * engine can. on_done still comes, once. On the work's loop. */
+void tern_sched_cancel(struct tern_sched *sched, struct tern_work *work);
+
+/* Works waiting in the version's lane now. Any thread. */
+uint32_t tern_sched_depth(const struct tern_model_version *version);
+/* Whether a model with this measured run time is served on the loops. */
+bool tern_sched_is_inline(const struct tern_sched *sched, uint64_t run_ns);
+uint64_t tern_sched_inline_max_ns(const struct tern_sched *sched);
+
+#endif
