@@ -1,0 +1,42 @@
+/* The gateway: from a routed request to its answer. It finds the row, checks what the listener allows
+ * for the operation, pins the model version, lets the dialect decode, runs the operation, lets the
+ * dialect encode, and records what happened. One gateway serves all loops; each loop has its own
+ * state in it (snapshot pointer, counters), so nothing on the path is shared.
+ *
+ * All functions of struct tern_handler run on the exchange's loop. */
+#ifndef TERN_GATEWAY_GATEWAY_H
+#define TERN_GATEWAY_GATEWAY_H
+
+#include "base/err.h"
+#include "core/exchange.h"
+#include "core/proto.h"
+#include "registry/snapshot.h"
+
+struct tern_gateway;
+struct tern_log;
+struct tern_observer;
+struct tern_registry;
+struct tern_sched;
+
+struct tern_gateway_settings {
+    const struct tern_proto *const *protos;
+    uint32_t n_protos;
+    uint32_t n_loops;
+    uint64_t timeout_ns; /* deadline of a request that gives none */
+    struct tern_sched *sched;
+    struct tern_registry *registry; /* for the operations that change what is served */
+    struct tern_observer *observer; /* counts and logs finished calls */
+};
+
+enum tern_code tern_gateway_new(const struct tern_gateway_settings *settings,
+                                struct tern_gateway **ret_gateway, struct tern_err *err);
+void tern_gateway_free(struct tern_gateway *gateway);
+/* What the muxes call. */
+const struct tern_handler *tern_gateway_handler(const struct tern_gateway *gateway);
+/* Swaps loop `loop`'s view of the models. On that loop's thread, or before it runs. */
+void tern_gateway_set_snapshot(struct tern_gateway *gateway, uint32_t loop,
+                               const struct tern_snapshot *snapshot);
+/* While draining, server_ready says no. Any thread. */
+void tern_gateway_set_draining(struct tern_gateway *gateway);
+
+#endif
