@@ -46,8 +46,8 @@ struct tern_transport_ops {
     /* The protocol agreed on in the handshake: "h2", "http/1.1", or empty. May be NULL. */
     struct tern_str (*alpn)(struct tern_conn *conn);
     enum tern_io (*recv)(struct tern_conn *conn, void *p, size_t n, size_t *ret_n);
-    /* A partial write is OK with the bytes taken. After AGAIN it is called again with the same bytes
-     * first. n <= TERN_CONN_IOV_MAX. */
+    /* A partial write is OK with the bytes taken. After AGAIN it is called again with the same
+     * bytes first. n <= TERN_CONN_IOV_MAX. */
     enum tern_io (*send)(struct tern_conn *conn, const struct iovec *iov, int n, size_t *ret_n);
     /* Bytes already decrypted wait inside: epoll will not tell. May be NULL: never. */
     bool (*has_pending)(struct tern_conn *conn);
@@ -119,7 +119,7 @@ struct tern_conn {
     bool transport_wants_write;
     bool draining;
     uint8_t n_peer;
-    uint32_t requests; /* counted by the mux, for limits.requests_max */
+    uint32_t requests;        /* counted by the mux, for limits.requests_max */
     struct tern_peers *peers; /* borrowed; NULL: not counted by address */
     uint32_t peer_slot;
     char peer[TERN_PEER_MAX]; /* "127.0.0.1:5123", "unix" */
@@ -165,8 +165,8 @@ void tern_conn_read_on(struct tern_conn *conn, bool on);
 /* Write side. */
 
 /* Sends the slices in order, after what is queued. The first n_copied slices are scratch: what the
- * kernel does not take at once is copied (or, when it is in hub->out and large, taken over: hub->out
- * is then empty). The others stay in place until conn->bytes_sent passes the value that
+ * kernel does not take at once is copied (or, when it is in hub->out and large, taken over:
+ * hub->out is then empty). The others stay in place until conn->bytes_sent passes the value that
  * conn->bytes_given has after this call. Failures mark the connection dead; the call may be made in
  * any state. */
 void tern_conn_send(struct tern_conn *conn, const struct tern_slice *slices, uint32_t n,

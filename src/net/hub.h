@@ -34,13 +34,13 @@ struct tern_net_limits {
     size_t queue_max;          /* queued bytes above which a streaming answer is cut off */
 };
 
-#define TERN_NET_LIMITS_DEFAULT                                                               \
-    {                                                                                         \
-        .conns_max = 100000, .conns_per_ip_max = 1000, .header_ns = 10ull * TERN_NS_PER_S,    \
-        .idle_ns = 60ull * TERN_NS_PER_S, .body_grace_ns = 10ull * TERN_NS_PER_S,             \
-        .body_rate_min = 1024, .write_stall_ns = 30ull * TERN_NS_PER_S,                       \
-        .linger_ns = 2ull * TERN_NS_PER_S, .requests_max = 100000, .pipeline_max = 64,        \
-        .queue_high = 256u << 10, .queue_max = 8u << 20                                       \
+#define TERN_NET_LIMITS_DEFAULT                                                            \
+    {                                                                                      \
+        .conns_max = 100000, .conns_per_ip_max = 1000, .header_ns = 10ull * TERN_NS_PER_S, \
+        .idle_ns = 60ull * TERN_NS_PER_S, .body_grace_ns = 10ull * TERN_NS_PER_S,          \
+        .body_rate_min = 1024, .write_stall_ns = 30ull * TERN_NS_PER_S,                    \
+        .linger_ns = 2ull * TERN_NS_PER_S, .requests_max = 100000, .pipeline_max = 64,     \
+        .queue_high = 256u << 10, .queue_max = 8u << 20                                    \
     }
 
 /* Written by the hub's thread, read by anyone (relaxed). */
@@ -57,9 +57,9 @@ struct tern_net_counters {
 };
 
 /* A counter has one writer: no locked instruction is needed. */
-#define TERN_COUNT(counter, n)                                                                  \
-    atomic_store_explicit(&(counter),                                                           \
-                          atomic_load_explicit(&(counter), memory_order_relaxed) + (n),         \
+#define TERN_COUNT(counter, n)                                                          \
+    atomic_store_explicit(&(counter),                                                   \
+                          atomic_load_explicit(&(counter), memory_order_relaxed) + (n), \
                           memory_order_relaxed)
 
 /* Bytes read from a connection. The connection holds one reference, and so does each exchange whose
@@ -71,18 +71,18 @@ struct tern_rbuf {
     char bytes[];
 };
 
-#define TERN_RBUF_SIZE       16384u /* the pooled size, all of struct and pad included */
-#define TERN_BODY_CLASSES    11     /* kept body buffers: 16 KiB << 0 .. 16 KiB << 10 */
-#define TERN_BODY_CLASS_MIN  16384u
-#define TERN_BODY_KEPT_MAX   (32u << 20) /* bytes of body buffers kept between requests */
+#define TERN_RBUF_SIZE      16384u /* the pooled size, all of struct and pad included */
+#define TERN_BODY_CLASSES   11     /* kept body buffers: 16 KiB << 0 .. 16 KiB << 10 */
+#define TERN_BODY_CLASS_MIN 16384u
+#define TERN_BODY_KEPT_MAX  (32u << 20) /* bytes of body buffers kept between requests */
 
 struct tern_hub_config {
     struct tern_loop *loop;             /* borrowed */
     const struct tern_handler *handler; /* borrowed */
     const struct tern_net_limits *limits;
     const struct tern_mux_ops *h1;
-    const struct tern_mux_ops *h2;   /* may be NULL: not spoken */
-    _Atomic uint32_t *conns;         /* open connections of the whole server; may be NULL */
+    const struct tern_mux_ops *h2; /* may be NULL: not spoken */
+    _Atomic uint32_t *conns;       /* open connections of the whole server; may be NULL */
 };
 
 struct tern_hub {
@@ -109,7 +109,7 @@ struct tern_hub {
         void *free;
         uint32_t n;
     } bodies[TERN_BODY_CLASSES];
-    size_t bodies_kept; /* bytes */
+    size_t bodies_kept;          /* bytes */
     struct tern_loop_timer tidy; /* gives memory of a burst back */
     uint64_t tidy_requests;
     char date[32]; /* "Sun, 06 Nov 1994 08:49:37 GMT" */
