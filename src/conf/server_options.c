@@ -1,0 +1,316 @@
+/* The catalogue of the server's options, and the checks that involve more than one of them. */
+#include "conf/server_options.h"
+
+#include <stdio.h>
+#include "base/clock.h"
+#include "base/num.h"
+
+#define KIB ((uint64_t)1 << 10)
+#define MIB ((uint64_t)1 << 20)
+#define GIB ((uint64_t)1 << 30)
+#define MS  ((uint64_t)TERN_NS_PER_MS)
+#define SEC ((uint64_t)TERN_NS_PER_S)
+
+#define IN(field) .offset = offsetof(struct tern_server_options, field)
+#define OF(field) .offset = offsetof(struct tern_listener_options, field)
+
+static const char *const controls[] = {"none", "poll", "explicit", NULL};
+static const char *const graph_levels[] = {"disable", "basic", "extended", "all", NULL};
+static const char *const tls_versions[] = {"1.2", "1.3", NULL};
+static const char *const log_levels[] = {"debug", "info", "warn", "error", NULL};
+static const char *const log_formats[] = {"auto", "text", "json", NULL};
+
+/* clang-format off */
+static const struct tern_opt listener_rows[] = {
+    {.name = "address", .type = TERN_OPT_STRING, OF(address), .metavar = "ADDRESS",
+     .help = "HOST:PORT, [IPV6]:PORT, :PORT for every interface, or unix:PATH. Port 0 picks a free one."},
+    {.name = "admin", .type = TERN_OPT_BOOL, OF(admin),
+     .help = "Allow operations that change what is served (load, unload) here."},
+    {.name = "tls", .type = TERN_OPT_BOOL, OF(tls),
+     .help = "Speak TLS; implied by tls.cert."},
+    {.name = "tls.cert", .type = TERN_OPT_STRING, OF(tls_cert), .metavar = "FILE",
+     .help = "Certificate chain (PEM)."},
+    {.name = "tls.key", .type = TERN_OPT_STRING, OF(tls_key), .metavar = "FILE",
+     .help = "Private key (PEM)."},
+    {.name = "tls.client_ca", .type = TERN_OPT_STRING, OF(tls_client_ca), .metavar = "FILE",
+     .help = "Authorities (PEM) that sign client certificates; clients must then show one."},
+};
+
+static const struct tern_opt_record listener_record = {
+    listener_rows, TERN_COUNT_OF(listener_rows), sizeof(struct tern_listener_options),
+};
+
+static const struct tern_opt rows[] = {
+    {.name = "config", .type = TERN_OPT_STRING, IN(config), .section = "Server",
+     .flags = TERN_OPT_FLAG, .letter = 'c', .metavar = "FILE",
+     .help = "Read options from this YAML file. Without it tern.yaml in the current folder is "
+             "read if it is there."},
+    {.name = "listen", .type = TERN_OPT_RECORDS, IN(listen), .section = "Server",
+     .preset = "127.0.0.1:8080", .max = TERN_LISTENERS_MAX, .record = &listener_record,
+     .letter = 'l', .metavar = "ADDRESS[,admin][,cert=FILE,key=FILE]",
+     .help = "Where to listen: HOST:PORT, [IPV6]:PORT or unix:PATH; HTTP/1.1 and HTTP/2 share the "
+             "port. May be repeated. `admin` allows load and unload there; `cert`, `key` and "
+             "`client_ca` (PEM files) turn on TLS."},
+    {.name = "insecure", .type = TERN_OPT_BOOL, IN(insecure), .section = "Server",
+     .help = "Allow listeners that other machines can reach without TLS and client certificates. "
+             "Meant for a private network or a container behind a gateway: anyone who reaches the "
+             "port can use every model."},
+    {.name = "loops", .type = TERN_OPT_UINT, IN(loops), .section = "Server", .preset = "0",
+     .max = 256, .help = "Event loops (threads that serve connections); 0 is one a core."},
+    {.name = "supervise", .type = TERN_OPT_BOOL, IN(supervise), .section = "Server",
+     .preset = "true",
+     .help = "Keep a parent process that holds the listening sockets and starts the server again "
+             "when it crashes."},
+    {.name = "pid_file", .type = TERN_OPT_STRING, IN(pid_file), .section = "Server",
+     .metavar = "FILE", .help = "Write the process id to this file; none by default."},
+    {.name = "drain.grace", .type = TERN_OPT_DURATION, IN(drain.grace_ns), .section = "Server",
+     .flags = TERN_OPT_RELOAD, .preset = "30s", .min = 0, .max = 3600 * SEC,
+     .help = "After SIGTERM, how long requests in flight may take to finish."},
+    {.name = "tls.version_min", .type = TERN_OPT_ENUM, IN(tls.version_min), .section = "Server",
+     .preset = "1.2", .values = tls_versions, .help = "Oldest TLS version that is accepted."},
+
+    {.name = "model.control", .type = TERN_OPT_ENUM, IN(model.control), .section = "Models",
+     .preset = "none", .values = controls,
+     .help = "When models are loaded: `none` all at start and never again, `poll` all and again "
+             "when files change, `explicit` those of model.load and what the API asks for."},
+    {.name = "model.poll_interval", .type = TERN_OPT_DURATION, IN(model.poll_interval_ns),
+     .section = "Models", .flags = TERN_OPT_RELOAD, .preset = "15s", .min = 100 * MS,
+     .max = 86400 * SEC, .help = "With poll: time between two looks at the repository."},
+    {.name = "model.load", .type = TERN_OPT_LIST, IN(model.load), .section = "Models",
+     .max = 1024, .metavar = "NAME[,NAME]",
+     .help = "With explicit: models to load at start; `*` is all of them. May be repeated."},
+    {.name = "model.load_threads", .type = TERN_OPT_UINT, IN(model.load_threads),
+     .section = "Models", .preset = "2", .min = 1, .max = 64,
+     .help = "Models that may load at the same time."},
+    {.name = "model.version_policy", .type = TERN_OPT_STRING, IN(model.version_policy),
+     .section = "Models", .preset = "latest:1", .metavar = "latest:N|all|specific:N,N",
+     .help = "Versions served of a model whose own configuration does not say."},
+    {.name = "model.strict_readiness", .type = TERN_OPT_BOOL, IN(model.strict_readiness),
+     .section = "Models", .flags = TERN_OPT_RELOAD, .preset = "true",
+     .help = "The server is ready only when every model is; otherwise as soon as it can answer."},
+
+    {.name = "engine.onnxruntime.library", .type = TERN_OPT_STRING, IN(onnxruntime.library),
+     .section = "ONNX Runtime", .metavar = "FILE",
+     .help = "Path of libonnxruntime.so; searched for in the usual places by default."},
+    {.name = "engine.onnxruntime.threads", .type = TERN_OPT_UINT, IN(onnxruntime.threads),
+     .section = "ONNX Runtime", .preset = "0", .max = 256,
+     .help = "Threads one run may use; 0 decides by the size of the model."},
+    {.name = "engine.onnxruntime.graph_level", .type = TERN_OPT_ENUM, IN(onnxruntime.graph_level),
+     .section = "ONNX Runtime", .preset = "all", .values = graph_levels,
+     .help = "How far the graph is optimised at load."},
+    {.name = "engine.onnxruntime.providers", .type = TERN_OPT_LIST, IN(onnxruntime.providers),
+     .section = "ONNX Runtime", .preset = "cpu", .max = 8, .metavar = "NAME[,NAME]",
+     .help = "Execution providers to try, best first."},
+    {.name = "engine.onnxruntime.arena", .type = TERN_OPT_BOOL, IN(onnxruntime.arena),
+     .section = "ONNX Runtime", .preset = "true",
+     .help = "Let the runtime keep freed memory for its next run; off gives it back to the "
+             "system."},
+
+    {.name = "sched.inline_max", .type = TERN_OPT_DURATION, IN(sched.inline_max_ns),
+     .section = "Scheduling", .flags = TERN_OPT_RELOAD, .preset = "30us", .max = 1 * SEC,
+     .help = "A model that runs faster than this runs on the event loop itself: waking another "
+             "thread would take longer."},
+    {.name = "sched.threads", .type = TERN_OPT_UINT, IN(sched.threads), .section = "Scheduling",
+     .preset = "0", .max = 1024, .help = "Threads that run the other models; 0 is one a core."},
+    {.name = "sched.queue_max", .type = TERN_OPT_UINT, IN(sched.queue_max),
+     .section = "Scheduling", .flags = TERN_OPT_RELOAD, .preset = "1024", .min = 1,
+     .max = 1000000, .help = "Requests that may wait for one model; more are refused at once."},
+
+    {.name = "request.timeout", .type = TERN_OPT_DURATION, IN(request.timeout_ns),
+     .section = "Requests", .flags = TERN_OPT_RELOAD, .preset = "60s", .min = 1 * MS,
+     .max = 86400 * SEC, .help = "Longest time from the whole request to its answer."},
+    {.name = "request.memory_max", .type = TERN_OPT_SIZE, IN(request.memory_max),
+     .section = "Requests", .flags = TERN_OPT_RELOAD, .preset = "256MiB", .min = 1 * MIB,
+     .max = 64 * GIB, .help = "Memory one request may take, its decoded tensors included."},
+    {.name = "json.depth_max", .type = TERN_OPT_UINT, IN(json.depth_max), .section = "Requests",
+     .flags = TERN_OPT_RELOAD, .preset = "100", .min = 16, .max = 1000,
+     .help = "Nesting allowed in a JSON body."},
+    {.name = "json.tokens_max", .type = TERN_OPT_UINT, IN(json.tokens_max),
+     .section = "Requests", .flags = TERN_OPT_RELOAD, .preset = "8388608", .min = 1024,
+     .max = 1000000000, .help = "Values, keys and brackets allowed in a JSON body."},
+
+    {.name = "http.body_max", .type = TERN_OPT_SIZE, IN(http.body_max), .section = "HTTP",
+     .flags = TERN_OPT_RELOAD, .preset = "64MiB", .min = 1 * KIB, .max = 4 * GIB,
+     .help = "Largest request body, before and after decompression."},
+    {.name = "http.expand_max", .type = TERN_OPT_UINT, IN(http.expand_max), .section = "HTTP",
+     .flags = TERN_OPT_RELOAD, .preset = "100", .min = 2, .max = 10000,
+     .help = "Largest ratio of a decompressed body to what was sent."},
+    {.name = "http.head_max", .type = TERN_OPT_SIZE, IN(http.head_max), .section = "HTTP",
+     .flags = TERN_OPT_RELOAD, .preset = "32KiB", .min = 1 * KIB, .max = 1 * MIB,
+     .help = "Largest request head: request line and all header fields."},
+    {.name = "http.field_max", .type = TERN_OPT_SIZE, IN(http.field_max), .section = "HTTP",
+     .flags = TERN_OPT_RELOAD, .preset = "16KiB", .min = 256, .max = 1 * MIB,
+     .help = "Largest single header field."},
+    {.name = "http.fields_max", .type = TERN_OPT_UINT, IN(http.fields_max), .section = "HTTP",
+     .flags = TERN_OPT_RELOAD, .preset = "100", .min = 8, .max = 1000,
+     .help = "Header fields in one request."},
+    {.name = "http.uri_max", .type = TERN_OPT_SIZE, IN(http.uri_max), .section = "HTTP",
+     .flags = TERN_OPT_RELOAD, .preset = "8KiB", .min = 256, .max = 64 * KIB,
+     .help = "Longest request target."},
+    {.name = "http.header_timeout", .type = TERN_OPT_DURATION, IN(http.header_timeout_ns),
+     .section = "HTTP", .flags = TERN_OPT_RELOAD, .preset = "10s", .min = 100 * MS,
+     .max = 3600 * SEC, .help = "Time for a request head to arrive."},
+    {.name = "http.body_grace", .type = TERN_OPT_DURATION, IN(http.body_grace_ns),
+     .section = "HTTP", .flags = TERN_OPT_RELOAD, .preset = "10s", .min = 100 * MS,
+     .max = 3600 * SEC, .help = "Time before http.body_rate_min is demanded of a body."},
+    {.name = "http.body_rate_min", .type = TERN_OPT_SIZE, IN(http.body_rate_min),
+     .section = "HTTP", .flags = TERN_OPT_RELOAD, .preset = "1KiB", .min = 1, .max = 1 * GIB,
+     .help = "Bytes a second that a body must bring after its grace."},
+    {.name = "http.idle_timeout", .type = TERN_OPT_DURATION, IN(http.idle_timeout_ns),
+     .section = "HTTP", .flags = TERN_OPT_RELOAD, .preset = "60s", .min = 100 * MS,
+     .max = 86400 * SEC, .help = "Time an idle connection is kept."},
+    {.name = "http.write_timeout", .type = TERN_OPT_DURATION, IN(http.write_timeout_ns),
+     .section = "HTTP", .flags = TERN_OPT_RELOAD, .preset = "30s", .min = 100 * MS,
+     .max = 3600 * SEC, .help = "Time a client may take no byte of its answer."},
+    {.name = "http.connections_max", .type = TERN_OPT_UINT, IN(http.connections_max),
+     .section = "HTTP", .preset = "10000", .min = 1, .max = 1000000,
+     .help = "Connections open at the same time."},
+    {.name = "http.connections_per_ip", .type = TERN_OPT_UINT, IN(http.connections_per_ip),
+     .section = "HTTP", .flags = TERN_OPT_RELOAD, .preset = "1000", .min = 1, .max = 1000000,
+     .help = "Of these, how many from one address."},
+    {.name = "http.requests_per_connection", .type = TERN_OPT_UINT,
+     IN(http.requests_per_connection), .section = "HTTP", .flags = TERN_OPT_RELOAD,
+     .preset = "100000", .min = 1, .max = 1000000000,
+     .help = "Requests before a connection is closed in good order, so that clients spread out "
+             "again."},
+    {.name = "http.compression", .type = TERN_OPT_BOOL, IN(http.compression), .section = "HTTP",
+     .flags = TERN_OPT_RELOAD, .preset = "true",
+     .help = "Compress answers (zstd, gzip, deflate) when the client accepts it."},
+    {.name = "http.compression_min", .type = TERN_OPT_SIZE, IN(http.compression_min),
+     .section = "HTTP", .flags = TERN_OPT_RELOAD, .preset = "1KiB", .min = 0, .max = 1 * GIB,
+     .help = "Answers below this size are not compressed."},
+    {.name = "http2.streams_max", .type = TERN_OPT_UINT, IN(http2.streams_max),
+     .section = "HTTP/2", .preset = "100", .min = 1, .max = 10000,
+     .help = "Requests in flight on one connection."},
+    {.name = "http2.stream_window", .type = TERN_OPT_SIZE, IN(http2.stream_window),
+     .section = "HTTP/2", .preset = "64KiB", .min = 64 * KIB, .max = 64 * MIB,
+     .help = "Flow control window of one stream."},
+    {.name = "http2.connection_window", .type = TERN_OPT_SIZE, IN(http2.connection_window),
+     .section = "HTTP/2", .preset = "1MiB", .min = 64 * KIB, .max = 1 * GIB,
+     .help = "Flow control window of one connection."},
+    {.name = "http2.control_rate_max", .type = TERN_OPT_UINT, IN(http2.control_rate_max),
+     .section = "HTTP/2", .flags = TERN_OPT_RELOAD, .preset = "1000", .min = 10, .max = 1000000,
+     .help = "Control frames (ping, settings, reset) a second before a connection is closed."},
+    {.name = "http2.glitches_max", .type = TERN_OPT_UINT, IN(http2.glitches_max),
+     .section = "HTTP/2", .flags = TERN_OPT_RELOAD, .preset = "200", .min = 1, .max = 1000000,
+     .help = "Harmless protocol offences before a connection is closed."},
+
+    {.name = "log.level", .type = TERN_OPT_ENUM, IN(log.level), .section = "Logs and metrics",
+     .flags = TERN_OPT_RELOAD, .preset = "info", .values = log_levels,
+     .help = "Least important message that is written."},
+    {.name = "log.format", .type = TERN_OPT_ENUM, IN(log.format), .section = "Logs and metrics",
+     .preset = "auto", .values = log_formats,
+     .help = "`auto` is text on a terminal and JSON elsewhere."},
+    {.name = "log.access", .type = TERN_OPT_BOOL, IN(log.access), .section = "Logs and metrics",
+     .flags = TERN_OPT_RELOAD, .help = "Write one line for each request."},
+    {.name = "metrics.enabled", .type = TERN_OPT_BOOL, IN(metrics.enabled),
+     .section = "Logs and metrics", .preset = "true", .help = "Serve /metrics (Prometheus text)."},
+};
+/* clang-format on */
+
+const struct tern_opt_table tern_server_options_table = {
+    rows,
+    TERN_COUNT_OF(rows),
+    sizeof(struct tern_server_options),
+};
+
+static bool is_loopback(struct tern_str host)
+{
+    return tern_str_eq(host, TERN_STR("localhost")) || tern_str_eq(host, TERN_STR("::1")) ||
+           tern_str_starts(host, TERN_STR("127."));
+}
+
+/* Splits "host:port", "[v6]:port" and ":port"; false when it is none of these. */
+static bool split_address(struct tern_str address, struct tern_str *ret_host, uint16_t *ret_port)
+{
+    size_t colon = address.n;
+    uint64_t port;
+
+    while (colon > 0 && address.p[colon - 1] != ':')
+        colon--;
+    if (colon == 0 || !tern_num_parse_u64(tern_str_from(address, colon), UINT16_MAX, &port))
+        return false;
+    struct tern_str host = tern_str_make(address.p, colon - 1);
+    if (host.n >= 2 && host.p[0] == '[' && host.p[host.n - 1] == ']')
+        host = tern_str_make(host.p + 1, host.n - 2);
+    else if (tern_str_find(host, ':') < host.n)
+        return false;
+    *ret_host = host.n == 0 ? TERN_STR("0.0.0.0") : host;
+    *ret_port = (uint16_t)port;
+    return true;
+}
+
+static bool derive_address(struct tern_opt_load *load, struct tern_listener_options *listener)
+{
+    struct tern_str host = {NULL, 0};
+
+    listener->is_unix = tern_str_starts(listener->address, TERN_STR("unix:"));
+    if (listener->is_unix)
+        host = tern_str_from(listener->address, 5);
+    else if (!split_address(listener->address, &host, &listener->port))
+        return false;
+    /* 107 bytes are what sockaddr_un has for a path, 255 what a host name may have. */
+    if (host.n == 0 || host.n > (listener->is_unix ? 107u : 255u))
+        return false;
+    listener->is_loopback = listener->is_unix || is_loopback(host);
+    listener->host = tern_arena_copy(load->arena, host);
+    return listener->host.p != NULL;
+}
+
+static void check_listener(struct tern_opt_load *load, struct tern_listener_options *listener,
+                           bool insecure)
+{
+    struct tern_problems *problems = load->problems;
+    struct tern_str place =
+        tern_arena_printf(load->arena, "listen %.*s", TERN_STR_ARG(listener->address));
+
+    if (!derive_address(load, listener)) {
+        tern_problem_add(problems, place, "expected HOST:PORT, [IPV6]:PORT or unix:PATH");
+        return;
+    }
+    listener->tls = listener->tls || listener->tls_cert.n > 0 || listener->tls_key.n > 0 ||
+                    listener->tls_client_ca.n > 0;
+    if (listener->tls && (listener->tls_cert.n == 0 || listener->tls_key.n == 0))
+        tern_problem_add(problems, place, "TLS needs both tls.cert and tls.key");
+    if (!listener->is_loopback && !insecure && (!listener->tls || listener->tls_client_ca.n == 0))
+        tern_problem_add(problems, place,
+                         "other machines can reach this address: add tls.cert, tls.key and "
+                         "tls.client_ca, or accept the risk with --insecure");
+}
+
+static void check_listeners(struct tern_opt_load *load, const struct tern_server_options *options)
+{
+    struct tern_listener_options *listeners = options->listen.items;
+
+    if (options->listen.n == 0)
+        tern_problem_add(load->problems, TERN_STR("listen"), "at least one address is needed");
+    for (uint32_t i = 0; i < options->listen.n; i++) {
+        check_listener(load, &listeners[i], options->insecure);
+        for (uint32_t j = 0; j < i; j++) {
+            if (tern_str_eq(listeners[i].address, listeners[j].address) &&
+                (listeners[i].is_unix || listeners[i].port != 0))
+                tern_problem_add(load->problems, TERN_STR("listen"), "%.*s is given twice",
+                                 TERN_STR_ARG(listeners[i].address));
+        }
+    }
+}
+
+void tern_server_options_check(struct tern_opt_load *load)
+{
+    struct tern_server_options *options = load->values;
+
+    check_listeners(load, options);
+    if (!tern_version_policy_parse(options->model.version_policy, &options->model.policy))
+        tern_problem_add(load->problems, TERN_STR("model.version_policy"),
+                         "expected latest, latest:N, all or specific:N,N, got \"%.*s\"",
+                         TERN_STR_ARG(options->model.version_policy));
+    if (options->model.load.n > 0 && options->model.control != TERN_MODEL_CONTROL_EXPLICIT)
+        tern_problem_add(load->problems, TERN_STR("model.load"),
+                         "only has a meaning with model.control explicit");
+    if (options->http.field_max > options->http.head_max)
+        tern_problem_add(load->problems, TERN_STR("http.field_max"),
+                         "must not be above http.head_max");
+    if (options->http.uri_max > options->http.head_max)
+        tern_problem_add(load->problems, TERN_STR("http.uri_max"),
+                         "must not be above http.head_max");
+}

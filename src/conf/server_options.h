@@ -1,0 +1,139 @@
+/* Every option of the server, in one struct. The rows that fill it are in server_options.c; their
+ * help text says what each does. Sizes are bytes, times nanoseconds. */
+#ifndef TERN_CONF_SERVER_OPTIONS_H
+#define TERN_CONF_SERVER_OPTIONS_H
+
+#include "conf/opt.h"
+#include "conf/version_policy.h"
+
+#define TERN_LISTENERS_MAX 16
+
+/* One element of `listen`. */
+struct tern_listener_options {
+    struct tern_str address; /* "127.0.0.1:8080", "[::1]:8080", "unix:/run/tern.sock" */
+    bool admin;
+    bool tls;
+    struct tern_str tls_cert; /* paths of PEM files */
+    struct tern_str tls_key;
+    struct tern_str tls_client_ca; /* empty: clients need no certificate */
+    /* Set by tern_server_options_check from the address; host and path end with a zero. */
+    bool is_unix;
+    bool is_loopback;     /* a Unix socket too */
+    struct tern_str host; /* or the path of the socket */
+    uint16_t port;        /* 0: any free one */
+};
+
+enum tern_model_control {
+    TERN_MODEL_CONTROL_NONE,
+    TERN_MODEL_CONTROL_POLL,
+    TERN_MODEL_CONTROL_EXPLICIT,
+};
+
+enum tern_graph_level {
+    TERN_GRAPH_LEVEL_DISABLE,
+    TERN_GRAPH_LEVEL_BASIC,
+    TERN_GRAPH_LEVEL_EXTENDED,
+    TERN_GRAPH_LEVEL_ALL,
+};
+
+enum tern_tls_version {
+    TERN_TLS_VERSION_1_2,
+    TERN_TLS_VERSION_1_3,
+};
+
+enum tern_log_format_option {
+    TERN_LOG_FORMAT_OPTION_AUTO,
+    TERN_LOG_FORMAT_OPTION_TEXT,
+    TERN_LOG_FORMAT_OPTION_JSON,
+};
+
+enum tern_log_level_option {
+    TERN_LOG_LEVEL_OPTION_DEBUG,
+    TERN_LOG_LEVEL_OPTION_INFO,
+    TERN_LOG_LEVEL_OPTION_WARN,
+    TERN_LOG_LEVEL_OPTION_ERROR,
+};
+
+struct tern_server_options {
+    struct tern_str config;         /* path of the file that was read; empty: none */
+    struct tern_opt_records listen; /* struct tern_listener_options */
+    bool insecure;
+    uint64_t loops; /* 0: one a core */
+    bool supervise;
+    struct tern_str pid_file;
+
+    struct {
+        enum tern_tls_version version_min;
+    } tls;
+
+    struct {
+        enum tern_model_control control;
+        uint64_t poll_interval_ns;
+        struct tern_opt_list load;
+        uint64_t load_threads;
+        struct tern_str version_policy;
+        struct tern_version_policy policy; /* the same, parsed by tern_server_options_check */
+        bool strict_readiness;
+    } model;
+
+    struct {
+        struct tern_str library; /* empty: searched for */
+        uint64_t threads;        /* 0: decided for each model */
+        enum tern_graph_level graph_level;
+        struct tern_opt_list providers;
+        bool arena;
+    } onnxruntime;
+
+    struct {
+        uint64_t inline_max_ns;
+        uint64_t threads; /* 0: one a core */
+        uint64_t queue_max;
+    } sched;
+
+    struct {
+        uint64_t head_max, field_max, fields_max, uri_max;
+        uint64_t body_max, expand_max;
+        uint64_t header_timeout_ns, idle_timeout_ns, write_timeout_ns;
+        uint64_t body_grace_ns, body_rate_min; /* bytes a second once the grace is over */
+        uint64_t connections_max, connections_per_ip, requests_per_connection;
+        bool compression;
+        uint64_t compression_min;
+    } http;
+
+    struct {
+        uint64_t streams_max, stream_window, connection_window;
+        uint64_t control_rate_max; /* frames a second */
+        uint64_t glitches_max;
+    } http2;
+
+    struct {
+        uint64_t depth_max, tokens_max;
+    } json;
+
+    struct {
+        uint64_t memory_max;
+        uint64_t timeout_ns;
+    } request;
+
+    struct {
+        enum tern_log_level_option level;
+        enum tern_log_format_option format;
+        bool access;
+    } log;
+
+    struct {
+        bool enabled;
+    } metrics;
+
+    struct {
+        uint64_t grace_ns;
+    } drain;
+};
+
+extern const struct tern_opt_table tern_server_options_table;
+
+/* What no single row can tell: address forms, TLS files that belong together, an open address
+ * without protection. Fills the derived fields; mistakes go into the load's list. */
+void tern_server_options_check(struct tern_opt_load *load);
+
+#endif
