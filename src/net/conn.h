@@ -24,7 +24,6 @@
 #include "os/loop.h"
 
 struct tern_conn;
-struct tern_piece;
 struct tern_peers;
 
 enum tern_io {
@@ -73,6 +72,9 @@ struct tern_mux_ops {
     void (*drain)(struct tern_conn *conn);
     /* Last call: orphan the exchanges (gone, on_gone), free mux_state. */
     void (*close)(struct tern_conn *conn);
+    /* What its connections of one loop share (hub->h1_state, hub->h2_state). Both may be NULL. */
+    void (*hub_tidy)(struct tern_hub *hub); /* a quiet time: give pooled memory back */
+    void (*hub_fini)(struct tern_hub *hub); /* every connection is gone */
 };
 
 enum tern_conn_state {
@@ -86,11 +88,23 @@ enum tern_conn_state {
 
 #define TERN_CONN_IOV_MAX 64
 #define TERN_PEER_MAX     64
+#define TERN_CHUNK_SIZE   16384u
+
+/* One entry of a write queue: bytes copied into it, or a reference to bytes elsewhere. */
+struct tern_piece {
+    struct tern_piece *next;
+    const char *p;
+    size_t n;
+    void *owned;   /* freed with the piece; may be NULL */
+    uint32_t room; /* copied bytes: how many more fit behind p + n */
+    bool is_chunk; /* from pool_chunk: the bytes follow */
+    char bytes[];
+};
 
 struct tern_conn {
     struct tern_loop_fd io;
     struct tern_loop_timer timer;
-    struct tern_list link; /* hub->conns, hub->dead */
+    struct tern_list link; /* hub->conns, hub->closing, hub->dead */
     struct tern_hub *hub;  /* borrowed: outlives every connection */
     const struct tern_listener_info *listener;
     const struct tern_transport_ops *transport;
@@ -118,6 +132,7 @@ struct tern_conn {
     bool peer_done;        /* EOF was read */
     bool transport_wants_write;
     bool draining;
+    bool read_again; /* the timer fires at once to read what waits inside the transport */
     uint8_t n_peer;
     uint32_t requests;        /* counted by the mux, for limits.requests_max */
     struct tern_peers *peers; /* borrowed; NULL: not counted by address */
@@ -194,6 +209,10 @@ void tern_conn_deadline(struct tern_conn *conn, uint64_t after_ns);
 void tern_conn_shutdown(struct tern_conn *conn);
 /* Closes without any more bytes at the end of this round. */
 void tern_conn_abort(struct tern_conn *conn);
+/* For the hub, at the end of a round: a connection from hub->closing goes on with its end when its
+ * queue is empty; one from hub->dead is freed. */
+void tern_conn_settle(struct tern_conn *conn);
+void tern_conn_free(struct tern_conn *conn);
 /* The hub drains: asks the mux to finish. */
 void tern_conn_drain(struct tern_conn *conn);
 

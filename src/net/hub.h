@@ -7,13 +7,17 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
-#include "base/arena.h"
 #include "base/buf.h"
+#include "base/clock.h"
 #include "base/err.h"
 #include "base/list.h"
 #include "core/exchange.h"
 #include "net/pool.h"
 #include "os/loop.h"
+
+#ifndef TERN_TEXT_PAD
+#define TERN_TEXT_PAD 64 /* as in simd/numbers.h */
+#endif
 
 struct tern_conn;
 struct tern_mux_ops;
@@ -45,9 +49,9 @@ struct tern_net_limits {
 
 /* Written by the hub's thread, read by anyone (relaxed). */
 struct tern_net_counters {
-    _Atomic uint64_t conns_accepted;
     _Atomic uint64_t conns_refused; /* over a cap */
-    _Atomic uint64_t conns_open;
+    _Atomic uint64_t conns_opened;
+    _Atomic uint64_t conns_closed;
     _Atomic uint64_t requests;
     _Atomic uint64_t requests_refused; /* by the mux: malformed, too large, too slow */
     _Atomic uint64_t bytes_in;
@@ -92,27 +96,26 @@ struct tern_hub {
     const struct tern_mux_ops *h1;
     const struct tern_mux_ops *h2;
     _Atomic uint32_t *conns_all;
-    struct tern_list conns; /* open ones */
-    struct tern_list dead;  /* closed in this round, freed at its end */
+    struct tern_list conns;   /* open ones */
+    struct tern_list closing; /* asked to shut down in this round: back in conns at its end */
+    struct tern_list dead;    /* cut off in this round, freed at its end */
     struct tern_loop_task reap;
     bool reap_asked;
     bool draining;
+
     struct tern_buf out; /* the scratch behind x->out */
     struct tern_pool pool_conn;
     struct tern_pool pool_rbuf;
-    struct tern_pool pool_piece;
-    struct tern_pool pool_h1;       /* state of mux_h1 */
-    struct tern_pool pool_exchange; /* exchanges of mux_h1 with their arenas */
-    struct tern_list exchanges;     /* free ones, arena kept */
-    uint32_t n_exchanges;
-    struct {
-        void *free;
-        uint32_t n;
-    } bodies[TERN_BODY_CLASSES];
-    size_t bodies_kept;          /* bytes */
-    struct tern_loop_timer tidy; /* gives memory of a burst back */
+    struct tern_pool pool_chunk;     /* write queue: copied bytes */
+    struct tern_pool pool_piece;     /* write queue: references */
+    void *bodies[TERN_BODY_CLASSES]; /* free lists */
+    size_t bodies_kept;              /* bytes in them */
+    struct tern_loop_timer tidy;     /* gives the memory of a burst back */
     uint64_t tidy_requests;
-    char date[32]; /* "Sun, 06 Nov 1994 08:49:37 GMT" */
+    void *h1_state; /* the muxes' own: pools shared by their connections, freed by hub_fini */
+    void *h2_state;
+
+    char date[32];
     uint64_t date_due_ns;
     struct tern_net_counters counters;
 };
@@ -138,6 +141,12 @@ void tern_hub_rbuf_unref(struct tern_hub *hub, struct tern_rbuf *rbuf);
 TERN_MUST_USE char *tern_hub_body_take(struct tern_hub *hub, size_t n, size_t *ret_cap);
 void tern_hub_body_give(struct tern_hub *hub, char *body, size_t cap);
 
+/* For conn.c and the muxes: frees what is in hub->dead at the end of this round; gives pooled
+ * memory back some quiet seconds later. */
+void tern_hub_reap_later(struct tern_hub *hub);
+void tern_hub_tidy_later(struct tern_hub *hub);
+
+#define TERN_DATE_SIZE 29
 /* The HTTP date (RFC 9110 5.6.7) of now, 29 bytes, computed at most once a second. */
 struct tern_str tern_hub_date(struct tern_hub *hub);
 
