@@ -1,0 +1,32 @@
+#if defined(__x86_64__)
+#include "simd/kernels_x86.h"
+
+#include <immintrin.h>
+#include "simd/numbers_int.h"
+
+bool tern_kernels_have_avx2(void)
+{
+    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi2") &&
+           __builtin_cpu_supports("popcnt") && __builtin_cpu_supports("fma");
+}
+
+bool tern_kernels_have_avx512(void)
+{
+    return tern_kernels_have_avx2() && __builtin_cpu_supports("avx512f") &&
+           __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
+           __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512cd") &&
+           __builtin_cpu_supports("avx512vbmi") && __builtin_cpu_supports("avx512vbmi2");
+}
+
+void tern_kernels_use_avx2(struct tern_simd *simd)
+{
+    simd->level = TERN_SIMD_AVX2;
+}
+
+void tern_kernels_use_avx512(struct tern_simd *simd)
+{
+    simd->level = TERN_SIMD_AVX512;
+}
+#else
+typedef int tern_kernels_none; /* ISO C forbids an empty file */
+#endif

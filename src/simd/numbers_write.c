@@ -1,0 +1,195 @@
+/* Numbers as text: digit pairs for integers, shortest round-trip forms for floats. */
+#include <string.h>
+
+#include "simd/decimal.h"
+#include "simd/half.h"
+#include "simd/numbers.h"
+#include "simd/simd.h"
+
+/* Plain notation for 10^-4 <= |v| < 10^16, what readers of Python's output are used to. */
+#define PLAIN_MIN (-4)
+#define PLAIN_MAX 16
+/* "-0.000" and 17 digits, or "-" 17 digits "." "e-324": never more than this with the comma. */
+#define FLOAT_BYTES 32
+
+static const char pairs[201] = "0001020304050607080910111213141516171819"
+                               "2021222324252627282930313233343536373839"
+                               "4041424344454647484950515253545556575859"
+                               "6061626364656667686970717273747576777879"
+                               "8081828384858687888990919293949596979899";
+
+static unsigned count_digits(uint64_t v)
+{
+    unsigned n = 1;
+    for (; v >= 10000; v /= 10000)
+        n += 4;
+    return n + (v >= 10) + (v >= 100) + (v >= 1000);
+}
+
+/* Exactly n digits of v, ending at out + n. */
+static void put_digits(char *out, uint64_t v, unsigned n)
+{
+    for (; n >= 2; n -= 2, v /= 100)
+        memcpy(out + n - 2, pairs + v % 100 * 2, 2);
+    if (n != 0)
+        out[0] = (char)('0' + v % 10);
+}
+
+static char *put_u64(char *out, uint64_t v)
+{
+    unsigned n = count_digits(v);
+    put_digits(out, v, n);
+    return out + n;
+}
+
+static char *put_i64(char *out, int64_t v)
+{
+    uint64_t magnitude = v < 0 ? -(uint64_t)v : (uint64_t)v;
+    *out = '-';
+    return put_u64(out + (v < 0), magnitude);
+}
+
+/* d.ddde-7 */
+static char *put_scientific(char *out, uint64_t digits, unsigned n, int point)
+{
+    put_digits(out + 1, digits, n);
+    out[0] = out[1];
+    out[1] = '.';
+    out += n == 1 ? 1 : n + 1;
+    *out++ = 'e';
+    return put_i64(out, point - 1);
+}
+
+static char *put_decimal(char *out, struct tern_decimal_short d)
+{
+    unsigned n = count_digits(d.digits);
+    int point = (int)n + d.exp10; /* value = 0.digits * 10^point */
+
+    if (point <= PLAIN_MIN || point > PLAIN_MAX)
+        return put_scientific(out, d.digits, n, point);
+    if (point <= 0) {
+        memcpy(out, "0.0000000000", 12);
+        out += 2 - point;
+        put_digits(out, d.digits, n);
+        return out + n;
+    }
+    if (d.exp10 >= 0) {
+        put_digits(out, d.digits, n);
+        memset(out + n, '0', (size_t)d.exp10);
+        memcpy(out + point, ".0", 2);
+        return out + point + 2;
+    }
+    put_digits(out + 1, d.digits, n);
+    memmove(out, out + 1, (size_t)point);
+    out[point] = '.';
+    return out + n + 1;
+}
+
+static char *put_special(char *out, bool is_zero, bool negative)
+{
+    if (!is_zero) {
+        memcpy(out, "null", 4);
+        return out + 4;
+    }
+    *out = '-';
+    out += negative;
+    memcpy(out, "0.0", 3);
+    return out + 3;
+}
+
+static char *put_f64(char *out, double v)
+{
+    bool negative = __builtin_signbit(v) != 0;
+    double magnitude = negative ? -v : v;
+    if (!(magnitude > 0 && magnitude <= __DBL_MAX__))
+        return put_special(out, v == 0, negative);
+    *out = '-';
+    return put_decimal(out + negative, tern_decimal_shortest_f64(magnitude));
+}
+
+static char *put_f32(char *out, float v)
+{
+    bool negative = __builtin_signbit(v) != 0;
+    float magnitude = negative ? -v : v;
+    if (!(magnitude > 0 && magnitude <= __FLT_MAX__))
+        return put_special(out, v == 0, negative);
+    *out = '-';
+    return put_decimal(out + negative, tern_decimal_shortest_f32(magnitude));
+}
+
+static char *put_bool(char *out, uint8_t v)
+{
+    memcpy(out, v != 0 ? "true" : "false", 5);
+    return out + (v != 0 ? 4 : 5);
+}
+
+size_t tern_numbers_write_bound(enum tern_dtype dtype, size_t count)
+{
+    static const uint8_t bytes[TERN_DTYPE_COUNT] = {
+        [TERN_DTYPE_BOOL] = 6,           [TERN_DTYPE_UINT8] = 4,
+        [TERN_DTYPE_INT8] = 5,           [TERN_DTYPE_UINT16] = 6,
+        [TERN_DTYPE_INT16] = 7,          [TERN_DTYPE_UINT32] = 11,
+        [TERN_DTYPE_INT32] = 12,         [TERN_DTYPE_UINT64] = 21,
+        [TERN_DTYPE_INT64] = 21,         [TERN_DTYPE_FP16] = FLOAT_BYTES,
+        [TERN_DTYPE_BF16] = FLOAT_BYTES, [TERN_DTYPE_FP32] = FLOAT_BYTES,
+        [TERN_DTYPE_FP64] = FLOAT_BYTES,
+    };
+    size_t each = bytes[(unsigned)dtype < TERN_DTYPE_COUNT ? dtype : 0];
+    /* The slack lets kernels store whole vectors. */
+    return count > (SIZE_MAX - TERN_TEXT_PAD) / FLOAT_BYTES ? SIZE_MAX
+                                                            : count * each + TERN_TEXT_PAD;
+}
+
+#define WRITE_LOOP(type, put)                                    \
+    for (size_t i = 0; i < count; i++) {                         \
+        type v;                                                  \
+        memcpy(&v, (const char *)in + i * sizeof(v), sizeof(v)); \
+        p = put;                                                 \
+        *p++ = ',';                                              \
+    }                                                            \
+    break
+
+size_t tern_numbers_write(enum tern_dtype dtype, const void *in, size_t count, char *out)
+{
+    char *p = out;
+    if (dtype == TERN_DTYPE_FP32 && tern_simd.numbers_write_f32 != NULL)
+        return tern_simd.numbers_write_f32(in, count, out);
+    switch (dtype) {
+    case TERN_DTYPE_BOOL:
+        WRITE_LOOP(uint8_t, put_bool(p, v));
+    case TERN_DTYPE_UINT8:
+        WRITE_LOOP(uint8_t, put_u64(p, v));
+    case TERN_DTYPE_UINT16:
+        WRITE_LOOP(uint16_t, put_u64(p, v));
+    case TERN_DTYPE_UINT32:
+        WRITE_LOOP(uint32_t, put_u64(p, v));
+    case TERN_DTYPE_UINT64:
+        WRITE_LOOP(uint64_t, put_u64(p, v));
+    case TERN_DTYPE_INT8:
+        WRITE_LOOP(int8_t, put_i64(p, v));
+    case TERN_DTYPE_INT16:
+        WRITE_LOOP(int16_t, put_i64(p, v));
+    case TERN_DTYPE_INT32:
+        WRITE_LOOP(int32_t, put_i64(p, v));
+    case TERN_DTYPE_INT64:
+        WRITE_LOOP(int64_t, put_i64(p, v));
+    case TERN_DTYPE_FP16:
+        WRITE_LOOP(uint16_t, put_f32(p, tern_half_to_f32(v)));
+    case TERN_DTYPE_BF16:
+        WRITE_LOOP(uint16_t, put_f32(p, tern_half_bf16_to_f32(v)));
+    case TERN_DTYPE_FP32:
+        WRITE_LOOP(float, put_f32(p, v));
+    case TERN_DTYPE_FP64:
+        WRITE_LOOP(double, put_f64(p, v));
+    case TERN_DTYPE_INVALID:
+    case TERN_DTYPE_BYTES:
+    default:
+        break;
+    }
+    return p == out ? 0 : (size_t)(p - out) - 1;
+}
+
+size_t tern_numbers_write_double(double value, char out[32])
+{
+    return (size_t)(put_f64(out, value) - out);
+}
