@@ -59,7 +59,7 @@ TERN_INLINE uint32_t tern_latency_slot(uint64_t ns)
 {
     uint32_t i = tern_latency_first[__builtin_clzll(ns | 1)];
 
-    while (i < TERN_LATENCY_BOUNDS && ns > tern_latency_bound_ns[i]) /* at most two steps */
+    while (i < TERN_LATENCY_BOUNDS && ns > tern_latency_bound_ns[i]) /* at most one step */
         i++;
     return i;
 }

@@ -1,0 +1,171 @@
+#include "stat/catalog.h"
+
+#define LABEL_OF(name, label)                 label,
+#define CODE_LABEL(name, number, http, label) label,
+
+static const char *const code_labels[] = {TERN_CODES(CODE_LABEL)};
+static const char *const outcome_labels[] = {TERN_OUTCOMES(LABEL_OF)};
+static const char *const stage_labels[] = {TERN_STAGES(LABEL_OF)};
+static const char *const refusal_labels[] = {TERN_REFUSALS(LABEL_OF)};
+
+_Static_assert(TERN_COUNT_OF(code_labels) == TERN_CODE_COUNT, "one label a code");
+
+/* Rows are written with these, one a line, so that a table reads as a table. Cells of a plain row:
+ * one; of a row with a label: one for each of its values. */
+#define PLAIN(kind, in, name_, cells, member, help_)                                    \
+    {                                                                                   \
+        .name = (name_), .help = (help_), .type = TERN_METRIC_##kind,                   \
+        .unit = TERN_METRIC_UNIT_##in, .offset = offsetof(cells, member), .n_values = 1 \
+    }
+#define LABELLED(kind, in, name_, cells, member, label_, values_, sparse_, help_)          \
+    {                                                                                      \
+        .name = (name_), .help = (help_), .type = TERN_METRIC_##kind,                      \
+        .unit = TERN_METRIC_UNIT_##in, .offset = offsetof(cells, member), .label = label_, \
+        .values = (values_), .n_values = TERN_COUNT_OF(values_), .sparse = (sparse_)       \
+    }
+
+// clang-format off
+static const struct tern_metric_row server_rows[] = {
+    PLAIN(GAUGE, NONE, "tern_connections_open", struct tern_server_cells, connections_open,
+          "Client connections that are open now."),
+    PLAIN(COUNTER, NONE, "tern_connections_accepted_total", struct tern_server_cells,
+          connections_accepted, "Client connections accepted."),
+    LABELLED(COUNTER, NONE, "tern_connections_refused_total", struct tern_server_cells,
+             connections_refused, "reason", refusal_labels, false,
+             "Client connections closed instead of served."),
+    PLAIN(GAUGE, NONE, "tern_requests_in_flight", struct tern_server_cells, requests_in_flight,
+          "Requests that were read and are not yet fully answered."),
+    PLAIN(COUNTER, NONE, "tern_received_bytes_total", struct tern_server_cells, bytes_received,
+          "Bytes read from client connections."),
+    PLAIN(COUNTER, NONE, "tern_sent_bytes_total", struct tern_server_cells, bytes_sent,
+          "Bytes written to client connections."),
+    PLAIN(COUNTER, NONE, "tern_log_dropped_total", struct tern_server_cells, log_dropped,
+          "Log lines lost because the output was slower than the lines came."),
+};
+
+static const struct tern_metric_row op_rows[] = {
+    LABELLED(COUNTER, NONE, "tern_requests_total", struct tern_op_cells, requests, "code",
+             code_labels, true, "Requests answered, by operation and result."),
+    {.name = "tern_request_duration_seconds", .type = TERN_METRIC_HISTOGRAM,
+     .unit = TERN_METRIC_UNIT_SECONDS, .offset = offsetof(struct tern_op_cells, duration),
+     .n_values = 1, .sparse = true,
+     .help = "Time from the first byte of a request to the last byte of its answer."},
+};
+
+static const struct tern_metric_row model_rows[] = {
+    LABELLED(COUNTER, NONE, "tern_model_requests_total", struct tern_model_cells, requests,
+             "outcome", outcome_labels, false, "Inference requests to a model version, by outcome."),
+    LABELLED(HISTOGRAM, SECONDS, "tern_model_stage_duration_seconds", struct tern_model_cells,
+             stage, "stage", stage_labels, false,
+             "Where the time of an inference request goes."),
+    PLAIN(COUNTER, NONE, "tern_model_inferences_total", struct tern_model_cells, inferences,
+          "Rows predicted: a request with a batch of 8 counts 8."),
+    PLAIN(COUNTER, NONE, "tern_model_executions_total", struct tern_model_cells, executions,
+          "Runs of the engine; inferences divided by executions is the mean batch."),
+    PLAIN(GAUGE, NONE, "tern_model_queue_depth", struct tern_model_cells, queue_depth,
+          "Requests waiting for the model."),
+    PLAIN(GAUGE, NONE, "tern_model_ready", struct tern_model_cells, ready,
+          "1 when the model version is served, else 0."),
+    PLAIN(GAUGE, SECONDS, "tern_model_load_duration_seconds", struct tern_model_cells, load_ns,
+          "How long the last load took, warm-up included."),
+};
+
+static const struct tern_metric_row process_rows[] = {
+    PLAIN(COUNTER, SECONDS, "process_cpu_seconds_total", struct tern_process_cells, cpu_ns,
+          "User and system CPU time of the server process."),
+    PLAIN(GAUGE, NONE, "process_open_fds", struct tern_process_cells, open_fds,
+          "Open file descriptors."),
+    PLAIN(GAUGE, NONE, "process_max_fds", struct tern_process_cells, max_fds,
+          "Most file descriptors that may be open."),
+    PLAIN(GAUGE, NONE, "process_resident_memory_bytes", struct tern_process_cells, resident_bytes,
+          "Resident memory."),
+    PLAIN(GAUGE, NONE, "process_virtual_memory_bytes", struct tern_process_cells, virtual_bytes,
+          "Virtual memory."),
+    PLAIN(GAUGE, SECONDS, "process_start_time_seconds", struct tern_process_cells, start_ns,
+          "When the server process started, since 1970."),
+    PLAIN(GAUGE, NONE, "process_threads", struct tern_process_cells, threads,
+          "Threads of the server process."),
+};
+
+static const struct tern_metric_row build_rows[] = {
+    PLAIN(GAUGE, NONE, "tern_build_info", struct tern_build_cells, info,
+          "Always 1; the labels say what is running."),
+};
+// clang-format on
+
+const struct tern_metric_group tern_catalog_server = {
+    .name = "Server",
+    .rows = server_rows,
+    .n_rows = TERN_COUNT_OF(server_rows),
+    .cells_size = sizeof(struct tern_server_cells),
+};
+
+const struct tern_metric_group tern_catalog_op = {
+    .name = "Operations",
+    .labels = {"op"},
+    .rows = op_rows,
+    .n_rows = TERN_COUNT_OF(op_rows),
+    .cells_size = sizeof(struct tern_op_cells),
+};
+
+const struct tern_metric_group tern_catalog_model = {
+    .name = "Models",
+    .labels = {"model", "version"},
+    .rows = model_rows,
+    .n_rows = TERN_COUNT_OF(model_rows),
+    .cells_size = sizeof(struct tern_model_cells),
+};
+
+const struct tern_metric_group tern_catalog_process = {
+    .name = "Process",
+    .rows = process_rows,
+    .n_rows = TERN_COUNT_OF(process_rows),
+    .cells_size = sizeof(struct tern_process_cells),
+};
+
+const struct tern_metric_group tern_catalog_build = {
+    .name = "Build",
+    .labels = {"version", "compiler", "platform"},
+    .rows = build_rows,
+    .n_rows = TERN_COUNT_OF(build_rows),
+    .cells_size = sizeof(struct tern_build_cells),
+};
+
+const struct tern_metric_group *const tern_catalog_groups[TERN_CATALOG_GROUPS] = {
+    &tern_catalog_server,  &tern_catalog_op,    &tern_catalog_model,
+    &tern_catalog_process, &tern_catalog_build,
+};
+
+enum tern_outcome tern_outcome_of(enum tern_code code)
+{
+    static const uint8_t of[TERN_CODE_COUNT] = {
+        [TERN_OK] = TERN_OUTCOME_OK,
+        [TERN_CANCELLED] = TERN_OUTCOME_CANCELLED,
+        [TERN_UNKNOWN] = TERN_OUTCOME_FAILED,
+        [TERN_INVALID_ARGUMENT] = TERN_OUTCOME_INVALID,
+        [TERN_DEADLINE_EXCEEDED] = TERN_OUTCOME_EXPIRED,
+        [TERN_NOT_FOUND] = TERN_OUTCOME_INVALID,
+        [TERN_ALREADY_EXISTS] = TERN_OUTCOME_INVALID,
+        [TERN_PERMISSION_DENIED] = TERN_OUTCOME_INVALID,
+        [TERN_RESOURCE_EXHAUSTED] = TERN_OUTCOME_REJECTED,
+        [TERN_FAILED_PRECONDITION] = TERN_OUTCOME_INVALID,
+        [TERN_ABORTED] = TERN_OUTCOME_FAILED,
+        [TERN_OUT_OF_RANGE] = TERN_OUTCOME_INVALID,
+        [TERN_UNIMPLEMENTED] = TERN_OUTCOME_INVALID,
+        [TERN_INTERNAL] = TERN_OUTCOME_FAILED,
+        [TERN_UNAVAILABLE] = TERN_OUTCOME_REJECTED,
+        [TERN_DATA_LOSS] = TERN_OUTCOME_FAILED,
+        [TERN_UNAUTHENTICATED] = TERN_OUTCOME_INVALID,
+    };
+    return (enum tern_outcome)of[code];
+}
+
+const char *tern_outcome_label(enum tern_outcome outcome)
+{
+    return outcome_labels[outcome];
+}
+
+const char *tern_stage_label(enum tern_stage stage)
+{
+    return stage_labels[stage];
+}
