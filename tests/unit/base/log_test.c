@@ -199,6 +199,7 @@ static void test_lines_are_bounded(void **state)
         }
     }
     struct tern_log log = make(TERN_LOG_TEXT);
+    memset(big, 'x', sizeof(big));
     tern_log_info(&log, "e", "m", TERN_KV_STR("a", tern_str_make(big, sizeof(big))));
     assert_non_null(strstr(caught.text, "..."));
 }
