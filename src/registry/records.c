@@ -1,0 +1,429 @@
+/* Records: what the files say is wanted, held against what is served.
+ *
+ * A scan marks the versions that the policy chooses and sends a load job for each that is new or
+ * has changed. While jobs are out nothing is taken away. When the last one is back the record
+ * settles: if any wanted version is served the others retire, otherwise what was served stays. So a
+ * bad new version never takes a good old one down. */
+#include <stdio.h>
+#include <string.h>
+#include "base/mem.h"
+#include "registry/registry_int.h"
+
+#define SCAN_MEMORY_MAX (1u << 30)
+
+/* ---- finding and making ---- */
+
+/* Position of name, or where it belongs. */
+static uint32_t position(const struct tern_registry *registry, const char *name, bool *ret_found)
+{
+    uint32_t low = 0, high = registry->n_records;
+
+    *ret_found = false;
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        int order = strcmp(registry->records[middle]->name, name);
+        if (order == 0) {
+            *ret_found = true;
+            return middle;
+        }
+        if (order < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+struct registry_record *registry_find(struct tern_registry *registry, const char *name)
+{
+    bool found;
+    uint32_t at = position(registry, name, &found);
+    return found ? registry->records[at] : NULL;
+}
+
+static bool grow_records(struct tern_registry *registry)
+{
+    if (registry->n_records < registry->cap_records)
+        return true;
+    uint32_t cap = registry->cap_records == 0 ? 16 : registry->cap_records * 2;
+    struct registry_record **records =
+        tern_mem_realloc(registry->records, cap * sizeof(struct registry_record *));
+    if (records == NULL)
+        return false;
+    registry->records = records;
+    registry->cap_records = cap;
+    return true;
+}
+
+static struct registry_record *get_record(struct tern_registry *registry, struct tern_str name)
+{
+    char key[TERN_MODEL_NAME_MAX + 1];
+    bool found;
+
+    /* An invalid name is cut: it is listed with its problem and never served. */
+    tern_str_copy_z(name.n > TERN_MODEL_NAME_MAX ? tern_str_make(name.p, TERN_MODEL_NAME_MAX)
+                                                 : name,
+                    key, sizeof(key));
+    uint32_t at = position(registry, key, &found);
+    if (found)
+        return registry->records[at];
+    struct registry_record *record = tern_mem_zalloc(1, sizeof(*record));
+    if (record == NULL || !grow_records(registry)) {
+        tern_mem_free(record);
+        return NULL;
+    }
+    memcpy(record->name, key, sizeof(key));
+    memmove(&registry->records[at + 1], &registry->records[at],
+            (registry->n_records - at) * sizeof(struct registry_record *));
+    registry->records[at] = record;
+    registry->n_records++;
+    return record;
+}
+
+static struct registry_version *get_version(struct registry_record *record, int64_t number)
+{
+    uint32_t at = 0;
+
+    while (at < record->n_versions && record->versions[at].number < number)
+        at++;
+    if (at < record->n_versions && record->versions[at].number == number)
+        return &record->versions[at];
+    if (record->n_versions == record->cap_versions) {
+        uint32_t cap = record->cap_versions == 0 ? 2 : record->cap_versions * 2;
+        struct registry_version *versions =
+            tern_mem_realloc(record->versions, cap * sizeof(*versions));
+        if (versions == NULL)
+            return NULL;
+        record->versions = versions;
+        record->cap_versions = cap;
+    }
+    memmove(&record->versions[at + 1], &record->versions[at],
+            (record->n_versions - at) * sizeof(*record->versions));
+    record->versions[at] = (struct registry_version){.number = number};
+    record->n_versions++;
+    return &record->versions[at];
+}
+
+static void remove_version(struct registry_record *record, uint32_t at)
+{
+    memmove(&record->versions[at], &record->versions[at + 1],
+            (record->n_versions - at - 1) * sizeof(*record->versions));
+    record->n_versions--;
+}
+
+/* ---- retiring ---- */
+
+static void retire(struct tern_registry *registry, struct registry_record *record,
+                   struct tern_model_version *version)
+{
+    version->next_retired = registry->to_retire;
+    registry->to_retire = version;
+    record->retiring++;
+    registry->dirty = true;
+}
+
+static void retire_unwanted(struct tern_registry *registry, struct registry_record *record)
+{
+    for (uint32_t i = 0; i < record->n_versions;) {
+        struct registry_version *version = &record->versions[i];
+        if (version->wanted) {
+            i++;
+            continue;
+        }
+        if (version->live != NULL)
+            retire(registry, record, version->live);
+        version->live = NULL;
+        registry->dirty = true;
+        if (record->wanted) { /* a version the policy left behind */
+            remove_version(record, i);
+            continue;
+        }
+        version->state = record->retiring > 0 ? TERN_MODEL_UNLOADING : TERN_MODEL_UNAVAILABLE;
+        snprintf(version->reason, sizeof(version->reason), "unloaded");
+        i++;
+    }
+}
+
+void registry_unwant(struct tern_registry *registry, struct registry_record *record)
+{
+    record->wanted = false;
+    record->problem.code = TERN_OK;
+    for (uint32_t i = 0; i < record->n_versions; i++)
+        record->versions[i].wanted = false;
+    registry->dirty = true;
+}
+
+/* ---- settling ---- */
+
+static bool serves_a_wanted_one(const struct registry_record *record)
+{
+    for (uint32_t i = 0; i < record->n_versions; i++) {
+        if (record->versions[i].wanted && record->versions[i].live != NULL)
+            return true;
+    }
+    return false;
+}
+
+/* What a LOAD command hears: every wanted version is served from the files as they are. */
+static enum tern_code outcome(const struct registry_record *record, struct tern_err *err)
+{
+    if (record->problem.code != TERN_OK)
+        return tern_fail(err, record->problem.code, "load failed for model '%s': %s", record->name,
+                         record->problem.text);
+    for (uint32_t i = 0; i < record->n_versions; i++) {
+        const struct registry_version *version = &record->versions[i];
+        if (version->wanted && version->reason[0] != '\0')
+            return tern_fail(err, TERN_INVALID_ARGUMENT,
+                             "load failed for model '%s': version %lld is at %s state: %s;",
+                             record->name, (long long)version->number,
+                             tern_model_state_name(version->state), version->reason);
+    }
+    return TERN_OK;
+}
+
+void registry_settle(struct tern_registry *registry, struct registry_record *record)
+{
+    if (record->loading > 0)
+        return;
+    if (!record->wanted || serves_a_wanted_one(record))
+        retire_unwanted(registry, record);
+    if (record->retiring > 0)
+        return;
+    for (uint32_t i = 0; i < record->n_versions; i++) {
+        if (record->versions[i].state == TERN_MODEL_UNLOADING) {
+            record->versions[i].state = TERN_MODEL_UNAVAILABLE;
+            registry->dirty = true;
+        }
+    }
+    if (record->waiters == NULL)
+        return;
+    /* A LOAD is answered when every loop can see the model. */
+    if (registry->dirty)
+        registry_publish(registry);
+    struct tern_registry_command *waiters = record->waiters;
+    record->waiters = NULL;
+    while (waiters != NULL) {
+        struct tern_registry_command *command = waiters;
+        waiters = command->next;
+        command->code =
+            command->verb == TERN_REGISTRY_LOAD ? outcome(record, &command->err) : TERN_OK;
+        if (command->on_done != NULL)
+            command->on_done(command);
+    }
+}
+
+static void log_failure(struct tern_registry *registry, const struct registry_job *job)
+{
+    tern_log_error(registry->settings.log, "model.failed", "model version cannot be served",
+                   TERN_KV_Z("model", job->name), TERN_KV_I64("version", job->number),
+                   TERN_KV_ERR(&job->err));
+}
+
+static void log_ready(struct tern_registry *registry, const struct tern_model_version *version)
+{
+    tern_log_info(
+        registry->settings.log, "model.ready", "model version is ready",
+        TERN_KV_STR("model", version->info.name), TERN_KV_I64("version", version->info.version),
+        TERN_KV_STR("backend", version->info.backend), TERN_KV_NS("load", version->load_ns),
+        TERN_KV_NS("run", version->run_ns), TERN_KV_U64("instances", version->n_instances),
+        TERN_KV_BOOL("on_loop", version->loop_instances != NULL));
+}
+
+void registry_take_job(struct tern_registry *registry, struct registry_job *job)
+{
+    struct registry_record *record = registry_find(registry, job->name);
+    struct registry_version *version = record == NULL ? NULL : get_version(record, job->number);
+
+    if (version == NULL) { /* no memory to remember it */
+        if (job->version != NULL) {
+            registry->settings.hooks.on_unloaded(registry->settings.hooks.arg, job->version);
+            tern_version_free(job->version);
+        }
+        return;
+    }
+    record->loading--;
+    registry->dirty = true;
+    if (job->code == TERN_OK) {
+        if (version->live != NULL)
+            retire(registry, record, version->live);
+        version->live = job->version;
+        version->fingerprint = job->version->fingerprint;
+        version->state = TERN_MODEL_READY;
+        version->reason[0] = '\0';
+        log_ready(registry, job->version);
+    } else {
+        version->state = version->live != NULL ? TERN_MODEL_READY : TERN_MODEL_UNAVAILABLE;
+        snprintf(version->reason, sizeof(version->reason), "%s", job->err.text);
+        log_failure(registry, job);
+    }
+    registry_settle(registry, record);
+}
+
+/* ---- scanning ---- */
+
+static enum tern_code send_job(struct tern_registry *registry, struct registry_record *record,
+                               const struct tern_found_model *found,
+                               const struct tern_found_version *version, struct tern_err *err)
+{
+    struct registry_job *job = tern_mem_zalloc(1, sizeof(*job));
+
+    if (job == NULL)
+        return tern_mem_fail(err, "a load", sizeof(*job));
+    memcpy(job->name, record->name, sizeof(job->name));
+    job->number = version->number;
+    job->fingerprint = version->fingerprint;
+    job->path = tern_mem_strdup(tern_str_of(version->path));
+    job->folder = found->folder == NULL ? NULL : tern_mem_strdup(tern_str_of(found->folder));
+    if (job->path == NULL || (found->folder != NULL && job->folder == NULL)) {
+        registry_free_job(job);
+        return tern_mem_fail(err, "a load", sizeof(*job));
+    }
+    record->loading++;
+    registry_enqueue(registry, job);
+    return TERN_OK;
+}
+
+static bool needs_load(const struct registry_version *version, uint64_t fingerprint, bool force)
+{
+    if (version->state == TERN_MODEL_LOADING)
+        return false;
+    if (version->fingerprint != fingerprint)
+        return true;
+    /* The same files failed before: only an explicit wish tries them again. */
+    return version->reason[0] != '\0' ? force || version->live != NULL : version->live == NULL;
+}
+
+static enum tern_code want_version(struct tern_registry *registry, struct registry_record *record,
+                                   const struct tern_found_model *found,
+                                   const struct tern_found_version *from, bool force,
+                                   struct tern_err *err)
+{
+    struct registry_version *version = get_version(record, from->number);
+
+    if (version == NULL)
+        return tern_mem_fail(err, "a version", sizeof(*version));
+    version->wanted = true;
+    if (!needs_load(version, from->fingerprint, force))
+        return TERN_OK;
+    version->fingerprint = from->fingerprint;
+    if (version->live == NULL)
+        version->state = TERN_MODEL_LOADING;
+    registry->dirty = true;
+    return send_job(registry, record, found, from, err);
+}
+
+static enum tern_code want(struct tern_registry *registry, struct registry_record *record,
+                           const struct tern_found_model *found, bool force, struct tern_err *err)
+{
+    struct tern_version_choice choice;
+
+    record->problem = found->problem;
+    if (found->problem.code == TERN_OK &&
+        tern_version_choose(found, &registry->settings, &choice, &record->problem) == TERN_OK) {
+        for (uint32_t i = 0; i < record->n_versions; i++)
+            record->versions[i].wanted = false;
+        for (uint32_t i = 0; i < found->n_versions; i++) {
+            if (tern_version_is_chosen(&choice, found, i))
+                TERN_TRY(want_version(registry, record, found, &found->versions[i], force, err));
+        }
+    }
+    if (record->problem.code != TERN_OK)
+        tern_log_error(registry->settings.log, "model.failed", "model cannot be served",
+                       TERN_KV_Z("model", record->name), TERN_KV_ERR(&record->problem));
+    record->wanted = true;
+    registry->dirty = true;
+    registry_settle(registry, record);
+    return TERN_OK;
+}
+
+static bool is_in(const struct tern_found *found, const char *name)
+{
+    for (uint32_t i = 0; i < found->n_models; i++) {
+        if (tern_str_eq(found->models[i].name, tern_str_of(name)))
+            return true;
+    }
+    return false;
+}
+
+/* Models whose files are gone. */
+static void forget_missing(struct tern_registry *registry, const struct tern_found *found)
+{
+    for (uint32_t i = 0; i < registry->n_records; i++) {
+        struct registry_record *record = registry->records[i];
+        if (!record->wanted || is_in(found, record->name))
+            continue;
+        registry_unwant(registry, record);
+        registry_settle(registry, record);
+    }
+}
+
+/* Whether a scan for `only` concerns this model: NULL all (explicit mode: those wanted already),
+ * "*" all, "" none. */
+static bool is_meant(const struct tern_registry *registry, const struct registry_record *record,
+                     const char *only)
+{
+    if (only == NULL)
+        return registry->settings.mode != TERN_REGISTRY_EXPLICIT || record->wanted;
+    return strcmp(only, "*") == 0 || strcmp(only, record->name) == 0;
+}
+
+static enum tern_code apply(struct tern_registry *registry, const struct tern_found *found,
+                            const char *only, bool force, struct tern_err *err)
+{
+    for (uint32_t i = 0; i < found->n_models; i++) {
+        struct registry_record *record = get_record(registry, found->models[i].name);
+        if (record == NULL)
+            return tern_mem_fail(err, "a model", sizeof(*record));
+        if (is_meant(registry, record, only))
+            TERN_TRY(want(registry, record, &found->models[i], force, err));
+        else if (!record->wanted && record->n_versions == 0)
+            registry->dirty = true;
+    }
+    if (only == NULL)
+        forget_missing(registry, found);
+    return TERN_OK;
+}
+
+enum tern_code registry_rescan(struct tern_registry *registry, const char *only, bool force,
+                               struct tern_err *err)
+{
+    struct tern_arena arena;
+    struct tern_found found;
+
+    tern_arena_init(&arena, 1u << 16, SCAN_MEMORY_MAX);
+    enum tern_code code = tern_repository_scan(registry->settings.path, &registry->settings.engines,
+                                               &arena, &found, err);
+    if (code == TERN_OK)
+        code = apply(registry, &found, only, force, err);
+    tern_arena_fini(&arena);
+    return code;
+}
+
+/* ---- the end ---- */
+
+static void free_version(struct tern_registry *registry, struct tern_model_version *version)
+{
+    registry->settings.hooks.on_unloaded(registry->settings.hooks.arg, version);
+    tern_version_free(version);
+}
+
+void registry_free_records(struct tern_registry *registry)
+{
+    while (registry->to_retire != NULL) {
+        struct tern_model_version *version = registry->to_retire;
+        registry->to_retire = version->next_retired;
+        free_version(registry, version);
+    }
+    for (uint32_t i = 0; i < registry->n_records; i++) {
+        struct registry_record *record = registry->records[i];
+        for (uint32_t v = 0; v < record->n_versions; v++) {
+            if (record->versions[v].live != NULL)
+                free_version(registry, record->versions[v].live);
+        }
+        tern_mem_free(record->versions);
+        tern_mem_free(record);
+    }
+    tern_mem_free(registry->records);
+    registry->records = NULL;
+    registry->n_records = 0;
+}

@@ -1,0 +1,94 @@
+/* The registry: which models and versions are served, and how they come and go.
+ *
+ * One control thread owns all state here and decides; load threads do the slow work (reading files,
+ * building engine sessions, warming up) and report back to it. It publishes immutable snapshots to
+ * the event loops (registry/snapshot.h). No function here is for a loop, except
+ * tern_registry_submit, which only queues.
+ *
+ * Modes: NONE loads everything once. POLL looks at the files again and again and follows them.
+ * EXPLICIT loads what it is told to. In every mode a failed load leaves what was served before, and
+ * a broken model never stops another. */
+#ifndef TERN_REGISTRY_REGISTRY_H
+#define TERN_REGISTRY_REGISTRY_H
+
+#include <stdint.h>
+#include "base/err.h"
+#include "base/log.h"
+#include "os/loop.h"
+#include "registry/repository.h"
+#include "registry/snapshot.h"
+
+struct tern_registry;
+
+enum tern_registry_mode {
+    TERN_REGISTRY_NONE,
+    TERN_REGISTRY_POLL,
+    TERN_REGISTRY_EXPLICIT,
+};
+
+struct tern_registry_hooks {
+    /* On a load thread, when a version is warm and before it is published: make its lane and cells.
+     * On failure the load fails. */
+    enum tern_code (*on_loaded)(void *arg, struct tern_model_version *version,
+                                struct tern_err *err);
+    /* On the control thread, when no loop holds the version any more, before its memory is freed.
+     */
+    void (*on_unloaded)(void *arg, struct tern_model_version *version);
+    /* On loop `loop`'s thread (or on the caller's before the loops run): use this snapshot now. */
+    void (*on_publish)(void *arg, uint32_t loop, const struct tern_snapshot *snapshot);
+    /* Whether a model with this run time is run on the loops (and wants an instance on each). */
+    bool (*is_inline)(void *arg, uint64_t run_ns);
+    void *arg;
+};
+
+struct tern_registry_settings {
+    const char *path;
+    enum tern_registry_mode mode;
+    uint64_t poll_ns;
+    uint32_t load_threads;
+    uint32_t executors;          /* threads that run slow models: how many instances one may want */
+    bool strict_readiness;       /* ready only when every wanted model is */
+    const struct tern_str *load; /* EXPLICIT: models to load at start; "*" for all */
+    uint32_t n_load;
+    struct tern_engine_set engines;
+    const struct tern_engine_option *engine_options; /* defaults for every model */
+    uint32_t n_engine_options;
+    struct tern_loop *const *loops;
+    uint32_t n_loops;
+    struct tern_registry_hooks hooks;
+    struct tern_log *log;
+};
+
+enum tern_registry_verb {
+    TERN_REGISTRY_LOAD,
+    TERN_REGISTRY_UNLOAD,
+    TERN_REGISTRY_RESCAN, /* SIGHUP: look at the files now, whatever the mode but EXPLICIT */
+};
+
+/* A wish for the control thread. The caller keeps it valid until on_done. */
+struct tern_registry_command {
+    enum tern_registry_verb verb;
+    char name[TERN_MODEL_NAME_MAX + 1]; /* LOAD, UNLOAD */
+    /* On the control thread, after the models are READY, gone, or the wish failed. May be NULL. */
+    void (*on_done)(struct tern_registry_command *command);
+    enum tern_code code;
+    struct tern_err err;
+    struct tern_registry_command *next;
+};
+
+/* Scans, loads what the mode wants and publishes; returns when every load has ended, well or not
+ * (logged one by one). Fails only when the path cannot be read or nothing can be started. The loops
+ * must not run yet. */
+enum tern_code tern_registry_open(const struct tern_registry_settings *settings,
+                                  struct tern_registry **ret_registry, struct tern_err *err);
+/* From now on publications go through the loops' mailboxes: call once they run. */
+enum tern_code tern_registry_start(struct tern_registry *registry, struct tern_err *err);
+void tern_registry_submit(struct tern_registry *registry, struct tern_registry_command *command);
+/* Stops the control thread and frees everything. The loops must have stopped. */
+void tern_registry_close(struct tern_registry *registry);
+
+/* How many models are wanted and how many of them are READY; before start or after close. */
+void tern_registry_count(const struct tern_registry *registry, uint32_t *ret_wanted,
+                         uint32_t *ret_ready);
+
+#endif

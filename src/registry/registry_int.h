@@ -1,0 +1,110 @@
+/* Private to registry/: the control thread's state. Fields without a remark belong to the control
+ * thread alone (before start and after close: to the caller). */
+#ifndef TERN_REGISTRY_REGISTRY_INT_H
+#define TERN_REGISTRY_REGISTRY_INT_H
+
+#include <pthread.h>
+#include "registry/registry.h"
+#include "registry/version.h"
+
+/* One version of a record: served, being loaded, or failed. */
+struct registry_version {
+    int64_t number;
+    enum tern_model_state state;
+    struct tern_model_version *live; /* served now; may be older than the files while a load runs */
+    uint64_t fingerprint;            /* of the files last tried */
+    bool wanted;                     /* chosen by the version policy of the last scan */
+    char reason[TERN_ERR_TEXT_MAX];
+};
+
+/* One model, known by name. */
+struct registry_record {
+    char name[TERN_MODEL_NAME_MAX + 1];
+    bool wanted;
+    struct registry_version *versions; /* ascending */
+    uint32_t n_versions, cap_versions;
+    uint32_t loading;                      /* load jobs not yet back */
+    uint32_t retiring;                     /* versions not yet home */
+    struct tern_err problem;               /* of the whole model: code != OK */
+    struct tern_registry_command *waiters; /* done when loading and retiring are zero */
+};
+
+/* One load, from the control thread to a load thread and back. */
+struct registry_job {
+    struct registry_job *next;
+    char name[TERN_MODEL_NAME_MAX + 1];
+    char *path;   /* owned */
+    char *folder; /* owned; NULL: none */
+    int64_t number;
+    uint64_t fingerprint;
+    struct tern_model_version *version; /* the result */
+    enum tern_code code;
+    struct tern_err err;
+};
+
+/* One publication on its way to every loop. */
+struct registry_publication {
+    struct registry_publication *next;
+    struct tern_registry *registry;
+    struct tern_snapshot *snapshot;
+    struct tern_snapshot *before;
+    struct tern_model_version *retired; /* by next_retired */
+    atomic_uint loops_left;
+    struct publication_task {
+        struct tern_loop_task task;
+        struct registry_publication *publication;
+        uint32_t loop;
+    } * tasks; /* one a loop */
+};
+
+struct tern_registry {
+    struct tern_registry_settings settings;
+    struct tern_home home;
+
+    struct registry_record **records; /* sorted by name */
+    uint32_t n_records, cap_records;
+    struct tern_snapshot *snapshot; /* the newest published */
+    struct tern_model_version *to_retire;
+    uint32_t jobs_out, publications_out;
+    uint64_t poll_due_ns;
+    bool dirty;
+    bool loops_run;
+
+    pthread_mutex_t lock;
+    pthread_cond_t to_control; /* something for the control thread */
+    pthread_cond_t to_loaders;
+    /* guarded by lock: */
+    struct tern_registry_command *commands, **commands_end;
+    struct registry_job *jobs, **jobs_end; /* for the load threads */
+    struct registry_job *jobs_done;        /* back from them */
+    struct tern_model_version *came_home;
+    struct registry_publication *published; /* seen by every loop */
+    bool stopping;
+    bool loaders_stopping;
+
+    pthread_t control;
+    pthread_t *loaders;
+    uint32_t n_loaders;
+};
+
+/* records.c: what is wanted and what is there. */
+struct registry_record *registry_find(struct tern_registry *registry, const char *name);
+enum tern_code registry_rescan(struct tern_registry *registry, const char *only, bool force,
+                               struct tern_err *err);
+void registry_unwant(struct tern_registry *registry, struct registry_record *record);
+void registry_take_job(struct tern_registry *registry, struct registry_job *job);
+void registry_settle(struct tern_registry *registry, struct registry_record *record);
+void registry_free_records(struct tern_registry *registry);
+
+/* loaders.c: the load threads. */
+enum tern_code registry_loaders_start(struct tern_registry *registry, struct tern_err *err);
+void registry_loaders_stop(struct tern_registry *registry);
+void registry_enqueue(struct tern_registry *registry, struct registry_job *job);
+void registry_free_job(struct registry_job *job);
+
+/* publish.c */
+void registry_publish(struct tern_registry *registry);
+void registry_published(struct registry_publication *publication);
+void registry_free_snapshot(struct tern_snapshot *snapshot);
+
+#endif

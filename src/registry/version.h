@@ -1,0 +1,46 @@
+/* One version of a model: from files to something that can run, and back. Runs on load threads. */
+#ifndef TERN_REGISTRY_VERSION_H
+#define TERN_REGISTRY_VERSION_H
+
+#include "base/err.h"
+#include "base/log.h"
+#include "registry/registry.h"
+#include "registry/snapshot.h"
+
+struct tern_version_load {
+    struct tern_str name;
+    int64_t number;
+    const char *path;   /* version folder or model file */
+    const char *folder; /* model folder; NULL: no configuration */
+    uint64_t fingerprint;
+    const struct tern_registry_settings *settings;
+};
+
+/* Reads the configuration, picks file and engine, loads, makes instances, warms up and measures.
+ * INVALID_ARGUMENT and the like name what is wrong; ABORTED when the files changed while loading.
+ */
+enum tern_code tern_version_load(const struct tern_version_load *load,
+                                 struct tern_model_version **ret_version, struct tern_err *err);
+/* The opposite; no loop may hold it. NULL is fine. */
+void tern_version_free(struct tern_model_version *version);
+
+/* Which of the versions found are to be served: what the model's version_policy says. */
+struct tern_version_choice {
+    enum {
+        TERN_CHOOSE_LATEST,
+        TERN_CHOOSE_ALL,
+        TERN_CHOOSE_SPECIFIC,
+    } policy;
+    uint32_t latest;
+    int64_t specific[64];
+    uint32_t n_specific;
+};
+
+/* Reads the policy from the model's configuration; without one, the settings' default. */
+enum tern_code tern_version_choose(const struct tern_found_model *found,
+                                   const struct tern_registry_settings *settings,
+                                   struct tern_version_choice *ret_choice, struct tern_err *err);
+bool tern_version_is_chosen(const struct tern_version_choice *choice,
+                            const struct tern_found_model *found, uint32_t at);
+
+#endif
