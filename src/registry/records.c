@@ -312,20 +312,43 @@ static enum tern_code want_version(struct tern_registry *registry, struct regist
     return send_job(registry, record, found, from, err);
 }
 
-static enum tern_code want(struct tern_registry *registry, struct registry_record *record,
-                           const struct tern_found_model *found, bool force, struct tern_err *err)
+/* Marks what the policy chooses and sends for it. */
+static enum tern_code want_chosen(struct tern_registry *registry, struct registry_record *record,
+                                  const struct tern_found_model *found,
+                                  const struct tern_version_policy *policy, bool force,
+                                  struct tern_arena *arena, struct tern_err *err)
 {
-    struct tern_version_choice choice;
+    int64_t *numbers = tern_arena_zalloc(arena, found->n_versions, sizeof(*numbers));
+    bool *chosen = tern_arena_zalloc(arena, found->n_versions, sizeof(*chosen));
+
+    if (numbers == NULL || chosen == NULL)
+        return tern_arena_fail(arena, err, "the versions of a model");
+    for (uint32_t i = 0; i < found->n_versions; i++)
+        numbers[i] = found->versions[i].number;
+    if (tern_version_policy_apply(policy, numbers, found->n_versions, chosen) == 0)
+        return tern_fail(&record->problem, TERN_NOT_FOUND,
+                         "its version policy chooses none of the versions that are there");
+    for (uint32_t i = 0; i < record->n_versions; i++)
+        record->versions[i].wanted = false;
+    for (uint32_t i = 0; i < found->n_versions; i++) {
+        if (chosen[i])
+            TERN_TRY(want_version(registry, record, found, &found->versions[i], force, err));
+    }
+    return TERN_OK;
+}
+
+static enum tern_code want(struct tern_registry *registry, struct registry_record *record,
+                           const struct tern_found_model *found, bool force,
+                           struct tern_arena *arena, struct tern_err *err)
+{
+    struct tern_version_policy policy;
 
     record->problem = found->problem;
     if (found->problem.code == TERN_OK &&
-        tern_version_choose(found, &registry->settings, &choice, &record->problem) == TERN_OK) {
-        for (uint32_t i = 0; i < record->n_versions; i++)
-            record->versions[i].wanted = false;
-        for (uint32_t i = 0; i < found->n_versions; i++) {
-            if (tern_version_is_chosen(&choice, found, i))
-                TERN_TRY(want_version(registry, record, found, &found->versions[i], force, err));
-        }
+        tern_version_policy_of(found, &registry->settings, &policy, &record->problem) == TERN_OK) {
+        enum tern_code code = want_chosen(registry, record, found, &policy, force, arena, err);
+        if (code != TERN_OK && record->problem.code == TERN_OK)
+            return code;
     }
     if (record->problem.code != TERN_OK)
         tern_log_error(registry->settings.log, "model.failed", "model cannot be served",
@@ -368,14 +391,15 @@ static bool is_meant(const struct tern_registry *registry, const struct registry
 }
 
 static enum tern_code apply(struct tern_registry *registry, const struct tern_found *found,
-                            const char *only, bool force, struct tern_err *err)
+                            const char *only, bool force, struct tern_arena *arena,
+                            struct tern_err *err)
 {
     for (uint32_t i = 0; i < found->n_models; i++) {
         struct registry_record *record = get_record(registry, found->models[i].name);
         if (record == NULL)
             return tern_mem_fail(err, "a model", sizeof(*record));
         if (is_meant(registry, record, only))
-            TERN_TRY(want(registry, record, &found->models[i], force, err));
+            TERN_TRY(want(registry, record, &found->models[i], force, arena, err));
         else if (!record->wanted && record->n_versions == 0)
             registry->dirty = true;
     }
@@ -394,7 +418,7 @@ enum tern_code registry_rescan(struct tern_registry *registry, const char *only,
     enum tern_code code = tern_repository_scan(registry->settings.path, &registry->settings.engines,
                                                &arena, &found, err);
     if (code == TERN_OK)
-        code = apply(registry, &found, only, force, err);
+        code = apply(registry, &found, only, force, &arena, err);
     tern_arena_fini(&arena);
     return code;
 }

@@ -14,6 +14,7 @@
 #include <stdint.h>
 #include "base/err.h"
 #include "base/log.h"
+#include "conf/version_policy.h"
 #include "os/loop.h"
 #include "registry/repository.h"
 #include "registry/snapshot.h"
@@ -46,9 +47,10 @@ struct tern_registry_settings {
     enum tern_registry_mode mode;
     uint64_t poll_ns;
     uint32_t load_threads;
-    uint32_t executors;          /* threads that run slow models: how many instances one may want */
-    bool strict_readiness;       /* ready only when every wanted model is */
-    const struct tern_str *load; /* EXPLICIT: models to load at start; "*" for all */
+    uint32_t executors; /* threads that run slow models: how many instances one may want */
+    struct tern_version_policy version_policy; /* of models whose configuration gives none */
+    bool strict_readiness;                     /* ready only when every wanted model is */
+    const struct tern_str *load;               /* EXPLICIT: models to load at start; "*" for all */
     uint32_t n_load;
     struct tern_engine_set engines;
     const struct tern_engine_option *engine_options; /* defaults for every model */

@@ -302,29 +302,11 @@ void tern_version_free(struct tern_model_version *version)
 
 /* ---- version policy ---- */
 
-enum tern_code tern_version_choose(const struct tern_found_model *found,
-                                   const struct tern_registry_settings *settings,
-                                   struct tern_version_choice *ret_choice, struct tern_err *err)
+enum tern_code tern_version_policy_of(const struct tern_found_model *found,
+                                      const struct tern_registry_settings *settings,
+                                      struct tern_version_policy *ret_policy, struct tern_err *err)
 {
-    (void)found, (void)settings, (void)err;
-    *ret_choice = (struct tern_version_choice){.policy = TERN_CHOOSE_LATEST, .latest = 1};
+    (void)found, (void)err;
+    *ret_policy = settings->version_policy;
     return TERN_OK;
-}
-
-bool tern_version_is_chosen(const struct tern_version_choice *choice,
-                            const struct tern_found_model *found, uint32_t at)
-{
-    switch (choice->policy) {
-    case TERN_CHOOSE_LATEST:
-        return at + choice->latest >= found->n_versions;
-    case TERN_CHOOSE_ALL:
-        return true;
-    case TERN_CHOOSE_SPECIFIC:
-        for (uint32_t i = 0; i < choice->n_specific; i++) {
-            if (choice->specific[i] == found->versions[at].number)
-                return true;
-        }
-        return false;
-    }
-    return false;
 }

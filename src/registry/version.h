@@ -24,23 +24,10 @@ enum tern_code tern_version_load(const struct tern_version_load *load,
 /* The opposite; no loop may hold it. NULL is fine. */
 void tern_version_free(struct tern_model_version *version);
 
-/* Which of the versions found are to be served: what the model's version_policy says. */
-struct tern_version_choice {
-    enum {
-        TERN_CHOOSE_LATEST,
-        TERN_CHOOSE_ALL,
-        TERN_CHOOSE_SPECIFIC,
-    } policy;
-    uint32_t latest;
-    int64_t specific[64];
-    uint32_t n_specific;
-};
-
-/* Reads the policy from the model's configuration; without one, the settings' default. */
-enum tern_code tern_version_choose(const struct tern_found_model *found,
-                                   const struct tern_registry_settings *settings,
-                                   struct tern_version_choice *ret_choice, struct tern_err *err);
-bool tern_version_is_chosen(const struct tern_version_choice *choice,
-                            const struct tern_found_model *found, uint32_t at);
+/* Which of the versions found are to be served: the version_policy of the model's configuration, or
+ * the settings' default. */
+enum tern_code tern_version_policy_of(const struct tern_found_model *found,
+                                      const struct tern_registry_settings *settings,
+                                      struct tern_version_policy *ret_policy, struct tern_err *err);
 
 #endif
