@@ -1,0 +1,74 @@
+#include "wire/url.h"
+
+#include <stdbool.h>
+
+static int hex_digit(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    char low = (char)(c | 0x20);
+    return low >= 'a' && low <= 'f' ? low - 'a' + 10 : -1;
+}
+
+static enum tern_code fail_traversal(const char *what, struct tern_err *err)
+{
+    return tern_fail(err, TERN_INVALID_ARGUMENT, "%s must not contain path traversal characters",
+                     what);
+}
+
+static enum tern_code decode(const char *what, struct tern_str raw, char *dst, size_t cap,
+                             size_t *ret_n, struct tern_err *err)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < raw.n; i++) {
+        char c = raw.p[i];
+        if (c == '%') {
+            int high = i + 2 < raw.n ? hex_digit(raw.p[i + 1]) : -1;
+            int low = i + 2 < raw.n ? hex_digit(raw.p[i + 2]) : -1;
+            if (high < 0 || low < 0)
+                return tern_fail(err, TERN_INVALID_ARGUMENT,
+                                 "%s has a '%%' that two hexadecimal digits do not follow", what);
+            c = (char)(high << 4 | low);
+            i += 2;
+            if (c == '/')
+                return fail_traversal(what, err);
+        }
+        if (n == cap)
+            return tern_fail(err, TERN_INVALID_ARGUMENT, "%s is longer than %zu bytes", what, cap);
+        dst[n++] = c;
+    }
+    *ret_n = n;
+    return TERN_OK;
+}
+
+static enum tern_code check(const char *what, struct tern_str s, struct tern_err *err)
+{
+    for (size_t i = 0; i < s.n; i++) {
+        unsigned char c = (unsigned char)s.p[i];
+        if (c == '\\')
+            return fail_traversal(what, err);
+        if (c < 0x20 || c == 0x7F)
+            return tern_fail(err, TERN_INVALID_ARGUMENT,
+                             "%s must not contain control characters, got byte 0x%02x", what, c);
+    }
+    if (tern_str_eq(s, TERN_STR(".")) || tern_str_eq(s, TERN_STR("..")))
+        return fail_traversal(what, err);
+    if (!tern_str_is_utf8(s))
+        return tern_fail(err, TERN_INVALID_ARGUMENT, "%s is not valid UTF-8", what);
+    return TERN_OK;
+}
+
+enum tern_code tern_url_segment(const char *what, struct tern_str raw, char *dst, size_t cap,
+                                struct tern_str *ret, struct tern_err *err)
+{
+    struct tern_str s = raw;
+
+    if (tern_str_find(raw, '%') < raw.n) {
+        TERN_TRY(decode(what, raw, dst, cap, &s.n, err));
+        s.p = dst;
+    }
+    TERN_TRY(check(what, s, err));
+    *ret = s;
+    return TERN_OK;
+}
