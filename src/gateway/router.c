@@ -1,0 +1,401 @@
+#include "gateway/router.h"
+
+#include <inttypes.h>
+#include "base/mem.h"
+#include "base/num.h"
+#include "wire/url.h"
+
+#define SEGMENTS_MAX 16 /* of a path; longer ones match nothing */
+#define SEGMENT_MAX  256
+
+enum capture {
+    CAPTURE_NONE,
+    CAPTURE_MODEL,
+    CAPTURE_VERSION,
+};
+
+/* One segment of a pattern. Children are a list linked through `sibling`; index 0, the root, is
+ * nobody's child and stands for "none". */
+struct node {
+    struct tern_str key; /* borrowed from a pattern; empty for a capture */
+    enum capture capture;
+    uint32_t child;
+    uint32_t sibling;
+    const struct tern_proto *proto; /* the first that came by */
+    const struct tern_route *route[TERN_METHOD_OTHER];
+    const struct tern_proto *route_proto[TERN_METHOD_OTHER];
+    char allow[64];
+    uint32_t allow_n; /* 0: no row ends here */
+};
+
+struct tern_router {
+    struct node *nodes; /* owned */
+    uint32_t n;
+    uint32_t cap;
+};
+
+/* -- making ------------------------------------------------------------------------------- */
+
+static uint32_t count_segments(const char *pattern)
+{
+    uint32_t n = 0;
+
+    for (const char *p = pattern; *p != '\0'; p++)
+        n += *p == '/';
+    return n;
+}
+
+static enum capture capture_of(struct tern_str segment)
+{
+    if (tern_str_eq(segment, TERN_STR("{model}")))
+        return CAPTURE_MODEL;
+    return tern_str_eq(segment, TERN_STR("{version}")) ? CAPTURE_VERSION : CAPTURE_NONE;
+}
+
+/* The child of `at` for a pattern's segment, made when it is not there. */
+static uint32_t grow_child(struct tern_router *router, uint32_t at, struct tern_str segment,
+                           const struct tern_proto *proto)
+{
+    enum capture capture = capture_of(segment);
+    struct tern_str key = capture == CAPTURE_NONE ? segment : tern_str_make(NULL, 0);
+    uint32_t *link = &router->nodes[at].child;
+
+    while (*link != 0) {
+        struct node *child = &router->nodes[*link];
+        if (child->capture == capture && tern_str_eq(child->key, key))
+            return *link;
+        link = &child->sibling;
+    }
+    *link = router->n++;
+    router->nodes[*link] = (struct node){.key = key, .capture = capture, .proto = proto};
+    return *link;
+}
+
+static enum tern_code add_row(struct tern_router *router, const struct tern_proto *proto,
+                              const struct tern_route *route, struct tern_err *err)
+{
+    struct tern_str rest = tern_str_of(route->pattern + 1), segment;
+    uint32_t at = 0;
+
+    if (count_segments(route->pattern) > SEGMENTS_MAX || route->method >= TERN_METHOD_OTHER)
+        return tern_fail(err, TERN_INTERNAL, "the row %s of %s cannot be routed", route->pattern,
+                         proto->name);
+    while (tern_str_split(&rest, '/', &segment))
+        at = grow_child(router, at, segment, proto);
+    struct node *node = &router->nodes[at];
+    const struct tern_proto *taken = node->route_proto[route->method];
+    if (taken != NULL)
+        return tern_fail(err, TERN_ALREADY_EXISTS,
+                         "%s and %s both claim %s %s: a listener can speak only one of them",
+                         taken->name, proto->name, tern_method_name(route->method), route->pattern);
+    node->route[route->method] = route;
+    node->route_proto[route->method] = proto;
+    return TERN_OK;
+}
+
+static void add_allowed(struct node *node, enum tern_method method)
+{
+    struct tern_str name = tern_str_of(tern_method_name(method));
+
+    if (node->allow_n > 0) {
+        memcpy(node->allow + node->allow_n, ", ", 2);
+        node->allow_n += 2;
+    }
+    memcpy(node->allow + node->allow_n, name.p, name.n);
+    node->allow_n += (uint32_t)name.n;
+}
+
+/* All seven names with their separators take 46 bytes of allow. */
+static void finish_node(struct node *node)
+{
+    bool any = false;
+
+    for (unsigned m = 0; m < TERN_METHOD_OTHER; m++)
+        any = any || node->route[m] != NULL;
+    if (node->route[TERN_METHOD_HEAD] == NULL) {
+        node->route[TERN_METHOD_HEAD] = node->route[TERN_METHOD_GET];
+        node->route_proto[TERN_METHOD_HEAD] = node->route_proto[TERN_METHOD_GET];
+    }
+    for (unsigned m = 0; any && m < TERN_METHOD_OTHER; m++) {
+        if (node->route[m] != NULL || m == TERN_METHOD_OPTIONS)
+            add_allowed(node, (enum tern_method)m);
+    }
+}
+
+static enum tern_code fill(struct tern_router *router, const struct tern_proto *const *protos,
+                           size_t n, struct tern_err *err)
+{
+    for (size_t i = 0; i < n; i++) {
+        for (uint32_t r = 0; r < protos[i]->n_routes; r++)
+            TERN_TRY(add_row(router, protos[i], &protos[i]->routes[r], err));
+    }
+    for (uint32_t i = 0; i < router->n; i++)
+        finish_node(&router->nodes[i]);
+    return TERN_OK;
+}
+
+enum tern_code tern_router_new(const struct tern_proto *const *protos, size_t n,
+                               struct tern_router **ret_router, struct tern_err *err)
+{
+    struct tern_router *router = tern_mem_zalloc(1, sizeof(*router));
+
+    if (router == NULL)
+        return tern_mem_fail(err, "the router", sizeof(*router));
+    router->cap = 1;
+    for (size_t i = 0; i < n; i++) {
+        for (uint32_t r = 0; r < protos[i]->n_routes; r++)
+            router->cap += count_segments(protos[i]->routes[r].pattern);
+    }
+    router->nodes = tern_mem_zalloc(router->cap, sizeof(router->nodes[0]));
+    if (router->nodes == NULL) {
+        tern_router_free(router);
+        return tern_mem_fail(err, "the route table", router->cap * sizeof(struct node));
+    }
+    router->n = 1;
+    router->nodes[0].proto = protos[0];
+    enum tern_code code = fill(router, protos, n, err);
+    if (code != TERN_OK) {
+        tern_router_free(router);
+        return code;
+    }
+    *ret_router = router;
+    return TERN_OK;
+}
+
+void tern_router_free(struct tern_router *router)
+{
+    if (router == NULL)
+        return;
+    tern_mem_free(router->nodes);
+    tern_mem_free(router);
+}
+
+/* -- matching ----------------------------------------------------------------------------- */
+
+/* A path cut into decoded segments; those that were encoded lie one after the other in bytes. */
+struct segments {
+    struct tern_str at[SEGMENTS_MAX];
+    uint32_t n;
+    char bytes[SEGMENT_MAX];
+};
+
+struct captures {
+    struct tern_str model;
+    struct tern_str version;
+    bool has_model;
+    bool has_version;
+};
+
+static const struct node *child_of(const struct tern_router *router, const struct node *node,
+                                   bool capture, struct tern_str key)
+{
+    for (uint32_t i = node->child; i != 0; i = router->nodes[i].sibling) {
+        const struct node *child = &router->nodes[i];
+        if (capture ? child->capture != CAPTURE_NONE
+                    : child->capture == CAPTURE_NONE && tern_str_eq(child->key, key))
+            return child;
+    }
+    return NULL;
+}
+
+static void keep_capture(struct captures *captures, const struct node *node, struct tern_str value)
+{
+    if (node->capture == CAPTURE_MODEL) {
+        captures->model = value;
+        captures->has_model = true;
+    } else if (node->capture == CAPTURE_VERSION) {
+        captures->version = value;
+        captures->has_version = true;
+    }
+}
+
+/* Depth first over the two ways each segment can go: the literal one, then the capture.
+ * *ret_deepest is the last node of the longest prefix that matched. */
+static const struct node *walk(const struct tern_router *router, const struct segments *segments,
+                               struct captures *captures, const struct node **ret_deepest)
+{
+    const struct node *path[SEGMENTS_MAX + 1];
+    uint32_t depth = 0, deepest = 0;
+    bool capture = false; /* the way to try next from path[depth] */
+
+    path[0] = *ret_deepest = &router->nodes[0];
+    for (;;) {
+        const struct node *next = NULL;
+        if (depth < segments->n) {
+            next = child_of(router, path[depth], capture, segments->at[depth]);
+        } else if (path[depth]->allow_n > 0) {
+            for (uint32_t i = 0; i < depth; i++)
+                keep_capture(captures, path[i + 1], segments->at[i]);
+            return path[depth];
+        }
+        if (next != NULL) {
+            path[++depth] = next;
+            capture = false;
+            if (depth > deepest) {
+                deepest = depth;
+                *ret_deepest = next;
+            }
+        } else if (!capture && depth < segments->n) {
+            capture = true;
+        } else {
+            /* Back to the last segment that went the literal way. */
+            while (depth > 0 && path[depth]->capture != CAPTURE_NONE)
+                depth--;
+            if (depth == 0)
+                return NULL;
+            depth--;
+            capture = true;
+        }
+    }
+}
+
+/* Decodes the path. The router walks along only to know whether a bad segment is a model name. */
+static enum tern_code cut(const struct tern_router *router, struct tern_str raw_path,
+                          struct segments *ret, struct tern_err *err)
+{
+    struct tern_str rest = tern_str_from(raw_path, 1), raw;
+    const struct node *node = &router->nodes[0];
+    size_t used = 0;
+
+    if (rest.p == NULL)
+        rest = tern_str_make("", 0); /* "/" is one empty segment */
+    while (tern_str_split(&rest, '/', &raw)) {
+        struct tern_str *segment = &ret->at[ret->n];
+        const struct node *captures =
+            node == NULL ? NULL : child_of(router, node, true, tern_str_make(NULL, 0));
+        bool model = captures != NULL && captures->capture == CAPTURE_MODEL;
+        if (ret->n == SEGMENTS_MAX)
+            return tern_fail(err, TERN_NOT_FOUND, "no such path: it has more than %d segments",
+                             SEGMENTS_MAX);
+        TERN_TRY(tern_url_segment(model ? "model name" : "path", raw, ret->bytes + used,
+                                  sizeof(ret->bytes) - used, segment, err));
+        if (segment->p == ret->bytes + used)
+            used += segment->n;
+        if (node != NULL) {
+            const struct node *literal = child_of(router, node, false, *segment);
+            node = literal != NULL ? literal : captures;
+        }
+        ret->n++;
+    }
+    return TERN_OK;
+}
+
+static enum tern_code take_model(struct tern_str model, struct tern_str raw_path,
+                                 struct tern_match *ret, struct tern_err *err)
+{
+    if (model.n == 0)
+        return tern_fail(err, TERN_INVALID_ARGUMENT,
+                         "Model name cannot be empty. Please enter a valid name to deploy.");
+    if (!tern_model_name_is_valid(model))
+        return tern_fail(err, TERN_NOT_FOUND, "Request for unknown model: '%.*s' is not found",
+                         TERN_STR_ARG(model));
+    if (model.p >= raw_path.p && model.p < raw_path.p + raw_path.n) {
+        ret->model = model;
+    } else {
+        memcpy(ret->decoded_model, model.p, model.n);
+        ret->model = tern_str_make(ret->decoded_model, model.n);
+    }
+    return TERN_OK;
+}
+
+static enum tern_code take_captures(const struct captures *captures, struct tern_str raw_path,
+                                    struct tern_match *ret, struct tern_err *err)
+{
+    uint64_t version;
+
+    if (captures->has_model)
+        TERN_TRY(take_model(captures->model, raw_path, ret, err));
+    if (captures->has_version) {
+        if (!tern_num_parse_u64(captures->version, INT64_MAX, &version) || version == 0)
+            return tern_fail(err, TERN_INVALID_ARGUMENT,
+                             "model version must be a decimal integer above 0, got '%.*s'",
+                             TERN_STR_ARG(captures->version));
+        ret->version = (int64_t)version;
+    }
+    return TERN_OK;
+}
+
+enum tern_code tern_router_match(const struct tern_router *router, enum tern_method method,
+                                 struct tern_str raw_path, struct tern_match *ret,
+                                 struct tern_err *err)
+{
+    struct segments segments;
+    struct captures captures = {.has_model = false};
+    const struct node *deepest;
+
+    ret->route = NULL;
+    ret->proto = router->nodes[0].proto;
+    ret->model = ret->allow = tern_str_make(NULL, 0);
+    ret->version = 0;
+    if (tern_str_eq(raw_path, TERN_STR("*")) && method == TERN_METHOD_OPTIONS) {
+        ret->allow = TERN_STR("GET, HEAD, POST, OPTIONS");
+        return TERN_OK;
+    }
+    if (raw_path.n == 0 || raw_path.p[0] != '/')
+        return tern_fail(err, TERN_INVALID_ARGUMENT, "the path must start with '/'");
+    segments.n = 0;
+    TERN_TRY(cut(router, raw_path, &segments, err));
+    const struct node *node = walk(router, &segments, &captures, &deepest);
+    ret->proto = deepest->proto;
+    if (node == NULL)
+        return tern_fail(err, TERN_NOT_FOUND, "no such path: %.*s", TERN_STR_ARG(raw_path));
+    const struct tern_route *route = method < TERN_METHOD_OTHER ? node->route[method] : NULL;
+    if (route == NULL) {
+        ret->allow = tern_str_make(node->allow, node->allow_n);
+        if (method == TERN_METHOD_OPTIONS)
+            return TERN_OK;
+        return tern_fail_http(err, TERN_UNIMPLEMENTED, 405,
+                              "method %s is not allowed for this path, expected one of: %s",
+                              tern_method_name(method), node->allow);
+    }
+    TERN_TRY(take_captures(&captures, raw_path, ret, err));
+    ret->proto = node->route_proto[method];
+    ret->route = route;
+    return TERN_OK;
+}
+
+/* -- printing ----------------------------------------------------------------------------- */
+
+static const char *access_name(enum tern_access access)
+{
+    static const char *const names[] = {
+        [TERN_ACCESS_OPEN] = "open",       [TERN_ACCESS_READ] = "read",
+        [TERN_ACCESS_INFER] = "infer",     [TERN_ACCESS_OBSERVE] = "observe",
+        [TERN_ACCESS_CONTROL] = "control",
+    };
+    return names[access];
+}
+
+void tern_router_print_doc(const struct tern_proto *const *protos, size_t n, struct tern_buf *out)
+{
+    TERN_BUF_ADD_LITERAL(out, "# Routes\n\n"
+                              "Generated from the route tables in src/proto. Every GET route "
+                              "answers HEAD, every route OPTIONS.\n");
+    for (size_t i = 0; i < n; i++) {
+        const struct tern_proto *proto = protos[i];
+        tern_buf_printf(out,
+                        "\n## %s\n\n%s\n\n| Method | Path | Operation | Access | What it does |\n"
+                        "| --- | --- | --- | --- | --- |\n",
+                        proto->name, proto->help);
+        for (uint32_t r = 0; r < proto->n_routes; r++) {
+            const struct tern_route *route = &proto->routes[r];
+            tern_buf_printf(out, "| %s | `%s` | %s | %s | %s |\n", tern_method_name(route->method),
+                            route->pattern, tern_op_label(route->op),
+                            access_name(tern_op_access(route->op)), route->help);
+        }
+    }
+}
+
+void tern_router_print_welcome(const struct tern_proto *const *protos, size_t n,
+                               struct tern_buf *out)
+{
+    TERN_BUF_ADD_LITERAL(out, "Tern, a model server. It answers:\n");
+    for (size_t i = 0; i < n; i++) {
+        tern_buf_printf(out, "\n%s\n", protos[i]->help);
+        for (uint32_t r = 0; r < protos[i]->n_routes; r++) {
+            const struct tern_route *route = &protos[i]->routes[r];
+            tern_buf_printf(out, "  %-5s %-50s %s\n", tern_method_name(route->method),
+                            route->pattern, route->help);
+        }
+    }
+}

@@ -1,0 +1,42 @@
+/* From method and path to a route: the rows of a listener's dialects, compiled into one trie whose
+ * edges are path segments. Immutable once made; any thread may match. A match allocates nothing.
+ *
+ * Every segment is percent-decoded once (wire/url.h) before it is compared, and compared in full.
+ * A literal segment wins over a capture; where that leads nowhere, the capture is tried. */
+#ifndef TERN_GATEWAY_ROUTER_H
+#define TERN_GATEWAY_ROUTER_H
+
+#include "core/proto.h"
+
+struct tern_router;
+
+/* The pieces of one match. On failure only proto and allow are set. */
+struct tern_match {
+    const struct tern_route *route; /* NULL after TERN_OK: an OPTIONS request, answer 204 + Allow */
+    const struct tern_proto *proto; /* whose envelope an error takes; never NULL */
+    struct tern_str model;          /* a slice of the path or of decoded_model; empty: no capture */
+    int64_t version;                /* 0: no capture */
+    struct tern_str allow; /* the Allow header, with 405 and OPTIONS; lives in the router */
+    char decoded_model[TERN_MODEL_NAME_MAX];
+};
+
+/* protos: borrowed, for the life of the router; at least one. Two rows that claim the same method
+ * and path: ALREADY_EXISTS, naming both. */
+enum tern_code tern_router_new(const struct tern_proto *const *protos, size_t n,
+                               struct tern_router **ret_router, struct tern_err *err);
+void tern_router_free(struct tern_router *router);
+
+/* raw_path: as it came, before '?'. HEAD finds the row of GET. Errors: NOT_FOUND for an unknown
+ * path or a model name that cannot exist; UNIMPLEMENTED with HTTP status 405 for a known path
+ * (allow is set); INVALID_ARGUMENT for path tricks, an empty model name and a bad version. ret is
+ * filled, not copied: its slices may point into itself. */
+enum tern_code tern_router_match(const struct tern_router *router, enum tern_method method,
+                                 struct tern_str raw_path, struct tern_match *ret,
+                                 struct tern_err *err);
+
+/* The rows as a Markdown page (doc/routes.md), and as the plain text that GET / answers. */
+void tern_router_print_doc(const struct tern_proto *const *protos, size_t n, struct tern_buf *out);
+void tern_router_print_welcome(const struct tern_proto *const *protos, size_t n,
+                               struct tern_buf *out);
+
+#endif
