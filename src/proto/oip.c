@@ -1,0 +1,87 @@
+#include "proto/oip.h"
+
+#include "proto/oip_int.h"
+
+#define MODEL   "/v2/models/{model}"
+#define VERSION MODEL "/versions/{version}"
+#define CONTROL "/v2/repository/models/{model}"
+
+// clang-format off
+static const struct tern_route routes[] = {
+    {TERN_METHOD_GET, "/v2", TERN_OP_SERVER_METADATA,
+     NULL, tern_oip_encode_server_metadata, "Name, version and extensions of the server"},
+    {TERN_METHOD_GET, "/v2/health/live", TERN_OP_SERVER_LIVE,
+     NULL, tern_oip_encode_live, "200 while the process answers"},
+    {TERN_METHOD_GET, "/v2/health/ready", TERN_OP_SERVER_READY,
+     NULL, tern_oip_encode_ready, "200 when requests can be served, else 503"},
+    {TERN_METHOD_GET, "/v2/models", TERN_OP_MODEL_LIST,
+     NULL, tern_oip_encode_model_list, "Names of the models"},
+    {TERN_METHOD_GET, MODEL, TERN_OP_MODEL_METADATA,
+     NULL, tern_oip_encode_model_metadata, "Versions, inputs and outputs of a model"},
+    {TERN_METHOD_GET, VERSION, TERN_OP_MODEL_METADATA,
+     NULL, tern_oip_encode_model_metadata, "The same of one version"},
+    {TERN_METHOD_GET, MODEL "/ready", TERN_OP_MODEL_READY,
+     NULL, tern_oip_encode_model_ready, "200 when the model can infer, else 503"},
+    {TERN_METHOD_GET, VERSION "/ready", TERN_OP_MODEL_READY,
+     NULL, tern_oip_encode_model_ready, "The same of one version"},
+    {TERN_METHOD_GET, MODEL "/config", TERN_OP_MODEL_CONFIG,
+     NULL, tern_oip_encode_model_config, "The model's whole configuration"},
+    {TERN_METHOD_GET, VERSION "/config", TERN_OP_MODEL_CONFIG,
+     NULL, tern_oip_encode_model_config, "The same of one version"},
+    {TERN_METHOD_POST, MODEL "/infer", TERN_OP_INFER,
+     tern_oip_decode_infer, tern_oip_encode_infer, "A prediction, with JSON or binary tensors"},
+    {TERN_METHOD_POST, VERSION "/infer", TERN_OP_INFER,
+     tern_oip_decode_infer, tern_oip_encode_infer, "The same by one version"},
+    {TERN_METHOD_POST, "/v2/repository/index", TERN_OP_REPOSITORY_INDEX,
+     tern_oip_decode_index, tern_oip_encode_index, "Models and states of the repository"},
+    {TERN_METHOD_POST, CONTROL "/load", TERN_OP_REPOSITORY_LOAD,
+     tern_oip_decode_control, tern_oip_encode_load, "Loads a model, or loads it again"},
+    {TERN_METHOD_POST, CONTROL "/unload", TERN_OP_REPOSITORY_UNLOAD,
+     tern_oip_decode_control, tern_oip_encode_unload, "Unloads a model"},
+};
+// clang-format on
+
+const struct tern_proto tern_oip = {
+    .name = "oip",
+    .help = "Open Inference Protocol V2 over REST (KServe, Triton)",
+    .routes = routes,
+    .n_routes = TERN_COUNT_OF(routes),
+    .encode_error = tern_oip_encode_error,
+};
+
+struct tern_buf *tern_oip_begin_json(struct tern_exchange *x, int status)
+{
+    x->status = status;
+    x->response_type = TERN_STR("application/json");
+    x->slices = NULL;
+    x->n_slices = 0;
+    return tern_exchange_body(x);
+}
+
+void tern_oip_encode_error(struct tern_exchange *x, const struct tern_err *err)
+{
+    struct tern_buf *out = tern_oip_begin_json(x, tern_err_http_status(err));
+
+    TERN_BUF_ADD_LITERAL(out, "{\"error\":");
+    tern_json_add_string(out, tern_str_of(err->text));
+    tern_buf_add_char(out, '}');
+}
+
+enum tern_code tern_oip_check_content_type(const struct tern_exchange *x, struct tern_err *err)
+{
+    struct tern_str type = x->content_type;
+
+    if (TERN_LIKELY(type.n == 0 || tern_str_eq(type, TERN_STR("application/json"))))
+        return TERN_OK;
+    type = tern_str_trim(tern_str_make(type.p, tern_str_find(type, ';')));
+    struct tern_str multipart = TERN_STR("multipart/");
+    bool form =
+        tern_str_eq_nocase(type, TERN_STR("application/x-www-form-urlencoded")) ||
+        (type.n > multipart.n && tern_str_eq_nocase(tern_str_make(type.p, multipart.n), multipart));
+    if (form && x->body.n > 0)
+        return tern_fail_http(err, TERN_INVALID_ARGUMENT, 415,
+                              "Content-Type '%.*s' is not supported, expected application/json or "
+                              "application/octet-stream",
+                              TERN_STR_ARG(type));
+    return TERN_OK;
+}

@@ -1,0 +1,67 @@
+/* What the files of the Open Inference Protocol share. */
+#ifndef TERN_PROTO_OIP_INT_H
+#define TERN_PROTO_OIP_INT_H
+
+#include "core/proto.h"
+#include "proto/oip.h"
+#include "wire/json.h"
+
+/* oip.c */
+/* Empties the body of x and sets what a JSON answer needs. */
+struct tern_buf *tern_oip_begin_json(struct tern_exchange *x, int status);
+/* {"error": "..."} */
+void tern_oip_encode_error(struct tern_exchange *x, const struct tern_err *err);
+/* Refuses the content types that a browser may send across origins unasked, except without a body.
+ */
+enum tern_code tern_oip_check_content_type(const struct tern_exchange *x, struct tern_err *err);
+
+/* oip_health.c: {"live":..}, {"ready":..}, with 503 when the answer is no */
+enum tern_code tern_oip_encode_live(struct tern_call *call, struct tern_err *err);
+enum tern_code tern_oip_encode_ready(struct tern_call *call, struct tern_err *err);
+enum tern_code tern_oip_encode_model_ready(struct tern_call *call, struct tern_err *err);
+
+/* oip_metadata.c */
+enum tern_code tern_oip_encode_server_metadata(struct tern_call *call, struct tern_err *err);
+enum tern_code tern_oip_encode_model_metadata(struct tern_call *call, struct tern_err *err);
+enum tern_code tern_oip_encode_model_config(struct tern_call *call, struct tern_err *err);
+enum tern_code tern_oip_encode_model_list(struct tern_call *call, struct tern_err *err);
+
+/* oip_repository.c */
+enum tern_code tern_oip_decode_index(struct tern_call *call, struct tern_err *err);
+enum tern_code tern_oip_encode_index(struct tern_call *call, struct tern_err *err);
+enum tern_code tern_oip_decode_control(struct tern_call *call, struct tern_err *err);
+enum tern_code tern_oip_encode_load(struct tern_call *call, struct tern_err *err);
+enum tern_code tern_oip_encode_unload(struct tern_call *call, struct tern_err *err);
+
+/* oip_decode.c, oip_encode.c */
+enum tern_code tern_oip_decode_infer(struct tern_call *call, struct tern_err *err);
+enum tern_code tern_oip_encode_infer(struct tern_call *call, struct tern_err *err);
+
+/* oip_params.c */
+/* Reads the value of key into *ret. INVALID_ARGUMENT for null, arrays and objects. */
+enum tern_code tern_oip_read_param(struct tern_json *json, struct tern_str key,
+                                   struct tern_param *ret, struct tern_err *err);
+/* Appends to params, whose rows double in the arena; refuses a duplicate key. */
+enum tern_code tern_oip_add_param(struct tern_arena *arena, struct tern_params *params,
+                                  const struct tern_param *param, struct tern_err *err);
+/* A parameter that has to be of one kind; INVALID_ARGUMENT names it otherwise. */
+enum tern_code tern_oip_param_bool(const struct tern_param *param, bool *ret, struct tern_err *err);
+enum tern_code tern_oip_param_u64(const struct tern_param *param, uint64_t *ret,
+                                  struct tern_err *err);
+/* {"key": value, ...} */
+void tern_oip_write_params(struct tern_buf *buf, const struct tern_params *params);
+
+/* oip_tensor.c: the value of "data" of one input, both ways */
+/* What the shape says; INVALID_ARGUMENT when elements or bytes overflow. */
+enum tern_code tern_oip_count_elements(const struct tern_tensor *tensor, size_t *ret_count,
+                                       struct tern_err *err);
+/* json stands at the array. name, dtype and shape of the tensor are known; sets data and n_bytes.
+ */
+enum tern_code tern_oip_read_tensor(struct tern_json *json, struct tern_arena *arena,
+                                    struct tern_tensor *tensor, struct tern_err *err);
+/* The array with its brackets. INVALID_ARGUMENT for BYTES that are not UTF-8. */
+enum tern_code tern_oip_write_tensor(struct tern_buf *buf, const struct tern_tensor *tensor,
+                                     struct tern_err *err);
+void tern_oip_write_shape(struct tern_buf *buf, const struct tern_shape *shape);
+
+#endif

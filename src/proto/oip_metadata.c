@@ -1,0 +1,102 @@
+/* Metadata of the server and of models. */
+#include "base/version.h"
+#include "proto/oip_int.h"
+
+/* An extension is listed when all of it works, in the order Triton lists them. */
+enum tern_code tern_oip_encode_server_metadata(struct tern_call *call, struct tern_err *err)
+{
+    struct tern_buf *out = tern_oip_begin_json(call->x, 200);
+
+    TERN_BUF_ADD_LITERAL(out, "{\"name\":\"tern\",\"version\":\"" TERN_VERSION "\",\"extensions\":["
+                              "\"model_repository\",\"model_configuration\",\"binary_tensor_data\","
+                              "\"parameters\"]}");
+    return tern_buf_check(out, "the response", err);
+}
+
+/* A model that the operation did not resolve is an error it reports itself; this is the guard. */
+static enum tern_code need_info(const struct tern_call *call, struct tern_err *err)
+{
+    if (call->info == NULL)
+        return tern_fail(err, TERN_NOT_FOUND, "Request for unknown model: '%.*s' is not found",
+                         TERN_STR_ARG(call->model));
+    return TERN_OK;
+}
+
+static void write_version(struct tern_buf *out, int64_t version)
+{
+    tern_buf_add_char(out, '"');
+    tern_buf_add_i64(out, version);
+    tern_buf_add_char(out, '"');
+}
+
+static void write_versions(struct tern_buf *out, const struct tern_call *call)
+{
+    if (call->version != 0 || call->n_versions == 0) {
+        write_version(out, call->version != 0 ? call->version : call->info->version);
+        return;
+    }
+    for (uint32_t i = 0; i < call->n_versions; i++) {
+        if (i > 0)
+            tern_buf_add_char(out, ',');
+        write_version(out, call->versions[i]);
+    }
+}
+
+static void write_specs(struct tern_buf *out, const struct tern_tensor_spec *specs, uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        tern_buf_add_str(out, i > 0 ? TERN_STR(",{\"name\":") : TERN_STR("{\"name\":"));
+        tern_json_add_string(out, specs[i].name);
+        TERN_BUF_ADD_LITERAL(out, ",\"datatype\":\"");
+        tern_buf_add_str(out, tern_str_of(tern_dtype_name(specs[i].dtype)));
+        TERN_BUF_ADD_LITERAL(out, "\",\"shape\":");
+        tern_oip_write_shape(out, &specs[i].shape);
+        tern_buf_add_char(out, '}');
+    }
+}
+
+enum tern_code tern_oip_encode_model_metadata(struct tern_call *call, struct tern_err *err)
+{
+    const struct tern_model_info *info = call->info;
+
+    TERN_TRY(need_info(call, err));
+    struct tern_buf *out = tern_oip_begin_json(call->x, 200);
+    TERN_BUF_ADD_LITERAL(out, "{\"name\":");
+    tern_json_add_string(out, info->name);
+    TERN_BUF_ADD_LITERAL(out, ",\"versions\":[");
+    write_versions(out, call);
+    TERN_BUF_ADD_LITERAL(out, "],\"platform\":");
+    tern_json_add_string(out, info->platform.n > 0 ? info->platform : info->backend);
+    TERN_BUF_ADD_LITERAL(out, ",\"inputs\":[");
+    write_specs(out, info->inputs, info->n_inputs);
+    TERN_BUF_ADD_LITERAL(out, "],\"outputs\":[");
+    write_specs(out, info->outputs, info->n_outputs);
+    TERN_BUF_ADD_LITERAL(out, "]}");
+    return tern_buf_check(out, "the response", err);
+}
+
+enum tern_code tern_oip_encode_model_config(struct tern_call *call, struct tern_err *err)
+{
+    TERN_TRY(need_info(call, err));
+    struct tern_buf *out = tern_oip_begin_json(call->x, 200);
+    /* Copied: the version may be unloaded before the last byte is written. */
+    tern_buf_add_str(out, call->info->config_json);
+    return tern_buf_check(out, "the response", err);
+}
+
+/* The rows of one model stand together: a name is written when it differs from the one before. */
+enum tern_code tern_oip_encode_model_list(struct tern_call *call, struct tern_err *err)
+{
+    struct tern_buf *out = tern_oip_begin_json(call->x, 200);
+
+    TERN_BUF_ADD_LITERAL(out, "{\"models\":[");
+    for (uint32_t i = 0; i < call->n_index; i++) {
+        if (i > 0 && tern_str_eq(call->index[i].name, call->index[i - 1].name))
+            continue;
+        if (i > 0)
+            tern_buf_add_char(out, ',');
+        tern_json_add_string(out, call->index[i].name);
+    }
+    TERN_BUF_ADD_LITERAL(out, "]}");
+    return tern_buf_check(out, "the response", err);
+}

@@ -1,0 +1,142 @@
+/* Parameters: the protocol's open-ended key-value pairs, of a request, an input or an output. */
+#include "proto/oip_int.h"
+#include "simd/numbers.h"
+
+static enum tern_code read_number(struct tern_json *json, struct tern_param *ret,
+                                  struct tern_err *err)
+{
+    struct tern_json_number number;
+
+    TERN_TRY(tern_json_number(json, &number, err));
+    switch (number.kind) {
+    case TERN_JSON_INT64:
+        ret->kind = TERN_PARAM_INT64;
+        ret->int64 = number.int64;
+        break;
+    case TERN_JSON_UINT64:
+        ret->kind = TERN_PARAM_UINT64;
+        ret->uint64 = number.uint64;
+        break;
+    case TERN_JSON_DOUBLE:
+    default:
+        ret->kind = TERN_PARAM_DOUBLE;
+        ret->real = number.real;
+    }
+    return TERN_OK;
+}
+
+enum tern_code tern_oip_read_param(struct tern_json *json, struct tern_str key,
+                                   struct tern_param *ret, struct tern_err *err)
+{
+    ret->key = key;
+    switch (tern_json_peek(json)) {
+    case TERN_JSON_BOOL:
+        ret->kind = TERN_PARAM_BOOL;
+        return tern_json_bool(json, &ret->boolean, err);
+    case TERN_JSON_NUMBER:
+        return read_number(json, ret, err);
+    case TERN_JSON_STRING:
+        ret->kind = TERN_PARAM_STRING;
+        return tern_json_string(json, &ret->string, err);
+    case TERN_JSON_NONE:
+        return tern_json_fail(json, err, "expected a value");
+    case TERN_JSON_NULL:
+    case TERN_JSON_ARRAY:
+    case TERN_JSON_OBJECT:
+    default:
+        return tern_fail(err, TERN_INVALID_ARGUMENT,
+                         "parameter '%.*s' has invalid type, expected a boolean, a number or a "
+                         "string",
+                         TERN_STR_ARG(key));
+    }
+}
+
+/* Capacity is the power of two (at least 4) that n has reached: it needs no member of its own. */
+static bool is_full(uint32_t n)
+{
+    return n == 0 || (n >= 4 && (n & (n - 1)) == 0);
+}
+
+enum tern_code tern_oip_add_param(struct tern_arena *arena, struct tern_params *params,
+                                  const struct tern_param *param, struct tern_err *err)
+{
+    uint32_t n = params->n;
+
+    if (tern_params_find(params, param->key) != NULL)
+        return tern_fail(err, TERN_INVALID_ARGUMENT, "parameter '%.*s' is given twice",
+                         TERN_STR_ARG(param->key));
+    if (n == TERN_OIP_PARAMS_MAX)
+        return tern_fail(err, TERN_INVALID_ARGUMENT, "more than %d parameters",
+                         TERN_OIP_PARAMS_MAX);
+    if (is_full(n)) {
+        size_t rows = n == 0 ? 4 : (size_t)n * 2;
+        struct tern_param *grown =
+            tern_arena_alloc(arena, _Alignof(struct tern_param), rows * sizeof(*grown));
+        if (grown == NULL)
+            return tern_arena_fail(arena, err, "the parameters");
+        if (n > 0)
+            memcpy(grown, params->rows, n * sizeof(*grown));
+        params->rows = grown;
+    }
+    params->rows[params->n++] = *param;
+    return TERN_OK;
+}
+
+enum tern_code tern_oip_param_bool(const struct tern_param *param, bool *ret, struct tern_err *err)
+{
+    if (param->kind != TERN_PARAM_BOOL)
+        return tern_fail(err, TERN_INVALID_ARGUMENT, "Invalid value for '%.*s': expected a boolean",
+                         TERN_STR_ARG(param->key));
+    *ret = param->boolean;
+    return TERN_OK;
+}
+
+enum tern_code tern_oip_param_u64(const struct tern_param *param, uint64_t *ret,
+                                  struct tern_err *err)
+{
+    if (param->kind == TERN_PARAM_UINT64)
+        *ret = param->uint64;
+    else if (param->kind == TERN_PARAM_INT64 && param->int64 >= 0)
+        *ret = (uint64_t)param->int64;
+    else
+        return tern_fail(err, TERN_INVALID_ARGUMENT,
+                         "Invalid value for '%.*s': expected an unsigned integer",
+                         TERN_STR_ARG(param->key));
+    return TERN_OK;
+}
+
+static void write_value(struct tern_buf *buf, const struct tern_param *param)
+{
+    char text[32];
+
+    switch (param->kind) {
+    case TERN_PARAM_BOOL:
+        tern_buf_add_str(buf, param->boolean ? TERN_STR("true") : TERN_STR("false"));
+        break;
+    case TERN_PARAM_INT64:
+        tern_buf_add_i64(buf, param->int64);
+        break;
+    case TERN_PARAM_UINT64:
+        tern_buf_add_u64(buf, param->uint64);
+        break;
+    case TERN_PARAM_DOUBLE:
+        tern_buf_add(buf, text, tern_numbers_write_double(param->real, text));
+        break;
+    case TERN_PARAM_STRING:
+        tern_json_add_string(buf, param->string);
+        break;
+    }
+}
+
+void tern_oip_write_params(struct tern_buf *buf, const struct tern_params *params)
+{
+    tern_buf_add_char(buf, '{');
+    for (uint32_t i = 0; i < params->n; i++) {
+        if (i > 0)
+            tern_buf_add_char(buf, ',');
+        tern_json_add_string(buf, params->rows[i].key);
+        tern_buf_add_char(buf, ':');
+        write_value(buf, &params->rows[i]);
+    }
+    tern_buf_add_char(buf, '}');
+}

@@ -1,0 +1,129 @@
+/* The model repository: index, load, unload. A body is optional everywhere. */
+#include "proto/oip_int.h"
+
+/* One object whose members `read` takes; members it does not know it skips. */
+static enum tern_code
+read_object(struct tern_call *call,
+            enum tern_code (*read)(struct tern_call *call, struct tern_json *json,
+                                   struct tern_str key, uint32_t *seen, struct tern_err *err),
+            struct tern_err *err)
+{
+    struct tern_json json;
+    struct tern_str key;
+    uint32_t seen = 0;
+    bool more;
+
+    TERN_TRY(tern_oip_check_content_type(call->x, err));
+    if (call->x->body.n == 0)
+        return TERN_OK;
+    tern_json_init(&json, call->x->body, call->arena);
+    TERN_TRY(tern_json_object(&json, err));
+    for (;;) {
+        TERN_TRY(tern_json_key(&json, &more, &key, err));
+        if (!more)
+            return tern_json_end(&json, err);
+        TERN_TRY(read(call, &json, key, &seen, err));
+    }
+}
+
+static enum tern_code read_index_member(struct tern_call *call, struct tern_json *json,
+                                        struct tern_str key, uint32_t *seen, struct tern_err *err)
+{
+    if (!tern_str_eq(key, TERN_STR("ready")))
+        return tern_json_skip(json, err);
+    TERN_TRY(tern_json_once(json, seen, 0, key, err));
+    if (tern_json_peek(json) != TERN_JSON_BOOL)
+        return tern_fail(err, TERN_INVALID_ARGUMENT,
+                         "Invalid value for 'ready': expected a boolean");
+    return tern_json_bool(json, &call->ready_only, err);
+}
+
+enum tern_code tern_oip_decode_index(struct tern_call *call, struct tern_err *err)
+{
+    return read_object(call, read_index_member, err);
+}
+
+enum tern_code tern_oip_encode_index(struct tern_call *call, struct tern_err *err)
+{
+    struct tern_buf *out = tern_oip_begin_json(call->x, 200);
+
+    tern_buf_add_char(out, '[');
+    for (uint32_t i = 0; i < call->n_index; i++) {
+        const struct tern_index_row *row = &call->index[i];
+        tern_buf_add_str(out, i > 0 ? TERN_STR(",{\"name\":") : TERN_STR("{\"name\":"));
+        tern_json_add_string(out, row->name);
+        if (row->version != 0) {
+            TERN_BUF_ADD_LITERAL(out, ",\"version\":\"");
+            tern_buf_add_i64(out, row->version);
+            tern_buf_add_char(out, '"');
+        }
+        TERN_BUF_ADD_LITERAL(out, ",\"state\":\"");
+        tern_buf_add_str(out, tern_str_of(tern_model_state_name(row->state)));
+        TERN_BUF_ADD_LITERAL(out, "\",\"reason\":");
+        tern_json_add_string(out, row->reason);
+        tern_buf_add_char(out, '}');
+    }
+    tern_buf_add_char(out, ']');
+    return tern_buf_check(out, "the response", err);
+}
+
+static enum tern_code read_control_params(struct tern_call *call, struct tern_json *json,
+                                          struct tern_err *err)
+{
+    struct tern_param param;
+    struct tern_str key;
+    bool more;
+
+    TERN_TRY(tern_json_object(json, err));
+    for (;;) {
+        TERN_TRY(tern_json_key(json, &more, &key, err));
+        if (!more)
+            return TERN_OK;
+        TERN_TRY(tern_oip_read_param(json, key, &param, err));
+        TERN_TRY(tern_oip_add_param(call->arena, &call->params, &param, err));
+        if (tern_str_eq(key, TERN_STR("unload_dependents")))
+            TERN_TRY(tern_oip_param_bool(&param, &call->unload_dependents, err));
+    }
+}
+
+static enum tern_code read_control_member(struct tern_call *call, struct tern_json *json,
+                                          struct tern_str key, uint32_t *seen, struct tern_err *err)
+{
+    if (!tern_str_eq(key, TERN_STR("parameters")))
+        return tern_json_skip(json, err);
+    TERN_TRY(tern_json_once(json, seen, 0, key, err));
+    enum tern_code code = read_control_params(call, json, err);
+    if (code != TERN_OK)
+        tern_err_prefix(err, "Unable to parse 'parameters'");
+    return code;
+}
+
+/* "config" and "file:<path>" are only read here; whether they are honoured the operation says. */
+enum tern_code tern_oip_decode_control(struct tern_call *call, struct tern_err *err)
+{
+    return read_object(call, read_control_member, err);
+}
+
+/* KServe's answer; Triton's clients look at the status only. */
+static enum tern_code encode_done(struct tern_call *call, struct tern_str what,
+                                  struct tern_err *err)
+{
+    struct tern_buf *out = tern_oip_begin_json(call->x, 200);
+
+    TERN_BUF_ADD_LITERAL(out, "{\"name\":");
+    tern_json_add_string(out, call->model);
+    tern_buf_add_char(out, ',');
+    tern_json_add_string(out, what);
+    TERN_BUF_ADD_LITERAL(out, ":true}");
+    return tern_buf_check(out, "the response", err);
+}
+
+enum tern_code tern_oip_encode_load(struct tern_call *call, struct tern_err *err)
+{
+    return encode_done(call, TERN_STR("load"), err);
+}
+
+enum tern_code tern_oip_encode_unload(struct tern_call *call, struct tern_err *err)
+{
+    return encode_done(call, TERN_STR("unload"), err);
+}
