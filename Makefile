@@ -3,7 +3,7 @@
 .DEFAULT_GOAL := all
 include mk/flags.mk
 
-OUT := build/$(MODE)
+OUT ?= build/$(MODE)
 V ?= 0
 Q := $(if $(filter 0,$(V)),@)
 say = $(if $(filter 0,$(V)),@printf '  %-5s %s\n' $(1) $(2))
@@ -33,6 +33,7 @@ $(OUT)/%.o: %.c
 -include $(OBJ:.o=.d) $(OUT)/src/main.d
 
 include mk/tests.mk
+include mk/check.mk
 include $(wildcard mk/more/*.mk)
 
 clean: ## Remove everything that was built

@@ -1,5 +1,5 @@
-/* Replays a fuzz corpus through LLVMFuzzerTestOneInput, so that every input that once mattered is an
- * ordinary test under every compiler and sanitizer. Arguments: files or folders (one level). */
+/* Replays a fuzz corpus through LLVMFuzzerTestOneInput, so that every input that once mattered is
+ * an ordinary test under every compiler and sanitizer. Arguments: files or folders (one level). */
 #include <dirent.h>
 #include <stdint.h>
 #include <stdio.h>
