@@ -14,7 +14,7 @@ struct tern_procstat {
     uint64_t threads;
     uint64_t start_wall_ns; /* since 1970, to 10 ms */
     uint64_t open_fds;      /* 0 when the folder of another user's process cannot be read */
-    uint64_t max_fds;
+    uint64_t max_fds;       /* of this process only; 0 for another */
 };
 
 /* pid 0: this process. NOT_FOUND when there is no such process. */
