@@ -1,7 +1,7 @@
-/* The gateway: from a routed request to its answer. It finds the row, checks what the listener allows
- * for the operation, pins the model version, lets the dialect decode, runs the operation, lets the
- * dialect encode, and records what happened. One gateway serves all loops; each loop has its own
- * state in it (snapshot pointer, counters), so nothing on the path is shared.
+/* The gateway: from a routed request to its answer. It finds the row, checks what the listener
+ * allows for the operation, pins the model version, lets the dialect decode, runs the operation,
+ * lets the dialect encode, and records what happened. One gateway serves all loops; each loop has
+ * its own state in it (snapshot pointer, counters), so nothing on the path is shared.
  *
  * All functions of struct tern_handler run on the exchange's loop. */
 #ifndef TERN_GATEWAY_GATEWAY_H

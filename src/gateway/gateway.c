@@ -1,0 +1,312 @@
+#include "gateway/gateway_int.h"
+
+#include <inttypes.h>
+#include "base/clock.h"
+#include "base/mem.h"
+
+/* ---- finding the model ---- */
+
+static enum tern_code fail_no_version(const struct tern_snapshot *snapshot, struct tern_str model,
+                                      int64_t version, struct tern_err *err)
+{
+    bool known = false;
+
+    for (uint32_t i = 0; i < snapshot->n_index; i++) {
+        const struct tern_index_row *row = &snapshot->index[i];
+        if (!tern_str_eq(row->name, model))
+            continue;
+        known = true;
+        if (version != 0 && row->version == version && row->state != TERN_MODEL_READY)
+            return tern_fail(err, TERN_UNAVAILABLE,
+                             "Request for unknown model: '%.*s' version %" PRId64
+                             " is not at ready state (%s)",
+                             TERN_STR_ARG(model), version, tern_model_state_name(row->state));
+    }
+    if (!known)
+        return tern_fail(err, TERN_NOT_FOUND, "Request for unknown model: '%.*s' is not found",
+                         TERN_STR_ARG(model));
+    if (version != 0)
+        return tern_fail(err, TERN_NOT_FOUND,
+                         "Request for unknown model: '%.*s' version %" PRId64 " is not found",
+                         TERN_STR_ARG(model), version);
+    return tern_fail(err, TERN_UNAVAILABLE,
+                     "Request for unknown model: '%.*s' has no available versions",
+                     TERN_STR_ARG(model));
+}
+
+/* Operations that change what is served name a model that need not be there. */
+static bool needs_model(const struct tern_call *call)
+{
+    return call->model.n > 0 && tern_op_access(call->op) != TERN_ACCESS_CONTROL;
+}
+
+static enum tern_code find_model(const struct gateway_call *gc,
+                                 const struct tern_model_entry **ret_entry,
+                                 struct tern_model_version **ret_version, struct tern_err *err)
+{
+    const struct tern_snapshot *snapshot = gc->loop->snapshot;
+    const struct tern_call *call = &gc->call;
+    const struct tern_model_entry *entry = tern_snapshot_find(snapshot, call->model);
+    struct tern_model_version *version =
+        entry == NULL ? NULL : tern_snapshot_version(entry, call->version);
+
+    if (version == NULL)
+        return fail_no_version(snapshot, call->model, call->version, err);
+    *ret_entry = entry;
+    *ret_version = version;
+    return TERN_OK;
+}
+
+static enum tern_code pin_model(struct gateway_call *gc, struct tern_err *err)
+{
+    const struct tern_model_entry *entry;
+    struct tern_model_version *version;
+    struct tern_call *call = &gc->call;
+
+    TERN_TRY(find_model(gc, &entry, &version, err));
+    tern_version_pin(version, gc->loop->index);
+    call->pinned = version;
+    call->info = &version->info;
+    if (call->op != TERN_OP_MODEL_METADATA)
+        return TERN_OK;
+    int64_t *numbers = tern_arena_alloc(call->arena, 8, entry->n_versions * sizeof(*numbers));
+    if (numbers == NULL)
+        return tern_arena_fail(call->arena, err, "the versions");
+    memcpy(numbers, entry->numbers, entry->n_versions * sizeof(*numbers));
+    call->versions = numbers;
+    call->n_versions = entry->n_versions;
+    return TERN_OK;
+}
+
+/* ---- answering ---- */
+
+static void encode(struct gateway_call *gc, enum tern_code *code)
+{
+    struct tern_call *call = &gc->call;
+
+    if (*code == TERN_OK)
+        *code = call->route->encode(call, &call->err);
+    if (*code != TERN_OK) {
+        call->x->n_slices = 0;
+        call->proto->encode_error(call->x, &call->err);
+        if (*code == TERN_RESOURCE_EXHAUSTED || *code == TERN_UNAVAILABLE)
+            tern_exchange_add_header(call->x, TERN_STR("retry-after"), TERN_STR("1"));
+    }
+}
+
+void gateway_finish(struct gateway_call *gc, enum tern_code code)
+{
+    struct tern_call *call = &gc->call;
+    struct tern_exchange *x = call->x;
+    struct tern_model_version *pinned = call->pinned;
+    uint32_t loop = gc->loop->index;
+
+    encode(gc, &code);
+    tern_observer_end(gc->gateway->settings.observer, x, call, &gc->observation, code, &call->err);
+    x->user = NULL;
+    tern_exchange_send(x, true); /* x and gc may be gone after this */
+    if (pinned != NULL)
+        tern_version_unpin(pinned, loop);
+}
+
+/* An answer to a request that has no call. */
+static void answer_error(struct tern_gateway *gateway, struct tern_exchange *x,
+                         const struct tern_proto *proto, const struct tern_err *err)
+{
+    struct tern_observation observation = {0};
+
+    tern_observer_begin(gateway->settings.observer, x, &observation);
+    proto->encode_error(x, err);
+    tern_observer_end(gateway->settings.observer, x, NULL, &observation, err->code, err);
+    tern_exchange_send(x, true);
+}
+
+/* ---- the handler ---- */
+
+static enum tern_code check_access(const struct tern_exchange *x, const struct tern_route *route,
+                                   struct tern_err *err)
+{
+    if (tern_op_access(route->op) != TERN_ACCESS_CONTROL)
+        return TERN_OK;
+    if (!x->listener->admin)
+        return tern_fail(err, TERN_PERMISSION_DENIED,
+                         "%s is not allowed on this listener: only a listener marked admin takes "
+                         "operations that change what is served",
+                         tern_op_label(route->op));
+    /* A page in a browser must not steer a server on the same machine (DNS rebinding, CSRF). */
+    if (tern_exchange_header(x, TERN_STR("origin")).p != NULL)
+        return tern_fail(err, TERN_PERMISSION_DENIED, "%s is not allowed from a web page",
+                         tern_op_label(route->op));
+    return TERN_OK;
+}
+
+static struct gateway_call *new_call(struct tern_gateway *gateway, struct tern_exchange *x,
+                                     const struct tern_match *match)
+{
+    struct gateway_call *gc =
+        tern_arena_alloc(x->arena, _Alignof(struct gateway_call), sizeof(*gc));
+
+    if (gc == NULL)
+        return NULL;
+    memset(gc, 0, offsetof(struct gateway_call, call) + offsetof(struct tern_call, err));
+    gc->gateway = gateway;
+    gc->loop = &gateway->loops[tern_loop_index(x->loop)];
+    gc->call.op = match->route->op;
+    gc->call.proto = match->proto;
+    gc->call.route = match->route;
+    gc->call.x = x;
+    gc->call.arena = x->arena;
+    gc->call.version = match->version;
+    gc->call.err.code = TERN_OK;
+    gc->call.err.http_status = 0;
+    gc->call.model = match->model;
+    /* A decoded name lives in the match, which ends with this round. */
+    if (match->model.p == match->decoded_model)
+        gc->call.model = tern_arena_copy(x->arena, match->model);
+    return gc->call.model.n > 0 && gc->call.model.p == NULL ? NULL : gc;
+}
+
+static void answer_options(struct tern_gateway *gateway, struct tern_exchange *x,
+                           const struct tern_match *match)
+{
+    struct tern_observation observation = {0};
+
+    tern_exchange_body(x);
+    x->status = 204;
+    tern_exchange_add_header(x, TERN_STR("allow"), match->allow);
+    tern_observer_end(gateway->settings.observer, x, NULL, &observation, TERN_OK, NULL);
+    tern_exchange_send(x, true);
+}
+
+/* Everything that needs no body is decided here, so that a refusal costs no upload. */
+static void on_head(void *self, struct tern_exchange *x)
+{
+    struct tern_gateway *gateway = self;
+    struct tern_match match;
+    struct tern_err err;
+    const struct tern_model_entry *entry;
+    struct tern_model_version *version;
+
+    enum tern_code code = tern_router_match(gateway->router, x->method, x->path, &match, &err);
+    if (code != TERN_OK) {
+        if (match.allow.n > 0)
+            tern_exchange_add_header(x, TERN_STR("allow"), match.allow);
+        answer_error(gateway, x, match.proto, &err);
+        return;
+    }
+    if (match.route == NULL) {
+        answer_options(gateway, x, &match);
+        return;
+    }
+    if (check_access(x, match.route, &err) != TERN_OK) {
+        answer_error(gateway, x, match.proto, &err);
+        return;
+    }
+    struct gateway_call *gc = new_call(gateway, x, &match);
+    if (gc == NULL) {
+        tern_arena_fail(x->arena, &err, "the call");
+        answer_error(gateway, x, match.proto, &err);
+        return;
+    }
+    x->user = gc;
+    tern_observer_begin(gateway->settings.observer, x, &gc->observation);
+    if (needs_model(&gc->call) && find_model(gc, &entry, &version, &gc->call.err) != TERN_OK)
+        gateway_finish(gc, gc->call.err.code);
+}
+
+static enum tern_code start_call(struct gateway_call *gc, bool *ret_pending)
+{
+    struct tern_call *call = &gc->call;
+
+    if (needs_model(call))
+        TERN_TRY(pin_model(gc, &call->err));
+    if (call->route->decode != NULL)
+        TERN_TRY(call->route->decode(call, &call->err));
+    return gateway_run_op(gc, ret_pending, &call->err);
+}
+
+static void on_request(void *self, struct tern_exchange *x)
+{
+    struct gateway_call *gc = x->user;
+    bool pending = false;
+
+    (void)self;
+    enum tern_code code = start_call(gc, &pending);
+    if (code != TERN_OK || !pending) /* a pending call may be finished and gone already */
+        gateway_finish(gc, code);
+}
+
+static void on_gone(void *self, struct tern_exchange *x)
+{
+    struct tern_gateway *gateway = self;
+    struct gateway_call *gc = x->user;
+
+    if (gc != NULL && gc->submitted)
+        tern_sched_cancel(gateway->settings.sched, &gc->work);
+}
+
+static void on_refused(void *self, struct tern_exchange *x, const struct tern_err *err)
+{
+    struct tern_gateway *gateway = self;
+    struct gateway_call *gc = x->user;
+
+    if (gc != NULL) {
+        gc->call.err = *err;
+        gateway_finish(gc, err->code);
+        return;
+    }
+    answer_error(gateway, x, gateway->settings.protos[0], err);
+}
+
+/* ---- life ---- */
+
+enum tern_code tern_gateway_new(const struct tern_gateway_settings *settings,
+                                struct tern_gateway **ret_gateway, struct tern_err *err)
+{
+    struct tern_gateway *gateway = tern_mem_zalloc(1, sizeof(*gateway));
+    size_t size = settings->n_loops * sizeof(struct gateway_loop);
+
+    if (gateway == NULL)
+        return tern_mem_fail(err, "the gateway", sizeof(*gateway));
+    gateway->settings = *settings;
+    gateway->handler = (struct tern_handler){on_head, on_request, on_gone, on_refused, gateway};
+    atomic_init(&gateway->draining, false);
+    gateway->loops = tern_mem_alloc_aligned(TERN_CACHE_LINE, size);
+    enum tern_code code =
+        gateway->loops == NULL
+            ? tern_mem_fail(err, "the gateway", size)
+            : tern_router_new(settings->protos, settings->n_protos, &gateway->router, err);
+    if (code != TERN_OK) {
+        tern_gateway_free(gateway);
+        return code;
+    }
+    for (uint32_t i = 0; i < settings->n_loops; i++)
+        gateway->loops[i] = (struct gateway_loop){.index = i};
+    *ret_gateway = gateway;
+    return TERN_OK;
+}
+
+void tern_gateway_free(struct tern_gateway *gateway)
+{
+    if (gateway == NULL)
+        return;
+    tern_router_free(gateway->router);
+    tern_mem_free(gateway->loops);
+    tern_mem_free(gateway);
+}
+
+const struct tern_handler *tern_gateway_handler(const struct tern_gateway *gateway)
+{
+    return &gateway->handler;
+}
+
+void tern_gateway_set_snapshot(struct tern_gateway *gateway, uint32_t loop,
+                               const struct tern_snapshot *snapshot)
+{
+    gateway->loops[loop].snapshot = snapshot;
+}
+
+void tern_gateway_set_draining(struct tern_gateway *gateway)
+{
+    atomic_store_explicit(&gateway->draining, true, memory_order_relaxed);
+}

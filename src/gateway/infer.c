@@ -1,0 +1,366 @@
+/* The infer operation: checks a decoded request against the model, step by step, and hands it to
+ * the scheduler. Each step names what it checks; the error texts that Triton's own tests look for
+ * are kept word for word (shared with every dialect). */
+#include <inttypes.h>
+#include <string.h>
+#include "base/num.h"
+#include "gateway/gateway_int.h"
+
+static struct tern_str model_name(const struct tern_call *call)
+{
+    return call->info->name;
+}
+
+/* ---- raw binary requests: the body is the one input ---- */
+
+/* The only variable dimension takes what the body's size leaves for it. */
+static enum tern_code deduce_shape(const struct tern_tensor_spec *spec, size_t n_bytes,
+                                   struct tern_shape *ret_shape, struct tern_err *err)
+{
+    size_t unit = tern_dtype_size(spec->dtype);
+    int variable = -1;
+
+    *ret_shape = spec->shape;
+    for (int i = 0; i < spec->shape.rank; i++) {
+        if (spec->shape.dim[i] >= 0) {
+            if (tern_num_mul(unit, (size_t)spec->shape.dim[i], &unit))
+                unit = 0;
+        } else if (variable >= 0) {
+            return tern_fail(err, TERN_INVALID_ARGUMENT,
+                             "The shape of the raw input '%.*s' can not be deduced because there "
+                             "are more than one variable-sized dimension",
+                             TERN_STR_ARG(spec->name));
+        } else {
+            variable = i;
+        }
+    }
+    if (variable >= 0 && unit > 0)
+        ret_shape->dim[variable] = (int64_t)(n_bytes / unit);
+    return TERN_OK;
+}
+
+/* A raw string is one element: its length goes in front of it. */
+static enum tern_code wrap_string(struct tern_arena *arena, struct tern_str body,
+                                  struct tern_tensor *tensor, struct tern_err *err)
+{
+    if (body.n > UINT32_MAX)
+        return tern_fail(err, TERN_INVALID_ARGUMENT, "a string element has at most 4 GiB");
+    unsigned char *p = tern_arena_alloc(arena, 8, body.n + 4);
+    if (p == NULL)
+        return tern_arena_fail(arena, err, "the raw input");
+    for (unsigned i = 0; i < 4; i++)
+        p[i] = (unsigned char)(body.n >> (8 * i));
+    if (body.n > 0)
+        memcpy(p + 4, body.p, body.n);
+    tensor->data = p;
+    tensor->n_bytes = body.n + 4;
+    return TERN_OK;
+}
+
+static enum tern_code make_raw_input(struct tern_call *call, struct tern_err *err)
+{
+    const struct tern_model_info *info = call->info;
+    struct tern_str body = call->request.raw_body;
+
+    if (info->n_inputs != 1)
+        return tern_fail(err, TERN_INVALID_ARGUMENT,
+                         "Raw request must only have 1 input (found 1) to be deduced but got %u "
+                         "inputs in '%.*s' model configuration",
+                         info->n_inputs, TERN_STR_ARG(info->name));
+    const struct tern_tensor_spec *spec = &info->inputs[0];
+    struct tern_tensor *tensor = tern_arena_zalloc(call->arena, 1, sizeof(*tensor));
+    if (tensor == NULL)
+        return tern_arena_fail(call->arena, err, "the raw input");
+    tensor->name = spec->name;
+    tensor->dtype = spec->dtype;
+    /* The bytes are the client's; nobody writes through this pointer. */
+    memcpy(&tensor->data, &body.p, sizeof(body.p));
+    tensor->n_bytes = body.n;
+    TERN_TRY(deduce_shape(spec, body.n, &tensor->shape, err));
+    if (spec->dtype == TERN_DTYPE_BYTES) {
+        size_t count;
+        for (int i = 0; i < tensor->shape.rank; i++) {
+            if (tensor->shape.dim[i] < 0)
+                tensor->shape.dim[i] = 1;
+        }
+        if (!tern_shape_count(&tensor->shape, &count) || count != 1)
+            return tern_fail(err, TERN_INVALID_ARGUMENT,
+                             "For BYTE datatype raw input '%.*s', the model must have input shape "
+                             "[1]",
+                             TERN_STR_ARG(spec->name));
+        TERN_TRY(wrap_string(call->arena, body, tensor, err));
+    }
+    call->request.inputs = tensor;
+    call->request.n_inputs = 1;
+    call->request.binary_default = true;
+    return TERN_OK;
+}
+
+/* ---- inputs ---- */
+
+static void print_names(struct tern_buf *buf, const struct tern_tensor *tensors, uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++)
+        tern_buf_printf(buf, "%s'%.*s'", i == 0 ? "" : ",", TERN_STR_ARG(tensors[i].name));
+}
+
+static enum tern_code fail_missing(const struct tern_call *call, const bool *given,
+                                   struct tern_err *err)
+{
+    const struct tern_model_info *info = call->info;
+    struct tern_buf got, missing;
+    bool first = true;
+
+    tern_buf_init(&got, 192);
+    tern_buf_init(&missing, 192);
+    print_names(&got, call->request.inputs, call->request.n_inputs);
+    for (uint32_t i = 0; i < info->n_inputs; i++) {
+        if (given[i] || info->inputs[i].optional)
+            continue;
+        tern_buf_printf(&missing, "%s'%.*s'", first ? "" : ",", TERN_STR_ARG(info->inputs[i].name));
+        first = false;
+    }
+    enum tern_code code = tern_fail(
+        err, TERN_INVALID_ARGUMENT,
+        "expected %u inputs but got %u inputs for model '%.*s'. Got input(s) [%.*s], but missing "
+        "required input(s) [%.*s]. Please provide all required input(s).",
+        info->n_inputs, call->request.n_inputs, TERN_STR_ARG(info->name), (int)got.n,
+        got.n > 0 ? got.p : "", (int)missing.n, missing.n > 0 ? missing.p : "");
+    tern_buf_fini(&got);
+    tern_buf_fini(&missing);
+    return code;
+}
+
+/* Finds each input's specification; none twice, none unknown, none missing. */
+static enum tern_code match_inputs(struct tern_call *call, uint32_t *spec_of, struct tern_err *err)
+{
+    const struct tern_model_info *info = call->info;
+    bool given[TERN_TENSORS_MAX] = {false};
+    uint32_t n_required = 0, n_given = 0;
+
+    for (uint32_t i = 0; i < call->request.n_inputs; i++) {
+        struct tern_str name = call->request.inputs[i].name;
+        const struct tern_tensor_spec *spec = tern_model_input(info, name);
+        if (spec == NULL)
+            return tern_fail(err, TERN_INVALID_ARGUMENT,
+                             "unexpected inference input '%.*s' for model '%.*s'",
+                             TERN_STR_ARG(name), TERN_STR_ARG(info->name));
+        uint32_t at = (uint32_t)(spec - info->inputs);
+        if (given[at])
+            return tern_fail(err, TERN_INVALID_ARGUMENT, "input '%.*s' already exists in request",
+                             TERN_STR_ARG(name));
+        given[at] = true;
+        spec_of[i] = at;
+    }
+    for (uint32_t i = 0; i < info->n_inputs; i++) {
+        n_required += !info->inputs[i].optional;
+        n_given += given[i] && !info->inputs[i].optional;
+    }
+    return n_given == n_required ? TERN_OK : fail_missing(call, given, err);
+}
+
+static enum tern_code check_size(const struct tern_call *call, const struct tern_tensor *input,
+                                 struct tern_err *err)
+{
+    size_t want;
+
+    if (input->dtype == TERN_DTYPE_BYTES) {
+        if (!tern_shape_count(&input->shape, &want))
+            return tern_fail(err, TERN_INVALID_ARGUMENT,
+                             "input '%.*s' for model '%.*s': byte size overflow for input",
+                             TERN_STR_ARG(input->name), TERN_STR_ARG(model_name(call)));
+        return tern_tensor_check_bytes(input->name, input->data, input->n_bytes, want, err);
+    }
+    TERN_TRY(tern_shape_bytes(input->name, input->dtype, &input->shape, &want, err));
+    if (want != input->n_bytes)
+        return tern_fail(err, TERN_INVALID_ARGUMENT,
+                         "input byte size mismatch for input '%.*s' for model '%.*s'. Expected "
+                         "%zu, got %zu",
+                         TERN_STR_ARG(input->name), TERN_STR_ARG(model_name(call)), want,
+                         input->n_bytes);
+    return TERN_OK;
+}
+
+static enum tern_code check_input(const struct tern_call *call, const struct tern_tensor *input,
+                                  const struct tern_tensor_spec *spec, struct tern_err *err)
+{
+    char want[160], got[160];
+
+    if (input->dtype != spec->dtype)
+        return tern_fail(err, TERN_INVALID_ARGUMENT,
+                         "inference input '%.*s' data-type is '%s', but model '%.*s' expects '%s'",
+                         TERN_STR_ARG(input->name), tern_dtype_name(input->dtype),
+                         TERN_STR_ARG(model_name(call)), tern_dtype_name(spec->dtype));
+    if (!tern_shape_fits(&spec->shape, &input->shape))
+        return tern_fail(err, TERN_INVALID_ARGUMENT,
+                         "unexpected shape for input '%.*s' for model '%.*s'. Expected %s, got %s",
+                         TERN_STR_ARG(input->name), TERN_STR_ARG(model_name(call)),
+                         tern_shape_print(&spec->shape, want, sizeof(want)),
+                         tern_shape_print(&input->shape, got, sizeof(got)));
+    return check_size(call, input, err);
+}
+
+/* With max_batch_size, the first dimension of every input is the batch, and it is the same. */
+static enum tern_code check_batch(const struct tern_call *call, struct tern_err *err)
+{
+    const struct tern_model_info *info = call->info;
+    const struct tern_tensor *inputs = call->request.inputs;
+
+    if (info->max_batch_size == 0 || call->request.n_inputs == 0)
+        return TERN_OK;
+    int64_t batch = inputs[0].shape.dim[0];
+    if (batch < 1 || batch > info->max_batch_size)
+        return tern_fail(err, TERN_INVALID_ARGUMENT,
+                         "inference request batch-size must be between 1 and %" PRId64
+                         " for '%.*s', got %" PRId64,
+                         info->max_batch_size, TERN_STR_ARG(info->name), batch);
+    for (uint32_t i = 1; i < call->request.n_inputs; i++) {
+        if (inputs[i].shape.dim[0] != batch)
+            return tern_fail(err, TERN_INVALID_ARGUMENT,
+                             "input '%.*s' batch size does not match other inputs for '%.*s'",
+                             TERN_STR_ARG(inputs[i].name), TERN_STR_ARG(info->name));
+    }
+    return TERN_OK;
+}
+
+/* ---- outputs ---- */
+
+static enum tern_code match_output(const struct tern_call *call,
+                                   const struct tern_requested_output *wanted, uint32_t *ret_spec,
+                                   struct tern_err *err)
+{
+    const struct tern_tensor_spec *spec = tern_model_output(call->info, wanted->name);
+
+    if (spec == NULL)
+        return tern_fail(err, TERN_INVALID_ARGUMENT,
+                         "unexpected inference output '%.*s' for model '%.*s'",
+                         TERN_STR_ARG(wanted->name), TERN_STR_ARG(model_name(call)));
+    if (wanted->classification > 0)
+        return tern_fail(err, TERN_UNIMPLEMENTED,
+                         "output '%.*s': classification is not served yet; ask for the values and "
+                         "take the largest",
+                         TERN_STR_ARG(wanted->name));
+    *ret_spec = (uint32_t)(spec - call->info->outputs);
+    return TERN_OK;
+}
+
+/* The outputs asked for, or all of them in the model's order. */
+static enum tern_code prepare_outputs(struct tern_call *call, uint32_t **ret_spec_of,
+                                      struct tern_err *err)
+{
+    const struct tern_infer_request *request = &call->request;
+    uint32_t n = request->n_outputs > 0 ? request->n_outputs : call->info->n_outputs;
+    struct tern_tensor *outputs = tern_arena_zalloc(call->arena, n, sizeof(*outputs));
+    uint32_t *spec_of = tern_arena_zalloc(call->arena, n, sizeof(*spec_of));
+
+    if (outputs == NULL || spec_of == NULL)
+        return tern_arena_fail(call->arena, err, "the outputs");
+    for (uint32_t i = 0; i < n; i++) {
+        spec_of[i] = i;
+        if (request->n_outputs > 0)
+            TERN_TRY(match_output(call, &request->outputs[i], &spec_of[i], err));
+        outputs[i].name = call->info->outputs[spec_of[i]].name;
+    }
+    call->response.outputs = outputs;
+    call->response.n_outputs = n;
+    *ret_spec_of = spec_of;
+    return TERN_OK;
+}
+
+/* ---- the operation ---- */
+
+/* How much work a request is, for the scheduler's prediction: elements of input. */
+static uint64_t count_units(const struct tern_call *call)
+{
+    uint64_t units = 0;
+
+    for (uint32_t i = 0; i < call->request.n_inputs; i++) {
+        const struct tern_tensor *input = &call->request.inputs[i];
+        size_t size = tern_dtype_size(input->dtype);
+        units += input->n_bytes / (size > 0 ? size : 1);
+    }
+    return units > 0 ? units : 1;
+}
+
+static uint64_t count_rows(const struct tern_call *call)
+{
+    const struct tern_model_info *info = call->info;
+    bool batched = info->n_inputs > 0 && info->inputs[0].shape.rank > 0 &&
+                   (info->max_batch_size > 0 || info->inputs[0].shape.dim[0] < 0);
+    return batched && call->request.n_inputs > 0 ? (uint64_t)call->request.inputs[0].shape.dim[0]
+                                                 : 1;
+}
+
+static void on_done(struct tern_work *work)
+{
+    struct gateway_call *gc = TERN_CONTAINER_OF(work, struct gateway_call, work);
+    struct tern_call *call = &gc->call;
+
+    gc->submitted = false;
+    call->queued_ns = work->queued_ns;
+    call->started_ns = work->started_ns;
+    call->finished_ns = work->finished_ns;
+    gateway_finish(gc, work->code);
+}
+
+/* Triton's `timeout` parameter is in microseconds; a client may shorten the deadline, not lengthen.
+ */
+static uint64_t deadline_of(const struct gateway_call *gc)
+{
+    const struct tern_call *call = &gc->call;
+    uint64_t deadline = call->x->start_ns + gc->gateway->settings.timeout_ns;
+    const struct tern_param *timeout =
+        call->request.params.n == 0 ? NULL
+                                    : tern_params_find(&call->request.params, TERN_STR("timeout"));
+
+    if (timeout != NULL && timeout->kind == TERN_PARAM_INT64 && timeout->int64 > 0) {
+        uint64_t asked = 0;
+        if (!__builtin_mul_overflow((uint64_t)timeout->int64, (uint64_t)1000, &asked) &&
+            asked < gc->gateway->settings.timeout_ns)
+            deadline = call->x->start_ns + asked;
+    }
+    if (call->request.deadline_ns != 0 && call->request.deadline_ns < deadline)
+        deadline = call->request.deadline_ns;
+    return deadline;
+}
+
+enum tern_code gateway_run_infer(struct gateway_call *gc, bool *ret_pending, struct tern_err *err)
+{
+    struct tern_call *call = &gc->call;
+    struct tern_engine_run *run = &gc->work.run;
+    uint32_t *output_spec = NULL;
+
+    if (call->request.raw)
+        TERN_TRY(make_raw_input(call, err));
+    uint32_t *input_spec =
+        tern_arena_zalloc(call->arena, call->request.n_inputs + 1, sizeof(*input_spec));
+    if (input_spec == NULL)
+        return tern_arena_fail(call->arena, err, "the inputs");
+    TERN_TRY(match_inputs(call, input_spec, err));
+    for (uint32_t i = 0; i < call->request.n_inputs; i++)
+        TERN_TRY(
+            check_input(call, &call->request.inputs[i], &call->info->inputs[input_spec[i]], err));
+    TERN_TRY(check_batch(call, err));
+    TERN_TRY(prepare_outputs(call, &output_spec, err));
+
+    *run = (struct tern_engine_run){
+        .inputs = call->request.inputs,
+        .input_spec = input_spec,
+        .n_inputs = call->request.n_inputs,
+        .outputs = call->response.outputs,
+        .output_spec = output_spec,
+        .n_outputs = call->response.n_outputs,
+        .arena = call->arena,
+    };
+    gc->work.version = call->pinned;
+    gc->work.units = count_units(call);
+    gc->work.deadline_ns = deadline_of(gc);
+    gc->work.loop = call->x->loop;
+    gc->work.on_done = on_done;
+    gc->work.err = &call->err;
+    gc->observation.rows = count_rows(call);
+    gc->submitted = true;
+    *ret_pending = true; /* on_done may have come before this returns */
+    tern_sched_submit(gc->gateway->settings.sched, &gc->work);
+    return TERN_OK;
+}

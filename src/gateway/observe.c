@@ -1,0 +1,251 @@
+#include "gateway/observe.h"
+
+#include <stdio.h>
+#include "base/clock.h"
+#include "base/mem.h"
+#include "base/num.h"
+#include "base/version.h"
+#include "core/access.h"
+#include "core/vitals.h"
+#include "os/logsink.h"
+#include "os/loop.h"
+
+#define OPS (TERN_OP_COUNT + 1) /* the last one: requests that reached no operation */
+
+struct observer_loop {
+    TERN_ALIGNED(TERN_CACHE_LINE) struct tern_trace_ids ids;
+    struct tern_op_cells *ops[OPS];
+    struct tern_server_cells *server;
+};
+
+struct tern_observer {
+    struct tern_observer_settings settings;
+    struct tern_metric_set *op_sets[OPS];
+    struct tern_metric_set *server_set;
+    struct tern_metric_set *process_set;
+    struct tern_metric_set *build_set;
+    struct observer_loop *loops;
+};
+
+/* ---- life ---- */
+
+static struct tern_str op_name(unsigned op)
+{
+    return op == TERN_OP_COUNT ? TERN_STR("none") : tern_str_of(tern_op_label((enum tern_op)op));
+}
+
+static enum tern_code get_sets(struct tern_observer *observer, struct tern_err *err)
+{
+    struct tern_metrics *metrics = observer->settings.metrics;
+    const struct tern_str build[] = {TERN_STR(TERN_VERSION), TERN_STR(__VERSION__),
+                                     TERN_STR(TERN_PLATFORM)};
+
+    for (unsigned op = 0; op < OPS; op++) {
+        struct tern_str label = op_name(op);
+        TERN_TRY(tern_metrics_get(metrics, &tern_catalog_op, &label, &observer->op_sets[op], err));
+    }
+    TERN_TRY(tern_metrics_get(metrics, &tern_catalog_server, NULL, &observer->server_set, err));
+    TERN_TRY(tern_metrics_get(metrics, &tern_catalog_process, NULL, &observer->process_set, err));
+    TERN_TRY(tern_metrics_get(metrics, &tern_catalog_build, build, &observer->build_set, err));
+    struct tern_build_cells *cells = tern_metric_set_shared(observer->build_set);
+    tern_counter_set_shared(&cells->info, 1);
+    return TERN_OK;
+}
+
+static enum tern_code init_loops(struct tern_observer *observer, struct tern_err *err)
+{
+    for (uint32_t i = 0; i < observer->settings.n_loops; i++) {
+        struct observer_loop *loop = &observer->loops[i];
+        TERN_TRY(tern_trace_ids_init(&loop->ids, err));
+        for (unsigned op = 0; op < OPS; op++)
+            loop->ops[op] = tern_metric_set_cells(observer->op_sets[op], i);
+        loop->server = tern_metric_set_cells(observer->server_set, i);
+    }
+    return TERN_OK;
+}
+
+enum tern_code tern_observer_new(const struct tern_observer_settings *settings,
+                                 struct tern_observer **ret_observer, struct tern_err *err)
+{
+    struct tern_observer *observer = tern_mem_zalloc(1, sizeof(*observer));
+    size_t size = settings->n_loops * sizeof(struct observer_loop);
+
+    if (observer == NULL)
+        return tern_mem_fail(err, "the observer", sizeof(*observer));
+    observer->settings = *settings;
+    observer->loops = tern_mem_alloc_aligned(TERN_CACHE_LINE, size);
+    enum tern_code code = observer->loops == NULL ? tern_mem_fail(err, "the observer", size)
+                                                  : get_sets(observer, err);
+    if (code == TERN_OK)
+        code = init_loops(observer, err);
+    if (code != TERN_OK) {
+        tern_observer_free(observer);
+        return code;
+    }
+    *ret_observer = observer;
+    return TERN_OK;
+}
+
+void tern_observer_free(struct tern_observer *observer)
+{
+    if (observer == NULL)
+        return;
+    /* The sets belong to the metrics, which outlive the observer. */
+    tern_mem_free(observer->loops);
+    tern_mem_free(observer);
+}
+
+/* ---- a request ---- */
+
+void tern_observer_begin(struct tern_observer *observer, struct tern_exchange *x,
+                         struct tern_observation *observation)
+{
+    struct observer_loop *loop = &observer->loops[tern_loop_index(x->loop)];
+    struct tern_str id = tern_exchange_header(x, TERN_STR("x-request-id"));
+    struct tern_str parent = tern_exchange_header(x, TERN_STR("traceparent"));
+
+    if (id.n > 0 && tern_trace_request_id_is_ok(id)) {
+        observation->request_id = id;
+    } else if (observer->settings.access_log) {
+        char *drawn = tern_arena_alloc(x->arena, 1, TERN_REQUEST_ID_LEN + 1);
+        if (drawn != NULL) {
+            tern_trace_request_id(&loop->ids, drawn);
+            observation->request_id = tern_str_make(drawn, TERN_REQUEST_ID_LEN);
+        }
+    }
+    if (observation->request_id.n > 0)
+        tern_exchange_add_header(x, TERN_STR("x-request-id"), observation->request_id);
+    if (parent.n == 0)
+        return;
+    tern_trace_begin(&observation->trace, parent, &loop->ids);
+    observation->traced = true;
+    char *ours = tern_arena_alloc(x->arena, 1, TERN_TRACE_PARENT_LEN + 1);
+    if (ours == NULL)
+        return;
+    tern_trace_format(&observation->trace, ours);
+    tern_exchange_add_header(x, TERN_STR("traceparent"),
+                             tern_str_make(ours, TERN_TRACE_PARENT_LEN));
+    struct tern_str state = tern_exchange_header(x, TERN_STR("tracestate"));
+    if (state.n > 0 && tern_trace_state_is_ok(state))
+        tern_exchange_add_header(x, TERN_STR("tracestate"), state);
+}
+
+static void count_model(const struct tern_exchange *x, const struct tern_call *call,
+                        const struct tern_observation *observation, enum tern_code code,
+                        uint64_t now)
+{
+    if (call->op != TERN_OP_INFER || call->pinned == NULL || call->pinned->stat == NULL)
+        return;
+    struct tern_model_cells *cells =
+        tern_metric_set_cells(call->pinned->stat, tern_loop_index(x->loop));
+    tern_counter_add(&cells->requests[tern_outcome_of(code)], 1);
+    if (code != TERN_OK)
+        return;
+    tern_counter_add(&cells->inferences, observation->rows);
+    tern_counter_add(&cells->executions, 1);
+    tern_latency_record(&cells->stage[TERN_STAGE_RECEIVE], x->body_ns - x->start_ns);
+    tern_latency_record(&cells->stage[TERN_STAGE_DECODE], call->queued_ns - x->body_ns);
+    tern_latency_record(&cells->stage[TERN_STAGE_QUEUE], call->started_ns - call->queued_ns);
+    tern_latency_record(&cells->stage[TERN_STAGE_INFER], call->finished_ns - call->started_ns);
+    tern_latency_record(&cells->stage[TERN_STAGE_ENCODE], now - call->finished_ns);
+}
+
+static uint64_t body_bytes(const struct tern_exchange *x)
+{
+    uint64_t n = tern_exchange_body_str(x).n;
+    for (uint32_t i = 0; i < x->n_slices; i++)
+        n += x->slices[i].n;
+    return n;
+}
+
+static void log_access(struct tern_observer *observer, const struct tern_exchange *x,
+                       const struct tern_call *call, const struct tern_observation *observation,
+                       enum tern_code code, const struct tern_err *err, uint64_t duration_ns)
+{
+    char trace_id[33] = "";
+
+    if (observation->traced)
+        tern_trace_format_id(&observation->trace, trace_id);
+    const struct tern_access_line line = {
+        .peer = x->peer,
+        .method = x->method_text,
+        .path = x->path,
+        .status = x->status,
+        .bytes_in = x->body.n,
+        .bytes_out = body_bytes(x),
+        .duration_ns = duration_ns,
+        .op = op_name(call == NULL ? TERN_OP_COUNT : (unsigned)call->op),
+        .model = call == NULL ? tern_str_make(NULL, 0) : call->model,
+        .version = call == NULL || call->info == NULL ? 0 : call->info->version,
+        .request_id = observation->request_id,
+        .trace_id = tern_str_of(trace_id),
+        .error = code == TERN_OK || err == NULL ? tern_str_make(NULL, 0) : tern_str_of(err->text),
+    };
+    tern_access_log(observer->settings.log, &line);
+}
+
+void tern_observer_end(struct tern_observer *observer, struct tern_exchange *x,
+                       const struct tern_call *call, const struct tern_observation *observation,
+                       enum tern_code code, const struct tern_err *err)
+{
+    struct observer_loop *loop = &observer->loops[tern_loop_index(x->loop)];
+    struct tern_op_cells *cells = loop->ops[call == NULL ? TERN_OP_COUNT : (unsigned)call->op];
+    uint64_t now = tern_clock_mono_ns();
+    uint64_t duration = now > x->start_ns ? now - x->start_ns : 0;
+
+    tern_counter_add(&cells->requests[code], 1);
+    tern_latency_record(&cells->duration, duration);
+    if (call != NULL)
+        count_model(x, call, observation, code, now);
+    if (observer->settings.access_log)
+        log_access(observer, x, call, observation, code, err, duration);
+}
+
+/* ---- models ---- */
+
+enum tern_code tern_observer_add_model(struct tern_observer *observer,
+                                       struct tern_model_version *version, struct tern_err *err)
+{
+    char digits[20];
+    const struct tern_str labels[] = {
+        version->info.name,
+        tern_str_make(digits, tern_num_format_u64((uint64_t)version->info.version, digits)),
+    };
+    struct tern_metric_set *set;
+
+    TERN_TRY(tern_metrics_get(observer->settings.metrics, &tern_catalog_model, labels, &set, err));
+    struct tern_model_cells *cells = tern_metric_set_shared(set);
+    tern_counter_set_shared(&cells->ready, 1);
+    tern_counter_set_shared(&cells->load_ns, version->load_ns);
+    version->stat = set;
+    return TERN_OK;
+}
+
+void tern_observer_remove_model(struct tern_observer *observer, struct tern_model_version *version)
+{
+    if (version->stat == NULL)
+        return;
+    struct tern_model_cells *cells = tern_metric_set_shared(version->stat);
+    tern_counter_set_shared(&cells->ready, 0);
+    tern_metrics_release(observer->settings.metrics, version->stat);
+    version->stat = NULL;
+}
+
+/* ---- the rest ---- */
+
+struct tern_server_cells *tern_observer_server_cells(struct tern_observer *observer, uint32_t loop)
+{
+    return observer->loops[loop].server;
+}
+
+enum tern_code tern_observer_write_metrics(struct tern_observer *observer, struct tern_buf *buf,
+                                           struct tern_err *err)
+{
+    if (observer->settings.logsink != NULL) {
+        struct tern_server_cells *cells = tern_metric_set_shared(observer->server_set);
+        tern_counter_set_shared(&cells->log_dropped,
+                                tern_logsink_dropped(observer->settings.logsink));
+    }
+    tern_vitals_collect(observer->process_set);
+    return tern_metrics_write(observer->settings.metrics, buf, err);
+}

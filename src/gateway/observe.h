@@ -1,0 +1,59 @@
+/* What is remembered of every request: metrics, the access log, trace and request ids. Recording
+ * touches only the loop's own cells; ids are drawn and formatted only when somebody will see them.
+ */
+#ifndef TERN_GATEWAY_OBSERVE_H
+#define TERN_GATEWAY_OBSERVE_H
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/log.h"
+#include "core/proto.h"
+#include "core/trace.h"
+#include "registry/snapshot.h"
+#include "stat/catalog.h"
+
+struct tern_observer;
+struct tern_logsink;
+
+struct tern_observer_settings {
+    struct tern_metrics *metrics;
+    struct tern_log *log;
+    const struct tern_logsink *logsink; /* for its count of lost lines; may be NULL */
+    bool access_log;
+    uint32_t n_loops;
+};
+
+/* One request's part; embedded in the gateway's call. */
+struct tern_observation {
+    struct tern_str request_id; /* the client's when it sent a fit one, or drawn; may be empty */
+    struct tern_trace trace;
+    bool traced;   /* trace is filled */
+    uint64_t rows; /* INFER: rows of the batch */
+};
+
+enum tern_code tern_observer_new(const struct tern_observer_settings *settings,
+                                 struct tern_observer **ret_observer, struct tern_err *err);
+void tern_observer_free(struct tern_observer *observer);
+
+/* On the loop of x: reads X-Request-Id and traceparent, adds the response headers that answer them.
+ */
+void tern_observer_begin(struct tern_observer *observer, struct tern_exchange *x,
+                         struct tern_observation *observation);
+/* On the loop, when the answer is encoded and before it is sent. call may be NULL: a request that
+ * reached no operation. code and text: how it ended. */
+void tern_observer_end(struct tern_observer *observer, struct tern_exchange *x,
+                       const struct tern_call *call, const struct tern_observation *observation,
+                       enum tern_code code, const struct tern_err *err);
+
+/* A model version's cells: from load to unload. Any thread. */
+enum tern_code tern_observer_add_model(struct tern_observer *observer,
+                                       struct tern_model_version *version, struct tern_err *err);
+void tern_observer_remove_model(struct tern_observer *observer, struct tern_model_version *version);
+
+/* The server's own cells of one loop, for connections and bytes. */
+struct tern_server_cells *tern_observer_server_cells(struct tern_observer *observer, uint32_t loop);
+/* The text exposition, fresh process numbers included. Any one thread at a time per buf. */
+enum tern_code tern_observer_write_metrics(struct tern_observer *observer, struct tern_buf *buf,
+                                           struct tern_err *err);
+
+#endif

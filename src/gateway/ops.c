@@ -1,0 +1,152 @@
+/* The operations, each written once for all dialects. */
+#include <inttypes.h>
+#include "base/mem.h"
+#include "gateway/gateway_int.h"
+
+static enum tern_code run_welcome(struct gateway_call *gc, bool *ret_pending, struct tern_err *err)
+{
+    (void)gc, (void)ret_pending, (void)err;
+    return TERN_OK;
+}
+
+static enum tern_code run_server_live(struct gateway_call *gc, bool *ret_pending,
+                                      struct tern_err *err)
+{
+    (void)ret_pending, (void)err;
+    gc->call.yes = true;
+    return TERN_OK;
+}
+
+static enum tern_code run_server_ready(struct gateway_call *gc, bool *ret_pending,
+                                       struct tern_err *err)
+{
+    (void)ret_pending, (void)err;
+    gc->call.yes = gc->loop->snapshot->ready &&
+                   !atomic_load_explicit(&gc->gateway->draining, memory_order_relaxed);
+    return TERN_OK;
+}
+
+/* The gateway pinned the version: it is there. */
+static enum tern_code run_on_model(struct gateway_call *gc, bool *ret_pending, struct tern_err *err)
+{
+    (void)ret_pending, (void)err;
+    gc->call.yes = true;
+    return TERN_OK;
+}
+
+static enum tern_code run_index(struct gateway_call *gc, bool *ret_pending, struct tern_err *err)
+{
+    const struct tern_snapshot *snapshot = gc->loop->snapshot;
+    struct tern_call *call = &gc->call;
+    bool ready_only = call->ready_only || call->op == TERN_OP_MODEL_LIST;
+
+    (void)ret_pending;
+    struct tern_index_row *rows =
+        tern_arena_zalloc(call->arena, snapshot->n_index + 1, sizeof(*rows));
+    if (rows == NULL)
+        return tern_arena_fail(call->arena, err, "the repository index");
+    for (uint32_t i = 0; i < snapshot->n_index; i++) {
+        struct tern_index_row row = snapshot->index[i];
+        if (ready_only && row.state != TERN_MODEL_READY)
+            continue;
+        /* The snapshot may be gone when the last byte is written. */
+        row.name = tern_arena_copy(call->arena, row.name);
+        row.reason = tern_arena_copy(call->arena, row.reason);
+        if (row.name.p == NULL || row.reason.p == NULL)
+            return tern_arena_fail(call->arena, err, "the repository index");
+        rows[call->n_index++] = row;
+    }
+    call->index = rows;
+    return TERN_OK;
+}
+
+/* ---- load and unload: a wish for the control thread, and back ---- */
+
+struct pending_command {
+    struct tern_registry_command command;
+    struct tern_loop *loop;
+    struct gateway_call *gc;
+    struct tern_loop_task task;
+};
+
+static void finish_command(struct tern_loop_task *task)
+{
+    struct pending_command *pending = TERN_CONTAINER_OF(task, struct pending_command, task);
+    struct gateway_call *gc = pending->gc;
+    enum tern_code code = pending->command.code;
+
+    if (code != TERN_OK)
+        gc->call.err = pending->command.err;
+    tern_mem_free(pending);
+    gateway_finish(gc, code);
+}
+
+static void on_command_done(struct tern_registry_command *command)
+{
+    struct pending_command *pending = TERN_CONTAINER_OF(command, struct pending_command, command);
+
+    pending->task.run = finish_command;
+    tern_loop_post(pending->loop, &pending->task);
+}
+
+static enum tern_code run_command(struct gateway_call *gc, bool *ret_pending, struct tern_err *err)
+{
+    struct tern_call *call = &gc->call;
+
+    if (call->params.n > 0)
+        return tern_fail(err, TERN_UNIMPLEMENTED,
+                         "parameter '%.*s': overriding a model's configuration or files by request "
+                         "is not served; change them in the repository and load again",
+                         TERN_STR_ARG(call->params.rows[0].key));
+    struct pending_command *pending = tern_mem_zalloc(1, sizeof(*pending));
+    if (pending == NULL)
+        return tern_mem_fail(err, "the command", sizeof(*pending));
+    pending->command.verb =
+        call->op == TERN_OP_REPOSITORY_LOAD ? TERN_REGISTRY_LOAD : TERN_REGISTRY_UNLOAD;
+    pending->command.on_done = on_command_done;
+    pending->loop = call->x->loop;
+    pending->gc = gc;
+    tern_str_copy_z(call->model, pending->command.name, sizeof(pending->command.name));
+    *ret_pending = true;
+    tern_registry_submit(gc->gateway->settings.registry, &pending->command);
+    return TERN_OK;
+}
+
+/* ---- metrics ---- */
+
+static void free_text(void *arg)
+{
+    tern_buf_fini(arg);
+}
+
+static enum tern_code run_metrics(struct gateway_call *gc, bool *ret_pending, struct tern_err *err)
+{
+    struct tern_call *call = &gc->call;
+    struct tern_buf *text = tern_arena_zalloc(call->arena, 1, sizeof(*text));
+
+    (void)ret_pending;
+    if (text == NULL)
+        return tern_arena_fail(call->arena, err, "the metrics");
+    tern_buf_init(text, 64u << 20);
+    TERN_TRY(tern_arena_on_reset(call->arena, free_text, text, err));
+    TERN_TRY(tern_observer_write_metrics(gc->gateway->settings.observer, text, err));
+    call->text = tern_buf_str(text);
+    return TERN_OK;
+}
+
+typedef enum tern_code run_fn(struct gateway_call *gc, bool *ret_pending, struct tern_err *err);
+
+static run_fn *const op_runs[TERN_OP_COUNT] = {
+    [TERN_OP_WELCOME] = run_welcome,           [TERN_OP_SERVER_LIVE] = run_server_live,
+    [TERN_OP_SERVER_READY] = run_server_ready, [TERN_OP_SERVER_METADATA] = run_welcome,
+    [TERN_OP_MODEL_LIST] = run_index,          [TERN_OP_MODEL_METADATA] = run_on_model,
+    [TERN_OP_MODEL_READY] = run_on_model,      [TERN_OP_MODEL_CONFIG] = run_on_model,
+    [TERN_OP_INFER] = gateway_run_infer,       [TERN_OP_REPOSITORY_INDEX] = run_index,
+    [TERN_OP_REPOSITORY_LOAD] = run_command,   [TERN_OP_REPOSITORY_UNLOAD] = run_command,
+    [TERN_OP_METRICS] = run_metrics,
+};
+
+enum tern_code gateway_run_op(struct gateway_call *gc, bool *ret_pending, struct tern_err *err)
+{
+    return op_runs[gc->call.op](gc, ret_pending, err);
+}
