@@ -95,6 +95,8 @@ static void take_key(struct reader *r, struct tern_str text, struct fy_event *ev
 
     if (text.n == 0) {
         refuse(r, event, "an empty key");
+    } else if (r->open->n == TERN_TREE_KEYS_MAX) {
+        refuse(r, event, "too many keys in one map");
     } else if (tern_tree_find(r->open, text) != NULL) {
         refuse(r, event, "this key was given before in the same map");
     } else {

@@ -1,0 +1,140 @@
+/* A model's configuration: what Triton calls ModelConfig, read from config.pbtxt, config.yaml or
+ * config.json in the model's folder, or from nothing at all. What it leaves out is completed from
+ * what the engine found in the model; where both speak they must agree.
+ *
+ * Everything lies in the arena given to load; texts end with a zero. Blocking; one thread. */
+#ifndef TERN_REGISTRY_MODEL_CONFIG_H
+#define TERN_REGISTRY_MODEL_CONFIG_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include "base/arena.h"
+#include "conf/problem.h"
+#include "conf/tree.h"
+#include "conf/version_policy.h"
+#include "core/engine.h"
+#include "core/tensor.h"
+
+#define TERN_MODEL_CONFIG_FILE_MAX (1u << 20) /* bytes */
+
+/* An input or output as the file describes it. */
+struct tern_config_tensor {
+    struct tern_str name;
+    enum tern_dtype dtype; /* INVALID: the file does not say */
+    bool has_dims;
+    struct tern_shape dims; /* without the batch dimension when max_batch_size > 0 */
+    bool optional;
+    struct tern_str label_filename; /* an output's; relative to the model's folder */
+    struct tern_str place;          /* "config.pbtxt:12:5" */
+};
+
+struct tern_config_queue_policy {
+    bool delay; /* on timeout: serve late instead of refusing */
+    uint64_t default_timeout_us;
+    bool allow_timeout_override;
+    uint64_t max_queue_size; /* 0: the server's own limit */
+};
+
+struct tern_config_batching {
+    int64_t *preferred; /* batch sizes */
+    uint32_t n_preferred;
+    uint64_t max_queue_delay_us;
+    bool preserve_ordering;
+    uint64_t priority_levels;
+    uint64_t default_priority_level;
+    struct tern_config_queue_policy queue_policy;
+};
+
+enum tern_warmup_source {
+    TERN_WARMUP_ZERO,
+    TERN_WARMUP_RANDOM,
+    TERN_WARMUP_FILE, /* raw little-endian bytes in <model folder>/warmup/<file> */
+};
+
+struct tern_config_warmup_input {
+    struct tern_str name;
+    enum tern_dtype dtype;
+    struct tern_shape dims; /* without the batch dimension */
+    enum tern_warmup_source source;
+    struct tern_str file;
+};
+
+struct tern_config_warmup {
+    struct tern_str name;
+    uint64_t batch_size; /* 0: a model without a batch dimension */
+    uint64_t count;      /* at least 1 */
+    struct tern_config_warmup_input *inputs;
+    uint32_t n_inputs;
+};
+
+struct tern_config_tag {
+    struct tern_str key;
+    struct tern_str value;
+};
+
+struct tern_model_config {
+    struct tern_str file; /* "config.pbtxt"; empty: there was none */
+    struct tern_str name; /* empty: the folder's */
+    struct tern_str platform;
+    struct tern_str backend; /* empty: decided by the model's file */
+    struct tern_str default_model_filename;
+
+    bool has_version_policy;
+    struct tern_version_policy version_policy;
+
+    bool has_max_batch_size;
+    int64_t max_batch_size;
+    struct tern_config_tensor *inputs;
+    uint32_t n_inputs;
+    struct tern_config_tensor *outputs;
+    uint32_t n_outputs;
+
+    uint32_t instances; /* sum of the counts of all groups; 0: the file does not say */
+    bool has_batching;
+    struct tern_config_batching batching;
+    struct tern_config_warmup *warmup;
+    uint32_t n_warmup;
+    struct tern_config_tag *metric_tags;
+    uint32_t n_metric_tags;
+
+    /* For the engine: `parameters`, then optimization.graph.level as "graph_level" and accelerators
+     * as "provider" = "name" followed by their "name.key" = "value". */
+    struct tern_engine_option *options;
+    uint32_t n_options;
+
+    struct tern_tree *tree; /* everything the file says, bound to registry/model_schema.h */
+};
+
+/* Looks for config.pbtxt, config.yaml, config.json in folder (NULL: none, the empty configuration)
+ * and reads the one that is there; two of them are a mistake. Mistakes go into the list: the
+ * configuration is usable when none was added. */
+void tern_model_config_load(const char *folder, struct tern_arena *arena,
+                            struct tern_model_config *ret_config, struct tern_problems *problems);
+
+/* The same from a text; the form follows from the end of the file's name. A config.pbtxt that
+ * starts with '{' is read as JSON: what the config route prints can be pasted back. */
+void tern_model_config_read(struct tern_str text, struct tern_str file, struct tern_arena *arena,
+                            struct tern_model_config *ret_config, struct tern_problems *problems);
+
+/* What clients see of the model, as specifications in the order of the engine's own: dims of both
+ * sides merged (a known one wins over -1), the batch dimension first as -1, labels attached as
+ * paths in folder (NULL: none). */
+struct tern_model_config_specs {
+    struct tern_tensor_spec *inputs;
+    struct tern_tensor_spec *outputs; /* as many as the engine's model has */
+    int64_t max_batch_size;
+};
+
+/* Completes the configuration from the engine's model and checks that both agree. Without a word
+ * on max_batch_size the shapes stay as the model has them (no batch dimension: 0). */
+void tern_model_config_complete(struct tern_model_config *config, struct tern_str model_name,
+                                const char *folder, const struct tern_engine_model *model,
+                                struct tern_arena *arena, struct tern_model_config_specs *ret_specs,
+                                struct tern_problems *problems);
+
+/* ModelConfig as JSON, as Triton's config route answers it; in the arena. */
+enum tern_code tern_model_config_print(const struct tern_model_config *config,
+                                       struct tern_arena *arena, struct tern_str *ret_json,
+                                       struct tern_err *err);
+
+#endif
