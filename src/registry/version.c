@@ -4,107 +4,12 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "os/file.h"
+#include "registry/warmup.h"
 
 #define VERSION_MEMORY_MAX (256u << 20)
-#define WARM_RUNS          5
 /* A run longer than this is worth several threads; so is a file that is larger. */
-#define LARGE_RUN_NS   (5u * TERN_NS_PER_MS)
-#define LARGE_FILE     (64u << 20)
-#define WARM_INPUT_MAX (64u << 20)
-
-/* ---- warm-up ---- */
-
-/* A zero-filled tensor of the smallest shape the specification allows. */
-static enum tern_code make_zeros(const struct tern_tensor_spec *spec, struct tern_arena *arena,
-                                 struct tern_tensor *ret_tensor, struct tern_err *err)
-{
-    size_t count, bytes;
-
-    *ret_tensor =
-        (struct tern_tensor){.name = spec->name, .dtype = spec->dtype, .shape = spec->shape};
-    for (int i = 0; i < spec->shape.rank; i++) {
-        if (spec->shape.dim[i] < 0)
-            ret_tensor->shape.dim[i] = 1;
-    }
-    if (spec->dtype == TERN_DTYPE_BYTES) {
-        if (!tern_shape_count(&ret_tensor->shape, &count) || count > WARM_INPUT_MAX / 4)
-            return tern_fail(err, TERN_RESOURCE_EXHAUSTED, "input '%.*s' is too large to warm up",
-                             TERN_STR_ARG(spec->name));
-        bytes = count * 4; /* empty strings */
-    } else {
-        TERN_TRY(tern_shape_bytes(spec->name, spec->dtype, &ret_tensor->shape, &bytes, err));
-    }
-    ret_tensor->data = tern_arena_zalloc(arena, bytes, 1);
-    if (ret_tensor->data == NULL)
-        return tern_arena_fail(arena, err, "a warm-up input");
-    ret_tensor->n_bytes = bytes;
-    return TERN_OK;
-}
-
-static enum tern_code make_run(const struct tern_engine_model *engine, struct tern_arena *arena,
-                               struct tern_engine_run *ret_run, uint64_t *ret_units,
-                               struct tern_err *err)
-{
-    struct tern_tensor *inputs = tern_arena_zalloc(arena, engine->n_inputs + 1, sizeof(*inputs));
-    struct tern_tensor *outputs = tern_arena_zalloc(arena, engine->n_outputs + 1, sizeof(*outputs));
-    uint32_t *input_spec = tern_arena_zalloc(arena, engine->n_inputs + 1, sizeof(uint32_t));
-    uint32_t *output_spec = tern_arena_zalloc(arena, engine->n_outputs + 1, sizeof(uint32_t));
-    uint32_t n_inputs = 0;
-    uint64_t units = 0;
-
-    if (inputs == NULL || outputs == NULL || input_spec == NULL || output_spec == NULL)
-        return tern_arena_fail(arena, err, "a warm-up run");
-    for (uint32_t i = 0; i < engine->n_inputs; i++) {
-        if (engine->inputs[i].optional)
-            continue;
-        struct tern_tensor *input = &inputs[n_inputs];
-        TERN_TRY(make_zeros(&engine->inputs[i], arena, input, err));
-        size_t size = tern_dtype_size(input->dtype);
-        units += input->n_bytes / (size > 0 ? size : 1);
-        input_spec[n_inputs++] = i;
-    }
-    for (uint32_t i = 0; i < engine->n_outputs; i++) {
-        outputs[i].name = engine->outputs[i].name;
-        output_spec[i] = i;
-    }
-    *ret_run = (struct tern_engine_run){
-        .inputs = inputs,
-        .input_spec = input_spec,
-        .n_inputs = n_inputs,
-        .outputs = outputs,
-        .output_spec = output_spec,
-        .n_outputs = engine->n_outputs,
-        .arena = arena,
-    };
-    *ret_units = units > 0 ? units : 1;
-    return TERN_OK;
-}
-
-/* The best of a few runs: the first ones pay for allocation and page faults. */
-static enum tern_code time_runs(const struct tern_engine_model *engine, void *instance,
-                                uint64_t *ret_best_ns, uint64_t *ret_units, struct tern_err *err)
-{
-    struct tern_arena arena;
-    enum tern_code code = TERN_OK;
-    uint64_t best = UINT64_MAX;
-
-    tern_arena_init(&arena, 4096, 2u * WARM_INPUT_MAX);
-    for (int i = 0; i < WARM_RUNS && code == TERN_OK; i++) {
-        struct tern_engine_run run;
-        code = make_run(engine, &arena, &run, ret_units, err);
-        if (code == TERN_OK) {
-            uint64_t start = tern_clock_mono_ns();
-            code = engine->ops->infer(engine, instance, &run, err);
-            uint64_t took = tern_clock_mono_ns() - start;
-            best = took < best ? took : best;
-        }
-        tern_arena_reset(&arena);
-    }
-    tern_arena_fini(&arena);
-    if (code == TERN_OK)
-        *ret_best_ns = best;
-    return code;
-}
+#define LARGE_RUN_NS (5u * TERN_NS_PER_MS)
+#define LARGE_FILE   (64u << 20)
 
 /* ---- instances ---- */
 
@@ -138,6 +43,9 @@ struct loading {
     const struct tern_engine_ops *engine;
     const char *file;
     uint64_t file_size;
+    struct tern_model_config config;
+    struct tern_engine_option *options; /* the settings', then the configuration's, which win */
+    uint32_t n_options;
 };
 
 static enum tern_code open_engine(struct loading *l, uint32_t threads, struct tern_err *err)
@@ -145,8 +53,8 @@ static enum tern_code open_engine(struct loading *l, uint32_t threads, struct te
     const struct tern_engine_load spec = {
         .name = l->load->name,
         .path = l->file,
-        .options = l->settings->engine_options,
-        .n_options = l->settings->n_engine_options,
+        .options = l->options,
+        .n_options = l->n_options,
         .threads = threads,
     };
     TERN_TRY(l->engine->load(&spec, &l->version->arena, &l->version->engine, err));
@@ -174,8 +82,10 @@ static enum tern_code measure(struct loading *l, struct tern_err *err)
 
     TERN_TRY(add_instances(version, &version->instances, &version->n_instances,
                            l->settings->executors, 1, err));
-    if (time_runs(&version->engine, version->instances[0], &version->run_ns, &version->warm_units,
-                  &warm_err) == TERN_OK)
+    TERN_TRY(tern_warmup_samples(&version->engine, version->instances[0], &l->config,
+                                 l->load->folder, err));
+    if (tern_warmup_time(&version->engine, version->instances[0], &version->run_ns,
+                         &version->warm_units, &warm_err) == TERN_OK)
         return TERN_OK;
     /* Zeros need not be a valid input (an unknown category, an index): then nothing is known about
      * its speed, and it never runs on a loop until it has shown to be quick. */
@@ -186,45 +96,88 @@ static enum tern_code measure(struct loading *l, struct tern_err *err)
     return TERN_OK;
 }
 
+/* How many instances serve the executors: what the configuration says, else one for several threads
+ * or one for each executor. */
+static uint32_t count_instances(const struct loading *l, bool large)
+{
+    uint32_t most = l->settings->executors;
+
+    if (l->config.instances > 0)
+        return l->config.instances < most ? l->config.instances : most;
+    return large ? 1 : most;
+}
+
 static enum tern_code open_sized(struct loading *l, struct tern_err *err)
 {
+    struct tern_model_version *version = l->version;
     uint32_t many = l->settings->executors;
     bool large = l->file_size >= LARGE_FILE && many > 1;
 
     TERN_TRY(open_engine(l, large ? many : 1, err));
     TERN_TRY(measure(l, err));
-    if (!large && l->version->run_ns >= LARGE_RUN_NS && many > 1) {
-        close_engine(l->version);
+    if (!large && version->run_ns >= LARGE_RUN_NS && many > 1) {
+        large = true;
+        close_engine(version);
         TERN_TRY(open_engine(l, many, err));
-        return measure(l, err);
+        TERN_TRY(measure(l, err));
     }
-    if (large)
-        return TERN_OK;
-    struct tern_model_version *version = l->version;
-    if (l->settings->hooks.is_inline(l->settings->hooks.arg, version->run_ns))
+    if (!large && l->settings->hooks.is_inline(l->settings->hooks.arg, version->run_ns))
         return add_instances(version, &version->loop_instances, &version->n_loop_instances,
                              l->settings->n_loops, l->settings->n_loops, err);
-    return add_instances(version, &version->instances, &version->n_instances, many, many, err);
+    return add_instances(version, &version->instances, &version->n_instances, many,
+                         count_instances(l, large), err);
+}
+
+/* ---- configuration ---- */
+
+static enum tern_code read_config(struct loading *l, struct tern_err *err)
+{
+    struct tern_arena *arena = &l->version->arena;
+    const struct tern_registry_settings *settings = l->settings;
+    struct tern_problems problems;
+
+    tern_problem_init(&problems, arena);
+    tern_model_config_load(l->load->folder, arena, &l->config, &problems);
+    TERN_TRY(tern_problem_fail(&problems, err));
+    l->n_options = settings->n_engine_options + l->config.n_options;
+    l->options = tern_arena_zalloc(arena, l->n_options + 1, sizeof(*l->options));
+    if (l->options == NULL)
+        return tern_arena_fail(arena, err, "the engine's options");
+    if (settings->n_engine_options > 0)
+        memcpy(l->options, settings->engine_options,
+               settings->n_engine_options * sizeof(*l->options));
+    if (l->config.n_options > 0)
+        memcpy(l->options + settings->n_engine_options, l->config.options,
+               l->config.n_options * sizeof(*l->options));
+    return TERN_OK;
 }
 
 static enum tern_code fill_info(struct loading *l, struct tern_err *err)
 {
     struct tern_model_version *version = l->version;
-    struct tern_str name = tern_arena_copy(&version->arena, l->load->name);
+    struct tern_arena *arena = &version->arena;
+    struct tern_str name = tern_arena_copy(arena, l->load->name);
+    struct tern_model_config_specs specs;
+    struct tern_problems problems;
 
     if (name.p == NULL)
-        return tern_arena_fail(&version->arena, err, "the model's name");
+        return tern_arena_fail(arena, err, "the model's name");
+    tern_problem_init(&problems, arena);
+    tern_model_config_complete(&l->config, name, l->load->folder, &version->engine, arena, &specs,
+                               &problems);
+    TERN_TRY(tern_problem_fail(&problems, err));
     version->info = (struct tern_model_info){
         .name = name,
         .platform = tern_str_of(version->engine.platform),
         .backend = tern_str_of(version->engine.backend),
         .version = l->load->number,
-        .inputs = version->engine.inputs,
+        .max_batch_size = specs.max_batch_size,
+        .inputs = specs.inputs,
         .n_inputs = version->engine.n_inputs,
-        .outputs = version->engine.outputs,
+        .outputs = specs.outputs,
         .n_outputs = version->engine.n_outputs,
     };
-    return TERN_OK;
+    return tern_model_config_print(&l->config, arena, &version->info.config_json, err);
 }
 
 static enum tern_code check_unchanged(const struct loading *l, struct tern_err *err)
@@ -242,7 +195,8 @@ static enum tern_code load_all(struct loading *l, struct tern_err *err)
 {
     struct tern_file_info info;
 
-    TERN_TRY(tern_repository_model_file(l->load->path, tern_str_make(NULL, 0),
+    TERN_TRY(read_config(l, err));
+    TERN_TRY(tern_repository_model_file(l->load->path, l->config.default_model_filename,
                                         &l->settings->engines, &l->version->arena, &l->file,
                                         &l->engine, err));
     TERN_TRY(l->engine->available(err));
@@ -306,7 +260,19 @@ enum tern_code tern_version_policy_of(const struct tern_found_model *found,
                                       const struct tern_registry_settings *settings,
                                       struct tern_version_policy *ret_policy, struct tern_err *err)
 {
-    (void)found, (void)err;
+    struct tern_arena arena;
+    struct tern_problems problems;
+    struct tern_model_config config;
+
     *ret_policy = settings->version_policy;
-    return TERN_OK;
+    if (found->folder == NULL)
+        return TERN_OK;
+    tern_arena_init(&arena, 4096, VERSION_MEMORY_MAX);
+    tern_problem_init(&problems, &arena);
+    tern_model_config_load(found->folder, &arena, &config, &problems);
+    enum tern_code code = tern_problem_fail(&problems, err);
+    if (code == TERN_OK && config.has_version_policy)
+        *ret_policy = config.version_policy;
+    tern_arena_fini(&arena);
+    return code;
 }
