@@ -10,6 +10,11 @@
 #define TERN_LIKELY(x)                __builtin_expect(!!(x), 1)
 #define TERN_UNLIKELY(x)              __builtin_expect(!!(x), 0)
 
+/* Instructions that a function may use beyond the base architecture; see simd/simd.h. */
+#define TERN_TARGET(features)         __attribute__((target(features)))
+/* A large local buffer that is written before it is read: not zeroed on entry. */
+#define TERN_UNINITIALIZED            __attribute__((uninitialized))
+
 #define TERN_CACHE_LINE 64
 
 /* From a pointer to an embedded member to the struct that holds it. */

@@ -1,13 +1,11 @@
 #if defined(__x86_64__)
 #include "simd/kernels_x86.h"
 
-#include <immintrin.h>
-#include "simd/numbers_int.h"
-
 bool tern_kernels_have_avx2(void)
 {
-    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi2") &&
-           __builtin_cpu_supports("popcnt") && __builtin_cpu_supports("fma");
+    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("f16c") &&
+           __builtin_cpu_supports("bmi2") && __builtin_cpu_supports("popcnt") &&
+           __builtin_cpu_supports("fma");
 }
 
 bool tern_kernels_have_avx512(void)
@@ -21,11 +19,17 @@ bool tern_kernels_have_avx512(void)
 void tern_kernels_use_avx2(struct tern_simd *simd)
 {
     simd->level = TERN_SIMD_AVX2;
+    simd->numbers_scan = tern_numbers_scan_avx2;
+    simd->half_to_f32 = tern_half_to_f32_avx2;
+    simd->half_from_f32 = tern_half_from_f32_avx2;
 }
 
+/* On top of what AVX2 brings. */
 void tern_kernels_use_avx512(struct tern_simd *simd)
 {
     simd->level = TERN_SIMD_AVX512;
+    simd->numbers_advance = tern_numbers_advance_avx512;
+    simd->numbers_scan = tern_numbers_scan_avx512;
 }
 #else
 typedef int tern_kernels_none; /* ISO C forbids an empty file */

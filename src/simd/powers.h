@@ -16,6 +16,10 @@ struct tern_power {
 
 extern const struct tern_power tern_powers[TERN_POWERS_MAX - TERN_POWERS_MIN + 1];
 
+/* [0][i] + [1][i] is 10^-i with about 107 bits; each is the nearest double of what is left. */
+#define TERN_POWERS_NEGATIVE_COUNT 24
+extern const double tern_powers_negative[2][TERN_POWERS_NEGATIVE_COUNT];
+
 /* floor(log2(10^k)), exact for |k| <= 1233: 1741647 / 2^19 is log2(10) from below. */
 TERN_INLINE int tern_powers_log2(int k)
 {

@@ -1,6 +1,7 @@
 /* Written by scripts/gen-powers.py. Row i: the leading 128 bits of 10^(i + TERN_POWERS_MIN),
  * rounded down, high half first. */
 /* clang-format off */
+#ifdef TERN_POWERS_WIDE
 {0xeef453d6923bd65au, 0x113faa2906a13b3fu}, /* 1e-342 */
 {0x9558b4661b6565f8u, 0x4ac7ca59a424c507u}, /* 1e-341 */
 {0xbaaee17fa23ebf76u, 0x5d79bcf00d2df649u}, /* 1e-340 */
@@ -668,4 +669,61 @@
 {0xca5e89b18b602368u, 0x385bb19cb14bdfc4u}, /* 1e322 */
 {0xfcf62c1dee382c42u, 0x46729e03dd9ed7b5u}, /* 1e323 */
 {0x9e19db92b4e31ba9u, 0x6c07a2c26a8346d1u}, /* 1e324 */
+#endif
+
+/* 10^-i as the unevaluated sum of two doubles: tern_powers_negative[0][i] + [1][i]. */
+#ifdef TERN_POWERS_NEGATIVE
+{
+    0x1.0000000000000p+0,
+    0x1.999999999999ap-4,
+    0x1.47ae147ae147bp-7,
+    0x1.0624dd2f1a9fcp-10,
+    0x1.a36e2eb1c432dp-14,
+    0x1.4f8b588e368f1p-17,
+    0x1.0c6f7a0b5ed8dp-20,
+    0x1.ad7f29abcaf48p-24,
+    0x1.5798ee2308c3ap-27,
+    0x1.12e0be826d695p-30,
+    0x1.b7cdfd9d7bdbbp-34,
+    0x1.5fd7fe1796495p-37,
+    0x1.19799812dea11p-40,
+    0x1.c25c268497682p-44,
+    0x1.6849b86a12b9bp-47,
+    0x1.203af9ee75616p-50,
+    0x1.cd2b297d889bcp-54,
+    0x1.70ef54646d497p-57,
+    0x1.2725dd1d243acp-60,
+    0x1.d83c94fb6d2acp-64,
+    0x1.79ca10c924223p-67,
+    0x1.2e3b40a0e9b4fp-70,
+    0x1.e392010175ee6p-74,
+    0x1.82db34012b251p-77,
+},
+{
+    0x0.0p+0,
+    -0x1.999999999999ap-58,
+    -0x1.eb851eb851eb8p-63,
+    -0x1.89374bc6a7efap-66,
+    -0x1.6a161e4f765fep-68,
+    -0x1.ee78183f91e64p-71,
+    0x1.b5a63f9a49c2cp-75,
+    0x1.5e1e99483b023p-78,
+    -0x1.03023df2d4c94p-82,
+    -0x1.34674bfabb83bp-84,
+    -0x1.20a5465df8d2cp-88,
+    0x1.7f7bc7b4d28aap-91,
+    0x1.97f27f0f6e886p-96,
+    -0x1.ecd79a5a0df95p-99,
+    0x1.ea70909833de7p-107,
+    -0x1.937831647f5a0p-104,
+    0x1.5b4c2ebe68799p-109,
+    -0x1.db7b2080a3029p-111,
+    -0x1.7c628066e8ceep-114,
+    0x1.a52b31e9e3d07p-119,
+    0x1.75447a5d8e536p-121,
+    0x1.f769fb7e0b75ep-124,
+    -0x1.a7566d9cba769p-128,
+    0x1.13badb829e079p-131,
+},
+#endif
 /* clang-format on */

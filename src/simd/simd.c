@@ -26,7 +26,7 @@ void tern_simd_init(void)
     enum tern_simd_level asked = asked_level();
     if (asked >= TERN_SIMD_AVX2 && tern_kernels_have_avx2())
         tern_kernels_use_avx2(&chosen);
-    if (asked >= TERN_SIMD_AVX512 && tern_kernels_have_avx512())
+    if (asked >= TERN_SIMD_AVX512 && tern_kernels_have_avx512()) /* implies AVX2 */
         tern_kernels_use_avx512(&chosen);
 #else
     (void)asked_level();
