@@ -231,9 +231,11 @@ void tern_sched_submit(struct tern_sched *sched, struct tern_work *work)
         work->on_done(work);
         return;
     }
-    work->code = join_lane(sched, work);
-    if (work->code != TERN_OK)
-        refuse(work);
+    enum tern_code code = join_lane(sched, work);
+    if (code == TERN_OK)
+        return; /* an executor has it now */
+    work->code = code;
+    refuse(work);
 }
 
 void tern_sched_cancel(struct tern_sched *sched, struct tern_work *work)
