@@ -148,8 +148,10 @@ enum tern_code tern_router_new(const struct tern_proto *const *protos, size_t n,
     }
     router->nodes = tern_mem_zalloc(router->cap, sizeof(router->nodes[0]));
     if (router->nodes == NULL) {
+        enum tern_code code =
+            tern_mem_fail(err, "the route table", router->cap * sizeof(struct node));
         tern_router_free(router);
-        return tern_mem_fail(err, "the route table", router->cap * sizeof(struct node));
+        return code;
     }
     router->n = 1;
     router->nodes[0].proto = protos[0];
