@@ -228,6 +228,8 @@ static size_t write_as_json(struct tern_str text, char *dst)
         dst[n++] = '-';
     if (text.p[0] == '-' || text.p[0] == '+')
         text = tern_str_from(text, 1);
+    if (text.n == 0)
+        return 0;
     size_t digits = count_digits(text);
     size_t zeros = 0;
     while (zeros + 1 < digits && text.p[zeros] == '0')
