@@ -211,7 +211,7 @@ static struct fy_diag *quiet_diag(void)
     return diag;
 }
 
-static const struct tern_tree *finish(struct reader *r)
+static struct tern_tree *finish(struct reader *r)
 {
     if (r->failed)
         return NULL;
@@ -229,9 +229,9 @@ static const struct tern_tree *finish(struct reader *r)
     return NULL;
 }
 
-const struct tern_tree *tern_yaml_read(struct tern_str text, enum tern_yaml_form form,
-                                       struct tern_str file, struct tern_arena *arena,
-                                       struct tern_problems *problems)
+struct tern_tree *tern_yaml_read(struct tern_str text, enum tern_yaml_form form,
+                                 struct tern_str file, struct tern_arena *arena,
+                                 struct tern_problems *problems)
 {
     struct reader r = {.file = file, .arena = arena, .problems = problems};
 

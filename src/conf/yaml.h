@@ -17,8 +17,8 @@ enum tern_yaml_form {
 
 /* The root is a map; an empty text gives an empty map. NULL after a mistake, which is then in the
  * list, placed as "<file>:<line>:<column>". */
-const struct tern_tree *tern_yaml_read(struct tern_str text, enum tern_yaml_form form,
-                                       struct tern_str file, struct tern_arena *arena,
-                                       struct tern_problems *problems);
+struct tern_tree *tern_yaml_read(struct tern_str text, enum tern_yaml_form form,
+                                 struct tern_str file, struct tern_arena *arena,
+                                 struct tern_problems *problems);
 
 #endif

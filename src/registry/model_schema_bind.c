@@ -108,12 +108,15 @@ static void bind_value(const struct binder *b, const struct tern_schema_field *f
 }
 
 /* Whether a refused field says something at all: `decoupled: false` does not. */
-static bool says_something(const struct tern_schema_field *field, const struct tern_tree *node)
+static bool says_something(const struct binder *b, const struct tern_schema_field *field,
+                           const struct tern_tree *node)
 {
-    if (node->kind == TERN_TREE_SCALAR)
-        return !tern_tree_is_null(node) &&
-               (field->type != TERN_SCHEMA_BOOL || !tern_str_eq(node->text, TERN_STR("false")));
-    return node->kind == TERN_TREE_MAP || node->first != NULL;
+    if (node->kind != TERN_TREE_SCALAR)
+        return node->kind == TERN_TREE_MAP || node->first != NULL;
+    struct tern_tree copy = *node;
+    bool no = field->type == TERN_SCHEMA_BOOL && tern_model_schema_value(field, &copy, b->arena) &&
+              tern_str_eq(copy.text, TERN_STR("false"));
+    return !no && !tern_tree_is_null(node);
 }
 
 /* The list or map that collects the values of a field in `message`; made at the first of them. */
@@ -287,7 +290,7 @@ static void bind_message(const struct binder *b, struct tern_tree *message)
             unknown_field(b, schema, child);
             continue;
         }
-        if (field->how == TERN_SCHEMA_REFUSED && says_something(field, child))
+        if (field->how == TERN_SCHEMA_REFUSED && says_something(b, field, child))
             tern_problem_add(b->problems, place(b, child->key_line, child->key_column), "%s: %s",
                              field->name, field->why);
         if (field->label == TERN_SCHEMA_REPEATED)

@@ -1,0 +1,322 @@
+/* Completing a configuration from the model itself, and printing the whole. */
+#include "registry/model_config.h"
+
+#include "base/buf.h"
+#include "os/file.h"
+#include "registry/model_schema.h"
+
+#define JSON_MAX (8u << 20)
+
+struct completer {
+    struct tern_model_config *config;
+    const char *folder;
+    const struct tern_engine_model *model;
+    struct tern_arena *arena;
+    struct tern_problems *problems;
+    bool out_of_memory;
+};
+
+/* ---- one tensor: what the file says against what the model has ---- */
+
+static const struct tern_config_tensor *find_tensor(const struct tern_config_tensor *rows,
+                                                    uint32_t n, struct tern_str name)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        if (tern_str_eq(rows[i].name, name))
+            return &rows[i];
+    }
+    return NULL;
+}
+
+/* The dims of the file with the batch dimension in front, as the model counts them. */
+static struct tern_shape whole_shape(const struct tern_model_config *config,
+                                     const struct tern_config_tensor *tensor)
+{
+    struct tern_shape whole = {.rank = 0};
+
+    if (config->max_batch_size > 0)
+        whole.dim[whole.rank++] = -1;
+    for (int i = 0; i < tensor->dims.rank && whole.rank < TERN_RANK_MAX; i++)
+        whole.dim[whole.rank++] = tensor->dims.dim[i];
+    return whole;
+}
+
+/* A known dimension wins over -1; two known ones must be equal. */
+static bool merge_shape(struct tern_shape *shape, const struct tern_shape *said)
+{
+    if (shape->rank != said->rank)
+        return false;
+    for (int i = 0; i < shape->rank; i++) {
+        if (shape->dim[i] == -1)
+            shape->dim[i] = said->dim[i];
+        else if (said->dim[i] != -1 && said->dim[i] != shape->dim[i])
+            return false;
+    }
+    return true;
+}
+
+static void shapes_differ(struct completer *c, const char *what,
+                          const struct tern_config_tensor *said,
+                          const struct tern_tensor_spec *spec)
+{
+    char file_dims[160], model_dims[160];
+    bool batch_left_out = c->config->max_batch_size == 0 && spec->shape.rank > 0 &&
+                          spec->shape.dim[0] == -1 && said->dims.rank == spec->shape.rank - 1;
+
+    tern_problem_add(c->problems, said->place, "%s \"%.*s\" has dims %s%s, the model has %s%s",
+                     what, TERN_STR_ARG(said->name),
+                     tern_shape_print(&said->dims, file_dims, sizeof(file_dims)),
+                     c->config->max_batch_size > 0 ? " after the batch dimension" : "",
+                     tern_shape_print(&spec->shape, model_dims, sizeof(model_dims)),
+                     batch_left_out ? "; dims leave out the batch dimension only when "
+                                      "max_batch_size is above 0"
+                                    : "");
+}
+
+static void check_tensor(struct completer *c, const char *what,
+                         const struct tern_config_tensor *said, struct tern_tensor_spec *spec)
+{
+    char said_type[16], model_type[16];
+
+    if (said->dtype != TERN_DTYPE_INVALID && said->dtype != spec->dtype) {
+        tern_dtype_config_name(said->dtype, said_type);
+        tern_dtype_config_name(spec->dtype, model_type);
+        tern_problem_add(c->problems, said->place, "%s \"%.*s\" has data_type %s, the model has %s",
+                         what, TERN_STR_ARG(said->name), said_type, model_type);
+    }
+    struct tern_shape whole = whole_shape(c->config, said);
+    struct tern_shape merged = spec->shape;
+    if (said->has_dims && !merge_shape(&merged, &whole))
+        shapes_differ(c, what, said, spec);
+    else if (said->has_dims)
+        spec->shape = merged;
+    if (said->optional && !spec->optional)
+        tern_problem_add(c->problems, said->place,
+                         "%s \"%.*s\" is called optional, but the model needs it", what,
+                         TERN_STR_ARG(said->name));
+    if (said->label_filename.n > 0 && c->folder != NULL) {
+        const char *path = tern_file_join(c->arena, c->folder, said->label_filename);
+        c->out_of_memory |= path == NULL;
+        spec->label_path = tern_str_of(path);
+    }
+}
+
+static void check_batch_dim(struct completer *c, const char *what,
+                            const struct tern_tensor_spec *spec)
+{
+    char dims[160];
+
+    if (c->config->max_batch_size == 0 || (spec->shape.rank > 0 && spec->shape.dim[0] == -1))
+        return;
+    tern_problem_add(c->problems, c->config->file,
+                     "max_batch_size is %lld, but %s \"%.*s\" has no free first dimension: the "
+                     "model has %s",
+                     (long long)c->config->max_batch_size, what, TERN_STR_ARG(spec->name),
+                     tern_shape_print(&spec->shape, dims, sizeof(dims)));
+}
+
+/* ---- the tree: what the config route will print ---- */
+
+static struct tern_tree *put(struct completer *c, struct tern_tree *message, const char *key,
+                             enum tern_tree_kind kind, struct tern_str text)
+{
+    struct tern_tree *node =
+        message == NULL ? NULL : tern_model_schema_put(message, key, kind, text, c->arena);
+
+    c->out_of_memory |= node == NULL;
+    return node;
+}
+
+static void put_number(struct completer *c, struct tern_tree *message, const char *key, int64_t v)
+{
+    struct tern_str text = tern_arena_printf(c->arena, "%lld", (long long)v);
+
+    c->out_of_memory |= text.p == NULL;
+    put(c, message, key, TERN_TREE_SCALAR, text);
+}
+
+static void put_if_missing(struct completer *c, const char *key, struct tern_str text)
+{
+    const struct tern_tree *node = tern_tree_find(c->config->tree, tern_str_of(key));
+
+    if (node == NULL || node->text.n == 0)
+        put(c, c->config->tree, key, TERN_TREE_SCALAR, text);
+}
+
+/* dims and data_type of an element of `input` or `output` that leaves them out. */
+static void put_tensor(struct completer *c, struct tern_tree *element,
+                       const struct tern_tensor_spec *spec)
+{
+    char type[16];
+    const struct tern_tree *said = tern_tree_find(element, TERN_STR("data_type"));
+
+    if (said == NULL || tern_str_eq(said->text, TERN_STR("TYPE_INVALID"))) {
+        tern_dtype_config_name(spec->dtype, type);
+        struct tern_str text = tern_arena_copy(c->arena, tern_str_of(type));
+        c->out_of_memory |= text.p == NULL;
+        put(c, element, "data_type", TERN_TREE_SCALAR, text);
+    }
+    if (tern_tree_find(element, TERN_STR("dims")) != NULL)
+        return;
+    struct tern_tree *dims = put(c, element, "dims", TERN_TREE_LIST, TERN_STR(""));
+    for (int i = c->config->max_batch_size > 0; dims != NULL && i < spec->shape.rank; i++)
+        put_number(c, dims, NULL, spec->shape.dim[i]);
+}
+
+static struct tern_tree *element_named(const struct tern_tree *list, struct tern_str name)
+{
+    for (struct tern_tree *e = list->first; e != NULL; e = e->next) {
+        const struct tern_tree *node = tern_tree_find(e, TERN_STR("name"));
+        if (node != NULL && tern_str_eq(node->text, name))
+            return e;
+    }
+    return NULL;
+}
+
+static void put_tensors(struct completer *c, const char *key, const struct tern_tensor_spec *specs,
+                        uint32_t n)
+{
+    struct tern_tree *list = put(c, c->config->tree, key, TERN_TREE_LIST, TERN_STR(""));
+
+    for (uint32_t i = 0; list != NULL && i < n; i++) {
+        struct tern_tree *element = element_named(list, specs[i].name);
+        if (element == NULL) {
+            element = put(c, list, NULL, TERN_TREE_MAP, TERN_STR(""));
+            put(c, element, "name", TERN_TREE_SCALAR, specs[i].name);
+            if (specs[i].optional)
+                put(c, element, "optional", TERN_TREE_SCALAR, TERN_STR("true"));
+        }
+        if (element != NULL)
+            put_tensor(c, element, &specs[i]);
+    }
+}
+
+/* What Triton fills in before it prints: one latest version, one instance, pinned memory. */
+static void put_defaults(struct completer *c)
+{
+    struct tern_tree *tree = c->config->tree;
+
+    if (!c->config->has_version_policy) {
+        struct tern_tree *policy = put(c, tree, "version_policy", TERN_TREE_MAP, TERN_STR(""));
+        struct tern_tree *latest = put(c, policy, "latest", TERN_TREE_MAP, TERN_STR(""));
+        put_number(c, latest, "num_versions", 1);
+    }
+    struct tern_tree *optimization = put(c, tree, "optimization", TERN_TREE_MAP, TERN_STR(""));
+    static const char *const pinned[] = {"input_pinned_memory", "output_pinned_memory"};
+    for (size_t i = 0; optimization != NULL && i < TERN_COUNT_OF(pinned); i++) {
+        if (tern_tree_find(optimization, tern_str_of(pinned[i])) == NULL) {
+            struct tern_tree *block = put(c, optimization, pinned[i], TERN_TREE_MAP, TERN_STR(""));
+            put(c, block, "enable", TERN_TREE_SCALAR, TERN_STR("true"));
+        }
+    }
+    if (tern_tree_find(tree, TERN_STR("instance_group")) == NULL) {
+        struct tern_tree *groups = put(c, tree, "instance_group", TERN_TREE_LIST, TERN_STR(""));
+        struct tern_tree *group = put(c, groups, NULL, TERN_TREE_MAP, TERN_STR(""));
+        put(c, group, "name", TERN_TREE_SCALAR, c->config->name);
+        put(c, group, "kind", TERN_TREE_SCALAR, TERN_STR("KIND_CPU"));
+        put_number(c, group, "count", 1);
+    }
+}
+
+/* ---- the whole ---- */
+
+static struct tern_tensor_spec *complete_tensors(struct completer *c, const char *what,
+                                                 const struct tern_tensor_spec *model, uint32_t n,
+                                                 const struct tern_config_tensor *said,
+                                                 uint32_t n_said)
+{
+    struct tern_tensor_spec *specs = tern_arena_zalloc(c->arena, n == 0 ? 1 : n, sizeof(*specs));
+
+    if (specs == NULL) {
+        c->out_of_memory = true;
+        return NULL;
+    }
+    for (uint32_t i = 0; i < n; i++) {
+        const struct tern_config_tensor *row = find_tensor(said, n_said, model[i].name);
+        specs[i] = model[i];
+        check_batch_dim(c, what, &specs[i]);
+        if (row != NULL)
+            check_tensor(c, what, row, &specs[i]);
+    }
+    for (uint32_t i = 0; i < n_said; i++) {
+        bool known = false;
+        for (uint32_t j = 0; j < n && !known; j++)
+            known = tern_str_eq(model[j].name, said[i].name);
+        if (!known && said[i].name.n > 0)
+            tern_problem_add(c->problems, said[i].place, "the model has no %s \"%.*s\"; %s%.*s%s",
+                             what, TERN_STR_ARG(said[i].name), n == 0 ? "it has none" : "it has \"",
+                             TERN_STR_ARG(n == 0 ? TERN_STR("") : model[0].name),
+                             n == 0 ? "" : (n == 1 ? "\"" : "\" and others"));
+    }
+    return specs;
+}
+
+static void check_names(struct completer *c, struct tern_str model_name)
+{
+    struct tern_model_config *config = c->config;
+    struct tern_str backend = tern_str_of(c->model->backend);
+    struct tern_str platform = tern_str_of(c->model->platform);
+
+    if (config->name.n > 0 && !tern_str_eq(config->name, model_name))
+        tern_problem_add(c->problems, config->file,
+                         "name is \"%.*s\", but the model's folder is called \"%.*s\"",
+                         TERN_STR_ARG(config->name), TERN_STR_ARG(model_name));
+    if (config->backend.n > 0 && !tern_str_eq(config->backend, backend))
+        tern_problem_add(c->problems, config->file,
+                         "backend is \"%.*s\", but the model's file is one for \"%.*s\"",
+                         TERN_STR_ARG(config->backend), TERN_STR_ARG(backend));
+    if (config->platform.n > 0 && !tern_str_eq(config->platform, platform))
+        tern_problem_add(c->problems, config->file,
+                         "platform is \"%.*s\", but the model's file is one for \"%.*s\"",
+                         TERN_STR_ARG(config->platform), TERN_STR_ARG(platform));
+    config->name = model_name;
+    config->backend = backend;
+    config->platform = platform;
+}
+
+void tern_model_config_complete(struct tern_model_config *config, struct tern_str model_name,
+                                const char *folder, const struct tern_engine_model *model,
+                                struct tern_arena *arena, struct tern_model_config_specs *ret_specs,
+                                struct tern_problems *problems)
+{
+    struct completer c = {config, folder, model, arena, problems, false};
+    struct tern_model_config_specs specs = {.max_batch_size = config->max_batch_size};
+
+    check_names(&c, model_name);
+    specs.inputs = complete_tensors(&c, "input", model->inputs, model->n_inputs, config->inputs,
+                                    config->n_inputs);
+    specs.outputs = complete_tensors(&c, "output", model->outputs, model->n_outputs,
+                                     config->outputs, config->n_outputs);
+    put_if_missing(&c, "name", config->name);
+    put_if_missing(&c, "backend", config->backend);
+    put_if_missing(&c, "platform", config->platform);
+    if (specs.inputs != NULL && specs.outputs != NULL) {
+        put_tensors(&c, "input", specs.inputs, model->n_inputs);
+        put_tensors(&c, "output", specs.outputs, model->n_outputs);
+    }
+    put_defaults(&c);
+    if (c.out_of_memory)
+        tern_problem_add(problems, config->file, "the configuration is too large for its memory");
+    *ret_specs = specs;
+}
+
+enum tern_code tern_model_config_print(const struct tern_model_config *config,
+                                       struct tern_arena *arena, struct tern_str *ret_json,
+                                       struct tern_err *err)
+{
+    struct tern_buf out;
+    struct tern_str json = {NULL, 0};
+
+    tern_buf_init(&out, JSON_MAX);
+    tern_model_schema_print(&tern_model_schema, config->tree, &out);
+    enum tern_code code = tern_buf_check(&out, "the configuration as JSON", err);
+    if (code == TERN_OK) {
+        json = tern_arena_copy(arena, tern_buf_str(&out));
+        if (json.p == NULL)
+            code = tern_arena_fail(arena, err, "the configuration as JSON");
+    }
+    tern_buf_fini(&out);
+    if (code == TERN_OK)
+        *ret_json = json;
+    return code;
+}

@@ -1,0 +1,425 @@
+#include "registry/model_config_extract.h"
+
+#include "base/num.h"
+
+#define INSTANCES_MAX 1024
+#define TENSORS_MAX   256
+
+struct extractor {
+    struct tern_model_config *config;
+    struct tern_arena *arena;
+    struct tern_problems *problems;
+    bool out_of_memory;
+};
+
+/* ---- looking into the tree ---- */
+
+static struct tern_str place_of(const struct extractor *x, const struct tern_tree *node)
+{
+    return tern_problem_place(x->problems, x->config->file, node->line, node->column);
+}
+
+static struct tern_str text_of(const struct tern_tree *message, const char *key)
+{
+    const struct tern_tree *node = tern_tree_find(message, tern_str_of(key));
+
+    return node == NULL ? TERN_STR("") : node->text;
+}
+
+/* 0 when it is not there; texts that are no number were reported when the tree was bound. */
+static int64_t int_of(const struct tern_tree *message, const char *key)
+{
+    int64_t v = 0;
+
+    return tern_num_parse_i64(text_of(message, key), &v) ? v : 0;
+}
+
+static uint64_t uint_of(const struct tern_tree *message, const char *key)
+{
+    uint64_t v = 0;
+
+    return tern_num_parse_u64(text_of(message, key), UINT64_MAX, &v) ? v : 0;
+}
+
+static bool bool_of(const struct tern_tree *message, const char *key)
+{
+    return tern_str_eq(text_of(message, key), TERN_STR("true"));
+}
+
+static const struct tern_tree *first_of(const struct tern_tree *message, const char *key)
+{
+    const struct tern_tree *node = tern_tree_find(message, tern_str_of(key));
+
+    return node == NULL ? NULL : node->first;
+}
+
+static uint32_t count_of(const struct tern_tree *message, const char *key)
+{
+    const struct tern_tree *node = tern_tree_find(message, tern_str_of(key));
+
+    return node == NULL ? 0 : node->n;
+}
+
+/* Zeroed; at least one element, so that NULL means no memory and is said once. */
+static void *many(struct extractor *x, uint32_t n, size_t size)
+{
+    void *p = tern_arena_zalloc(x->arena, n == 0 ? 1 : n, size);
+
+    if (p == NULL && !x->out_of_memory) {
+        x->out_of_memory = true;
+        tern_problem_add(x->problems, x->config->file,
+                         "the configuration is too large for its memory");
+    }
+    return p;
+}
+
+/* A file name inside the model's folder: no way up, no way out. */
+static bool is_inside(struct tern_str name)
+{
+    struct tern_str rest = name;
+    struct tern_str part;
+
+    if (name.n == 0 || name.p[0] == '/' || memchr(name.p, 0, name.n) != NULL)
+        return false;
+    while (tern_str_split(&rest, '/', &part)) {
+        if (part.n == 0 || tern_str_eq(part, TERN_STR("..")) || tern_str_eq(part, TERN_STR(".")))
+            return false;
+    }
+    return true;
+}
+
+static struct tern_str file_of(const struct extractor *x, const struct tern_tree *message,
+                               const char *key)
+{
+    const struct tern_tree *node = tern_tree_find(message, tern_str_of(key));
+
+    if (node == NULL || node->text.n == 0)
+        return TERN_STR("");
+    if (is_inside(node->text))
+        return node->text;
+    tern_problem_add(x->problems, place_of(x, node),
+                     "%s: expected a file name inside the model's folder, got \"%.*s\"", key,
+                     TERN_STR_ARG(node->text));
+    return TERN_STR("");
+}
+
+/* ---- tensors ---- */
+
+static void extract_dims(const struct extractor *x, const struct tern_tree *message,
+                         struct tern_shape *ret_shape)
+{
+    int rank_max = x->config->max_batch_size > 0 ? TERN_RANK_MAX - 1 : TERN_RANK_MAX;
+
+    ret_shape->rank = 0;
+    for (const struct tern_tree *node = first_of(message, "dims"); node != NULL;
+         node = node->next) {
+        int64_t dim = 0;
+        if (ret_shape->rank == rank_max) {
+            tern_problem_add(x->problems, place_of(x, node), "dims: more than %d dimensions",
+                             rank_max);
+            return;
+        }
+        if (!tern_num_parse_i64(node->text, &dim))
+            return; /* reported when the tree was bound */
+        if (dim < -1 || dim == 0)
+            tern_problem_add(x->problems, place_of(x, node),
+                             "dims: expected a positive number, or -1 for any, got %lld",
+                             (long long)dim);
+        ret_shape->dim[ret_shape->rank++] = dim;
+    }
+}
+
+static void extract_tensor(const struct extractor *x, const struct tern_tree *node,
+                           const char *what, struct tern_config_tensor *ret)
+{
+    ret->name = text_of(node, "name");
+    ret->dtype = tern_dtype_from_config_name(text_of(node, "data_type"));
+    ret->has_dims = tern_tree_find(node, TERN_STR("dims")) != NULL;
+    ret->optional = bool_of(node, "optional");
+    ret->label_filename = file_of(x, node, "label_filename");
+    ret->place = place_of(x, node);
+    extract_dims(x, node, &ret->dims);
+    if (ret->name.n == 0)
+        tern_problem_add(x->problems, ret->place, "%s: a name is missing", what);
+}
+
+static struct tern_config_tensor *extract_tensors(struct extractor *x, const char *what,
+                                                  uint32_t *ret_n)
+{
+    uint32_t n = count_of(x->config->tree, what);
+    struct tern_config_tensor *rows;
+
+    *ret_n = 0;
+    if (n > TENSORS_MAX) {
+        tern_problem_add(x->problems, x->config->file, "%s: more than %d", what, TENSORS_MAX);
+        return NULL;
+    }
+    rows = many(x, n, sizeof(*rows));
+    if (rows == NULL)
+        return NULL;
+    const struct tern_tree *node = first_of(x->config->tree, what);
+    for (uint32_t i = 0; i < n; i++, node = node->next) {
+        extract_tensor(x, node, what, &rows[i]);
+        for (uint32_t j = 0; j < i && rows[i].name.n > 0; j++) {
+            if (tern_str_eq(rows[i].name, rows[j].name))
+                tern_problem_add(x->problems, rows[i].place, "%s: \"%.*s\" is described twice",
+                                 what, TERN_STR_ARG(rows[i].name));
+        }
+    }
+    *ret_n = n;
+    return rows;
+}
+
+/* ---- the rest, field by field ---- */
+
+static void extract_versions(const struct extractor *x, const struct tern_tree *specific)
+{
+    struct tern_version_policy *policy = &x->config->version_policy;
+
+    policy->kind = TERN_VERSION_POLICY_SPECIFIC;
+    for (const struct tern_tree *node = first_of(specific, "versions"); node != NULL;
+         node = node->next) {
+        int64_t version = 0;
+        if (!tern_num_parse_i64(node->text, &version) || version < 1) {
+            tern_problem_add(x->problems, place_of(x, node),
+                             "versions: expected a number from 1, got \"%.*s\"",
+                             TERN_STR_ARG(node->text));
+        } else if (policy->n_specific == TERN_VERSION_POLICY_MAX) {
+            tern_problem_add(x->problems, place_of(x, node), "versions: more than %d",
+                             TERN_VERSION_POLICY_MAX);
+            return;
+        } else {
+            policy->specific[policy->n_specific++] = version;
+        }
+    }
+    if (policy->n_specific == 0)
+        tern_problem_add(x->problems, place_of(x, specific), "versions: at least one is needed");
+}
+
+static void extract_version_policy(const struct extractor *x)
+{
+    const struct tern_tree *node = tern_tree_find(x->config->tree, TERN_STR("version_policy"));
+    struct tern_version_policy *policy = &x->config->version_policy;
+
+    *policy = (struct tern_version_policy){.kind = TERN_VERSION_POLICY_LATEST, .latest = 1};
+    if (node == NULL || node->first == NULL)
+        return;
+    x->config->has_version_policy = true;
+    const struct tern_tree *kind = node->first;
+    if (tern_str_eq(kind->key, TERN_STR("all"))) {
+        policy->kind = TERN_VERSION_POLICY_ALL;
+    } else if (tern_str_eq(kind->key, TERN_STR("specific"))) {
+        extract_versions(x, kind);
+    } else {
+        uint64_t latest = uint_of(kind, "num_versions");
+        policy->latest = latest == 0 ? 1 : (uint32_t)latest;
+    }
+}
+
+static void extract_instances(const struct extractor *x)
+{
+    int64_t sum = 0;
+
+    for (const struct tern_tree *node = first_of(x->config->tree, "instance_group"); node != NULL;
+         node = node->next) {
+        int64_t count = int_of(node, "count");
+        if (count < 0 || count > INSTANCES_MAX || sum > INSTANCES_MAX) {
+            tern_problem_add(x->problems, place_of(x, node),
+                             "instance_group: expected a count from 1 to %d, got %lld",
+                             INSTANCES_MAX, (long long)count);
+            return;
+        }
+        sum += count == 0 ? 1 : count;
+    }
+    x->config->instances = (uint32_t)sum;
+}
+
+static void extract_batching(struct extractor *x)
+{
+    const struct tern_tree *node = tern_tree_find(x->config->tree, TERN_STR("dynamic_batching"));
+    struct tern_config_batching *b = &x->config->batching;
+
+    if (node == NULL)
+        return;
+    x->config->has_batching = true;
+    b->max_queue_delay_us = uint_of(node, "max_queue_delay_microseconds");
+    b->preserve_ordering = bool_of(node, "preserve_ordering");
+    b->priority_levels = uint_of(node, "priority_levels");
+    b->default_priority_level = uint_of(node, "default_priority_level");
+    const struct tern_tree *policy = tern_tree_find(node, TERN_STR("default_queue_policy"));
+    if (policy != NULL) {
+        b->queue_policy.delay = tern_str_eq(text_of(policy, "timeout_action"), TERN_STR("DELAY"));
+        b->queue_policy.default_timeout_us = uint_of(policy, "default_timeout_microseconds");
+        b->queue_policy.allow_timeout_override = bool_of(policy, "allow_timeout_override");
+        b->queue_policy.max_queue_size = uint_of(policy, "max_queue_size");
+    }
+    if (b->default_priority_level > b->priority_levels)
+        tern_problem_add(x->problems, place_of(x, node),
+                         "default_priority_level: %llu is above priority_levels (%llu)",
+                         (unsigned long long)b->default_priority_level,
+                         (unsigned long long)b->priority_levels);
+    b->preferred = many(x, count_of(node, "preferred_batch_size"), sizeof(*b->preferred));
+    for (const struct tern_tree *size = first_of(node, "preferred_batch_size");
+         size != NULL && b->preferred != NULL; size = size->next) {
+        int64_t v = 0;
+        if (tern_num_parse_i64(size->text, &v) && (v < 1 || v > x->config->max_batch_size))
+            tern_problem_add(x->problems, place_of(x, size),
+                             "preferred_batch_size: expected 1 to max_batch_size (%lld), got %lld",
+                             (long long)x->config->max_batch_size, (long long)v);
+        b->preferred[b->n_preferred++] = v;
+    }
+}
+
+static void extract_warmup_input(const struct extractor *x, const struct tern_tree *node,
+                                 struct tern_config_warmup_input *ret)
+{
+    ret->name = node->key;
+    ret->dtype = tern_dtype_from_config_name(text_of(node, "data_type"));
+    extract_dims(x, node, &ret->dims);
+    ret->file = file_of(x, node, "input_data_file");
+    ret->source = ret->file.n > 0                ? TERN_WARMUP_FILE
+                  : bool_of(node, "random_data") ? TERN_WARMUP_RANDOM
+                                                 : TERN_WARMUP_ZERO;
+    if (ret->dtype == TERN_DTYPE_INVALID)
+        tern_problem_add(x->problems, place_of(x, node), "model_warmup: a data_type is missing");
+    for (int i = 0; i < ret->dims.rank; i++) {
+        if (ret->dims.dim[i] == -1)
+            tern_problem_add(x->problems, place_of(x, node),
+                             "model_warmup: dims of a sample must be known, not -1");
+    }
+}
+
+static void extract_warmup(struct extractor *x)
+{
+    uint32_t n = count_of(x->config->tree, "model_warmup");
+    struct tern_config_warmup *rows = many(x, n, sizeof(*rows));
+    const struct tern_tree *node = first_of(x->config->tree, "model_warmup");
+
+    for (uint32_t i = 0; i < n && rows != NULL; i++, node = node->next) {
+        uint32_t n_inputs = count_of(node, "inputs");
+        rows[i].name = text_of(node, "name");
+        rows[i].batch_size = uint_of(node, "batch_size");
+        rows[i].count = uint_of(node, "count") == 0 ? 1 : uint_of(node, "count");
+        rows[i].inputs = many(x, n_inputs, sizeof(*rows[i].inputs));
+        if (rows[i].inputs == NULL)
+            return;
+        if (rows[i].batch_size > (uint64_t)x->config->max_batch_size)
+            tern_problem_add(x->problems, place_of(x, node),
+                             "model_warmup: batch_size %llu is above max_batch_size (%lld)",
+                             (unsigned long long)rows[i].batch_size,
+                             (long long)x->config->max_batch_size);
+        for (const struct tern_tree *input = first_of(node, "inputs"); input != NULL;
+             input = input->next)
+            extract_warmup_input(x, input, &rows[i].inputs[rows[i].n_inputs++]);
+    }
+    x->config->warmup = rows;
+    x->config->n_warmup = rows == NULL ? 0 : n;
+}
+
+static void extract_tags(struct extractor *x)
+{
+    struct tern_config_tag *rows = many(x, count_of(x->config->tree, "metric_tags"), sizeof(*rows));
+    uint32_t n = 0;
+
+    for (const struct tern_tree *node = first_of(x->config->tree, "metric_tags");
+         node != NULL && rows != NULL; node = node->next)
+        rows[n++] = (struct tern_config_tag){node->key, node->text};
+    x->config->metric_tags = rows;
+    x->config->n_metric_tags = n;
+}
+
+/* ---- options of the engine ---- */
+
+static void add_option(struct tern_model_config *config, struct tern_str key, struct tern_str value)
+{
+    config->options[config->n_options++] = (struct tern_engine_option){key, value};
+}
+
+static void add_accelerators(struct extractor *x, const struct tern_tree *accelerators,
+                             const char *key)
+{
+    for (const struct tern_tree *a = first_of(accelerators, key); a != NULL; a = a->next) {
+        struct tern_str name = text_of(a, "name");
+        add_option(x->config, TERN_STR("provider"), name);
+        for (const struct tern_tree *p = first_of(a, "parameters"); p != NULL; p = p->next)
+            add_option(
+                x->config,
+                tern_arena_printf(x->arena, "%.*s.%.*s", TERN_STR_ARG(name), TERN_STR_ARG(p->key)),
+                p->text);
+    }
+}
+
+static uint32_t count_accelerators(const struct tern_tree *accelerators, const char *key)
+{
+    uint32_t n = 0;
+
+    for (const struct tern_tree *a = first_of(accelerators, key); a != NULL; a = a->next)
+        n += 1 + count_of(a, "parameters");
+    return n;
+}
+
+/* The numbers are those of Triton's ONNX Runtime backend. */
+static struct tern_str graph_level(int64_t level)
+{
+    return level == -1  ? TERN_STR("basic")
+           : level == 1 ? TERN_STR("extended")
+           : level == 2 ? TERN_STR("disable")
+                        : TERN_STR("all");
+}
+
+static void extract_options(struct extractor *x)
+{
+    static const struct tern_tree none = {.kind = TERN_TREE_MAP};
+    const struct tern_tree *tree = x->config->tree;
+    const struct tern_tree *optimization = tern_tree_find(tree, TERN_STR("optimization"));
+    const struct tern_tree *graph =
+        optimization == NULL ? NULL : tern_tree_find(optimization, TERN_STR("graph"));
+    const struct tern_tree *accelerators =
+        optimization == NULL ? NULL
+                             : tern_tree_find(optimization, TERN_STR("execution_accelerators"));
+
+    if (accelerators == NULL)
+        accelerators = &none;
+    x->config->options = many(x,
+                              count_of(tree, "parameters") + 1 +
+                                  count_accelerators(accelerators, "gpu_execution_accelerator") +
+                                  count_accelerators(accelerators, "cpu_execution_accelerator"),
+                              sizeof(*x->config->options));
+    if (x->config->options == NULL)
+        return;
+    for (const struct tern_tree *p = first_of(tree, "parameters"); p != NULL; p = p->next)
+        add_option(x->config, p->key, text_of(p, "string_value"));
+    if (graph != NULL)
+        add_option(x->config, TERN_STR("graph_level"), graph_level(int_of(graph, "level")));
+    add_accelerators(x, accelerators, "gpu_execution_accelerator");
+    add_accelerators(x, accelerators, "cpu_execution_accelerator");
+}
+
+void tern_model_config_extract(struct tern_model_config *config, struct tern_arena *arena,
+                               struct tern_problems *problems)
+{
+    struct extractor x = {config, arena, problems, false};
+    const struct tern_tree *tree = config->tree;
+    const struct tern_tree *batch = tern_tree_find(tree, TERN_STR("max_batch_size"));
+
+    config->name = text_of(tree, "name");
+    config->platform = text_of(tree, "platform");
+    config->backend = text_of(tree, "backend");
+    config->default_model_filename = file_of(&x, tree, "default_model_filename");
+    config->has_max_batch_size = batch != NULL;
+    config->max_batch_size = int_of(tree, "max_batch_size");
+    if (config->max_batch_size < 0) {
+        tern_problem_add(problems, place_of(&x, batch),
+                         "max_batch_size: expected 0 or more, got %lld",
+                         (long long)config->max_batch_size);
+        config->max_batch_size = 0;
+    }
+    config->inputs = extract_tensors(&x, "input", &config->n_inputs);
+    config->outputs = extract_tensors(&x, "output", &config->n_outputs);
+    extract_version_policy(&x);
+    extract_instances(&x);
+    extract_batching(&x);
+    extract_warmup(&x);
+    extract_tags(&x);
+    extract_options(&x);
+}

@@ -1,0 +1,149 @@
+/* From a file to a bound tree: which file, which format, and protobuf text as a tree. */
+#include "base/mem.h"
+#include "conf/yaml.h"
+#include "os/file.h"
+#include "registry/model_config.h"
+#include "registry/model_config_extract.h"
+#include "registry/model_schema.h"
+#include "wire/pbtxt.h"
+
+static const char *const file_names[] = {"config.pbtxt", "config.yaml", "config.json"};
+
+static struct tern_tree *add_event(struct tern_arena *arena, struct tern_tree *open,
+                                   const struct tern_pbtxt_event *e)
+{
+    static const enum tern_tree_kind kinds[] = {
+        [TERN_PBTXT_SCALAR] = TERN_TREE_SCALAR,
+        [TERN_PBTXT_MESSAGE_BEGIN] = TERN_TREE_MAP,
+        [TERN_PBTXT_LIST_BEGIN] = TERN_TREE_LIST,
+    };
+    struct tern_tree *node = tern_tree_add(arena, open, kinds[e->kind]);
+
+    if (node == NULL)
+        return NULL;
+    node->key = e->name;
+    node->text = e->text;
+    node->quoted = e->kind == TERN_PBTXT_SCALAR && e->value == TERN_PBTXT_STRING;
+    node->line = e->line;
+    node->column = e->column;
+    node->key_line = e->name.n > 0 ? e->name_line : e->line;
+    node->key_column = e->name.n > 0 ? e->name_column : e->column;
+    return node;
+}
+
+static struct tern_tree *read_pbtxt(struct tern_str text, struct tern_str file,
+                                    struct tern_arena *arena, struct tern_problems *problems)
+{
+    struct tern_tree *root = tern_tree_add(arena, NULL, TERN_TREE_MAP);
+    struct tern_tree *open = root;
+    struct tern_pbtxt reader;
+    struct tern_pbtxt_event e = {.kind = TERN_PBTXT_SCALAR};
+    struct tern_err err;
+
+    tern_pbtxt_init(&reader, text, arena);
+    while (open != NULL) {
+        if (tern_pbtxt_next(&reader, &e, &err) != TERN_OK) {
+            tern_problem_add(problems, tern_problem_place(problems, file, e.line, e.column), "%s",
+                             err.text);
+            return NULL;
+        }
+        if (e.kind == TERN_PBTXT_END)
+            return root;
+        if (e.kind == TERN_PBTXT_MESSAGE_END || e.kind == TERN_PBTXT_LIST_END) {
+            open = open->parent;
+            continue;
+        }
+        struct tern_tree *node = add_event(arena, open, &e);
+        open = node == NULL || e.kind != TERN_PBTXT_SCALAR ? node : open;
+    }
+    tern_problem_add(problems, file, "the configuration is too large for its memory");
+    return NULL;
+}
+
+static bool looks_like_json(struct tern_str text)
+{
+    size_t at = 0;
+
+    while (at < text.n &&
+           (text.p[at] == ' ' || text.p[at] == '\n' || text.p[at] == '\r' || text.p[at] == '\t'))
+        at++;
+    return at < text.n && text.p[at] == '{';
+}
+
+void tern_model_config_read(struct tern_str text, struct tern_str file, struct tern_arena *arena,
+                            struct tern_model_config *ret_config, struct tern_problems *problems)
+{
+    bool json = tern_str_ends(file, TERN_STR(".json"));
+    bool pbtxt = tern_str_ends(file, TERN_STR(".pbtxt"));
+    struct tern_tree *root;
+
+    *ret_config = (struct tern_model_config){.file = file};
+    if (pbtxt && looks_like_json(text)) {
+        pbtxt = false;
+        json = true;
+    }
+    if (pbtxt)
+        root = read_pbtxt(text, file, arena, problems);
+    else
+        root = tern_yaml_read(text, json ? TERN_YAML_FORM_JSON : TERN_YAML_FORM_YAML, file, arena,
+                              problems);
+    /* After a mistake in the format itself nothing more can be said; the tree is empty then. */
+    if (root == NULL)
+        root = tern_tree_add(arena, NULL, TERN_TREE_MAP);
+    if (root == NULL) {
+        tern_problem_add(problems, file, "no memory to read it");
+        return;
+    }
+    tern_model_schema_bind(root, file, pbtxt, arena, problems);
+    ret_config->tree = root;
+    tern_model_config_extract(ret_config, arena, problems);
+}
+
+/* The text in the arena: names and words of protobuf text point into it. */
+static struct tern_str read_file(const char *path, struct tern_str place, struct tern_arena *arena,
+                                 struct tern_problems *problems)
+{
+    char *bytes;
+    size_t n;
+    struct tern_err err;
+
+    if (tern_file_read(path, TERN_MODEL_CONFIG_FILE_MAX, 0, &bytes, &n, &err) != TERN_OK) {
+        tern_problem_add(problems, place, "%s", err.text);
+        return tern_str_make(NULL, 0);
+    }
+    struct tern_str text = tern_arena_copy(arena, tern_str_make(bytes, n));
+    tern_mem_free(bytes);
+    if (text.p == NULL)
+        tern_problem_add(problems, place, "no memory to read it");
+    return text;
+}
+
+void tern_model_config_load(const char *folder, struct tern_arena *arena,
+                            struct tern_model_config *ret_config, struct tern_problems *problems)
+{
+    const char *found_path = NULL;
+    struct tern_str found = {NULL, 0};
+
+    for (size_t i = 0; folder != NULL && i < TERN_COUNT_OF(file_names); i++) {
+        struct tern_file_info info;
+        const char *path = tern_file_join(arena, folder, tern_str_of(file_names[i]));
+        if (path == NULL || tern_file_stat(path, &info, NULL) != TERN_OK || !info.is_regular)
+            continue;
+        /* "iris/config.pbtxt": enough to find it, and no path of this machine. */
+        struct tern_str place = tern_arena_printf(
+            arena, "%.*s/%s", TERN_STR_ARG(tern_file_base_name(folder)), file_names[i]);
+        if (found_path != NULL) {
+            tern_problem_add(problems, place, "stands beside %.*s: keep one of them",
+                             TERN_STR_ARG(found));
+            continue;
+        }
+        found = place;
+        found_path = path;
+    }
+    if (found_path == NULL) {
+        tern_model_config_read(TERN_STR(""), TERN_STR(""), arena, ret_config, problems);
+        return;
+    }
+    struct tern_str text = read_file(found_path, found, arena, problems);
+    tern_model_config_read(text, found, arena, ret_config, problems);
+}

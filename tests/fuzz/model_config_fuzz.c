@@ -1,0 +1,62 @@
+/* A model's configuration in any format (the first byte picks it), completed from a small model and
+ * printed. What prints without a mistake must read back, as JSON, to the same print. */
+#include <assert.h>
+#include <stdint.h>
+
+#include "registry/model_config.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static const char *file_of(uint8_t first)
+{
+    return first == 'y' ? "c.yaml" : first == 'j' ? "c.json" : "c.pbtxt";
+}
+
+static void complete(struct tern_model_config *config, struct tern_arena *arena,
+                     struct tern_problems *problems)
+{
+    struct tern_tensor_spec in = {TERN_STR("x"), TERN_DTYPE_FP32, {2, {-1, 4}}, false, {NULL, 0}};
+    struct tern_tensor_spec out = {TERN_STR("y"), TERN_DTYPE_INT64, {1, {-1}}, false, {NULL, 0}};
+    struct tern_engine_model model = {.inputs = &in,
+                                      .n_inputs = 1,
+                                      .outputs = &out,
+                                      .n_outputs = 1,
+                                      .platform = "onnxruntime_onnx",
+                                      .backend = "onnxruntime"};
+    struct tern_model_config_specs specs;
+
+    tern_model_config_complete(config, TERN_STR("m"), "m", &model, arena, &specs, problems);
+}
+
+static void check_round_trip(const struct tern_model_config *config, struct tern_arena *arena,
+                             struct tern_problems *problems)
+{
+    struct tern_model_config again;
+    struct tern_str first, second;
+
+    if (tern_model_config_print(config, arena, &first, NULL) != TERN_OK)
+        return;
+    tern_model_config_read(first, TERN_STR("again.json"), arena, &again, problems);
+    if (tern_model_config_print(&again, arena, &second, NULL) != TERN_OK)
+        return;
+    assert(!tern_problem_any(problems) && tern_str_eq(first, second));
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    static struct tern_problems problems;
+    struct tern_arena arena;
+    struct tern_model_config config;
+
+    if (size == 0 || size > 4096)
+        return 0;
+    tern_arena_init(&arena, 4096, 1u << 26);
+    tern_problem_init(&problems, &arena);
+    tern_model_config_read(tern_str_make((const char *)data + 1, size - 1),
+                           tern_str_of(file_of(data[0])), &arena, &config, &problems);
+    complete(&config, &arena, &problems);
+    if (!tern_problem_any(&problems))
+        check_round_trip(&config, &arena, &problems);
+    tern_arena_fini(&arena);
+    return 0;
+}
