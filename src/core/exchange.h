@@ -22,6 +22,7 @@
 #include "base/arena.h"
 #include "base/buf.h"
 #include "base/err.h"
+#include "wire/header.h"
 
 struct tern_loop;
 struct tern_exchange;
@@ -36,11 +37,6 @@ enum tern_method {
     TERN_METHOD_OPTIONS,
     TERN_METHOD_PATCH,
     TERN_METHOD_OTHER, /* well-formed and unknown */
-};
-
-struct tern_header {
-    struct tern_str name; /* as it came (h1) or lower case (h2); compare without case */
-    struct tern_str value;
 };
 
 /* A piece of the response body: memory that stays valid until the exchange is freed (arena, static,
