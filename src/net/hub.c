@@ -122,8 +122,11 @@ void tern_hub_abort_all(struct tern_hub *hub)
 
 bool tern_hub_is_idle(const struct tern_hub *hub)
 {
-    return tern_list_is_empty(&hub->conns) && tern_list_is_empty(&hub->closing) &&
-           tern_list_is_empty(&hub->dead);
+    const struct tern_net_counters *c = &hub->counters;
+
+    /* Ends are read before beginnings: what begins in between is seen. */
+    return atomic_load(&c->conns_closed) == atomic_load(&c->conns_opened) &&
+           atomic_load(&c->exchanges_ended) == atomic_load(&c->exchanges_begun);
 }
 
 /* Memory. */

@@ -14,10 +14,7 @@
 #include "core/exchange.h"
 #include "net/pool.h"
 #include "os/loop.h"
-
-#ifndef TERN_TEXT_PAD
-#define TERN_TEXT_PAD 64 /* as in simd/numbers.h */
-#endif
+#include "simd/numbers.h"
 
 struct tern_conn;
 struct tern_mux_ops;
@@ -52,6 +49,8 @@ struct tern_net_counters {
     _Atomic uint64_t conns_refused; /* over a cap */
     _Atomic uint64_t conns_opened;
     _Atomic uint64_t conns_closed;
+    _Atomic uint64_t exchanges_begun; /* by the muxes; equal to exchanges_ended when none is left */
+    _Atomic uint64_t exchanges_ended;
     _Atomic uint64_t requests;
     _Atomic uint64_t requests_refused; /* by the mux: malformed, too large, too slow */
     _Atomic uint64_t bytes_in;
@@ -130,7 +129,8 @@ void tern_hub_free(struct tern_hub *hub);
 void tern_hub_drain(struct tern_hub *hub);
 /* Cuts every connection off. */
 void tern_hub_abort_all(struct tern_hub *hub);
-bool tern_hub_is_idle(const struct tern_hub *hub); /* no connection is open */
+/* No connection is open and no exchange is owed an end. Any thread. */
+bool tern_hub_is_idle(const struct tern_hub *hub);
 
 /* A read buffer with room for `cap` bytes or more and one reference; NULL without memory. */
 TERN_MUST_USE struct tern_rbuf *tern_hub_rbuf_take(struct tern_hub *hub, size_t cap);

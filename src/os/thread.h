@@ -1,0 +1,29 @@
+/* Threads with a name and a place. Locks are plain pthread ones. */
+#ifndef TERN_OS_THREAD_H
+#define TERN_OS_THREAD_H
+
+#include <pthread.h>
+#include <stdint.h>
+#include "base/err.h"
+
+struct tern_thread {
+    pthread_t id;
+    void (*run)(void *arg);
+    void *arg;
+    char name[16]; /* as in ps -L; longer names are cut off */
+    int cpu;       /* runs there only; -1: anywhere */
+};
+
+/* The struct stays in place until join. All signals are blocked in the new thread: the main thread
+ * is the one that hears them. */
+enum tern_code tern_thread_start(struct tern_thread *thread, const char *name, int cpu,
+                                 void (*run)(void *arg), void *arg, struct tern_err *err);
+void tern_thread_join(struct tern_thread *thread);
+
+/* The CPUs this process may use, at least 1; the k-th of them (k wraps around). */
+uint32_t tern_thread_cpus(void);
+int tern_thread_cpu(uint32_t k);
+
+void tern_thread_sleep_ns(uint64_t ns);
+
+#endif
