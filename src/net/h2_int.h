@@ -1,0 +1,183 @@
+/* Shared by the files of the HTTP/2 mux: mux_h2, h2_frames, h2_request, h2_response. */
+#ifndef TERN_NET_H2_INT_H
+#define TERN_NET_H2_INT_H
+
+#include <nghttp2/nghttp2.h>
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/list.h"
+#include "core/exchange.h"
+#include "net/conn.h"
+#include "net/h2_mem.h"
+#include "net/mux_h2.h"
+#include "net/pool.h"
+#include "wire/decoder.h"
+#include "wire/encoder.h"
+
+#define TERN_H2_SEGMENTS 64
+
+/* A run of bytes to send: of the wire buffer (p == NULL), or in place elsewhere. */
+struct tern_h2_segment {
+    const char *p;
+    size_t n;
+};
+
+/* What the connections of one loop share: hub->h2_state. */
+struct tern_h2_hub {
+    struct tern_hub *hub;
+    struct tern_h2_mem mem;
+    nghttp2_session_callbacks *callbacks; /* owned */
+    nghttp2_option *option;               /* owned */
+    struct tern_pool pool_conn;
+    struct tern_list streams_free;
+    uint32_t n_streams_free;
+    struct tern_decoder decoder;
+    struct tern_encoder encoder;
+    char *input; /* owned: where reads go; nghttp2 takes all of it at once */
+
+    /* The frames of one flush; empty between flushes. */
+    struct tern_buf wire;
+    struct tern_h2_segment segments[TERN_H2_SEGMENTS];
+    uint32_t n_segments;
+    size_t batch; /* bytes in all segments */
+    bool full;    /* the batch must go out before more is collected */
+
+    struct tern_list dirty; /* connections to flush at the end of this round */
+    struct tern_loop_task flush;
+    bool flush_asked;
+};
+
+enum tern_h2_drain {
+    TERN_H2_DRAIN_NO,
+    TERN_H2_DRAIN_NOTICE, /* GOAWAY for no stream sent: waits for the PING that chased it */
+    TERN_H2_DRAIN_FINAL,  /* GOAWAY with the last stream sent */
+};
+
+struct tern_h2_conn {
+    struct tern_conn *conn;
+    struct tern_h2_hub *shared;
+    nghttp2_session *session;   /* owned */
+    struct tern_list open;      /* streams that nghttp2 knows */
+    struct tern_list ready;     /* of these: complete, not handed over (through ready_link) */
+    struct tern_list orphans;   /* closed by the client, the handler still works */
+    struct tern_list finishing; /* closed and answered, bytes still referred to by the queue */
+    struct tern_list dirty;     /* shared->dirty */
+    uint32_t n_open;
+    size_t body_bytes;   /* held by request bodies */
+    uint64_t glitch_ns;  /* when glitches leaked last */
+    uint64_t glitches;   /* in thousandths */
+    uint64_t control_ns; /* start of the second that control counts */
+    uint32_t control;    /* frames */
+    enum tern_h2_drain drain;
+    bool greeted; /* the client's SETTINGS came */
+    bool busy;    /* inside on_readable: it flushes at its end */
+};
+
+enum tern_h2_phase {
+    TERN_H2_PHASE_HEAD,
+    TERN_H2_PHASE_BODY,
+    TERN_H2_PHASE_READY,  /* complete, on h->ready */
+    TERN_H2_PHASE_HANDED, /* the handler has it and owes an END */
+    TERN_H2_PHASE_DONE,   /* the handler sent END */
+};
+
+struct tern_h2_stream {
+    struct tern_exchange x;
+    struct tern_h2_conn *h; /* borrowed; NULL when the connection is gone */
+    struct tern_h2_hub *shared;
+    struct tern_list link; /* h->open, h->orphans, h->finishing, shared->streams_free */
+    struct tern_list ready_link;
+    struct tern_arena arena;
+    int32_t id;
+    enum tern_h2_phase phase;
+    bool closed;   /* nghttp2 has forgotten it */
+    bool complete; /* END_STREAM came */
+
+    /* Request. */
+    bool head_too_large;
+    bool expects_continue;
+    uint32_t headers_cap;
+    size_t header_bytes;
+    size_t content_length; /* SIZE_MAX: not said */
+    enum tern_encoding encoding;
+    char *body; /* from the hub's pool when body_cap > 0, else in the arena */
+    size_t body_n;
+    size_t body_room;
+    size_t body_cap;
+    struct tern_buf plain; /* the decompressed body */
+    uint64_t progress_ns;  /* when progress_n was taken (body), when bytes left last (answer) */
+    size_t progress_n;
+
+    /* Response: what is left of `out` from out_at on, then of the slices. */
+    struct tern_buf out; /* a copy of a small body, or a large one taken over */
+    size_t out_at;
+    bool out_is_stable; /* nothing will be appended: may be sent in place */
+    bool head_sent;
+    bool no_body; /* HEAD, 204, 304: the head ends the stream */
+    bool ended;
+    bool deferred; /* nghttp2 waits for nghttp2_session_resume_data */
+    uint32_t slice_at;
+    uint32_t n_slices;
+    size_t slice_off;
+    size_t pending;     /* bytes left */
+    uint64_t sent_mark; /* conn->bytes_sent at which no byte of ours is referred to any more */
+};
+
+TERN_INLINE struct tern_h2_stream *tern_h2_stream_of(struct tern_exchange *x)
+{
+    return TERN_CONTAINER_OF(x, struct tern_h2_stream, x);
+}
+
+/* mux_h2.c */
+
+/* Something may be ready to send: flushes at the end of this round. */
+void tern_mux_h2_touch(struct tern_h2_conn *h);
+/* Counts a reset or a violation by the client; at the limits the connection is ended. */
+void tern_mux_h2_glitch(struct tern_h2_conn *h, uint32_t weight);
+/* Counts a frame that costs us and brings nothing. */
+void tern_mux_h2_control(struct tern_h2_conn *h);
+/* Sets the connection's clock anew: a stream came or went, or the client's SETTINGS came. */
+void tern_mux_h2_rearm(struct tern_h2_conn *h);
+/* Adds a run of bytes to the batch: n bytes just appended to the wire buffer (p == NULL), or bytes
+ * that stay where they are. */
+void tern_mux_h2_add_segment(struct tern_h2_hub *shared, const char *p, size_t n);
+/* Begins to end the connection gracefully, the second step follows when the PING came back. */
+void tern_mux_h2_drain_start(struct tern_h2_conn *h);
+void tern_mux_h2_drain_finish(struct tern_h2_conn *h);
+
+/* h2_frames.c */
+
+/* Fills the table of nghttp2's callbacks. */
+void tern_h2_frames_set_callbacks(nghttp2_session_callbacks *callbacks);
+
+/* h2_request.c */
+
+/* A new stream in h->open; NULL without memory. */
+struct tern_h2_stream *tern_h2_request_new(struct tern_h2_conn *h, int32_t id);
+/* One field of the head. Never fails: what does not fit is refused at its end. */
+void tern_h2_request_add_header(struct tern_h2_stream *s, nghttp2_rcbuf *name,
+                                nghttp2_rcbuf *value);
+/* The head is complete; `end`: so is the request. */
+void tern_h2_request_head_done(struct tern_h2_stream *s, bool end);
+void tern_h2_request_add_body(struct tern_h2_stream *s, const uint8_t *p, size_t n);
+void tern_h2_request_complete(struct tern_h2_stream *s);
+/* Gives a complete request to the handler. */
+void tern_h2_request_hand_over(struct tern_h2_stream *s);
+/* Has the handler write an error answer. */
+void tern_h2_request_refuse(struct tern_h2_stream *s, const struct tern_err *err);
+/* nghttp2 forgot the stream, or the connection ends. */
+void tern_h2_request_closed(struct tern_h2_stream *s);
+/* Frees the stream when nobody needs it any more; the caller must not touch it after. */
+void tern_h2_request_release(struct tern_h2_stream *s);
+/* Gives the streams kept for reuse back, down to `keep`. */
+void tern_h2_request_trim(struct tern_h2_hub *shared, uint32_t keep);
+
+/* h2_response.c */
+
+extern const struct tern_exchange_ops tern_h2_response_ops;
+/* nghttp2_send_data_callback */
+int tern_h2_response_send_data(nghttp2_session *session, nghttp2_frame *frame,
+                               const uint8_t *frame_head, size_t length,
+                               nghttp2_data_source *source, void *user);
+
+#endif

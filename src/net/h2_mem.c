@@ -1,0 +1,117 @@
+#include "net/h2_mem.h"
+
+#include <string.h>
+#include "base/mem.h"
+#include "base/num.h"
+
+#define CLASS_MIN  64u
+#define CLASS_NONE TERN_H2_MEM_CLASSES
+
+/* Before each block: nghttp2 does not tell the size when it frees. Keeps malloc's alignment. */
+struct head {
+    TERN_ALIGNED(16) size_t room;
+    size_t class;
+};
+
+void tern_h2_mem_init(struct tern_h2_mem *mem)
+{
+    *mem = (struct tern_h2_mem){.kept = 0};
+}
+
+void tern_h2_mem_trim(struct tern_h2_mem *mem)
+{
+    for (size_t c = 0; c < TERN_H2_MEM_CLASSES; c++) {
+        while (mem->free[c] != NULL) {
+            struct head *head = mem->free[c];
+            memcpy(&mem->free[c], head + 1, sizeof(void *));
+            tern_mem_free(head);
+        }
+    }
+    mem->kept = 0;
+}
+
+void tern_h2_mem_fini(struct tern_h2_mem *mem)
+{
+    tern_h2_mem_trim(mem);
+}
+
+static size_t class_of(size_t size)
+{
+    size_t c = 0;
+
+    while (c < TERN_H2_MEM_CLASSES && ((size_t)CLASS_MIN << c) < size)
+        c++;
+    return c;
+}
+
+static void *take(size_t size, void *user)
+{
+    struct tern_h2_mem *mem = user;
+    size_t c = class_of(size);
+    struct head *head;
+    size_t total;
+
+    if (c < CLASS_NONE && mem->free[c] != NULL) {
+        head = mem->free[c];
+        memcpy(&mem->free[c], head + 1, sizeof(void *));
+        mem->kept -= head->room;
+        return head + 1;
+    }
+    size_t room = c < CLASS_NONE ? (size_t)CLASS_MIN << c : size;
+    if (tern_num_add(room, sizeof(*head), &total))
+        return NULL;
+    head = tern_mem_alloc(total);
+    if (head == NULL)
+        return NULL;
+    head->room = room;
+    head->class = c;
+    return head + 1;
+}
+
+static void give(void *p, void *user)
+{
+    struct tern_h2_mem *mem = user;
+
+    if (p == NULL)
+        return;
+    struct head *head = (struct head *)p - 1;
+    if (head->class == CLASS_NONE || head->room > TERN_H2_MEM_KEPT_MAX - mem->kept) {
+        tern_mem_free(head);
+        return;
+    }
+    memcpy(p, &mem->free[head->class], sizeof(void *));
+    mem->free[head->class] = head;
+    mem->kept += head->room;
+}
+
+static void *take_zeroed(size_t count, size_t size, void *user)
+{
+    size_t n;
+
+    if (tern_num_mul(count, size, &n))
+        return NULL;
+    void *p = take(n, user);
+    if (p != NULL)
+        memset(p, 0, n);
+    return p;
+}
+
+static void *resize(void *p, size_t size, void *user)
+{
+    if (p == NULL)
+        return take(size, user);
+    struct head *head = (struct head *)p - 1;
+    if (size <= head->room)
+        return p;
+    void *fresh = take(size, user);
+    if (fresh == NULL)
+        return NULL;
+    memcpy(fresh, p, head->room);
+    give(p, user);
+    return fresh;
+}
+
+nghttp2_mem tern_h2_mem_hooks(struct tern_h2_mem *mem)
+{
+    return (nghttp2_mem){mem, take, give, take_zeroed, resize};
+}

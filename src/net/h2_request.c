@@ -1,0 +1,431 @@
+/* From a stream to an exchange: the head into the arena, the body into one contiguous piece, and
+ * the end of both. */
+#include "net/h2_int.h"
+
+#include <assert.h>
+#include <string.h>
+#include "base/mem.h"
+#include "base/num.h"
+
+#define ARENA_FIRST     4096u
+#define HEADERS_FIRST   16u
+#define BODY_ARENA_MAX  2048u       /* a body of known size up to here lies in the arena */
+#define OUT_KEPT        (16u << 10) /* of an answer's buffer, by a stream waiting for reuse */
+#define STREAMS_KEPT    512u
+#define CONN_BODIES_MAX 4u /* bodies of the largest size that one connection may hold */
+
+/* Life. */
+
+struct tern_h2_stream *tern_h2_request_new(struct tern_h2_conn *h, int32_t id)
+{
+    struct tern_h2_hub *shared = h->shared;
+    struct tern_conn *conn = h->conn;
+    struct tern_list *link = tern_list_pop(&shared->streams_free);
+    struct tern_h2_stream *s;
+
+    if (link != NULL) {
+        s = TERN_CONTAINER_OF(link, struct tern_h2_stream, link);
+        shared->n_streams_free--;
+    } else {
+        s = tern_mem_alloc(sizeof(*s));
+        if (s == NULL)
+            return NULL;
+        tern_arena_init(&s->arena, ARENA_FIRST, 0);
+        tern_buf_init(&s->plain, SIZE_MAX);
+        tern_buf_init(&s->out, SIZE_MAX);
+    }
+    struct tern_arena arena = s->arena;
+    struct tern_buf plain = s->plain;
+    struct tern_buf out = s->out;
+    *s = (struct tern_h2_stream){
+        .h = h, .shared = shared, .id = id, .arena = arena, .plain = plain, .out = out};
+    s->arena.max = conn->listener->memory_max;
+    s->content_length = SIZE_MAX;
+    s->progress_ns = tern_loop_now_ns(shared->hub->loop);
+    s->x.body_max = conn->listener->body_max;
+    s->x.http_major = 2;
+    s->x.out = &shared->hub->out;
+    s->x.arena = &s->arena;
+    s->x.loop = shared->hub->loop;
+    s->x.listener = conn->listener;
+    s->x.ops = &tern_h2_response_ops;
+    s->x.start_ns = s->progress_ns;
+    s->x.tls = conn->transport->is_tls;
+    /* Copied: the exchange may outlive the connection. */
+    s->x.peer = tern_arena_copy(&s->arena, tern_str_make(conn->peer, conn->n_peer));
+    tern_list_init(&s->ready_link);
+    tern_list_append(&h->open, &s->link);
+    if (h->n_open++ == 0)
+        tern_mux_h2_rearm(h);
+    return s;
+}
+
+static void give_body(struct tern_h2_stream *s)
+{
+    if (s->body_cap == 0)
+        return;
+    tern_hub_body_give(s->shared->hub, s->body, s->body_cap);
+    if (s->h != NULL)
+        s->h->body_bytes -= s->body_cap;
+    s->body = NULL;
+    s->body_cap = s->body_room = 0;
+}
+
+static void free_stream(struct tern_h2_stream *s)
+{
+    tern_arena_fini(&s->arena);
+    tern_buf_fini(&s->plain);
+    tern_buf_fini(&s->out);
+    tern_mem_free(s);
+}
+
+void tern_h2_request_release(struct tern_h2_stream *s)
+{
+    struct tern_h2_hub *shared = s->shared;
+
+    assert(s->closed && s->phase != TERN_H2_PHASE_HANDED);
+    tern_list_remove(&s->link);
+    if (s->h != NULL && s->sent_mark > s->h->conn->bytes_sent) {
+        tern_list_append(&s->h->finishing, &s->link);
+        return;
+    }
+    tern_arena_reset(&s->arena);
+    give_body(s);
+    tern_buf_clear(&s->plain);
+    tern_buf_shrink(&s->plain, 0);
+    tern_buf_clear(&s->out);
+    tern_buf_shrink(&s->out, OUT_KEPT);
+    if (shared->n_streams_free >= STREAMS_KEPT) {
+        free_stream(s);
+        return;
+    }
+    tern_list_append(&shared->streams_free, &s->link);
+    shared->n_streams_free++;
+    tern_hub_tidy_later(shared->hub);
+}
+
+void tern_h2_request_trim(struct tern_h2_hub *shared, uint32_t keep)
+{
+    while (shared->n_streams_free > keep) {
+        struct tern_list *link = tern_list_pop(&shared->streams_free);
+        shared->n_streams_free--;
+        free_stream(TERN_CONTAINER_OF(link, struct tern_h2_stream, link));
+    }
+}
+
+void tern_h2_request_closed(struct tern_h2_stream *s)
+{
+    struct tern_h2_conn *h = s->h;
+    const struct tern_handler *handler = s->shared->hub->handler;
+
+    s->closed = true;
+    tern_list_remove(&s->link);
+    tern_list_remove(&s->ready_link);
+    if (--h->n_open == 0)
+        tern_mux_h2_rearm(h);
+    if (s->phase != TERN_H2_PHASE_HANDED) {
+        tern_h2_request_release(s);
+        return;
+    }
+    tern_list_append(&h->orphans, &s->link);
+    s->x.gone = true;
+    if (handler->on_gone != NULL)
+        handler->on_gone(handler->self, &s->x); /* may answer, and so free it */
+}
+
+/* Head. */
+
+static void add_pseudo(struct tern_h2_stream *s, struct tern_str name, struct tern_str value)
+{
+    struct tern_exchange *x = &s->x;
+
+    if (tern_str_eq(name, TERN_STR(":method"))) {
+        x->method = tern_method_from(value);
+        x->method_text = x->method == TERN_METHOD_OTHER ? tern_arena_copy(x->arena, value)
+                                                        : tern_str_of(tern_method_name(x->method));
+    } else if (tern_str_eq(name, TERN_STR(":path"))) {
+        x->path = tern_arena_copy(x->arena, value);
+        s->head_too_large |= x->path.p == NULL;
+    } else if (tern_str_eq(name, TERN_STR(":authority"))) {
+        x->authority = tern_arena_copy(x->arena, value);
+        s->head_too_large |= x->authority.p == NULL && value.n > 0;
+    }
+}
+
+/* A place for one more header, or NULL. */
+static struct tern_header *grow_headers(struct tern_h2_stream *s)
+{
+    struct tern_exchange *x = &s->x;
+
+    if (x->n_headers >= TERN_H2_HEADERS_MAX)
+        return NULL;
+    if (x->n_headers == s->headers_cap) {
+        uint32_t cap = s->headers_cap == 0 ? HEADERS_FIRST : s->headers_cap * 2;
+        struct tern_header *fresh =
+            tern_arena_alloc(x->arena, sizeof(void *), cap * sizeof(*fresh));
+        if (fresh == NULL)
+            return NULL;
+        if (x->n_headers > 0)
+            memcpy(fresh, x->headers, x->n_headers * sizeof(*fresh));
+        x->headers = fresh;
+        s->headers_cap = cap;
+    }
+    return &x->headers[x->n_headers];
+}
+
+static struct tern_str str_of(nghttp2_rcbuf *rcbuf)
+{
+    nghttp2_vec vec = nghttp2_rcbuf_get_buf(rcbuf);
+    return tern_str_make((const char *)vec.base, vec.len);
+}
+
+void tern_h2_request_add_header(struct tern_h2_stream *s, nghttp2_rcbuf *name, nghttp2_rcbuf *value)
+{
+    struct tern_str name_str = str_of(name);
+    struct tern_str value_str = str_of(value);
+
+    s->header_bytes += name_str.n + value_str.n + 32; /* RFC 9113 6.5.2 */
+    if (s->header_bytes > TERN_H2_HEADER_LIST_MAX || s->head_too_large) {
+        s->head_too_large = true;
+        tern_mux_h2_glitch(s->h, 1);
+        return;
+    }
+    if (s->phase != TERN_H2_PHASE_HEAD)
+        return; /* a trailer */
+    if (name_str.n > 0 && name_str.p[0] == ':') {
+        add_pseudo(s, name_str, value_str);
+        return;
+    }
+    struct tern_header *header = grow_headers(s);
+    struct tern_str value_copy = tern_arena_copy(&s->arena, value_str);
+    /* Names of HPACK's static table live as long as the program. */
+    struct tern_str name_copy =
+        nghttp2_rcbuf_is_static(name) ? name_str : tern_arena_copy(&s->arena, name_str);
+    if (header == NULL || name_copy.p == NULL || (value_copy.p == NULL && value_str.n > 0)) {
+        s->head_too_large = true;
+        return;
+    }
+    *header = (struct tern_header){name_copy, value_copy};
+    s->x.n_headers++;
+}
+
+/* The fields that the mux itself obeys. */
+static enum tern_code read_fields(struct tern_h2_stream *s, struct tern_err *err)
+{
+    struct tern_exchange *x = &s->x;
+
+    for (uint32_t i = 0; i < x->n_headers; i++) {
+        struct tern_str name = x->headers[i].name;
+        struct tern_str value = x->headers[i].value;
+        uint64_t length;
+        if (tern_str_eq(name, TERN_STR("content-type"))) {
+            x->content_type = value;
+        } else if (tern_str_eq(name, TERN_STR("content-length"))) {
+            /* nghttp2 has refused what is not a number or does not match the DATA. */
+            if (!tern_num_parse_u64(value, SIZE_MAX - 1, &length))
+                return tern_fail_http(err, TERN_RESOURCE_EXHAUSTED, 413,
+                                      "content-length is larger than this server can count");
+            s->content_length = (size_t)length;
+        } else if (tern_str_eq(name, TERN_STR("content-encoding"))) {
+            if (s->encoding != TERN_ENCODING_IDENTITY)
+                return tern_fail_http(err, TERN_UNIMPLEMENTED, 415,
+                                      "Content-Encoding: expected one coding, got two");
+            TERN_TRY(tern_encoding_parse(value, &s->encoding, err));
+        } else if (tern_str_eq(name, TERN_STR("expect"))) {
+            if (!tern_str_eq_nocase(value, TERN_STR("100-continue")))
+                return tern_fail_http(err, TERN_FAILED_PRECONDITION, 417,
+                                      "expect: the only expectation served is 100-continue");
+            s->expects_continue = true;
+        } else if (tern_str_eq(name, TERN_STR("host"))) {
+            if (x->authority.n == 0)
+                x->authority = value;
+            else if (!tern_str_eq_nocase(x->authority, value))
+                return tern_fail(err, TERN_INVALID_ARGUMENT, "host differs from :authority");
+        }
+    }
+    return TERN_OK;
+}
+
+static enum tern_code check_head(struct tern_h2_stream *s, struct tern_err *err)
+{
+    struct tern_exchange *x = &s->x;
+
+    if (s->head_too_large)
+        return tern_fail_http(err, TERN_RESOURCE_EXHAUSTED, 431,
+                              "the request head is larger than %u fields or %u bytes",
+                              TERN_H2_HEADERS_MAX, TERN_H2_HEADER_LIST_MAX);
+    /* nghttp2 lets only CONNECT come without a path. */
+    if (x->path.n == 0)
+        return tern_fail(err, TERN_UNIMPLEMENTED, "%.*s is not served",
+                         TERN_STR_ARG(x->method_text));
+    size_t cut = tern_str_find(x->path, '?');
+    x->query = tern_str_from(x->path, cut + 1);
+    x->path.n = cut;
+    return read_fields(s, err);
+}
+
+static void send_continue(struct tern_h2_stream *s)
+{
+    static const char name[] = ":status";
+    static const char value[] = "100";
+    nghttp2_nv nv = {(uint8_t *)(uintptr_t)name, (uint8_t *)(uintptr_t)value, sizeof(name) - 1,
+                     sizeof(value) - 1, NGHTTP2_NV_FLAG_NONE};
+
+    /* Without memory for it the client waits a moment and then sends on: nothing is lost. */
+    nghttp2_submit_headers(s->h->session, NGHTTP2_FLAG_NONE, s->id, NULL, &nv, 1, NULL);
+}
+
+static void count_request(struct tern_h2_conn *h)
+{
+    struct tern_hub *hub = h->shared->hub;
+
+    TERN_COUNT(hub->counters.requests, 1);
+    if (++h->conn->requests == hub->limits.requests_max)
+        tern_mux_h2_drain_start(h);
+}
+
+void tern_h2_request_head_done(struct tern_h2_stream *s, bool end)
+{
+    const struct tern_handler *handler = s->shared->hub->handler;
+    struct tern_err err;
+
+    s->phase = TERN_H2_PHASE_BODY;
+    s->progress_ns = tern_loop_now_ns(s->shared->hub->loop);
+    s->complete = end;
+    count_request(s->h);
+    if (check_head(s, &err) != TERN_OK) {
+        if (tern_err_http_status(&err) == 415)
+            tern_exchange_add_header(&s->x, TERN_STR("accept-encoding"),
+                                     TERN_STR(TERN_ENCODING_ACCEPTED));
+        tern_h2_request_refuse(s, &err);
+        return;
+    }
+    if (handler->on_head != NULL)
+        handler->on_head(handler->self, &s->x);
+    if (s->phase != TERN_H2_PHASE_BODY)
+        return; /* answered at once */
+    if (s->content_length != SIZE_MAX && s->content_length > s->x.body_max) {
+        tern_fail_http(&err, TERN_RESOURCE_EXHAUSTED, 413,
+                       "the body of %zu bytes is larger than the %zu bytes allowed",
+                       s->content_length, s->x.body_max);
+        tern_h2_request_refuse(s, &err);
+        return;
+    }
+    if (end)
+        tern_h2_request_complete(s);
+    else if (s->expects_continue)
+        send_continue(s);
+}
+
+/* Body. */
+
+static bool grow_body(struct tern_h2_stream *s, size_t need)
+{
+    struct tern_h2_conn *h = s->h;
+    size_t want = need;
+    size_t cap = 0;
+
+    if (s->body == NULL && s->content_length != SIZE_MAX)
+        want = s->content_length; /* nghttp2 sees to it that no more comes */
+    else if (need < s->body_room * 2)
+        want = s->body_room * 2;
+    if (want < need)
+        return false;
+    if (s->body == NULL && s->content_length != SIZE_MAX && want <= BODY_ARENA_MAX) {
+        s->body = tern_arena_alloc(&s->arena, TERN_CACHE_LINE, want + TERN_TEXT_PAD);
+        s->body_room = want;
+        return s->body != NULL;
+    }
+    if (h->body_bytes > h->conn->listener->body_max * CONN_BODIES_MAX)
+        return false;
+    char *fresh = tern_hub_body_take(s->shared->hub, want, &cap);
+    if (fresh == NULL)
+        return false;
+    size_t n = s->body_n;
+    if (n > 0)
+        memcpy(fresh, s->body, n);
+    give_body(s);
+    s->body = fresh;
+    s->body_room = s->body_cap = cap;
+    h->body_bytes += cap;
+    return true;
+}
+
+void tern_h2_request_add_body(struct tern_h2_stream *s, const uint8_t *p, size_t n)
+{
+    struct tern_err err;
+
+    if (s->phase != TERN_H2_PHASE_BODY || n == 0)
+        return;
+    if (n > s->x.body_max - s->body_n) {
+        tern_fail_http(&err, TERN_RESOURCE_EXHAUSTED, 413,
+                       "the body is larger than the %zu bytes allowed", s->x.body_max);
+        tern_h2_request_refuse(s, &err);
+        return;
+    }
+    if (n > s->body_room - s->body_n && !grow_body(s, s->body_n + n)) {
+        tern_fail(&err, TERN_RESOURCE_EXHAUSTED, "no memory for a body of %zu bytes",
+                  s->body_n + n);
+        tern_h2_request_refuse(s, &err);
+        return;
+    }
+    memcpy(s->body + s->body_n, p, n);
+    s->body_n += n;
+}
+
+void tern_h2_request_complete(struct tern_h2_stream *s)
+{
+    s->complete = true;
+    if (s->phase != TERN_H2_PHASE_BODY)
+        return; /* answered before */
+    s->phase = TERN_H2_PHASE_READY;
+    tern_list_append(&s->h->ready, &s->ready_link);
+}
+
+/* Compressed bodies are collected as they came and decoded here in one go: a loop needs one decoder
+ * however many streams upload, and an upload that never ends pins no window memory. */
+static enum tern_code decode_body(struct tern_h2_stream *s, struct tern_err *err)
+{
+    struct tern_decoder *decoder = &s->shared->decoder;
+    struct tern_exchange *x = &s->x;
+
+    TERN_TRY(tern_decoder_start(decoder, s->encoding, x->body_max, err));
+    TERN_TRY(tern_decoder_feed(decoder, tern_str_make(s->body, s->body_n), &s->plain, err));
+    TERN_TRY(tern_decoder_finish(decoder, err));
+    if (!tern_buf_reserve(&s->plain, TERN_TEXT_PAD))
+        return tern_buf_check(&s->plain, "the decompressed body", err);
+    give_body(s);
+    x->body = tern_buf_str(&s->plain);
+    return TERN_OK;
+}
+
+void tern_h2_request_hand_over(struct tern_h2_stream *s)
+{
+    static const char nothing[TERN_TEXT_PAD];
+    const struct tern_handler *handler = s->shared->hub->handler;
+    struct tern_exchange *x = &s->x;
+    struct tern_err err;
+
+    x->body = s->body_n > 0 ? tern_str_make(s->body, s->body_n) : tern_str_make(nothing, 0);
+    if (s->encoding != TERN_ENCODING_IDENTITY && s->body_n > 0 && decode_body(s, &err) != TERN_OK) {
+        tern_h2_request_refuse(s, &err);
+        return;
+    }
+    s->phase = TERN_H2_PHASE_HANDED;
+    x->body_ns = tern_loop_now_ns(x->loop);
+    handler->on_request(handler->self, x);
+}
+
+void tern_h2_request_refuse(struct tern_h2_stream *s, const struct tern_err *err)
+{
+    const struct tern_handler *handler = s->shared->hub->handler;
+
+    if (s->phase >= TERN_H2_PHASE_HANDED)
+        return;
+    tern_list_remove(&s->ready_link);
+    give_body(s);
+    s->phase = TERN_H2_PHASE_HANDED;
+    s->x.body = tern_str_make(NULL, 0);
+    TERN_COUNT(s->shared->hub->counters.requests_refused, 1);
+    handler->on_refused(handler->self, &s->x, err);
+}
