@@ -22,8 +22,9 @@ static bool is_ack(const nghttp2_frame *frame)
     return (frame->hd.flags & NGHTTP2_FLAG_ACK) != 0;
 }
 
-/* RFC 9113 5.1.1: a new stream's id is larger than all before it. nghttp2 remembers the last streams
- * that closed and tells a frame on one of those apart; what is older, or was skipped, comes here. */
+/* RFC 9113 5.1.1: a new stream's id is larger than all before it. nghttp2 remembers the last
+ * streams that closed and tells a frame on one of those apart; what is older, or was skipped, comes
+ * here. */
 static int on_begin_frame(nghttp2_session *session, const nghttp2_frame_hd *hd, void *user)
 {
     (void)user;
@@ -67,9 +68,12 @@ static int on_data_chunk(nghttp2_session *session, uint8_t flags, int32_t id, co
     (void)flags;
     (void)user;
 
+    /* The connection goes on; the stream itself gets no new window: the client stops soon. */
+    if (s != NULL && s->unwanted)
+        return nghttp2_session_consume_connection(session, n) == 0 ? 0
+                                                                   : NGHTTP2_ERR_CALLBACK_FAILURE;
     if (s != NULL)
         tern_h2_request_add_body(s, p, n);
-    /* Taken or dropped, the bytes are off the wire: the client may send as many more. */
     return nghttp2_session_consume(session, id, n) == 0 ? 0 : NGHTTP2_ERR_CALLBACK_FAILURE;
 }
 
@@ -167,10 +171,13 @@ static int on_frame_send(nghttp2_session *session, const nghttp2_frame *frame, v
     if ((frame->hd.type != NGHTTP2_DATA && frame->hd.type != NGHTTP2_HEADERS) ||
         !ends_stream(frame))
         return 0;
-    /* RFC 9113 8.1: answered before the request was complete; the rest of it is not wanted. */
+    /* RFC 9113 8.1: answered before the request was complete; the rest of it is not wanted. Clients
+     * exist that forget the answer when RST_STREAM comes in the same packet: it comes later, when
+     * the client has gone on sending (on_data_chunk) or for a while did nothing (mux_h2
+     * on_timeout). */
     struct tern_h2_stream *s = find(session, frame->hd.stream_id);
     if (s != NULL && !s->complete)
-        nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, s->id, NGHTTP2_NO_ERROR);
+        s->unwanted = true;
     return 0;
 }
 

@@ -96,6 +96,7 @@ struct tern_h2_stream {
     /* Request. */
     bool head_too_large;
     bool expects_continue;
+    bool unwanted; /* answered already, the client still sends */
     uint32_t headers_cap;
     size_t header_bytes;
     size_t content_length; /* SIZE_MAX: not said */

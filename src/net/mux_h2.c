@@ -303,6 +303,8 @@ static void check_stream(struct tern_h2_stream *s, uint64_t now)
     case TERN_H2_PHASE_DONE: /* an answer that the client opens no window for */
         if (s->pending > 0 && now - s->progress_ns >= limits->write_stall_ns)
             nghttp2_submit_rst_stream(s->h->session, NGHTTP2_FLAG_NONE, s->id, NGHTTP2_CANCEL);
+        else if (s->unwanted && now - s->progress_ns >= limits->linger_ns)
+            nghttp2_submit_rst_stream(s->h->session, NGHTTP2_FLAG_NONE, s->id, NGHTTP2_NO_ERROR);
         break;
     case TERN_H2_PHASE_READY:
         break;
