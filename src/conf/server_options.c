@@ -63,6 +63,8 @@ static const struct tern_opt rows[] = {
              "when it crashes."},
     {.name = "pid_file", .type = TERN_OPT_STRING, IN(pid_file), .section = "Server",
      .metavar = "FILE", .help = "Write the process id to this file; none by default."},
+    {.name = "ready_file", .type = TERN_OPT_STRING, IN(ready_file), .section = "Server",
+     .metavar = "FILE", .help = "Once ready, write the addresses listened on to this file, one a line. Scripts wait for it."},
     {.name = "drain.grace", .type = TERN_OPT_DURATION, IN(drain.grace_ns), .section = "Server",
      .flags = TERN_OPT_RELOAD, .preset = "30s", .min = 0, .max = 3600 * SEC,
      .help = "After SIGTERM, how long requests in flight may take to finish."},

@@ -61,6 +61,7 @@ struct tern_server_options {
     uint64_t loops; /* 0: one a core */
     bool supervise;
     struct tern_str pid_file;
+    struct tern_str ready_file;
 
     struct {
         enum tern_tls_version version_min;

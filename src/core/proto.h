@@ -31,7 +31,7 @@ enum tern_access {
     X(MODEL_READY, "model_ready", OPEN)                \
     X(MODEL_CONFIG, "model_config", READ)              \
     X(INFER, "infer", INFER)                           \
-    X(REPOSITORY_INDEX, "repository_index", CONTROL)   \
+    X(REPOSITORY_INDEX, "repository_index", READ)   \
     X(REPOSITORY_LOAD, "repository_load", CONTROL)     \
     X(REPOSITORY_UNLOAD, "repository_unload", CONTROL) \
     X(METRICS, "metrics", OBSERVE)

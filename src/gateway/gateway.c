@@ -295,6 +295,11 @@ void tern_gateway_free(struct tern_gateway *gateway)
     tern_mem_free(gateway);
 }
 
+void tern_gateway_set_registry(struct tern_gateway *gateway, struct tern_registry *registry)
+{
+    gateway->registry = registry;
+}
+
 const struct tern_handler *tern_gateway_handler(const struct tern_gateway *gateway)
 {
     return &gateway->handler;

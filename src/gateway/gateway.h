@@ -24,13 +24,14 @@ struct tern_gateway_settings {
     uint32_t n_loops;
     uint64_t timeout_ns; /* deadline of a request that gives none */
     struct tern_sched *sched;
-    struct tern_registry *registry; /* for the operations that change what is served */
     struct tern_observer *observer; /* counts and logs finished calls */
 };
 
 enum tern_code tern_gateway_new(const struct tern_gateway_settings *settings,
                                 struct tern_gateway **ret_gateway, struct tern_err *err);
 void tern_gateway_free(struct tern_gateway *gateway);
+/* Once, before the loops run: who takes the operations that change what is served. */
+void tern_gateway_set_registry(struct tern_gateway *gateway, struct tern_registry *registry);
 /* What the muxes call. */
 const struct tern_handler *tern_gateway_handler(const struct tern_gateway *gateway);
 /* Swaps loop `loop`'s view of the models. On that loop's thread, or before it runs. */

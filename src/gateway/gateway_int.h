@@ -19,6 +19,7 @@ struct tern_gateway {
     struct tern_gateway_settings settings;
     struct tern_handler handler;
     struct tern_router *router;
+    struct tern_registry *registry;
     struct gateway_loop *loops;
     atomic_bool draining;
 };
@@ -27,9 +28,7 @@ struct tern_gateway {
 struct gateway_call {
     struct tern_gateway *gateway;
     struct gateway_loop *loop;
-    struct tern_work work;                 /* INFER */
-    struct tern_registry_command *command; /* REPOSITORY_LOAD, _UNLOAD: heap, owned */
-    struct tern_loop_task task;
+    struct tern_work work; /* INFER */
     struct tern_observation observation;
     bool submitted;        /* to the scheduler, and not yet done */
     struct tern_call call; /* last: its error text need not be zeroed */

@@ -15,7 +15,6 @@
 struct observer_loop {
     TERN_ALIGNED(TERN_CACHE_LINE) struct tern_trace_ids ids;
     struct tern_op_cells *ops[OPS];
-    struct tern_server_cells *server;
 };
 
 struct tern_observer {
@@ -59,7 +58,6 @@ static enum tern_code init_loops(struct tern_observer *observer, struct tern_err
         TERN_TRY(tern_trace_ids_init(&loop->ids, err));
         for (unsigned op = 0; op < OPS; op++)
             loop->ops[op] = tern_metric_set_cells(observer->op_sets[op], i);
-        loop->server = tern_metric_set_cells(observer->server_set, i);
     }
     return TERN_OK;
 }
@@ -233,19 +231,16 @@ void tern_observer_remove_model(struct tern_observer *observer, struct tern_mode
 
 /* ---- the rest ---- */
 
-struct tern_server_cells *tern_observer_server_cells(struct tern_observer *observer, uint32_t loop)
-{
-    return observer->loops[loop].server;
-}
-
 enum tern_code tern_observer_write_metrics(struct tern_observer *observer, struct tern_buf *buf,
                                            struct tern_err *err)
 {
-    if (observer->settings.logsink != NULL) {
-        struct tern_server_cells *cells = tern_metric_set_shared(observer->server_set);
-        tern_counter_set_shared(&cells->log_dropped,
-                                tern_logsink_dropped(observer->settings.logsink));
-    }
+    const struct tern_observer_settings *settings = &observer->settings;
+    struct tern_server_cells *cells = tern_metric_set_shared(observer->server_set);
+
+    if (settings->logsink != NULL)
+        tern_counter_set_shared(&cells->log_dropped, tern_logsink_dropped(settings->logsink));
+    if (settings->collect != NULL)
+        settings->collect(settings->collect_arg, cells);
     tern_vitals_collect(observer->process_set);
-    return tern_metrics_write(observer->settings.metrics, buf, err);
+    return tern_metrics_write(settings->metrics, buf, err);
 }

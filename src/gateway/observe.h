@@ -21,6 +21,9 @@ struct tern_observer_settings {
     const struct tern_logsink *logsink; /* for its count of lost lines; may be NULL */
     bool access_log;
     uint32_t n_loops;
+    /* (optional) Before a scrape: fills the numbers that the network counts for itself. */
+    void (*collect)(void *arg, struct tern_server_cells *cells);
+    void *collect_arg;
 };
 
 /* One request's part; embedded in the gateway's call. */
@@ -50,8 +53,6 @@ enum tern_code tern_observer_add_model(struct tern_observer *observer,
                                        struct tern_model_version *version, struct tern_err *err);
 void tern_observer_remove_model(struct tern_observer *observer, struct tern_model_version *version);
 
-/* The server's own cells of one loop, for connections and bytes. */
-struct tern_server_cells *tern_observer_server_cells(struct tern_observer *observer, uint32_t loop);
 /* The text exposition, fresh process numbers included. Any one thread at a time per buf. */
 enum tern_code tern_observer_write_metrics(struct tern_observer *observer, struct tern_buf *buf,
                                            struct tern_err *err);

@@ -108,7 +108,7 @@ static enum tern_code run_command(struct gateway_call *gc, bool *ret_pending, st
     pending->gc = gc;
     tern_str_copy_z(call->model, pending->command.name, sizeof(pending->command.name));
     *ret_pending = true;
-    tern_registry_submit(gc->gateway->settings.registry, &pending->command);
+    tern_registry_submit(gc->gateway->registry, &pending->command);
     return TERN_OK;
 }
 
