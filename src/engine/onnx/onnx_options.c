@@ -162,7 +162,7 @@ static struct tern_onnx_provider *provider_of(struct tern_onnx_options *options,
 static enum tern_code read_dotted(const struct tern_engine_option *option, struct tern_arena *arena,
                                   struct tern_onnx_options *options, struct tern_err *err)
 {
-    struct tern_str rest;
+    struct tern_str rest = {NULL, 0};
 
     if (tern_str_eq(option->key, TERN_STR("memory.enable_memory_arena_shrinkage"))) {
         const char *key;
@@ -190,7 +190,7 @@ static enum tern_code read_option(const struct tern_engine_option *option, struc
     for (size_t i = 0; i < TERN_COUNT_OF(settings); i++) {
         if (!tern_str_eq(option->key, tern_str_of(settings[i].key)))
             continue;
-        int value;
+        int value = 0;
         TERN_TRY(read_word(option, settings[i].words, &value, err));
         set(options, settings[i].setting, value);
         return TERN_OK;
@@ -284,21 +284,23 @@ static enum tern_code check_available(const struct tern_ort *ort, struct tern_st
     return TERN_OK;
 }
 
-static struct ort_status *append_cuda(const struct tern_ort *ort,
-                                      const struct tern_onnx_provider *provider,
-                                      struct ort_session_options *session_options)
+static enum tern_code append_cuda(const struct tern_ort *ort,
+                                  const struct tern_onnx_provider *provider,
+                                  struct ort_session_options *session_options, struct tern_err *err)
 {
+    static const char what[] = "option execution_providers";
+    const struct ort_api *api = &ort->api;
     struct ort_cuda_options *cuda;
-    struct ort_status *status = ort->api.CreateCUDAProviderOptions(&cuda);
-    if (status != NULL)
-        return status;
+    struct ort_status *status = NULL;
+
+    TERN_TRY(tern_ort_check(ort, api->CreateCUDAProviderOptions(&cuda), what, err));
     if (provider->n > 0)
         status =
-            ort->api.UpdateCUDAProviderOptions(cuda, provider->keys, provider->values, provider->n);
+            api->UpdateCUDAProviderOptions(cuda, provider->keys, provider->values, provider->n);
     if (status == NULL)
-        status = ort->api.SessionOptionsAppendExecutionProvider_CUDA_V2(session_options, cuda);
-    ort->api.ReleaseCUDAProviderOptions(cuda);
-    return status;
+        status = api->SessionOptionsAppendExecutionProvider_CUDA_V2(session_options, cuda);
+    api->ReleaseCUDAProviderOptions(cuda);
+    return tern_ort_check(ort, status, what, err);
 }
 
 /* The call knows providers by short names whose capitals differ from those of the library's list:
@@ -315,7 +317,7 @@ static struct ort_status *append_named(const struct tern_ort *ort,
     if (status == NULL)
         return NULL;
     ort->api.ReleaseStatus(status);
-    for (; name[n] != '\0' && n < NAME_MAX_BYTES; n++)
+    for (; n < NAME_MAX_BYTES && name[n] != '\0'; n++)
         upper[n] = (char)toupper((unsigned char)name[n]);
     upper[n] = '\0';
     return ort->api.SessionOptionsAppendExecutionProvider(session_options, upper, provider->keys,
@@ -332,10 +334,10 @@ static enum tern_code append_provider(const struct tern_ort *ort,
     TERN_TRY(check_available(ort, provider->name, name, err));
     if (is_provider(provider->name, "cpu"))
         return TERN_OK; /* is always there, last */
-    struct ort_status *status = is_provider(provider->name, "cuda")
-                                    ? append_cuda(ort, provider, session_options)
-                                    : append_named(ort, provider, name, session_options);
-    return tern_ort_check(ort, status, "option execution_providers", err);
+    if (is_provider(provider->name, "cuda"))
+        return append_cuda(ort, provider, session_options, err);
+    return tern_ort_check(ort, append_named(ort, provider, name, session_options),
+                          "option execution_providers", err);
 }
 
 /* ---- applying ---- */

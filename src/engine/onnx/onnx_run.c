@@ -22,19 +22,21 @@ static enum tern_code new_run_options(struct tern_onnx_instance *instance, struc
                           "option memory.enable_memory_arena_shrinkage", err);
 }
 
+/* Five arrays of pointers in one block. */
 static enum tern_code fill(struct tern_onnx_instance *instance, struct tern_err *err)
 {
-    size_t n_in = instance->model->n_inputs + 1u;
-    size_t n_out = instance->model->n_outputs + 1u;
+    size_t n_in = instance->model->n_inputs;
+    size_t n_out = instance->model->n_outputs;
+    void **block = tern_mem_zalloc(3 * n_in + 2 * n_out + 1, sizeof(*block));
 
-    instance->given = tern_mem_zalloc(n_in, sizeof(*instance->given));
-    instance->input_names = tern_mem_zalloc(n_in, sizeof(*instance->input_names));
-    instance->inputs = tern_mem_zalloc(n_in, sizeof(*instance->inputs));
-    instance->output_names = tern_mem_zalloc(n_out, sizeof(*instance->output_names));
-    instance->outputs = tern_mem_zalloc(n_out, sizeof(*instance->outputs));
-    if (instance->given == NULL || instance->input_names == NULL || instance->inputs == NULL ||
-        instance->output_names == NULL || instance->outputs == NULL)
-        return tern_mem_fail(err, "an instance", (n_in + n_out) * sizeof(void *));
+    if (block == NULL)
+        return tern_mem_fail(err, "an instance", (3 * n_in + 2 * n_out) * sizeof(*block));
+    instance->block = block;
+    instance->given = (const struct tern_tensor **)(void *)block;
+    instance->input_names = (const char **)(void *)(block + n_in);
+    instance->inputs = (struct ort_value **)(void *)(block + 2 * n_in);
+    instance->output_names = (const char **)(void *)(block + 3 * n_in);
+    instance->outputs = (struct ort_value **)(void *)(block + 3 * n_in + n_out);
     TERN_TRY(new_run_options(instance, err));
     return tern_onnx_model_take_session(instance->model, &instance->session, err);
 }
@@ -67,11 +69,7 @@ void tern_onnx_run_free(struct tern_onnx_instance *instance)
         tern_onnx_model_drop_session(instance->model, instance->session);
     if (instance->run_options != NULL)
         ort->api.ReleaseRunOptions(instance->run_options);
-    tern_mem_free(instance->given);
-    tern_mem_free(instance->input_names);
-    tern_mem_free(instance->inputs);
-    tern_mem_free(instance->output_names);
-    tern_mem_free(instance->outputs);
+    tern_mem_free(instance->block);
     tern_mem_free(instance);
 }
 
@@ -181,7 +179,7 @@ static enum tern_code wrap_input(const struct tern_ort *ort, const struct tern_o
         data = tern_arena_alloc(arena, TERN_ONNX_ALIGN, tensor->n_bytes + 1);
         if (data == NULL)
             return tern_arena_fail(arena, err, "an aligned copy of an input");
-        if (tensor->n_bytes > 0)
+        if (tensor->data != NULL)
             memcpy(data, tensor->data, tensor->n_bytes);
     }
     return tern_ort_check(ort,
@@ -457,7 +455,8 @@ enum tern_code tern_onnx_run_infer(struct tern_onnx_instance *instance,
         tern_ort_check(model->ort, model->ort->api.RunOptionsUnsetTerminate(instance->run_options),
                        "cancel", NULL);
     }
-    memset(instance->given, 0, model->n_inputs * sizeof(*instance->given));
+    for (uint32_t i = 0; i < model->n_inputs; i++)
+        instance->given[i] = NULL;
     for (uint32_t i = 0; i < run->n_inputs; i++)
         instance->given[run->input_spec[i]] = &run->inputs[i];
     TERN_TRY(tern_onnx_call_run(instance, run, &called, err));

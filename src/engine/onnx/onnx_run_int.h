@@ -18,7 +18,8 @@ struct tern_onnx_instance {
     struct ort_run_options *run_options; /* owned */
     atomic_bool is_cancelled;
     struct tern_onnx_call *calls[TERN_ONNX_CALLS]; /* owned */
-    /* Of the run in progress; as many as the model has. */
+    /* Of the run in progress; as many as the model has, all in block. */
+    void **block;                     /* owned */
     const struct tern_tensor **given; /* by input; NULL: left out */
     const char **input_names;
     struct ort_value **inputs;

@@ -172,7 +172,7 @@ static bool is_plain_path(struct tern_str path)
     struct tern_str rest = path;
     struct tern_str part;
 
-    if (path.n == 0 || path.p[path.n - 1] == '/')
+    if (path.p == NULL || path.n == 0 || path.p[path.n - 1] == '/')
         return false;
     for (size_t i = 0; i < path.n; i++)
         if ((unsigned char)path.p[i] < 0x20 || path.p[i] == '\\' || path.p[i] == '*')

@@ -103,6 +103,7 @@ static bool parse_minor(const char *version, uint32_t *ret_minor)
     return true;
 }
 
+// NOLINTBEGIN(bugprone-macro-parentheses): as in ort_abi.h
 static void fill_api(const ort_slot_fn *slots, uint32_t api_version, struct ort_api *ret_api)
 {
 #define X(result, name, slot, parameters) ret_api->name = (result(*) parameters)slots[slot];
@@ -113,6 +114,7 @@ static void fill_api(const ort_slot_fn *slots, uint32_t api_version, struct ort_
 #undef X
 #undef X_NEWER
 }
+// NOLINTEND(bugprone-macro-parentheses)
 
 /* A round trip through four slots: a table that is not what we think fails here, not in a run. */
 static bool self_test(const struct ort_api *api)

@@ -199,6 +199,7 @@ struct ort_api_base {
       (const struct ort_value *, int *element, const int64_t **dims, size_t *rank))
 // clang-format on
 
+// NOLINTBEGIN(bugprone-macro-parentheses): a parameter list in parentheses of its own
 struct ort_api {
 #define X(result, name, slot, parameters)              result(*name) parameters;
 #define X_NEWER(result, name, slot, first, parameters) result(*name) parameters;
@@ -207,5 +208,6 @@ struct ort_api {
 #undef X
 #undef X_NEWER
 };
+// NOLINTEND(bugprone-macro-parentheses)
 
 #endif
