@@ -97,8 +97,8 @@ struct tern_model_config {
     struct tern_config_tag *metric_tags;
     uint32_t n_metric_tags;
 
-    /* For the engine: `parameters`, then optimization.graph.level as "graph_level" and accelerators
-     * as "provider" = "name" followed by their "name.key" = "value". */
+    /* For the engine: `parameters`, then optimization.graph.level as "graph_optimization_level" and
+     * accelerators as "execution_providers" = "name" followed by "name.key" = "value". */
     struct tern_engine_option *options;
     uint32_t n_options;
 

@@ -340,7 +340,7 @@ static void add_accelerators(struct extractor *x, const struct tern_tree *accele
 {
     for (const struct tern_tree *a = first_of(accelerators, key); a != NULL; a = a->next) {
         struct tern_str name = text_of(a, "name");
-        add_option(x->config, TERN_STR("provider"), name);
+        add_option(x->config, TERN_STR("execution_providers"), name);
         for (const struct tern_tree *p = first_of(a, "parameters"); p != NULL; p = p->next)
             add_option(
                 x->config,
@@ -363,7 +363,7 @@ static struct tern_str graph_level(int64_t level)
 {
     return level == -1  ? TERN_STR("basic")
            : level == 1 ? TERN_STR("extended")
-           : level == 2 ? TERN_STR("disable")
+           : level == 2 ? TERN_STR("none")
                         : TERN_STR("all");
 }
 
@@ -390,7 +390,8 @@ static void extract_options(struct extractor *x)
     for (const struct tern_tree *p = first_of(tree, "parameters"); p != NULL; p = p->next)
         add_option(x->config, p->key, text_of(p, "string_value"));
     if (graph != NULL)
-        add_option(x->config, TERN_STR("graph_level"), graph_level(int_of(graph, "level")));
+        add_option(x->config, TERN_STR("graph_optimization_level"),
+                   graph_level(int_of(graph, "level")));
     add_accelerators(x, accelerators, "gpu_execution_accelerator");
     add_accelerators(x, accelerators, "cpu_execution_accelerator");
 }

@@ -145,7 +145,7 @@ static void every_field_of_a_full_file(void **state)
     assert_int_equal(c->n_options, 5);
     assert_string_equal(c->options[0].key.p, "intra_op_thread_count");
     assert_string_equal(c->options[0].value.p, "2");
-    assert_string_equal(c->options[2].key.p, "graph_level");
+    assert_string_equal(c->options[2].key.p, "graph_optimization_level");
     assert_string_equal(c->options[2].value.p, "extended");
     assert_string_equal(c->options[3].value.p, "openvino");
     assert_string_equal(c->options[4].key.p, "openvino.num_streams");
