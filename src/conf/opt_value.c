@@ -351,21 +351,20 @@ static void print_scalar(const struct tern_opt *opt, const void *base, struct te
     }
 }
 
+/* The short form that flags take; what is off or empty is left out. */
 static void print_record(const struct tern_opt_record *record, const void *item,
                          struct tern_buf *out)
 {
-    for (uint32_t i = 0; i < record->n; i++) {
+    print_scalar(&record->rows[0], item, out);
+    for (uint32_t i = 1; i < record->n; i++) {
         const struct tern_opt *row = &record->rows[i];
         const void *field = const_field_of(row, item);
-        if (i == 0) {
+        if (row->type == TERN_OPT_BOOL) {
+            if (*(const bool *)field)
+                tern_buf_printf(out, ",%s", row->name);
+        } else if (row->type != TERN_OPT_STRING || ((const struct tern_str *)field)->n > 0) {
+            tern_buf_printf(out, ",%s=", row->name);
             print_scalar(row, item, out);
-        } else if (row->type == TERN_OPT_BOOL ? *(const bool *)field
-                                              : ((const struct tern_str *)field)->n > 0) {
-            tern_buf_printf(out, ",%s", row->name);
-            if (row->type != TERN_OPT_BOOL) {
-                tern_buf_add_char(out, '=');
-                print_scalar(row, item, out);
-            }
         }
     }
 }

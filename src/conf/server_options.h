@@ -30,7 +30,7 @@ enum tern_model_control {
 };
 
 enum tern_graph_level {
-    TERN_GRAPH_LEVEL_DISABLE,
+    TERN_GRAPH_LEVEL_NONE,
     TERN_GRAPH_LEVEL_BASIC,
     TERN_GRAPH_LEVEL_EXTENDED,
     TERN_GRAPH_LEVEL_ALL,

@@ -4,23 +4,34 @@
 /* clang-format off */
 #define ENUM(name_, ...) static const struct tern_schema_enum name_[] = {__VA_ARGS__, {NULL, 0}}
 #define F(name_, number_, type_, label_, how_) \
-    {.name = #name_, .number = (number_), .type = TERN_SCHEMA_##type_, .label = TERN_SCHEMA_##label_, .how = TERN_SCHEMA_##how_}
+    {.name = #name_, .number = (number_), \
+     .type = TERN_SCHEMA_##type_, .label = TERN_SCHEMA_##label_, \
+     .how = TERN_SCHEMA_##how_}
 #define E(name_, number_, label_, how_, values_) \
-    {.name = #name_, .number = (number_), .type = TERN_SCHEMA_ENUM, .label = TERN_SCHEMA_##label_, .how = TERN_SCHEMA_##how_, .values = (values_)}
+    {.name = #name_, .number = (number_), \
+     .type = TERN_SCHEMA_ENUM, .label = TERN_SCHEMA_##label_, \
+     .how = TERN_SCHEMA_##how_, .values = (values_)}
 #define M(name_, number_, label_, how_, message_) \
-    {.name = #name_, .number = (number_), .type = TERN_SCHEMA_MESSAGE, .label = TERN_SCHEMA_##label_, .how = TERN_SCHEMA_##how_, .message = &(message_)}
+    {.name = #name_, .number = (number_), \
+     .type = TERN_SCHEMA_MESSAGE, .label = TERN_SCHEMA_##label_, \
+     .how = TERN_SCHEMA_##how_, .message = &(message_)}
 #define REFUSE(name_, number_, type_, label_, why_) \
-    {.name = #name_, .number = (number_), .type = TERN_SCHEMA_##type_, .label = TERN_SCHEMA_##label_, .how = TERN_SCHEMA_REFUSED, .why = (why_)}
+    {.name = #name_, .number = (number_), \
+     .type = TERN_SCHEMA_##type_, .label = TERN_SCHEMA_##label_, \
+     .how = TERN_SCHEMA_REFUSED, .why = (why_)}
 #define REFUSE_M(name_, number_, label_, message_, why_) \
-    {.name = #name_, .number = (number_), .type = TERN_SCHEMA_MESSAGE, .label = TERN_SCHEMA_##label_, .how = TERN_SCHEMA_REFUSED, .message = &(message_), .why = (why_)}
+    {.name = #name_, .number = (number_), \
+     .type = TERN_SCHEMA_MESSAGE, .label = TERN_SCHEMA_##label_, \
+     .how = TERN_SCHEMA_REFUSED, .message = &(message_), .why = (why_)}
 #define MESSAGE(name_, proto_, ...) \
     static const struct tern_schema_field name_##_fields[] = {__VA_ARGS__}; \
-    static const struct tern_schema_message name_ = {proto_, name_##_fields, TERN_COUNT_OF(name_##_fields)}
+    static const struct tern_schema_message name_ = { \
+        proto_, name_##_fields, TERN_COUNT_OF(name_##_fields)}
 
 ENUM(data_types, {"TYPE_INVALID", 0}, {"TYPE_BOOL", 1}, {"TYPE_UINT8", 2}, {"TYPE_UINT16", 3},
-     {"TYPE_UINT32", 4}, {"TYPE_UINT64", 5}, {"TYPE_INT8", 6}, {"TYPE_INT16", 7}, {"TYPE_INT32", 8},
-     {"TYPE_INT64", 9}, {"TYPE_FP16", 10}, {"TYPE_FP32", 11}, {"TYPE_FP64", 12}, {"TYPE_STRING", 13},
-     {"TYPE_BF16", 14});
+     {"TYPE_UINT32", 4}, {"TYPE_UINT64", 5}, {"TYPE_INT8", 6}, {"TYPE_INT16", 7},
+     {"TYPE_INT32", 8}, {"TYPE_INT64", 9}, {"TYPE_FP16", 10}, {"TYPE_FP32", 11},
+     {"TYPE_FP64", 12}, {"TYPE_STRING", 13}, {"TYPE_BF16", 14});
 ENUM(formats, {"FORMAT_NONE", 0}, {"FORMAT_NHWC", 1}, {"FORMAT_NCHW", 2});
 ENUM(instance_kinds, {"KIND_AUTO", 0}, {"KIND_GPU", 1}, {"KIND_CPU", 2}, {"KIND_MODEL", 3});
 ENUM(device_kinds, {"KIND_NVDLA", 0});
@@ -199,11 +210,14 @@ static const struct tern_schema_field model_fields[] = {
     F(max_batch_size, 4, INT32, ONE, HONOURED),
     M(input, 5, REPEATED, HONOURED, input),
     M(output, 6, REPEATED, HONOURED, output),
-    REFUSE_M(batch_input, 20, REPEATED, batch_input, "inputs made from the batch are not served yet"),
-    REFUSE_M(batch_output, 21, REPEATED, batch_output, "outputs split by input shape are not served yet"),
+    REFUSE_M(batch_input, 20, REPEATED, batch_input,
+        "inputs made from the batch are not served yet"),
+    REFUSE_M(batch_output, 21, REPEATED, batch_output,
+        "outputs split by input shape are not served yet"),
     M(optimization, 12, ONE, HONOURED, optimization),
     M(dynamic_batching, 11, ONEOF, HONOURED, dynamic_batching),
-    REFUSE_M(sequence_batching, 13, ONEOF, sequence_batching, "models that keep state between requests are not served yet"),
+    REFUSE_M(sequence_batching, 13, ONEOF, sequence_batching,
+        "models that keep state between requests are not served yet"),
     REFUSE_M(ensemble_scheduling, 15, ONEOF, ensembling, "ensembles are not served yet"),
     M(instance_group, 7, REPEATED, HONOURED, instance_group),
     F(default_model_filename, 8, STRING, ONE, HONOURED),

@@ -1,0 +1,104 @@
+#include "cli/client_options.h"
+
+#include "base/clock.h"
+
+#define MS  ((uint64_t)TERN_NS_PER_MS)
+#define SEC ((uint64_t)TERN_NS_PER_S)
+
+static const char *const output_forms[] = {"table", "json", NULL};
+static const char *const rows_forms[] = {"auto", "json", "csv", "npy", NULL};
+
+/* clang-format off */
+#define URL(type_) \
+    {.name = "url", .type = TERN_OPT_STRING, .offset = offsetof(struct type_, url), .letter = 'u', \
+     .preset = "http://127.0.0.1:8080", .metavar = "URL", .section = "Server", \
+     .help = "The server: http://HOST:PORT, HOST:PORT or unix:PATH."}, \
+    {.name = "timeout", .type = TERN_OPT_DURATION, .offset = offsetof(struct type_, timeout_ns), \
+     .preset = "30s", .min = 1 * MS, .max = 86400 * SEC, .section = "Server", \
+     .help = "Longest time one request may take."}
+#define FORM(type_) \
+    {.name = "output", .type = TERN_OPT_ENUM, .offset = offsetof(struct type_, form), \
+     .letter = 'o', .preset = "table", .values = output_forms, .section = "Output", \
+     .help = "A table to read, or JSON for other programs."}
+
+#define IN(field) .offset = offsetof(struct tern_infer_options, field)
+static const struct tern_opt infer_rows[] = {
+    URL(tern_infer_options),
+    {.name = "model_version", .type = TERN_OPT_UINT, IN(model_version), .preset = "0",
+     .max = INT64_MAX, .section = "Request",
+     .help = "Version of the model; 0 lets the server decide."},
+    {.name = "from", .type = TERN_OPT_ENUM, IN(from), .letter = 'f', .preset = "auto",
+     .values = rows_forms, .section = "Request",
+     .help = "What the file holds: an infer request as JSON, or rows as CSV or NPY; auto goes by "
+             "the end of its name, JSON for standard input."},
+    {.name = "input", .type = TERN_OPT_STRING, IN(input), .metavar = "NAME", .section = "Request",
+     .help = "Name of the input that rows are for; not needed when the model has only one."},
+    {.name = "outputs", .type = TERN_OPT_LIST, IN(outputs), .metavar = "NAME[,NAME]",
+     .section = "Request", .help = "Outputs to ask for; all by default."},
+    {.name = "batch", .type = TERN_OPT_UINT, IN(batch), .letter = 'b', .preset = "32", .min = 1,
+     .max = 65536, .section = "Request", .help = "Rows sent in one request."},
+    {.name = "rows", .type = TERN_OPT_UINT, IN(rows), .letter = 'n', .preset = "0",
+     .max = 1000000000, .section = "Request", .help = "Send at most this many rows; 0 sends all."},
+    {.name = "binary", .type = TERN_OPT_BOOL, IN(binary), .section = "Request",
+     .help = "Send and ask for raw tensors instead of JSON numbers."},
+    FORM(tern_infer_options),
+};
+#undef IN
+
+#define IN(field) .offset = offsetof(struct tern_models_options, field)
+static const struct tern_opt models_rows[] = {
+    URL(tern_models_options),
+    {.name = "load", .type = TERN_OPT_LIST, IN(load), .metavar = "NAME[,NAME]",
+     .section = "Action", .help = "Ask the server to load, or load again, these models."},
+    {.name = "unload", .type = TERN_OPT_LIST, IN(unload), .metavar = "NAME[,NAME]",
+     .section = "Action", .help = "Ask the server to unload these models."},
+    {.name = "show_config", .type = TERN_OPT_BOOL, IN(config), .section = "Action",
+     .help = "Print the configuration of the models that are named."},
+    FORM(tern_models_options),
+};
+#undef IN
+
+#define IN(field) .offset = offsetof(struct tern_bench_options, field)
+static const struct tern_opt bench_rows[] = {
+    URL(tern_bench_options),
+    {.name = "model_version", .type = TERN_OPT_UINT, IN(model_version), .preset = "0",
+     .max = INT64_MAX, .section = "Request",
+     .help = "Version of the model; 0 lets the server decide."},
+    {.name = "data", .type = TERN_OPT_STRING, IN(data), .letter = 'd', .metavar = "FILE",
+     .section = "Request",
+     .help = "Inputs to send (JSON as in examples/data); made up from the metadata without it."},
+    {.name = "expected", .type = TERN_OPT_STRING, IN(expected), .metavar = "FILE",
+     .section = "Request",
+     .help = "Answers to compare with; by default those in the data file, or the first answer to "
+             "the same request."},
+    {.name = "batch", .type = TERN_OPT_UINT, IN(batch), .letter = 'b', .preset = "1", .min = 1,
+     .max = 65536, .section = "Request", .help = "Rows in one request."},
+    {.name = "binary", .type = TERN_OPT_BOOL, IN(binary), .section = "Request",
+     .help = "Send and ask for raw tensors instead of JSON numbers."},
+    {.name = "tolerance", .type = TERN_OPT_UINT, IN(tolerance_ppm), .preset = "10",
+     .max = 1000000, .metavar = "PPM", .section = "Request",
+     .help = "Difference allowed in real outputs, in millionths of the value."},
+    {.name = "rate", .type = TERN_OPT_UINT, IN(rate), .letter = 'r', .preset = "0",
+     .max = 100000000, .section = "Load",
+     .help = "Requests a second, sent on time whether or not answers come, and measured from the "
+             "moment they were due (open loop). 0 sends the next when the answer is there (closed "
+             "loop)."},
+    {.name = "connections", .type = TERN_OPT_UINT, IN(connections), .letter = 'c', .preset = "8",
+     .min = 1, .max = 65536, .section = "Load", .help = "Connections in use."},
+    {.name = "threads", .type = TERN_OPT_UINT, IN(threads), .letter = 't', .preset = "1",
+     .min = 1, .max = 256, .section = "Load", .help = "Threads that make the load."},
+    {.name = "duration", .type = TERN_OPT_DURATION, IN(duration_ns), .preset = "10s",
+     .min = 10 * MS, .max = 86400 * SEC, .section = "Load", .help = "Time that is measured."},
+    {.name = "warmup", .type = TERN_OPT_DURATION, IN(warmup_ns), .preset = "1s",
+     .max = 3600 * SEC, .section = "Load", .help = "Time before that."},
+    FORM(tern_bench_options),
+};
+#undef IN
+/* clang-format on */
+
+const struct tern_opt_table tern_infer_options_table = {infer_rows, TERN_COUNT_OF(infer_rows),
+                                                        sizeof(struct tern_infer_options)};
+const struct tern_opt_table tern_models_options_table = {models_rows, TERN_COUNT_OF(models_rows),
+                                                         sizeof(struct tern_models_options)};
+const struct tern_opt_table tern_bench_options_table = {bench_rows, TERN_COUNT_OF(bench_rows),
+                                                        sizeof(struct tern_bench_options)};

@@ -1,0 +1,63 @@
+/* Options of the commands that talk to a server: infer, models, bench. Times in nanoseconds, sizes
+ * in bytes; the rows and their help are in client_options.c. */
+#ifndef TERN_CLI_CLIENT_OPTIONS_H
+#define TERN_CLI_CLIENT_OPTIONS_H
+
+#include "conf/opt.h"
+
+enum tern_output_form {
+    TERN_OUTPUT_FORM_TABLE,
+    TERN_OUTPUT_FORM_JSON,
+};
+
+enum tern_rows_form {
+    TERN_ROWS_FORM_AUTO, /* by the end of the file's name */
+    TERN_ROWS_FORM_JSON,
+    TERN_ROWS_FORM_CSV,
+    TERN_ROWS_FORM_NPY,
+};
+
+struct tern_infer_options {
+    struct tern_str url;
+    uint64_t timeout_ns;
+    uint64_t model_version; /* 0: the server decides */
+    struct tern_str input;  /* name of the input for CSV and NPY; empty: the only one */
+    struct tern_opt_list outputs;
+    enum tern_rows_form from;
+    enum tern_output_form form;
+    uint64_t batch; /* rows a request */
+    uint64_t rows;  /* at most so many; 0: all */
+    bool binary;
+};
+
+struct tern_models_options {
+    struct tern_str url;
+    uint64_t timeout_ns;
+    enum tern_output_form form;
+    struct tern_opt_list load;
+    struct tern_opt_list unload;
+    bool config; /* print the configuration of the models named */
+};
+
+struct tern_bench_options {
+    struct tern_str url;
+    uint64_t timeout_ns;
+    uint64_t model_version;
+    struct tern_str data;     /* file of requests or rows; empty: made from the metadata */
+    struct tern_str expected; /* file of answers; empty: those of the first pass */
+    uint64_t rate;            /* requests a second; 0: closed loop */
+    uint64_t connections;
+    uint64_t threads;
+    uint64_t batch;
+    uint64_t duration_ns;
+    uint64_t warmup_ns;
+    uint64_t tolerance_ppm; /* of real outputs, in millionths */
+    bool binary;
+    enum tern_output_form form;
+};
+
+extern const struct tern_opt_table tern_infer_options_table;
+extern const struct tern_opt_table tern_models_options_table;
+extern const struct tern_opt_table tern_bench_options_table;
+
+#endif

@@ -1,0 +1,261 @@
+/* From argv to a command that runs with checked options. */
+#include "cli/commands.h"
+
+#include <stdio.h>
+#include "base/mem.h"
+#include "cli/complete.h"
+#include "cli/help.h"
+#include "conf/server_options.h"
+#include "conf/yaml.h"
+#include "os/file.h"
+
+#define ARENA_FIRST (16u << 10)
+#define ARENA_MAX   (16u << 20)
+
+/* The file that is read when none is named. */
+#define DEFAULT_FILE "tern.yaml"
+
+const struct tern_command *tern_command_find(struct tern_str name)
+{
+    for (uint32_t i = 0; i < tern_commands_n; i++) {
+        if (tern_str_eq(tern_str_of(tern_commands[i].name), name))
+            return &tern_commands[i];
+    }
+    return NULL;
+}
+
+static void print_to(FILE *stream, const struct tern_buf *buf)
+{
+    if (buf->n > 0)
+        fwrite(buf->p, 1, buf->n, stream);
+    fflush(stream);
+}
+
+/* ---- options ---- */
+
+static void read_file(struct tern_opt_load *load, struct tern_str path)
+{
+    struct tern_err err;
+    char *bytes;
+    size_t n;
+
+    if (tern_file_read(path.p, TERN_YAML_TEXT_MAX, 0, &bytes, &n, &err) != TERN_OK) {
+        tern_problem_add(load->problems, path, "%s", err.text);
+        return;
+    }
+    const struct tern_tree *root = tern_yaml_read(tern_str_make(bytes, n), TERN_YAML_FORM_YAML,
+                                                  path, load->arena, load->problems);
+    if (root != NULL)
+        tern_opt_read_tree(load, path, root);
+    tern_mem_free(bytes);
+}
+
+static void find_file(struct tern_opt_load *load)
+{
+    struct tern_server_options *options = load->values;
+    struct tern_file_info info;
+
+    if (options->config.n == 0) {
+        if (tern_file_stat(DEFAULT_FILE, &info, NULL) != TERN_OK)
+            return;
+        options->config = TERN_STR(DEFAULT_FILE);
+    }
+    read_file(load, options->config);
+}
+
+void tern_commands_read_server(int argc, char *const *argv, char *const *environment, void *options,
+                               struct tern_opt_load *load, struct tern_opt_rest *ret_rest,
+                               struct tern_arena *arena, struct tern_problems *problems)
+{
+    struct tern_err err;
+
+    *ret_rest = (struct tern_opt_rest){0};
+    if (tern_opt_load_init(load, &tern_server_options_table, options, arena, problems, &err) !=
+        TERN_OK) {
+        tern_problem_add(problems, TERN_STR("options"), "%s", err.text);
+        return;
+    }
+    tern_opt_read_args(load, argc, argv, ret_rest);
+    if (ret_rest->help)
+        return;
+    tern_opt_read_env(load, environment);
+    find_file(load);
+    tern_server_options_check(load);
+}
+
+/* The options of any command into memory of the arena; answers that memory. */
+static void *read_options(const struct tern_command *command, int argc, char *const *argv,
+                          char *const *environment, struct tern_opt_load *load,
+                          struct tern_opt_rest *ret_rest, struct tern_arena *arena,
+                          struct tern_problems *problems)
+{
+    static const struct tern_opt_table no_options = {NULL, 0, 1};
+    const struct tern_opt_table *table = command->options == NULL ? &no_options : command->options;
+    void *options = tern_arena_zalloc(arena, 1, table->size);
+    struct tern_err err;
+
+    if (options == NULL) {
+        tern_problem_add(problems, TERN_STR("options"), "no memory");
+        return NULL;
+    }
+    if (command->reads_file) {
+        tern_commands_read_server(argc, argv, environment, options, load, ret_rest, arena,
+                                  problems);
+        return options;
+    }
+    if (tern_opt_load_init(load, table, options, arena, problems, &err) != TERN_OK) {
+        tern_problem_add(problems, TERN_STR("options"), "%s", err.text);
+        return options;
+    }
+    tern_opt_read_args(load, argc, argv, ret_rest);
+    tern_opt_read_env(load, environment);
+    return options;
+}
+
+/* ---- what is answered here ---- */
+
+static int run_help(const struct tern_str *args, uint32_t n, const struct tern_commands_program *p)
+{
+    struct tern_opt_doc_style style = tern_help_style(stdout);
+    struct tern_buf out;
+    bool known = true;
+
+    tern_buf_init(&out, 1u << 20);
+    if (n == 0)
+        tern_help_overview(p->version, &style, &out);
+    else
+        known = tern_help_topic(args[0], &style, &out);
+    print_to(known ? stdout : stderr, &out);
+    tern_buf_fini(&out);
+    return known ? TERN_EXIT_OK : TERN_EXIT_USAGE;
+}
+
+static int run_completion(const struct tern_str *args, uint32_t n)
+{
+    struct tern_buf out;
+
+    if (n > 0 && !tern_str_eq(args[0], TERN_STR("bash"))) {
+        fprintf(stderr, "tern completion: only bash is known, got \"%s\"\n", args[0].p);
+        return TERN_EXIT_USAGE;
+    }
+    tern_buf_init(&out, 1u << 20);
+    tern_complete_bash(&out);
+    print_to(stdout, &out);
+    tern_buf_fini(&out);
+    return TERN_EXIT_OK;
+}
+
+static int run_command(const struct tern_commands_program *program,
+                       const struct tern_command_call *call)
+{
+    const char *name = call->command->name;
+
+    if (strcmp(name, "help") == 0)
+        return run_help(call->args, call->n_args, program);
+    if (strcmp(name, "completion") == 0)
+        return run_completion(call->args, call->n_args);
+    if (strcmp(name, "version") == 0) {
+        printf("%s\n", program->version);
+        return TERN_EXIT_OK;
+    }
+    for (uint32_t i = 0; i < program->n; i++) {
+        if (strcmp(program->rows[i].name, name) == 0)
+            return program->rows[i].run(call);
+    }
+    fprintf(stderr, "tern %s: this build does not have it\n", name);
+    return TERN_EXIT_FAILED;
+}
+
+/* ---- the way there ---- */
+
+static void check_args(const struct tern_command *command, const struct tern_opt_rest *rest,
+                       struct tern_problems *problems)
+{
+    if (rest->n < command->args_min)
+        tern_problem_add(problems, TERN_STR(""), "needs %s; usage: tern %s %s", command->args,
+                         command->name, command->args);
+    else if (rest->n > command->args_max)
+        tern_problem_add(problems, TERN_STR(""), "too many arguments, first \"%.*s\"",
+                         TERN_STR_ARG(rest->args[command->args_max]));
+}
+
+static int say_mistakes(const struct tern_command *command, const struct tern_problems *problems)
+{
+    struct tern_buf out;
+
+    tern_buf_init(&out, 1u << 20);
+    tern_problem_print(problems, &out);
+    struct tern_str rest = tern_buf_str(&out);
+    struct tern_str line;
+    while (tern_str_split(&rest, '\n', &line) && line.n > 0)
+        fprintf(stderr, "tern %s: %.*s\n", command->name, TERN_STR_ARG(line));
+    fprintf(stderr, "`tern help %s` lists the options.\n", command->name);
+    tern_buf_fini(&out);
+    return TERN_EXIT_USAGE;
+}
+
+static int start(const struct tern_commands_program *program, const struct tern_command *command,
+                 int argc, char *const *argv, char *const *environment, struct tern_arena *arena)
+{
+    struct tern_problems problems;
+    struct tern_opt_load load;
+    struct tern_opt_rest rest = {0};
+
+    tern_problem_init(&problems, arena);
+    void *options = read_options(command, argc, argv, environment, &load, &rest, arena, &problems);
+    if (rest.help)
+        return run_help(&(struct tern_str){command->name, strlen(command->name)}, 1, program);
+    check_args(command, &rest, &problems);
+    if (tern_problem_any(&problems))
+        return say_mistakes(command, &problems);
+    struct tern_command_call call = {
+        .command = command,
+        .options = command->options == NULL ? NULL : options,
+        .load = command->options == NULL ? NULL : &load,
+        .args = rest.args,
+        .n_args = rest.n,
+        .arena = arena,
+    };
+    return run_command(program, &call);
+}
+
+static const char *command_name(const void *user, uint32_t i, char *scratch)
+{
+    (void)user;
+    (void)scratch;
+    return tern_commands[i].name;
+}
+
+static int unknown_command(struct tern_str word)
+{
+    char scratch[TERN_OPT_NAME_MAX];
+    const char *near = tern_opt_nearest(word, tern_commands_n, command_name, NULL, scratch);
+
+    fprintf(stderr, "tern: no such command: \"%.*s\"", TERN_STR_ARG(word));
+    if (near != NULL)
+        fprintf(stderr, ", did you mean `tern %s`?", near);
+    else if (tern_str_find(word, '/') < word.n || tern_str_ends(word, TERN_STR(".onnx")))
+        fprintf(stderr, ", did you mean `tern serve %.*s`?", TERN_STR_ARG(word));
+    fprintf(stderr, "\n`tern help` lists the commands.\n");
+    return TERN_EXIT_USAGE;
+}
+
+int tern_commands_main(const struct tern_commands_program *program, int argc, char *const *argv,
+                       char *const *environment)
+{
+    struct tern_str word = argc < 2 ? TERN_STR("help") : tern_str_of(argv[1]);
+    struct tern_arena arena;
+
+    if (tern_str_eq(word, TERN_STR("--help")) || tern_str_eq(word, TERN_STR("-h")))
+        word = TERN_STR("help");
+    if (tern_str_eq(word, TERN_STR("--version")) || tern_str_eq(word, TERN_STR("-V")))
+        word = TERN_STR("version");
+    const struct tern_command *command = tern_command_find(word);
+    if (command == NULL)
+        return unknown_command(word);
+    tern_arena_init(&arena, ARENA_FIRST, ARENA_MAX);
+    int skip = argc < 2 ? 1 : 2;
+    int status = start(program, command, argc - skip, argv + skip, environment, &arena);
+    tern_arena_fini(&arena);
+    return status;
+}

@@ -1,0 +1,104 @@
+/* The commands. Their options stand in conf/server_options.c and cli/client_options.c. */
+#include "cli/client_options.h"
+#include "cli/commands.h"
+#include "conf/server_options.h"
+
+const struct tern_command tern_commands[] = {
+    {
+        .name = "serve",
+        .args = "PATH",
+        .args_min = 1,
+        .args_max = 1,
+        .summary = "Serve the models in a file, a folder or a repository",
+        .help = "PATH is a model file (iris.onnx), a model folder (iris/1/model.onnx), or a "
+                "repository of model folders. Nothing needs to be configured: names, types and "
+                "shapes come from the models.\n"
+                "Options are read from flags, from variables (--http-body-max is "
+                "TERN_HTTP_BODY_MAX) and from tern.yaml, in this order of priority. SIGTERM ends "
+                "the server once requests in flight are answered, SIGHUP reads the options "
+                "again.",
+        .examples = "tern serve examples/models\n"
+                    "tern serve model.onnx --listen 127.0.0.1:9000\n"
+                    "tern serve models --model-control poll --listen unix:/run/tern.sock,admin\n"
+                    "tern serve models --listen 0.0.0.0:8443,cert=server.pem,key=server.key,"
+                    "client_ca=ca.pem\n",
+        .options = &tern_server_options_table,
+        .reads_file = true,
+    },
+    {
+        .name = "check",
+        .args = "[PATH]",
+        .args_max = 1,
+        .summary = "Say everything that is wrong with a configuration and its models",
+        .help = "Checks the options as `serve` would read them, then every model below PATH: its "
+                "configuration, its files, and that both agree. All mistakes are printed, each "
+                "with its place. Nothing is served.",
+        .examples = "tern check examples/models\n"
+                    "tern check --config tern.yaml\n",
+        .options = &tern_server_options_table,
+        .reads_file = true,
+    },
+    {
+        .name = "infer",
+        .args = "MODEL [FILE]",
+        .args_min = 1,
+        .args_max = 2,
+        .summary = "Send rows to a model and print its predictions",
+        .help = "FILE holds rows as CSV or NPY, or an infer request as JSON; without it standard "
+                "input is read.",
+        .examples = "tern infer iris examples/data/iris.csv\n"
+                    "echo 5.1,3.5,1.4,0.2 | tern infer iris --from csv\n",
+        .options = &tern_infer_options_table,
+    },
+    {
+        .name = "models",
+        .args = "[NAME...]",
+        .args_max = 256,
+        .summary = "List the models of a server; load and unload them",
+        .help = "Without a name all models are listed with their versions and states. Loading and "
+                "unloading need a listener marked `admin`.",
+        .examples = "tern models\n"
+                    "tern models iris --show-config\n"
+                    "tern models --load iris --url unix:/run/tern.sock\n",
+        .options = &tern_models_options_table,
+    },
+    {
+        .name = "bench",
+        .args = "MODEL",
+        .args_min = 1,
+        .args_max = 1,
+        .summary = "Measure a server under load, checking every answer",
+        .help = "With --rate, requests are sent on a fixed schedule and measured from the moment "
+                "they were due, so that a slow server cannot hide its queue. Without it each "
+                "connection sends the next request when the answer is there.",
+        .examples = "tern bench iris --rate 5000 --duration 10s\n"
+                    "tern bench digits_cnn --data examples/data/digits_cnn.json -c 64\n",
+        .options = &tern_bench_options_table,
+    },
+    {
+        .name = "version",
+        .args = "",
+        .summary = "Print the version and what this build can do",
+        .help = "",
+    },
+    {
+        .name = "help",
+        .args = "[TOPIC]",
+        .args_max = 1,
+        .summary = "Explain a command or a topic",
+        .help = "Topics besides the commands: options, exit-codes, sample, schema.",
+        .examples = "tern help serve\n"
+                    "tern help options\n"
+                    "tern help sample > tern.yaml\n",
+    },
+    {
+        .name = "completion",
+        .args = "[bash]",
+        .args_max = 1,
+        .summary = "Print a script that completes commands and options in bash",
+        .help = "Add this line to ~/.bashrc.",
+        .examples = "source <(tern completion bash)\n",
+    },
+};
+
+const uint32_t tern_commands_n = TERN_COUNT_OF(tern_commands);
