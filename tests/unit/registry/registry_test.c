@@ -1,0 +1,397 @@
+/* How models come and go: a fake engine, real files, real loops, real threads. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <semaphore.h>
+#include <stdio.h>
+#include <string.h>
+#include "base/mem.h"
+#include "harness/fake_engine.h"
+#include "harness/loop_thread.h"
+#include "harness/tree.h"
+#include "registry/registry.h"
+
+#define LOOPS 2
+
+static const struct tern_engine_ops *const engines[] = {&fake_engine};
+
+struct fixture {
+    struct tree tree;
+    char path[TREE_PATH_MAX];
+    struct loop_thread lt[LOOPS];
+    struct tern_loop *loops[LOOPS];
+    const struct tern_snapshot *seen[LOOPS]; /* each written on its loop */
+    struct tern_log log;
+    struct tern_registry *registry;
+    atomic_int unloaded;
+};
+
+static void drop_line(void *self, struct tern_str line)
+{
+    (void)self, (void)line;
+}
+
+static enum tern_code on_loaded(void *arg, struct tern_model_version *version, struct tern_err *err)
+{
+    (void)arg, (void)version, (void)err;
+    return TERN_OK;
+}
+
+static void on_unloaded(void *arg, struct tern_model_version *version)
+{
+    struct fixture *f = arg;
+    (void)version;
+    atomic_fetch_add(&f->unloaded, 1);
+}
+
+static void on_publish(void *arg, uint32_t loop, const struct tern_snapshot *snapshot)
+{
+    struct fixture *f = arg;
+    f->seen[loop] = snapshot;
+}
+
+static bool is_inline(void *arg, uint64_t run_ns)
+{
+    (void)arg;
+    return run_ns < 500000;
+}
+
+static void open_mode(struct fixture *f, enum tern_registry_mode mode, uint64_t poll_ns,
+                      const struct tern_str *load, uint32_t n_load)
+{
+    struct tern_err err;
+    const struct tern_log_sink sink = {drop_line, NULL};
+
+    tern_log_init(&f->log, sink, TERN_LOG_ERROR, TERN_LOG_TEXT, false);
+    for (uint32_t i = 0; i < LOOPS; i++) {
+        loop_thread_start(&f->lt[i], i);
+        f->loops[i] = f->lt[i].loop;
+    }
+    const struct tern_registry_settings settings = {
+        .path = f->path,
+        .mode = mode,
+        .poll_ns = poll_ns,
+        .load_threads = 2,
+        .executors = 2,
+        .version_policy = {.kind = TERN_VERSION_POLICY_LATEST, .latest = 1},
+        .strict_readiness = true,
+        .load = load,
+        .n_load = n_load,
+        .engines = {engines, 1},
+        .loops = f->loops,
+        .n_loops = LOOPS,
+        .hooks = {on_loaded, on_unloaded, on_publish, is_inline, f},
+        .log = &f->log,
+    };
+    assert_int_equal(tern_registry_open(&settings, &f->registry, &err), TERN_OK);
+    assert_int_equal(tern_registry_start(f->registry, &err), TERN_OK);
+}
+
+static int setup(void **state)
+{
+    struct fixture *f = tern_mem_zalloc(1, sizeof(*f));
+    tree_init(&f->tree);
+    tree_path(&f->tree, "repo", f->path);
+    tree_write(&f->tree, "repo/.keep", "");
+    fake_engine_gate(false);
+    *state = f;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    struct fixture *f = *state;
+    for (uint32_t i = 0; i < LOOPS; i++)
+        loop_thread_stop(&f->lt[i]);
+    tern_registry_close(f->registry);
+    tree_fini(&f->tree);
+    tern_mem_free(f);
+    return fake_engine_loaded() != 0 || fake_engine_instances() != 0;
+}
+
+/* ---- asking ---- */
+
+struct wish {
+    struct tern_registry_command command;
+    sem_t done;
+};
+
+static void on_done(struct tern_registry_command *command)
+{
+    struct wish *wish = TERN_CONTAINER_OF(command, struct wish, command);
+    sem_post(&wish->done);
+}
+
+static enum tern_code ask(struct fixture *f, enum tern_registry_verb verb, const char *name,
+                          struct tern_err *ret_err)
+{
+    struct wish wish = {.command = {.verb = verb, .on_done = on_done}};
+    sem_init(&wish.done, 0, 0);
+    snprintf(wish.command.name, sizeof(wish.command.name), "%s", name);
+    tern_registry_submit(f->registry, &wish.command);
+    sem_wait(&wish.done);
+    sem_destroy(&wish.done);
+    if (ret_err != NULL)
+        *ret_err = wish.command.err;
+    return wish.command.code;
+}
+
+struct look {
+    struct fixture *f;
+    uint32_t loop;
+    const char *name;
+    int64_t version;
+    int64_t found; /* 0: not served */
+    bool ready;
+    enum tern_model_state state;
+    char reason[256];
+};
+
+static void look_on_loop(void *arg)
+{
+    struct look *look = arg;
+    const struct tern_snapshot *snapshot = look->f->seen[look->loop];
+    const struct tern_model_entry *entry = tern_snapshot_find(snapshot, tern_str_of(look->name));
+    const struct tern_model_version *version =
+        entry == NULL ? NULL : tern_snapshot_version(entry, look->version);
+
+    look->found = version == NULL ? 0 : version->info.version;
+    look->ready = snapshot->ready;
+    for (uint32_t i = 0; i < snapshot->n_index; i++) {
+        const struct tern_index_row *row = &snapshot->index[i];
+        if (!tern_str_eq(row->name, tern_str_of(look->name)))
+            continue;
+        look->state = row->state;
+        snprintf(look->reason, sizeof(look->reason), "%.*s", TERN_STR_ARG(row->reason));
+    }
+}
+
+/* What both loops see; they must agree once a command was answered. */
+static struct look see(struct fixture *f, const char *name, int64_t version)
+{
+    struct look looks[LOOPS];
+    for (uint32_t i = 0; i < LOOPS; i++) {
+        looks[i] = (struct look){.f = f, .loop = i, .name = name, .version = version};
+        loop_thread_call(&f->lt[i], look_on_loop, &looks[i]);
+    }
+    assert_int_equal(looks[0].found, looks[1].found);
+    return looks[0];
+}
+
+/* Until a condition that another thread brings about holds. */
+static void see_version(struct fixture *f, const char *name, int64_t version)
+{
+    for (int tries = 0; tries < 100000; tries++) {
+        struct look looks[LOOPS];
+        bool all = true;
+        for (uint32_t i = 0; i < LOOPS; i++) {
+            looks[i] = (struct look){.f = f, .loop = i, .name = name};
+            loop_thread_call(&f->lt[i], look_on_loop, &looks[i]);
+            all &= looks[i].found == version;
+        }
+        if (all)
+            return;
+    }
+    fail_msg("%s never showed version %lld", name, (long long)version);
+}
+
+/* ---- the cases ---- */
+
+static void test_everything_is_loaded_at_start(void **state)
+{
+    struct fixture *f = *state;
+    tree_write(&f->tree, "repo/a/1/model.fake", "fake");
+    tree_write(&f->tree, "repo/a/3/model.fake", "fake");
+    tree_write(&f->tree, "repo/b.fake", "fake");
+    open_mode(f, TERN_REGISTRY_NONE, 0, NULL, 0);
+    assert_int_equal(see(f, "a", 0).found, 3); /* the latest only */
+    assert_int_equal(see(f, "a", 1).found, 0);
+    assert_int_equal(see(f, "b", 0).found, 1);
+    assert_true(see(f, "b", 0).ready);
+}
+
+static void test_two_broken_models_do_not_stop_a_good_one(void **state)
+{
+    struct fixture *f = *state;
+    tree_write(&f->tree, "repo/bad1/1/model.fake", "fake broken");
+    tree_write(&f->tree, "repo/bad2/1/model.fake", "");
+    tree_write(&f->tree, "repo/good/1/model.fake", "fake");
+    open_mode(f, TERN_REGISTRY_NONE, 0, NULL, 0);
+    assert_int_equal(see(f, "good", 0).found, 1);
+    struct look bad = see(f, "bad1", 0);
+    assert_int_equal(bad.found, 0);
+    assert_int_equal(bad.state, TERN_MODEL_UNAVAILABLE);
+    assert_string_equal(bad.reason, "not a model that can be loaded");
+    assert_false(bad.ready); /* strict: not every wanted model is ready */
+}
+
+static void test_a_model_whose_warm_up_fails_is_served_but_not_on_a_loop(void **state)
+{
+    struct fixture *f = *state;
+    tree_write(&f->tree, "repo/odd/1/model.fake", "fake failing");
+    open_mode(f, TERN_REGISTRY_NONE, 0, NULL, 0);
+    assert_int_equal(see(f, "odd", 0).found, 1);
+}
+
+static void test_commands_need_explicit_mode(void **state)
+{
+    struct fixture *f = *state;
+    struct tern_err err;
+    tree_write(&f->tree, "repo/a/1/model.fake", "fake");
+    open_mode(f, TERN_REGISTRY_NONE, 0, NULL, 0);
+    assert_int_equal(ask(f, TERN_REGISTRY_UNLOAD, "a", &err), TERN_UNAVAILABLE);
+    assert_string_equal(err.text, "explicit model load / unload is not allowed");
+}
+
+static void test_explicit_load_and_unload(void **state)
+{
+    struct fixture *f = *state;
+    struct tern_err err;
+    const struct tern_str load[] = {TERN_STR("a")};
+    tree_write(&f->tree, "repo/a/1/model.fake", "fake");
+    tree_write(&f->tree, "repo/b/1/model.fake", "fake");
+    open_mode(f, TERN_REGISTRY_EXPLICIT, 0, load, 1);
+    assert_int_equal(see(f, "a", 0).found, 1);
+    assert_int_equal(see(f, "b", 0).found, 0);
+    assert_int_equal(see(f, "b", 0).state, TERN_MODEL_UNKNOWN);
+    assert_true(see(f, "b", 0).ready); /* nobody asked for b */
+
+    assert_int_equal(ask(f, TERN_REGISTRY_LOAD, "b", &err), TERN_OK);
+    assert_int_equal(see(f, "b", 0).found, 1);
+    assert_int_equal(fake_engine_loaded(), 2);
+
+    assert_int_equal(ask(f, TERN_REGISTRY_UNLOAD, "a", &err), TERN_OK);
+    assert_int_equal(fake_engine_loaded(), 1); /* its memory is back when the command is answered */
+    assert_int_equal(see(f, "a", 0).found, 0);
+
+    assert_int_equal(ask(f, TERN_REGISTRY_LOAD, "nosuch", &err), TERN_NOT_FOUND);
+    assert_string_equal(err.text, "failed to load 'nosuch', failed to poll from model repository");
+    assert_int_equal(ask(f, TERN_REGISTRY_UNLOAD, "nosuch", &err), TERN_NOT_FOUND);
+}
+
+static void test_a_failed_reload_keeps_what_is_served(void **state)
+{
+    struct fixture *f = *state;
+    struct tern_err err;
+    const struct tern_str load[] = {TERN_STR("a")};
+    tree_write(&f->tree, "repo/a/1/model.fake", "fake");
+    open_mode(f, TERN_REGISTRY_EXPLICIT, 0, load, 1);
+    tree_write(&f->tree, "repo/a/2/model.fake", "fake broken");
+    assert_int_equal(ask(f, TERN_REGISTRY_LOAD, "a", &err), TERN_INVALID_ARGUMENT);
+    assert_non_null(strstr(err.text, "load failed for model 'a'"));
+    assert_int_equal(see(f, "a", 0).found, 1);
+
+    tree_write(&f->tree, "repo/a/2/model.fake", "fake, and whole this time");
+    assert_int_equal(ask(f, TERN_REGISTRY_LOAD, "a", &err), TERN_OK);
+    assert_int_equal(see(f, "a", 0).found, 2);
+    assert_int_equal(see(f, "a", 1).found, 0);
+}
+
+static void test_loading_the_same_files_again_does_nothing(void **state)
+{
+    struct fixture *f = *state;
+    const struct tern_str load[] = {TERN_STR("a")};
+    tree_write(&f->tree, "repo/a/1/model.fake", "fake");
+    open_mode(f, TERN_REGISTRY_EXPLICIT, 0, load, 1);
+    int loads = fake_engine_loads();
+    assert_int_equal(ask(f, TERN_REGISTRY_LOAD, "a", NULL), TERN_OK);
+    assert_int_equal(fake_engine_loads(), loads);
+}
+
+struct pin {
+    struct fixture *f;
+    struct tern_model_version *version;
+};
+
+static void pin_on_loop(void *arg)
+{
+    struct pin *pin = arg;
+    pin->version = tern_snapshot_version(tern_snapshot_find(pin->f->seen[0], TERN_STR("a")), 0);
+    tern_version_pin(pin->version, 0);
+}
+
+static void unpin_on_loop(void *arg)
+{
+    struct pin *pin = arg;
+    tern_version_unpin(pin->version, 0);
+}
+
+static void test_an_unload_waits_for_the_last_pin(void **state)
+{
+    struct fixture *f = *state;
+    const struct tern_str load[] = {TERN_STR("a")};
+    struct pin pin = {f, NULL};
+    struct wish wish = {.command = {.verb = TERN_REGISTRY_UNLOAD, .on_done = on_done}};
+
+    tree_write(&f->tree, "repo/a/1/model.fake", "fake");
+    open_mode(f, TERN_REGISTRY_EXPLICIT, 0, load, 1);
+    loop_thread_call(&f->lt[0], pin_on_loop, &pin);
+    sem_init(&wish.done, 0, 0);
+    snprintf(wish.command.name, sizeof(wish.command.name), "a");
+    tern_registry_submit(f->registry, &wish.command);
+    see_version(f, "a", 0);                    /* no loop finds it any more ... */
+    assert_int_equal(fake_engine_loaded(), 1); /* ... and the pin still holds it */
+    assert_int_not_equal(sem_trywait(&wish.done), 0);
+    loop_thread_call(&f->lt[0], unpin_on_loop, &pin);
+    sem_wait(&wish.done);
+    assert_int_equal(fake_engine_loaded(), 0);
+    assert_int_equal(atomic_load(&f->unloaded), 1);
+    sem_destroy(&wish.done);
+}
+
+static void test_polling_follows_the_files(void **state)
+{
+    struct fixture *f = *state;
+    tree_write(&f->tree, "repo/a/1/model.fake", "fake");
+    open_mode(f, TERN_REGISTRY_POLL, 1000000, NULL, 0);
+    see_version(f, "a", 1);
+    tree_write(&f->tree, "repo/a/2/model.fake", "fake");
+    see_version(f, "a", 2);
+    tree_write(&f->tree, "repo/late/1/model.fake", "fake");
+    see_version(f, "late", 1);
+    tree_remove(&f->tree, "repo/a");
+    see_version(f, "a", 0);
+    see_version(f, "late", 1);
+}
+
+static void test_the_config_chooses_the_versions(void **state)
+{
+    struct fixture *f = *state;
+    tree_write(&f->tree, "repo/a/1/model.fake", "fake");
+    tree_write(&f->tree, "repo/a/2/model.fake", "fake");
+    tree_write(&f->tree, "repo/a/3/model.fake", "fake");
+    tree_write(&f->tree, "repo/a/config.pbtxt",
+               "version_policy { specific { versions: [1, 3] } } max_batch_size: 8\n"
+               "input { name: \"x\" data_type: TYPE_FP32 dims: 4 }\n");
+    tree_write(&f->tree, "repo/wrong/1/model.fake", "fake");
+    tree_write(&f->tree, "repo/wrong/config.pbtxt", "max_batch_sise: 8");
+    open_mode(f, TERN_REGISTRY_NONE, 0, NULL, 0);
+    assert_int_equal(see(f, "a", 1).found, 1);
+    assert_int_equal(see(f, "a", 2).found, 0);
+    assert_int_equal(see(f, "a", 0).found, 3);
+    struct look wrong = see(f, "wrong", 0);
+    assert_int_equal(wrong.found, 0);
+    assert_non_null(strstr(wrong.reason, "max_batch_sise"));
+}
+
+#define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        CASE(test_everything_is_loaded_at_start),
+        CASE(test_two_broken_models_do_not_stop_a_good_one),
+        CASE(test_a_model_whose_warm_up_fails_is_served_but_not_on_a_loop),
+        CASE(test_commands_need_explicit_mode),
+        CASE(test_explicit_load_and_unload),
+        CASE(test_a_failed_reload_keeps_what_is_served),
+        CASE(test_loading_the_same_files_again_does_nothing),
+        CASE(test_an_unload_waits_for_the_last_pin),
+        CASE(test_polling_follows_the_files),
+        CASE(test_the_config_chooses_the_versions),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
