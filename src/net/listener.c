@@ -42,7 +42,7 @@ enum tern_code tern_listener_open(const struct tern_listener_config *config, uin
     listener->fds = tern_mem_zalloc(listener->n_fds, sizeof(int));
     if (listener->fds == NULL) {
         tern_listener_close(listener);
-        return tern_mem_fail(err, "a listener", listener->n_fds * sizeof(int));
+        return tern_mem_fail(err, "a listener", n_loops * sizeof(int));
     }
     for (uint32_t i = 0; i < listener->n_fds; i++)
         listener->fds[i] = -1;

@@ -88,9 +88,10 @@ enum tern_code tern_loop_new(uint32_t index, uint32_t fds_max, struct tern_loop 
     loop->timers_max = fds_max > TIMERS_FLOOR / 4 ? fds_max * 4 : TIMERS_FLOOR;
     loop->timers = tern_mem_alloc(loop->timers_max * sizeof(struct tern_loop_timer *));
     if (loop->timers == NULL) {
+        enum tern_code code = tern_mem_fail(err, "the timers of an event loop",
+                                            loop->timers_max * sizeof(struct tern_loop_timer *));
         tern_loop_free(loop);
-        return tern_mem_fail(err, "the timers of an event loop",
-                             loop->timers_max * sizeof(struct tern_loop_timer *));
+        return code;
     }
     loop->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     loop->wake.fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);

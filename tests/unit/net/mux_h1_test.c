@@ -1,0 +1,649 @@
+// wrap: tern_clock_mono_ns tern_mem_alloc tern_mem_zalloc tern_mem_alloc_aligned tern_mem_realloc
+/* The HTTP/1.1 mux over a socketpair: life, order, time, back-pressure, memory. What a request may
+ * look like is in tests/wire/http1. */
+#include "rig.h"
+#include <zlib.h>
+#include "net/mux_h1_int.h"
+
+#define GET "GET /a HTTP/1.1\r\nHost: h\r\n\r\n"
+
+static void answers_keep_the_connection(void **state)
+{
+    struct rig *rig = rig_new();
+
+    (void)state;
+    rig_connect(rig);
+    for (int i = 0; i < 3; i++) {
+        rig->n_got = 0;
+        rig_say(rig, "GET /a?b=c HTTP/1.1\r\nHost: h\r\n\r\n");
+        rig_expect(rig, 200, "GET /a?b=c 0:");
+        assert_false(rig->client_saw_end);
+    }
+    assert_non_null(strstr(rig->got, "\r\nServer: tern\r\n"));
+    assert_non_null(strstr(rig->got, "\r\nDate: "));
+    rig_free(rig);
+}
+
+static void pipelined_answers_share_one_send(void **state)
+{
+    struct rig *rig = rig_new();
+    struct rig_answer answer;
+    size_t at = 0;
+
+    (void)state;
+    rig_connect(rig);
+    rig_say(rig, "GET /1 HTTP/1.1\r\nHost: h\r\n\r\n"
+                 "POST /2 HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\nabc"
+                 "POST /3 HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n"
+                 "2\r\nde\r\n0\r\n\r\nGET /4 HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"
+                 "GET /5 HTTP/1.1\r\nHost: h\r\n\r\n");
+    const char *want[] = {"GET /1 0:", "POST /2 3:abc", "POST /3 2:de", "GET /4 0:"};
+    for (int i = 0; i < 4; i++) {
+        assert_true(rig_take(rig, &at, false, &answer));
+        assert_string_equal(answer.body, want[i]);
+    }
+    assert_non_null(strstr(answer.head, "Connection: close"));
+    assert_int_equal(at, rig->n_got); /* /5 came after close */
+    assert_true(rig->client_saw_end);
+    rig_free(rig);
+}
+
+static void late_answers_keep_the_order(void **state)
+{
+    struct rig *rig = rig_new();
+    struct rig_answer answer;
+    size_t at = 0;
+
+    (void)state;
+    rig->hold = true;
+    rig_connect(rig);
+    rig_say(rig, "POST /1 HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\n\r\nx"
+                 "GET /2 HTTP/1.1\r\nHost: h\r\n\r\nGET /3 HTTP/1.1\r\nHost: h\r\n\r\n");
+    assert_int_equal(rig->n_held, 3);
+    rig_answer(rig, 2);
+    rig_answer(rig, 1);
+    assert_int_equal(rig->n_got, 0);
+    rig_answer(rig, 0);
+    const char *want[] = {"POST /1 1:x", "GET /2 0:", "GET /3 0:"};
+    for (int i = 0; i < 3; i++) {
+        assert_true(rig_take(rig, &at, false, &answer));
+        assert_string_equal(answer.body, want[i]);
+    }
+    assert_false(rig->client_saw_end);
+    rig_free(rig);
+}
+
+static void pipeline_has_a_bound(void **state)
+{
+    struct rig *rig = rig_new();
+
+    (void)state;
+    rig->limits.pipeline_max = 4;
+    rig->hub->limits.pipeline_max = 4;
+    rig->hold = true;
+    rig_connect(rig);
+    for (int i = 0; i < 10; i++)
+        rig_say(rig, GET);
+    assert_int_equal(rig->n_held, 4);
+    rig_answer(rig, 0);
+    assert_int_equal(rig->n_held, 4);
+    while (rig->n_held > 0)
+        rig_answer(rig, 0);
+    assert_int_equal(rig->n_requests, 10);
+    rig_free(rig);
+}
+
+static void big_bodies_arrive_whole(void **state)
+{
+    struct rig *rig = rig_new();
+    static const size_t sizes[] = {1, 16000, 16300, 16384, 65536, 1000000};
+    char head[200];
+
+    (void)state;
+    for (size_t i = 0; i < TERN_COUNT_OF(sizes); i++) {
+        rig_connect(rig);
+        snprintf(head, sizeof(head), "POST /b HTTP/1.1\r\nHost: h\r\nContent-Length: %zu\r\n\r\n",
+                 sizes[i]);
+        rig_say(rig, head);
+        rig_send(rig, rig_fill(), sizes[i]);
+        snprintf(head, sizeof(head), "POST /b %zu:%.*s", sizes[i],
+                 (int)(sizes[i] < 64 ? sizes[i] : 64), rig_fill());
+        rig_expect(rig, 200, head);
+        rig_say(rig, GET);
+        assert_int_equal(rig->n_requests, 2 * (i + 1));
+    }
+    rig_free(rig);
+}
+
+static void chunked_bodies_arrive_whole(void **state)
+{
+    struct rig *rig = rig_new();
+
+    (void)state;
+    rig_connect(rig);
+    rig_say(rig, "POST /c HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n");
+    for (int i = 0; i < 300; i++) {
+        rig_say(rig, "3e8;a=b\r\n");
+        rig_send(rig, rig_fill(), 1000);
+        rig_say(rig, "\r\n");
+    }
+    rig_say(rig, "0\r\nX-Checksum: 1\r\n\r\n");
+    assert_non_null(strstr(rig->got, "POST /c 300000:zzz"));
+    rig_free(rig);
+}
+
+static void too_large_is_told_before_it_is_read(void **state)
+{
+    struct rig *rig = rig_new();
+
+    (void)state;
+    rig_connect(rig);
+    long before = rig_allocs;
+    rig_say(rig, "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 99999999999\r\n\r\n");
+    rig_expect(rig, 413, "request body: expected at most 4194304 bytes");
+    assert_true(rig_allocs - before < 20);
+    assert_true(rig->client_saw_end);
+    rig_connect(rig);
+    rig->listener.body_max = 10;
+    rig_connect(rig);
+    rig_say(rig, "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n"
+                 "6\r\nabcdef\r\n5\r\nabcde\r\n0\r\n\r\n");
+    rig_expect(rig, 413, "request body: expected at most 10 bytes");
+    rig_free(rig);
+}
+
+static void continue_is_sent_when_waited_for(void **state)
+{
+    struct rig *rig = rig_new();
+
+    (void)state;
+    rig_connect(rig);
+    rig_say(rig, "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n");
+    assert_string_equal(rig->got, "HTTP/1.1 100 Continue\r\n\r\n");
+    rig->n_got = 0;
+    rig_say(rig, "ab");
+    rig_expect(rig, 200, "POST / 2:ab");
+    /* The body came along: nobody waits. */
+    rig->n_got = 0;
+    rig_say(rig,
+            "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\ncd");
+    rig_expect(rig, 200, "POST / 2:cd");
+    /* Refused without it. */
+    rig_connect(rig);
+    rig_say(rig, "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 99999999\r\n"
+                 "Expect: 100-continue\r\n\r\n");
+    rig_expect(rig, 413, NULL);
+    assert_true(rig->client_saw_end);
+    rig_free(rig);
+}
+
+static void continue_waits_for_its_turn(void **state)
+{
+    struct rig *rig = rig_new();
+
+    (void)state;
+    rig->hold = true;
+    rig_connect(rig);
+    rig_say(rig, GET "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n"
+                     "Expect: 100-continue\r\n\r\n");
+    assert_int_equal(rig->n_got, 0);
+    rig_answer(rig, 0);
+    assert_non_null(strstr(rig->got, "0:HTTP/1.1 100 Continue\r\n\r\n"));
+    rig_say(rig, "ab");
+    assert_int_equal(rig->n_held, 1);
+    rig_free(rig);
+}
+
+static void an_early_answer_skips_the_body(void **state)
+{
+    struct rig *rig = rig_new();
+    struct rig_answer answer;
+    size_t at = 0;
+
+    (void)state;
+    rig->answer_in_head = 401;
+    rig_connect(rig);
+    rig_say(rig, "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 4\r\n\r\nab");
+    rig_expect(rig, 401, "early");
+    rig_say(rig, "cd" GET);
+    assert_true(rig_take(rig, &at, false, &answer));
+    assert_true(rig_take(rig, &at, false, &answer));
+    assert_false(rig->client_saw_end);
+    assert_int_equal(rig->n_requests, 0);
+    /* Too long to be worth reading, or never coming: the connection ends. */
+    rig_connect(rig);
+    rig_say(rig, "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 400000\r\n\r\nab");
+    rig_expect(rig, 401, "early");
+    assert_true(rig->client_saw_end);
+    rig_connect(rig);
+    rig_say(rig, "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 4\r\nExpect: 100-continue\r\n\r\n");
+    rig_expect(rig, 401, "early");
+    assert_true(rig->client_saw_end);
+    rig_free(rig);
+}
+
+static void answers_may_be_streamed(void **state)
+{
+    struct rig *rig = rig_new();
+    struct rig_answer answer;
+    size_t at = 0;
+
+    (void)state;
+    rig->stream = 2;
+    rig_connect(rig);
+    rig_say(rig, GET);
+    assert_non_null(strstr(rig->got, "Transfer-Encoding: chunked\r\n"));
+    assert_true(rig_take(rig, &at, false, &answer));
+    assert_string_equal(answer.body, "GET /a 0:+more+more");
+    assert_int_equal(at, rig->n_got);
+    /* HTTP/1.0 has no chunks: the body ends with the connection. */
+    rig_connect(rig);
+    rig_say(rig, "GET /a HTTP/1.0\r\nConnection: keep-alive\r\n\r\n");
+    rig_expect(rig, 200, "GET /a 0:+more+more");
+    assert_true(rig->client_saw_end);
+    rig_connect(rig);
+    rig_say(rig, "HEAD /a HTTP/1.1\r\nHost: h\r\n\r\n");
+    at = 0;
+    assert_true(rig_take(rig, &at, true, &answer));
+    assert_int_equal(at, rig->n_got);
+    rig_free(rig);
+}
+
+static void a_slow_reader_is_not_read(void **state)
+{
+    struct rig *rig = rig_new();
+
+    (void)state;
+    rig->slice_bytes = 900 << 10;
+    rig->pad_body = 200 << 10;
+    rig_connect(rig);
+    for (int i = 0; i < 40; i++) {
+        if (send(rig->client, GET, sizeof(GET) - 1, MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
+            break;
+        rig_pump_without_reading(rig);
+    }
+    unsigned asked = rig->n_requests;
+    assert_true(asked < 5);
+    struct tern_conn *conn = TERN_CONTAINER_OF(rig->hub->conns.next, struct tern_conn, link);
+    assert_true(conn->queued < (4u << 20));
+    /* It reads on: everything is answered, byte for byte. */
+    uint64_t total = 0;
+    for (;;) {
+        rig->n_got = 0;
+        rig_pump_without_reading(rig);
+        if (!rig_read(rig))
+            break;
+        total += rig->n_got;
+    }
+    assert_int_equal(rig->n_requests, 40);
+    assert_true(total > 40u * ((900 + 200) << 10));
+    rig_free(rig);
+}
+
+static void who_stops_reading_is_cut_off(void **state)
+{
+    struct rig *rig = rig_new();
+
+    (void)state;
+    rig->slice_bytes = 900 << 10;
+    rig_connect(rig);
+    (void)send(rig->client, GET, sizeof(GET) - 1, MSG_NOSIGNAL);
+    rig_pump_without_reading(rig);
+    rig_now_ns += 29ull * TERN_NS_PER_S;
+    rig_pump_without_reading(rig);
+    assert_false(tern_list_is_empty(&rig->hub->conns));
+    rig_now_ns += 2ull * TERN_NS_PER_S;
+    rig_pump_without_reading(rig);
+    assert_true(tern_list_is_empty(&rig->hub->conns));
+    rig_free(rig);
+}
+
+static void time_is_limited(void **state)
+{
+    struct rig *rig = rig_new();
+
+    (void)state;
+    /* idle */
+    rig_connect(rig);
+    rig_say(rig, GET);
+    rig_after(rig, 59);
+    assert_false(rig->client_saw_end);
+    rig_after(rig, 2);
+    assert_true(rig->client_saw_end);
+    rig_expect(rig, 200, NULL);
+    /* a head that drips */
+    rig_connect(rig);
+    for (int i = 0; i < 5; i++) {
+        rig_send(rig, &"GET /"[i], 1);
+        rig_after(rig, 2);
+    }
+    rig_after(rig, 1);
+    rig_expect(rig, 408, NULL);
+    assert_true(rig->client_saw_end);
+    /* a body that drips */
+    rig_connect(rig);
+    rig_say(rig, "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 50000\r\n\r\n");
+    rig_send(rig, rig_fill(), 12000);
+    rig_after(rig, 11);
+    assert_int_equal(rig->n_got, 0);
+    rig_send(rig, rig_fill(), 100);
+    rig_after(rig, 11);
+    rig_expect(rig, 408, NULL);
+    assert_true(rig->client_saw_end);
+    /* never a byte */
+    rig_connect(rig);
+    rig_after(rig, 61);
+    assert_true(rig->client_saw_end);
+    assert_int_equal(rig->n_got, 0);
+    rig_free(rig);
+}
+
+static void a_waiting_answer_has_all_the_time(void **state)
+{
+    struct rig *rig = rig_new();
+
+    (void)state;
+    rig->hold = true;
+    rig_connect(rig);
+    rig_say(rig, GET);
+    rig_after(rig, 600);
+    assert_false(rig->client_saw_end);
+    rig_answer(rig, 0);
+    rig_expect(rig, 200, "GET /a 0:");
+    rig_free(rig);
+}
+
+static void half_closed_clients_get_their_answers(void **state)
+{
+    struct rig *rig = rig_new();
+
+    (void)state;
+    rig->hold = true;
+    rig_connect(rig);
+    rig_say(rig, GET);
+    shutdown(rig->client, SHUT_WR);
+    rig_pump(rig);
+    assert_false(rig->client_saw_end);
+    rig_answer(rig, 0);
+    rig_expect(rig, 200, "GET /a 0:");
+    assert_true(rig->client_saw_end);
+    /* In the middle of a request. */
+    rig->hold = false;
+    rig_connect(rig);
+    rig_say(rig, "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 9\r\n\r\nabc");
+    shutdown(rig->client, SHUT_WR);
+    rig_pump(rig);
+    rig_expect(rig, 400, "the request ended before it was complete");
+    assert_true(rig->client_saw_end);
+    rig_free(rig);
+}
+
+static void gone_clients_are_told(void **state)
+{
+    struct rig *rig = rig_new();
+
+    (void)state;
+    rig->hold = true;
+    rig_connect(rig);
+    rig_say(rig, GET GET);
+    rig_hang_up(rig);
+    assert_int_equal(rig->n_gone, 2);
+    assert_false(tern_hub_is_idle(rig->hub));
+    rig_answer(rig, 0);
+    rig_answer(rig, 0);
+    assert_true(tern_hub_is_idle(rig->hub));
+    rig_free(rig);
+}
+
+static void clients_may_leave_at_every_byte(void **state)
+{
+    struct rig *rig = rig_new();
+    static const char text[] = "POST /1 HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\nabc"
+                               "POST /2 HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n"
+                               "2\r\nde\r\n0\r\n\r\n";
+
+    (void)state;
+    for (int hold = 0; hold < 2; hold++) {
+        rig->hold = hold != 0;
+        for (size_t n = 0; n < sizeof(text); n++) {
+            rig_connect(rig);
+            rig_send(rig, text, n);
+            rig_hang_up(rig);
+            while (rig->n_held > 0)
+                rig_answer(rig, rig->n_held - 1);
+            assert_true(tern_hub_is_idle(rig->hub));
+        }
+    }
+    rig_free(rig);
+}
+
+static void draining_finishes_what_is_in_flight(void **state)
+{
+    struct rig *rig = rig_new();
+
+    (void)state;
+    rig->hold = true;
+    rig_connect(rig);
+    rig_say(rig, GET);
+    tern_hub_drain(rig->hub);
+    rig_pump(rig);
+    assert_false(rig->client_saw_end);
+    rig_answer(rig, 0);
+    rig_expect(rig, 200, "GET /a 0:");
+    assert_non_null(strstr(rig->got, "Connection: close"));
+    assert_true(rig->client_saw_end);
+    rig_free(rig);
+
+    rig = rig_new(); /* idle ones close at once, but not on a request that is on its way */
+    rig_connect(rig);
+    rig_say(rig, GET);
+    rig->n_got = 0;
+    assert_int_equal(send(rig->client, GET, sizeof(GET) - 1, 0), sizeof(GET) - 1);
+    tern_hub_drain(rig->hub);
+    rig_pump(rig);
+    rig_expect(rig, 200, "GET /a 0:");
+    assert_true(rig->client_saw_end);
+    rig_free(rig);
+}
+
+static void compression_both_ways(void **state)
+{
+    struct rig *rig = rig_new();
+    unsigned char packed[4096];
+    z_stream z = {0};
+    char head[256];
+
+    (void)state;
+    rig->listener.body_max = 20000;
+    assert_int_equal(deflateInit2(&z, 6, Z_DEFLATED, 31, 8, Z_DEFAULT_STRATEGY), Z_OK);
+    z.next_in = (unsigned char *)(uintptr_t)rig_fill();
+    z.avail_in = 20000;
+    z.next_out = packed;
+    z.avail_out = sizeof(packed);
+    assert_int_equal(deflate(&z, Z_FINISH), Z_STREAM_END);
+    rig_connect(rig);
+    snprintf(head, sizeof(head),
+             "POST / HTTP/1.1\r\nHost: h\r\nContent-Encoding: gzip\r\nContent-Length: %lu\r\n\r\n",
+             z.total_out);
+    rig_say(rig, head);
+    rig_send(rig, (char *)packed, z.total_out);
+    assert_non_null(strstr(rig->got, "POST / 20000:zzz"));
+    /* Damaged: the connection goes on. */
+    packed[z.total_out - 8] ^= 1;
+    rig->n_got = 0;
+    rig_say(rig, head);
+    rig_send(rig, (char *)packed, z.total_out);
+    rig_expect(rig, 400, NULL);
+    assert_false(rig->client_saw_end);
+    rig->n_got = 0;
+    rig->compress = true;
+    rig->pad_body = 5000;
+    rig_say(rig, "GET / HTTP/1.1\r\nHost: h\r\nAccept-Encoding: gzip\r\n\r\n");
+    assert_non_null(strstr(rig->got, "Content-Encoding: gzip\r\nVary: Accept-Encoding\r\n"));
+    assert_true(rig->n_got < 600);
+    rig->n_got = 0;
+    rig_say(rig, "PUT / HTTP/1.1\r\nHost: h\r\nContent-Encoding: br\r\nContent-Length: 1\r\n\r\nx");
+    rig_expect(rig, 415, NULL);
+    deflateEnd(&z);
+    rig_free(rig);
+}
+
+static void long_and_hostile_response_headers(void **state)
+{
+    (void)state;
+    /* Through the handler's seam: rig has none for headers, so the first held exchange gets them.
+     */
+    struct rig *rig = rig_new();
+    static char value[3000];
+    memset(value, 'v', sizeof(value) - 1);
+    rig->hold = true;
+    rig_connect(rig);
+    rig_say(rig, GET);
+    tern_exchange_add_header(rig->held[0], TERN_STR("X-Long"), tern_str_of(value));
+    tern_exchange_add_header(rig->held[0], TERN_STR("X-Split"), TERN_STR("a\r\nX-Evil: b"));
+    rig_answer(rig, 0);
+    rig_expect(rig, 200, "GET /a 0:");
+    assert_non_null(strstr(rig->got, value));
+    assert_null(strstr(rig->got, "X-Evil"));
+    rig_free(rig);
+}
+
+/* Memory. */
+
+static void one_of_each(struct rig *rig)
+{
+    rig->n_got = 0;
+    rig_say(rig, GET);
+    rig_say(rig, "POST /s HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\nabc");
+    rig_say(rig, "POST /c HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n"
+                 "4\r\nabcd\r\n0\r\n\r\n");
+    rig_say(rig, "POST /b HTTP/1.1\r\nHost: h\r\nContent-Length: 100000\r\n\r\n");
+    rig_send(rig, rig_fill(), 100000);
+    rig_say(rig, GET GET GET);
+}
+
+static void the_steady_state_allocates_nothing(void **state)
+{
+    struct rig *rig = rig_new();
+
+    (void)state;
+    rig->slice_bytes = 300000;
+    rig_connect(rig);
+    for (int i = 0; i < 5; i++)
+        one_of_each(rig);
+    long before = rig_allocs;
+    for (int i = 0; i < 20; i++)
+        one_of_each(rig);
+    assert_int_equal(rig_allocs, before);
+    /* New connections do not either: theirs is pooled. */
+    for (int i = 0; i < 5; i++) {
+        rig_connect(rig);
+        one_of_each(rig);
+    }
+    assert_int_equal(rig_allocs, before);
+    rig_free(rig);
+}
+
+static void an_idle_connection_is_small(void **state)
+{
+    struct rig *rig = rig_new();
+
+    (void)state;
+    rig_connect(rig);
+    rig_say(rig, GET);
+    struct tern_conn *conn = TERN_CONTAINER_OF(rig->hub->conns.next, struct tern_conn, link);
+    assert_null(conn->in);
+    assert_null(conn->queue_first);
+    struct h1_shared *shared = rig->hub->h1_state;
+    assert_true(rig->hub->pool_conn.size + shared->pool.size <= 1024);
+    rig_free(rig);
+}
+
+static void a_quiet_server_gives_memory_back(void **state)
+{
+    struct rig *rig = rig_new();
+
+    (void)state;
+    rig_connect(rig);
+    one_of_each(rig);
+    assert_true(rig->hub->bodies_kept > 0);
+    rig_after(rig, 6);
+    rig_after(rig, 6);
+    assert_int_equal(rig->hub->bodies_kept, 0);
+    assert_int_equal(rig->hub->tidy.slot, 0);
+    rig_free(rig);
+}
+
+/* Every allocation of a whole conversation fails once, and then all from there on: clean errors or
+ * a closed connection, nothing leaks (ASan), and the next conversation works. */
+static void conversation(struct rig *rig)
+{
+    rig_connect(rig);
+    one_of_each(rig);
+    rig->stream = 1;
+    rig_say(rig, GET);
+    rig->stream = 0;
+    rig_hang_up(rig);
+}
+
+static void every_allocation_may_fail(void **state)
+{
+    (void)state;
+    for (int forever = 0; forever < 2; forever++) {
+        for (long n = 0;; n++) {
+            rig_allocs = 0;
+            rig_fail_at = n;
+            rig_fail_until = forever != 0 ? 1000000 : n + 1;
+            struct rig *rig = rig_try_new();
+            if (rig != NULL) {
+                rig->slice_bytes = 900000;
+                conversation(rig);
+            }
+            bool done = rig_allocs <= n;
+            rig_fail_at = -1;
+            if (rig != NULL) {
+                conversation(rig);
+                rig_connect(rig);
+                rig->slice_bytes = 0;
+                rig_say(rig, GET);
+                rig_expect(rig, 200, "GET /a 0:");
+                rig_free(rig);
+            }
+            if (done)
+                break;
+            assert_true(n < 1000);
+        }
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(answers_keep_the_connection),
+        cmocka_unit_test(pipelined_answers_share_one_send),
+        cmocka_unit_test(late_answers_keep_the_order),
+        cmocka_unit_test(pipeline_has_a_bound),
+        cmocka_unit_test(big_bodies_arrive_whole),
+        cmocka_unit_test(chunked_bodies_arrive_whole),
+        cmocka_unit_test(too_large_is_told_before_it_is_read),
+        cmocka_unit_test(continue_is_sent_when_waited_for),
+        cmocka_unit_test(continue_waits_for_its_turn),
+        cmocka_unit_test(an_early_answer_skips_the_body),
+        cmocka_unit_test(answers_may_be_streamed),
+        cmocka_unit_test(a_slow_reader_is_not_read),
+        cmocka_unit_test(who_stops_reading_is_cut_off),
+        cmocka_unit_test(time_is_limited),
+        cmocka_unit_test(a_waiting_answer_has_all_the_time),
+        cmocka_unit_test(half_closed_clients_get_their_answers),
+        cmocka_unit_test(gone_clients_are_told),
+        cmocka_unit_test(clients_may_leave_at_every_byte),
+        cmocka_unit_test(draining_finishes_what_is_in_flight),
+        cmocka_unit_test(compression_both_ways),
+        cmocka_unit_test(long_and_hostile_response_headers),
+        cmocka_unit_test(the_steady_state_allocates_nothing),
+        cmocka_unit_test(an_idle_connection_is_small),
+        cmocka_unit_test(a_quiet_server_gives_memory_back),
+        cmocka_unit_test(every_allocation_may_fail),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
