@@ -223,10 +223,25 @@ const struct tern_opt_table tern_server_options_table = {
     sizeof(struct tern_server_options),
 };
 
+/* 127.a.b.c in full. A name that only starts like it is resolved by others, so it is not ours. */
+static bool is_loopback_v4(struct tern_str host)
+{
+    struct tern_str part;
+    uint64_t number = 0;
+    int parts = 0;
+
+    while (tern_str_split(&host, '.', &part)) {
+        if (!tern_num_parse_u64(part, 255, &number) || (parts == 0 && number != 127))
+            return false;
+        parts++;
+    }
+    return parts == 4;
+}
+
 static bool is_loopback(struct tern_str host)
 {
     return tern_str_eq(host, TERN_STR("localhost")) || tern_str_eq(host, TERN_STR("::1")) ||
-           tern_str_starts(host, TERN_STR("127."));
+           is_loopback_v4(host);
 }
 
 /* Splits "host:port", "[v6]:port" and ":port"; false when it is none of these. */

@@ -1,0 +1,49 @@
+#include "harness/golden.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "base/mem.h"
+
+#define FILE_MAX (1u << 20)
+
+static void write_file(const char *path, const struct tern_buf *generated)
+{
+    FILE *f = fopen(path, "wb");
+
+    assert_non_null(f);
+    assert_int_equal(fwrite(generated->p, 1, generated->n, f), generated->n);
+    assert_int_equal(fclose(f), 0);
+}
+
+void golden_check(const char *path, const struct tern_buf *generated)
+{
+    assert_false(generated->failed);
+    if (getenv("TERN_UPDATE") != NULL)
+        write_file(path, generated);
+    char *have = tern_mem_alloc(FILE_MAX);
+    assert_non_null(have);
+    FILE *f = fopen(path, "rb");
+    if (f == NULL)
+        fail_msg("%s is missing: TERN_UPDATE=1 make test-unit writes it", path);
+    size_t n = fread(have, 1, FILE_MAX, f);
+    fclose(f);
+    struct tern_str old = {have, n}, new = tern_buf_str(generated), a, b;
+    bool same = tern_str_eq(old, new);
+    for (unsigned line = 1; !same; line++) {
+        bool more_a = tern_str_split(&old, '\n', &a), more_b = tern_str_split(&new, '\n', &b);
+        if (more_a != more_b || !more_a || !tern_str_eq(a, b)) {
+            char text[400];
+            snprintf(text, sizeof(text), "%s:%u has \"%.*s\", generated is \"%.*s\"", path, line,
+                     more_a ? (int)(a.n > 120 ? 120 : a.n) : 0, more_a ? a.p : "",
+                     more_b ? (int)(b.n > 120 ? 120 : b.n) : 0, more_b ? b.p : "");
+            tern_mem_free(have);
+            fail_msg("%s; TERN_UPDATE=1 make test-unit writes it anew", text);
+        }
+    }
+    tern_mem_free(have);
+}
