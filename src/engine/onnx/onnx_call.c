@@ -1,6 +1,6 @@
 /* Prepared calls: see onnx_run.h. A call is found by everything that its tensors depend on: which
- * inputs come, with which shapes, and which outputs are wanted. One place for each hash: a server
- * that sees many shapes pays for making tensors, as without. */
+ * inputs come, with which shapes, and which outputs are wanted. Two places for each hash: a
+ * server that sees very many shapes pays for making tensors, as it would without. */
 #include "engine/onnx/onnx_run_int.h"
 
 #include <string.h>
@@ -228,28 +228,53 @@ static bool sizes_match(const struct tern_engine_run *run, const struct tern_onn
     return true;
 }
 
+static void swap_ways(struct tern_onnx_call *ways[2])
+{
+    struct tern_onnx_call *first = ways[0];
+    ways[0] = ways[1];
+    ways[1] = first;
+}
+
+/* Brings the call with this key to ways[0], made now if need be. *ret_found false: this request is
+ * not for a prepared call. */
+static enum tern_code find_call(struct tern_onnx_instance *instance,
+                                const struct tern_engine_run *run, const struct key *key,
+                                struct tern_onnx_call *ways[2], bool *ret_found,
+                                struct tern_err *err)
+{
+    struct tern_onnx_call *fresh = NULL;
+
+    *ret_found = ways[0] != NULL && same_key(&ways[0]->key, key);
+    if (*ret_found)
+        return TERN_OK;
+    if (ways[1] == NULL || !same_key(&ways[1]->key, key)) {
+        TERN_TRY(new_call(instance, run, key, &fresh, err));
+        if (fresh == NULL)
+            return TERN_OK;
+        tern_onnx_call_free(instance->model->ort, ways[1]);
+        ways[1] = fresh;
+    }
+    swap_ways(ways);
+    *ret_found = true;
+    return TERN_OK;
+}
+
 enum tern_code tern_onnx_call_run(struct tern_onnx_instance *instance,
                                   const struct tern_engine_run *run,
                                   enum tern_onnx_called *ret_called, struct tern_err *err)
 {
     const struct tern_ort *ort = instance->model->ort;
     struct key key;
+    bool found = false;
 
     *ret_called = TERN_ONNX_CALL_NONE;
     if (!make_key(run, &key))
         return TERN_OK;
-    struct tern_onnx_call **place = &instance->calls[key.hash >> 60];
-    if (*place == NULL || !same_key(&(*place)->key, &key)) {
-        struct tern_onnx_call *fresh = NULL;
-        TERN_TRY(new_call(instance, run, &key, &fresh, err));
-        if (fresh == NULL)
-            return TERN_OK;
-        tern_onnx_call_free(ort, *place);
-        *place = fresh;
-    }
-    struct tern_onnx_call *call = *place;
-    if (!sizes_match(run, call))
+    struct tern_onnx_call **ways = instance->calls[key.hash >> 60];
+    TERN_TRY(find_call(instance, run, &key, ways, &found, err));
+    if (!found || !sizes_match(run, ways[0]))
         return TERN_OK;
+    struct tern_onnx_call *call = ways[0];
     TERN_TRY(copy_in(run, call, err));
     struct ort_status *status =
         tern_onnx_run_session(instance, call->input_names, call->inputs, call->n_inputs,
@@ -257,7 +282,7 @@ enum tern_code tern_onnx_call_run(struct tern_onnx_instance *instance,
     if (status != NULL && tern_onnx_run_blames_shape(ort, status)) {
         ort->api.ReleaseStatus(status);
         tern_onnx_call_free(ort, call);
-        *place = NULL;
+        ways[0] = NULL;
         return TERN_OK;
     }
     if (status != NULL)

@@ -63,8 +63,10 @@ void tern_onnx_run_free(struct tern_onnx_instance *instance)
 {
     const struct tern_ort *ort = instance->model->ort;
 
-    for (size_t i = 0; i < TERN_ONNX_CALLS; i++)
-        tern_onnx_call_free(ort, instance->calls[i]);
+    for (size_t i = 0; i < TERN_ONNX_CALL_SETS; i++) {
+        tern_onnx_call_free(ort, instance->calls[i][0]);
+        tern_onnx_call_free(ort, instance->calls[i][1]);
+    }
     if (instance->session != NULL)
         tern_onnx_model_drop_session(instance->model, instance->session);
     if (instance->run_options != NULL)

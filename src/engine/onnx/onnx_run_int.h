@@ -5,7 +5,7 @@
 #include "engine/onnx/onnx_run.h"
 
 #define TERN_ONNX_ALIGN      64 /* of what the library reads and writes */
-#define TERN_ONNX_CALLS      16 /* prepared calls an instance keeps, by shape */
+#define TERN_ONNX_CALL_SETS  16 /* prepared calls an instance keeps: two for each hash */
 #define TERN_ONNX_CALL_PORTS 8  /* inputs, and outputs, of a prepared call */
 #define TERN_ONNX_CALL_BYTES \
     4096 /* of its inputs, and of its outputs: above, wrapping is cheaper */
@@ -17,7 +17,7 @@ struct tern_onnx_instance {
     struct ort_session *session;         /* own or shared */
     struct ort_run_options *run_options; /* owned */
     atomic_bool is_cancelled;
-    struct tern_onnx_call *calls[TERN_ONNX_CALLS]; /* owned */
+    struct tern_onnx_call *calls[TERN_ONNX_CALL_SETS][2]; /* owned; the one used last is first */
     /* Of the run in progress; as many as the model has, all in block. */
     void **block;                     /* owned */
     const struct tern_tensor **given; /* by input; NULL: left out */

@@ -3,6 +3,7 @@
 #include <math.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include "engine/onnx/onnx_model.h"
 #include "onnx_fixture.h"
 
 /* ---- every element type ---- */
@@ -235,6 +236,8 @@ static void a_promise_that_a_model_breaks_costs_one_detour(void **state)
         struct fixture f;
         int64_t rows = p < 2 ? 2 : 2048; /* a prepared call, and the long way */
         open_model(&f, paths[p % 2]);
+        const struct tern_onnx_model *model = f.model.state;
+        assert_true(atomic_load(&model->outputs[0].is_predictable));
         for (int k = 0; k < 3; k++) {
             struct tern_tensor out = {0};
             struct tern_tensor in =
@@ -245,6 +248,7 @@ static void a_promise_that_a_model_breaks_costs_one_detour(void **state)
             assert_int_equal(out.shape.dim[0], 2 * rows);
             assert_int_equal(out.n_bytes, 2 * in.n_bytes);
             assert_true(((const float *)out.data)[3 * rows] == (float)k + 1);
+            assert_false(atomic_load(&model->outputs[0].is_predictable));
             tern_arena_reset(&f.arena);
         }
         close_model(&f);
@@ -293,6 +297,30 @@ static void many_shapes_share_the_prepared_calls(void **state)
     close_model(&f);
 }
 
+/* 30 shapes of the same size: more than there are places, so that they meet in some. */
+static void shapes_of_one_size_are_told_apart(void **state)
+{
+    NEEDS_LIBRARY();
+    struct fixture f;
+    float x[720];
+
+    for (int i = 0; i < 720; i++)
+        x[i] = (float)i;
+    open_model(&f, DATA "transpose.onnx");
+    for (int64_t rows = 1; rows <= 720; rows++) {
+        if (720 % rows != 0)
+            continue;
+        int64_t columns = 720 / rows;
+        struct tern_tensor out = {0};
+        struct tern_tensor in = tensor_of(&f, 0, SHAPE(rows, columns), x, sizeof(x));
+        assert_int_equal(infer(&f, &in, 1, &out), TERN_OK);
+        assert_true(out.shape.dim[0] == columns && out.shape.dim[1] == rows);
+        assert_true(((const float *)out.data)[rows - 1] == (float)((rows - 1) * columns));
+        tern_arena_reset(&f.arena);
+    }
+    close_model(&f);
+}
+
 static void outputs_outlive_the_next_run(void **state)
 {
     NEEDS_LIBRARY();
@@ -308,6 +336,42 @@ static void outputs_outlive_the_next_run(void **state)
     assert_int_equal(infer(&f, &in, 1, &out[1]), TERN_OK);
     assert_true(((const float *)out[0].data)[0] == -1.0f);
     assert_true(((const float *)out[1].data)[0] == -7.0f);
+    close_model(&f);
+}
+
+static void large_inputs_are_copied_only_to_align_them(void **state)
+{
+    NEEDS_LIBRARY();
+    struct fixture f;
+    static float x[3 * 4096 + 1];
+    const size_t n = 3 * 4096 * sizeof(float);
+    struct tern_tensor out = {0};
+
+    open_model(&f, DATA "unnamed.onnx");
+    struct tern_tensor in = tensor_of(&f, 0, SHAPE(4096, 3), x, n);
+    assert_int_equal(infer(&f, &in, 1, &out), TERN_OK);
+    assert_true(f.arena.used >= n && f.arena.used < n + 1024); /* the output */
+    tern_arena_reset(&f.arena);
+    in.data = (char *)x + 1;
+    assert_int_equal(infer(&f, &in, 1, &out), TERN_OK);
+    assert_true(f.arena.used >= 2 * n); /* and an aligned copy of the input */
+    close_model(&f);
+}
+
+static void a_tensor_shorter_than_its_shape_is_refused(void **state)
+{
+    NEEDS_LIBRARY();
+    struct fixture f;
+    const float x[] = {1, 2, 3, 4, 5, 6};
+    struct tern_tensor out = {0};
+
+    open_model(&f, DATA "unnamed.onnx");
+    for (int k = 0; k < 2; k++) { /* a shape that was seen before, too */
+        struct tern_tensor in = tensor_of(&f, 0, SHAPE(2, 3), x, sizeof(x) - 1);
+        assert_int_equal(infer(&f, &in, 1, &out), TERN_INVALID_ARGUMENT);
+        in.n_bytes++;
+        assert_int_equal(infer(&f, &in, 1, &out), TERN_OK);
+    }
     close_model(&f);
 }
 
@@ -476,7 +540,10 @@ int main(void)
         cmocka_unit_test(a_promise_that_a_model_breaks_costs_one_detour),
         cmocka_unit_test(shapes_that_only_the_run_tells),
         cmocka_unit_test(many_shapes_share_the_prepared_calls),
+        cmocka_unit_test(shapes_of_one_size_are_told_apart),
         cmocka_unit_test(outputs_outlive_the_next_run),
+        cmocka_unit_test(large_inputs_are_copied_only_to_align_them),
+        cmocka_unit_test(a_tensor_shorter_than_its_shape_is_refused),
         cmocka_unit_test(a_full_arena_is_an_error),
         cmocka_unit_test(a_run_that_fails_says_why_and_the_next_one_works),
         cmocka_unit_test(a_run_can_be_cancelled),
