@@ -6,8 +6,10 @@
 #include "base/mem.h"
 #include "sched/wakeup.h"
 
-/* A moving average of ns per unit of work over the last runs, in 1/1024 ns. Each loop has its own,
- * so that loops share no cache line; the executors share one, under the scheduler's lock. */
+/* Nearly the median of ns per unit of work, in 1/1024 ns: each run moves it by a 32nd towards
+ * itself. A mean would believe the runs during which the kernel had given the processor to somebody
+ * else. Each loop has its own, so that loops share no cache line; the executors share one, under
+ * the scheduler's lock. */
 struct rate {
     TERN_ALIGNED(TERN_CACHE_LINE) uint64_t per_unit_x1024;
 };
@@ -44,7 +46,18 @@ static void learn(struct rate *rate, const struct tern_work *work)
 {
     uint64_t took_ns = work->finished_ns - work->started_ns;
     uint64_t now = took_ns * 1024 / (work->units > 0 ? work->units : 1);
-    rate->per_unit_x1024 = rate->per_unit_x1024 - rate->per_unit_x1024 / 16 + now / 16;
+    uint64_t step = rate->per_unit_x1024 / 32 + 1;
+
+    if (now > rate->per_unit_x1024)
+        rate->per_unit_x1024 += step;
+    else if (rate->per_unit_x1024 > step)
+        rate->per_unit_x1024 -= step;
+}
+
+/* A rate that sends work away would never be corrected: it fades, and some run tries again. */
+static void fade(struct rate *rate)
+{
+    rate->per_unit_x1024 -= rate->per_unit_x1024 / 4096;
 }
 
 bool tern_sched_is_inline(const struct tern_sched *sched, uint64_t run_ns)
@@ -231,6 +244,8 @@ void tern_sched_submit(struct tern_sched *sched, struct tern_work *work)
         work->on_done(work);
         return;
     }
+    if (rate != NULL)
+        fade(rate);
     enum tern_code code = join_lane(sched, work);
     if (code == TERN_OK)
         return; /* an executor has it now */
