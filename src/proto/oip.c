@@ -74,11 +74,11 @@ enum tern_code tern_oip_check_content_type(const struct tern_exchange *x, struct
     if (TERN_LIKELY(type.n == 0 || tern_str_eq(type, TERN_STR("application/json"))))
         return TERN_OK;
     type = tern_str_trim(tern_str_make(type.p, tern_str_find(type, ';')));
+    /* What curl -d calls a form is JSON in truth; Triton does not look either. */
     struct tern_str multipart = TERN_STR("multipart/");
-    bool form =
-        tern_str_eq_nocase(type, TERN_STR("application/x-www-form-urlencoded")) ||
-        (type.n > multipart.n && tern_str_eq_nocase(tern_str_make(type.p, multipart.n), multipart));
-    if (form && x->body.n > 0)
+    bool is_parts =
+        type.n > multipart.n && tern_str_eq_nocase(tern_str_make(type.p, multipart.n), multipart);
+    if (is_parts && x->body.n > 0)
         return tern_fail_http(err, TERN_INVALID_ARGUMENT, 415,
                               "Content-Type '%.*s' is not supported, expected application/json or "
                               "application/octet-stream",
