@@ -28,5 +28,17 @@ $(REPLAY_BIN): $(OUT)/%_replay: $(OUT)/%.o $(OUT)/tests/fuzz/replay_main.o $(LIB
 test-unit: $(UNIT_BIN) $(REPLAY_BIN) ## Unit tests and fuzz corpora
 	@OUT=$(OUT) scripts/run-tests $(UNIT_BIN) $(REPLAY_BIN)
 
-.PHONY: test-unit
+# What more than one thread touches: these run under ThreadSanitizer (MODE=tsan).
+THREAD_DIRS := os stat sched registry net gateway
+THREAD_BIN := $(foreach dir,$(THREAD_DIRS),$(filter $(OUT)/tests/unit/$(dir)/%,$(UNIT_BIN)))
+test-threads: $(THREAD_BIN)
+	@OUT=$(OUT) scripts/run-tests $(THREAD_BIN)
+
+test: ## Everything: unit, wire, fuzz corpora, sanitizers, end to end
+	@scripts/test-all
+
+onnxruntime: ## Finds or fetches ONNX Runtime
+	@scripts/get-onnxruntime
+
+.PHONY: test test-unit test-threads onnxruntime
 .SECONDARY:
