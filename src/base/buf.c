@@ -29,24 +29,28 @@ void tern_buf_shrink(struct tern_buf *buf, size_t keep)
         tern_buf_fini(buf);
 }
 
+/* Closes the room that is left, so that no later append slips into it. */
+static bool fail(struct tern_buf *buf)
+{
+    buf->failed = true;
+    buf->cap = buf->n;
+    return false;
+}
+
 bool tern_buf_grow(struct tern_buf *buf, size_t more)
 {
     size_t need;
 
-    if (buf->failed || tern_num_add(buf->n, more, &need) || need > buf->max) {
-        buf->failed = true;
-        return false;
-    }
+    if (buf->failed || tern_num_add(buf->n, more, &need) || need > buf->max)
+        return fail(buf);
     size_t cap = buf->cap == 0 ? 256 : buf->cap;
     while (cap < need)
         cap = cap > SIZE_MAX / 2 ? need : cap * 2;
     if (cap > buf->max)
         cap = buf->max;
     char *p = tern_mem_realloc(buf->p, cap);
-    if (p == NULL) {
-        buf->failed = true;
-        return false;
-    }
+    if (p == NULL)
+        return fail(buf);
     buf->p = p;
     buf->cap = cap;
     return true;
