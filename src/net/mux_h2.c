@@ -55,6 +55,8 @@ static enum tern_code shared_new(struct tern_hub *hub, struct tern_err *err)
     }
     tern_h2_frames_set_callbacks(shared->callbacks);
     nghttp2_option_set_no_auto_window_update(shared->option, 1);
+    /* Out of reach: our own count of these frames ends the connection first, and with a GOAWAY. */
+    nghttp2_option_set_max_outbound_ack(shared->option, TERN_H2_CONTROL_PER_S * 2);
     hub->h2_state = shared;
     return TERN_OK;
 }
