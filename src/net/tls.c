@@ -213,6 +213,7 @@ static int select_alpn(SSL *ssl, const unsigned char **ret_p, unsigned char *ret
 static bool set_policy(struct tern_tls *tls, SSL_CTX *ctx, unsigned char *ticket_keys)
 {
     static const unsigned char session_context[] = "tern";
+    char groups[] = GROUPS; /* OpenSSL's macro casts const away */
 
     SSL_CTX_set_options(ctx, SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION |
                                  SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA |
@@ -225,7 +226,7 @@ static bool set_policy(struct tern_tls *tls, SSL_CTX *ctx, unsigned char *ticket
     SSL_CTX_set_alpn_select_cb(ctx, select_alpn, tls);
     return SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION) == 1 &&
            SSL_CTX_set_cipher_list(ctx, CIPHERS_12) == 1 &&
-           SSL_CTX_set1_groups_list(ctx, GROUPS) == 1 && SSL_CTX_set_num_tickets(ctx, 1) == 1 &&
+           SSL_CTX_set1_groups_list(ctx, groups) == 1 && SSL_CTX_set_num_tickets(ctx, 1) == 1 &&
            SSL_CTX_set_tlsext_ticket_keys(ctx, ticket_keys, TICKET_KEYS) == 1 &&
            SSL_CTX_set_session_id_context(ctx, session_context, sizeof(session_context) - 1) == 1;
 }
