@@ -1,5 +1,21 @@
-/* The composition root: reads top to bottom as what the program is made of. */
-int main(void)
+/* The program: its commands, and what runs each. `serve` puts the server together, in
+ * cli/serve_open.c; read that file from its end for what the server is made of. */
+#include "base/compiler.h"
+#include "base/version.h"
+#include "cli/commands.h"
+#include "cli/serve.h"
+
+extern char **environ;
+
+int main(int argc, char **argv)
 {
-    return 0;
+    static const struct tern_command_row rows[] = {
+        {"serve", tern_serve_run},
+    };
+    const struct tern_commands_program program = {
+        .rows = rows,
+        .n = TERN_COUNT_OF(rows),
+        .version = "tern " TERN_VERSION " (" TERN_PLATFORM ")",
+    };
+    return tern_commands_main(&program, argc, argv, environ);
 }

@@ -215,6 +215,9 @@ static int start(const struct tern_commands_program *program, const struct tern_
         .args = rest.args,
         .n_args = rest.n,
         .arena = arena,
+        .argc = argc,
+        .argv = argv,
+        .environment = environment,
     };
     return run_command(program, &call);
 }

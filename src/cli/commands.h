@@ -34,6 +34,11 @@ struct tern_command_call {
     const struct tern_str *args;      /* what is no option; each ends with a zero */
     uint32_t n_args;
     struct tern_arena *arena;
+    /* What the options were read from, for a reload: without the program's and the command's name.
+     */
+    int argc;
+    char *const *argv;
+    char *const *environment;
 };
 
 typedef int tern_command_run(const struct tern_command_call *call);

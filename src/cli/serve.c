@@ -1,0 +1,334 @@
+#include "cli/serve_int.h"
+
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include "base/clock.h"
+#include "base/mem.h"
+#include "base/version.h"
+#include "os/cpu.h"
+#include "os/supervise.h"
+#include "simd/simd.h"
+
+#define DRAIN_LOOK_NS (10u * TERN_NS_PER_MS)
+
+/* ---- listeners: opened before any fork, so that they outlive a crashed server ---- */
+
+static enum tern_code open_listener(const struct tern_server_options *options,
+                                    const struct tern_listener_options *from, uint32_t n_loops,
+                                    struct tern_listener **ret_listener, struct tern_err *err)
+{
+    const struct tern_listener_config config = {
+        .address = from->address,
+        .admin = from->admin,
+        .body_max = options->http.body_max,
+        .memory_max = options->request.memory_max,
+        .transport = from->tls ? &tern_transport_tls : NULL,
+    };
+    return tern_listener_open(&config, n_loops, ret_listener, err);
+}
+
+static void close_listeners(struct serve_listeners *listeners)
+{
+    for (uint32_t i = 0; i < listeners->n; i++)
+        tern_listener_close(listeners->rows[i]);
+    listeners->n = 0;
+}
+
+static enum tern_code open_listeners(const struct tern_server_options *options, uint32_t n_loops,
+                                     struct serve_listeners *listeners, struct tern_err *err)
+{
+    const struct tern_listener_options *rows = options->listen.items;
+
+    for (uint32_t i = 0; i < options->listen.n; i++) {
+        enum tern_code code = open_listener(options, &rows[i], n_loops, &listeners->rows[i], err);
+        if (code != TERN_OK) {
+            close_listeners(listeners);
+            return code;
+        }
+        listeners->n++;
+    }
+    return TERN_OK;
+}
+
+/* In the serving process, so that a restart reads the files anew. */
+static enum tern_code open_tls(struct serve_process *p, struct tern_err *err)
+{
+    const struct tern_server_options *options = &p->options;
+    const struct tern_listener_options *rows = options->listen.items;
+
+    for (uint32_t i = 0; i < p->listeners->n; i++) {
+        if (!rows[i].tls)
+            continue;
+        const struct tern_tls_config config = {
+            .cert_file = rows[i].tls_cert.p,
+            .key_file = rows[i].tls_key.p,
+            .client_ca_file = rows[i].tls_client_ca.n > 0 ? rows[i].tls_client_ca.p : NULL,
+            .loops = p->n_loops,
+            .offers_h2 = true,
+        };
+        TERN_TRY(tern_tls_new(&config, &p->listeners->tls[i], err));
+        p->listeners->rows[i]->transport_config = p->listeners->tls[i];
+    }
+    return TERN_OK;
+}
+
+static void close_tls(struct serve_process *p)
+{
+    for (uint32_t i = 0; i < p->listeners->n; i++)
+        tern_tls_free(p->listeners->tls[i]);
+}
+
+/* ---- telling that the server is there ---- */
+
+/* Written beside and renamed, so that who waits for the file never reads half of it. */
+static void write_file(struct serve_process *p, struct tern_str path, struct tern_str text)
+{
+    char beside[PATH_MAX];
+
+    if (path.n == 0)
+        return;
+    snprintf(beside, sizeof(beside), "%.*s.new", TERN_STR_ARG(path));
+    FILE *f = fopen(beside, "we");
+    bool ok = f != NULL && fwrite(text.p, 1, text.n, f) == text.n;
+    if (f != NULL)
+        ok &= fclose(f) == 0;
+    if (!ok || rename(beside, path.p) != 0)
+        tern_log_warn(&p->log, "server.file", "cannot write a file", TERN_KV_STR("path", path));
+}
+
+static void announce(struct serve_process *p, uint64_t start_ns)
+{
+    uint32_t wanted, ready;
+    struct tern_buf names;
+    char pid[24];
+
+    tern_buf_init(&names, 1u << 16);
+    tern_registry_count(p->registry, &wanted, &ready);
+    for (uint32_t i = 0; i < p->listeners->n; i++) {
+        const struct tern_listener *listener = p->listeners->rows[i];
+        bool is_unix = tern_str_starts(listener->info.name, TERN_STR("unix:"));
+        const char *scheme = is_unix ? "" : p->listeners->tls[i] != NULL ? "https://" : "http://";
+        struct tern_str line =
+            tern_arena_printf(&p->arena, "%s%.*s", scheme, TERN_STR_ARG(listener->info.name));
+        tern_log_info(&p->log, "server.listening", "listening", TERN_KV_STR("on", line),
+                      TERN_KV_BOOL("admin", listener->info.admin));
+        tern_buf_add_str(&names, line);
+        tern_buf_add_char(&names, '\n');
+    }
+    tern_log_info(&p->log, "server.ready", "server is ready", TERN_KV_U64("models", wanted),
+                  TERN_KV_U64("ready", ready), TERN_KV_U64("loops", p->n_loops),
+                  TERN_KV_Z("simd", tern_simd_name()),
+                  TERN_KV_NS("inline_max", tern_sched_inline_max_ns(p->sched)),
+                  TERN_KV_NS("start", tern_clock_mono_ns() - start_ns),
+                  TERN_KV_Z("version", TERN_VERSION));
+    int n = snprintf(pid, sizeof(pid), "%ld\n", (long)getpid());
+    write_file(p, p->options.pid_file, tern_str_make(pid, (size_t)n));
+    write_file(p, p->options.ready_file, tern_buf_str(&names));
+    tern_buf_fini(&names);
+}
+
+/* ---- signals ---- */
+
+static void look_whether_drained(struct tern_loop_timer *timer)
+{
+    struct serve_process *p = TERN_CONTAINER_OF(timer, struct serve_process, drain_timer);
+
+    p->drained = tern_server_wait(p->server, 0);
+    if (p->drained || tern_clock_mono_ns() >= p->drain_until_ns) {
+        tern_loop_stop(p->control);
+        return;
+    }
+    tern_loop_timer_start(p->control, timer, DRAIN_LOOK_NS);
+}
+
+static void start_drain(struct serve_process *p, int signo)
+{
+    if (p->draining) { /* a second signal: no more patience */
+        p->drain_until_ns = 0;
+        return;
+    }
+    p->draining = true;
+    p->drain_until_ns = tern_clock_mono_ns() + p->options.drain.grace_ns;
+    tern_log_info(&p->log, "server.draining", "no new connections; requests in flight are answered",
+                  TERN_KV_Z("signal", strsignal(signo)),
+                  TERN_KV_NS("grace", p->options.drain.grace_ns));
+    tern_gateway_set_draining(p->gateway);
+    tern_server_drain(p->server);
+    p->drain_timer.on_due = look_whether_drained;
+    tern_loop_timer_start(p->control, &p->drain_timer, 0);
+}
+
+static void free_command(struct tern_registry_command *command)
+{
+    tern_mem_free(command);
+}
+
+static void rescan(struct serve_process *p)
+{
+    struct tern_registry_command *command = tern_mem_zalloc(1, sizeof(*command));
+
+    if (command == NULL)
+        return;
+    command->verb = TERN_REGISTRY_RESCAN;
+    command->on_done = free_command;
+    tern_registry_submit(p->registry, command);
+}
+
+static void reload_tls(struct serve_process *p)
+{
+    struct tern_err err;
+
+    for (uint32_t i = 0; i < p->listeners->n; i++) {
+        if (p->listeners->tls[i] != NULL && tern_tls_reload(p->listeners->tls[i], &err) != TERN_OK)
+            tern_log_error(&p->log, "server.reload_failed", "the old certificate stays in use",
+                           TERN_KV_ERR(&err));
+    }
+}
+
+/* Reads all sources again; a mistake in any of them changes nothing. */
+static void reload_options(struct serve_process *p)
+{
+    const struct tern_command_call *call = p->call;
+    struct tern_server_options fresh;
+    struct tern_problems problems;
+    struct tern_opt_load load;
+    struct tern_opt_rest rest;
+    struct tern_arena arena;
+    struct tern_err err;
+
+    tern_arena_init(&arena, 4096, 16u << 20);
+    tern_problem_init(&problems, &arena);
+    tern_commands_read_server(call->argc, call->argv, call->environment, &fresh, &load, &rest,
+                              &arena, &problems);
+    if (tern_problem_fail(&problems, &err) != TERN_OK) {
+        tern_log_error(&p->log, "server.reload_failed", "the old options stay in force",
+                       TERN_KV_ERR(&err));
+    } else {
+        p->options.drain.grace_ns = fresh.drain.grace_ns;
+        p->options.log.level = fresh.log.level;
+        atomic_store(&p->log.level, (int)serve_log_level(fresh.log.level));
+    }
+    tern_arena_fini(&arena);
+}
+
+static void on_signal(struct tern_signals *signals, int signo)
+{
+    struct serve_process *p = TERN_CONTAINER_OF(signals, struct serve_process, signals);
+
+    if (signo == SIGTERM || signo == SIGINT || signo == SIGQUIT) {
+        start_drain(p, signo);
+    } else if (signo == SIGHUP && !p->draining) {
+        tern_log_info(&p->log, "server.reload", "reading options, certificates and models again",
+                      TERN_KV_NONE);
+        reload_options(p);
+        reload_tls(p);
+        rescan(p);
+    }
+}
+
+/* ---- the serving process ---- */
+
+static enum tern_code run_until_signal(struct serve_process *p, uint64_t start_ns,
+                                       struct tern_err *err)
+{
+    TERN_TRY(tern_loop_new(p->n_loops, 16, &p->control, err));
+    TERN_TRY(tern_signals_open(&p->signals, p->control, on_signal, err));
+    TERN_TRY(tern_server_start(p->server, err));
+    TERN_TRY(tern_registry_start(p->registry, err));
+    announce(p, start_ns);
+    tern_loop_run(p->control);
+    return TERN_OK;
+}
+
+static int fail_to_start(struct serve_process *p, const struct tern_err *err)
+{
+    if (p->logsink == NULL) {
+        fprintf(stderr, "tern: %s\n", err->text);
+        return 1;
+    }
+    tern_log_error(&p->log, "server.failed", "the server cannot start", TERN_KV_ERR(err));
+    tern_logsink_flush(p->logsink);
+    return 1;
+}
+
+static int serve_child(void *arg, uint32_t start)
+{
+    struct serve_process *p = arg;
+    uint64_t start_ns = tern_clock_mono_ns();
+    struct tern_err err;
+
+    (void)start;
+    tern_signals_block();
+    enum tern_code code = serve_open(p, &err);
+    if (code == TERN_OK)
+        code = open_tls(p, &err);
+    if (code == TERN_OK)
+        code = run_until_signal(p, start_ns, &err);
+    if (code != TERN_OK)
+        return fail_to_start(p, &err); /* the process ends here: nothing is taken down */
+    if (!p->drained) {
+        tern_log_warn(&p->log, "server.cut_off", "requests were cut off at the end of the grace",
+                      TERN_KV_NONE);
+        tern_logsink_flush(p->logsink);
+        return 1; /* an engine may still be running: leave without taking anything down */
+    }
+    tern_server_stop(p->server);
+    tern_log_info(&p->log, "server.stopped", "every request was answered", TERN_KV_NONE);
+    tern_signals_close(&p->signals);
+    tern_loop_free(p->control);
+    serve_close(p);
+    close_tls(p);
+    return 0;
+}
+
+static int supervise(struct serve_process *p, struct tern_err *err)
+{
+    struct tern_supervise spec;
+    struct tern_log log;
+    bool terminal = isatty(STDERR_FILENO) == 1;
+    bool json = p->options.log.format == TERN_LOG_FORMAT_OPTION_JSON ||
+                (p->options.log.format == TERN_LOG_FORMAT_OPTION_AUTO && !terminal);
+    int status = 1;
+
+    tern_log_init(&log, tern_logsink_direct(STDERR_FILENO), TERN_LOG_INFO,
+                  json ? TERN_LOG_JSON : TERN_LOG_TEXT, terminal && !json);
+    tern_supervise_defaults(&spec);
+    spec.child = serve_child;
+    spec.arg = p;
+    spec.log = &log;
+    if (tern_supervise_run(&spec, &status, err) != TERN_OK) {
+        fprintf(stderr, "tern: %s\n", err->text);
+        return 1;
+    }
+    return status;
+}
+
+int tern_serve_run(const struct tern_command_call *call)
+{
+    struct serve_listeners listeners = {.n = 0};
+    struct serve_process process = {.call = call, .listeners = &listeners};
+    struct tern_err err;
+
+    memcpy(&process.options, call->options, sizeof(process.options));
+    process.n_loops =
+        process.options.loops > 0 ? (uint32_t)process.options.loops : tern_cpu_usable();
+    char *path = realpath(call->args[0].p, NULL);
+    if (path == NULL) {
+        fprintf(stderr, "tern: %s: no such file or folder\n", call->args[0].p);
+        return TERN_EXIT_FAILED;
+    }
+    process.path = path;
+    if (open_listeners(&process.options, process.n_loops, &listeners, &err) != TERN_OK) {
+        fprintf(stderr, "tern: %s\n", err.text);
+        tern_mem_free(path);
+        return err.code == TERN_ALREADY_EXISTS ? TERN_EXIT_BUSY : TERN_EXIT_FAILED;
+    }
+    int status = process.options.supervise ? supervise(&process, &err) : serve_child(&process, 0);
+    close_listeners(&listeners);
+    tern_mem_free(path);
+    return status;
+}

@@ -1,0 +1,53 @@
+/* Private to the serve command: everything a running server consists of. */
+#ifndef TERN_CLI_SERVE_INT_H
+#define TERN_CLI_SERVE_INT_H
+
+#include "cli/serve.h"
+#include "gateway/gateway.h"
+#include "gateway/observe.h"
+#include "net/server.h"
+#include "net/tls.h"
+#include "os/logsink.h"
+#include "os/signals.h"
+#include "registry/registry.h"
+#include "sched/sched.h"
+
+struct serve_listeners {
+    struct tern_listener *rows[TERN_LISTENERS_MAX];
+    struct tern_tls *tls[TERN_LISTENERS_MAX]; /* NULL: plain */
+    uint32_t n;
+};
+
+struct serve_process {
+    const struct tern_command_call *call;
+    struct tern_server_options options; /* a copy; SIGHUP changes what may change */
+    const char *path;                   /* absolute */
+    struct serve_listeners *listeners;
+    uint32_t n_loops;
+    struct tern_logsink *logsink;
+    struct tern_log log;
+    struct tern_metrics *metrics;
+    struct tern_observer *observer;
+    struct tern_sched *sched;
+    struct tern_server *server;
+    struct tern_gateway *gateway;
+    struct tern_registry *registry;
+    struct tern_loop **loops; /* the server's, as an array */
+    struct tern_engine_option *engine_options;
+    uint32_t n_engine_options;
+    struct tern_arena arena;
+    /* the main thread's own loop: signals and the drain */
+    struct tern_loop *control;
+    struct tern_signals signals;
+    struct tern_loop_timer drain_timer;
+    uint64_t drain_until_ns;
+    bool draining;
+    bool drained;
+};
+
+enum tern_log_level serve_log_level(enum tern_log_level_option option);
+/* Makes every part in order; what was made is taken down by serve_close. */
+enum tern_code serve_open(struct serve_process *p, struct tern_err *err);
+void serve_close(struct serve_process *p);
+
+#endif

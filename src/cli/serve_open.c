@@ -1,0 +1,271 @@
+/* The parts of a server and how they are tied together: read serve_open from top to bottom. */
+#include "cli/serve_int.h"
+
+#include <stdio.h>
+#include <unistd.h>
+#include "base/mem.h"
+#include "base/version.h"
+#include "engine/engines.h"
+#include "engine/onnx/onnx.h"
+#include "net/mux_h1.h"
+#include "net/mux_h2.h"
+#include "proto/protos.h"
+#include "simd/simd.h"
+
+#define METRIC_SETS_MAX 10000
+
+/* ---- log ---- */
+
+enum tern_log_level serve_log_level(enum tern_log_level_option option)
+{
+    static const enum tern_log_level levels[] = {
+        [TERN_LOG_LEVEL_OPTION_DEBUG] = TERN_LOG_DEBUG,
+        [TERN_LOG_LEVEL_OPTION_INFO] = TERN_LOG_INFO,
+        [TERN_LOG_LEVEL_OPTION_WARN] = TERN_LOG_WARN,
+        [TERN_LOG_LEVEL_OPTION_ERROR] = TERN_LOG_ERROR,
+    };
+    return levels[option];
+}
+
+static enum tern_code open_log(struct serve_process *p, struct tern_err *err)
+{
+    const struct tern_server_options *options = &p->options;
+    bool terminal = isatty(STDERR_FILENO) == 1;
+    bool json = options->log.format == TERN_LOG_FORMAT_OPTION_JSON ||
+                (options->log.format == TERN_LOG_FORMAT_OPTION_AUTO && !terminal);
+    enum tern_log_format format = json ? TERN_LOG_JSON : TERN_LOG_TEXT;
+
+    TERN_TRY(tern_logsink_open(STDERR_FILENO, TERN_LOGSINK_RING_SIZE, format, &p->logsink, err));
+    tern_log_init(&p->log, tern_logsink_port(p->logsink), serve_log_level(options->log.level),
+                  format, terminal && !json);
+    return TERN_OK;
+}
+
+/* ---- engines ---- */
+
+static void on_engine_log(void *arg, int level, const char *text)
+{
+    struct tern_log *log = arg;
+
+    if (level >= 3)
+        tern_log_warn(log, "engine.onnxruntime", text, TERN_KV_U64("severity", (uint64_t)level));
+    else
+        tern_log_debug(log, "engine.onnxruntime", text, TERN_KV_U64("severity", (uint64_t)level));
+}
+
+static void add_option(struct serve_process *p, const char *key, struct tern_str value)
+{
+    p->engine_options[p->n_engine_options++] = (struct tern_engine_option){tern_str_of(key), value};
+}
+
+/* The server-wide defaults of the ONNX Runtime engine, as the options a model could give itself. */
+static enum tern_code open_engines(struct serve_process *p, struct tern_err *err)
+{
+    static const char *const levels[] = {"none", "basic", "extended", "all"};
+    const struct tern_server_options *options = &p->options;
+    const struct tern_onnx_config config = {options->onnxruntime.library.p, on_engine_log, &p->log};
+    uint32_t n_providers = options->onnxruntime.providers.n;
+
+    TERN_TRY(tern_onnx_configure(&config, err));
+    p->engine_options = tern_arena_zalloc(&p->arena, 4 + n_providers, sizeof(*p->engine_options));
+    if (p->engine_options == NULL)
+        return tern_arena_fail(&p->arena, err, "the engine's options");
+    add_option(p, "graph_optimization_level",
+               tern_str_of(levels[options->onnxruntime.graph_level]));
+    if (options->onnxruntime.arena)
+        add_option(p, "enable_mem_arena", TERN_STR("1"));
+    if (options->onnxruntime.threads > 0)
+        add_option(
+            p, "intra_op_thread_count",
+            tern_arena_printf(&p->arena, "%llu", (unsigned long long)options->onnxruntime.threads));
+    for (uint32_t i = 0; i < n_providers; i++)
+        add_option(p, "execution_providers", options->onnxruntime.providers.items[i]);
+    return TERN_OK;
+}
+
+/* ---- metrics ---- */
+
+/* The network layer counts for itself; a scrape copies its sums. */
+static void collect_network(void *arg, struct tern_server_cells *cells)
+{
+    struct serve_process *p = arg;
+    const struct tern_server *server = p->server;
+
+#define COUNT(field) tern_server_count(server, offsetof(struct tern_net_counters, field))
+    uint64_t opened = COUNT(conns_opened), closed = COUNT(conns_closed);
+    tern_counter_set_shared(&cells->connections_accepted, opened);
+    tern_counter_set_shared(&cells->connections_open, opened - closed);
+    tern_counter_set_shared(&cells->connections_refused[TERN_REFUSAL_LIMIT], COUNT(conns_refused));
+    tern_counter_set_shared(&cells->connections_refused[TERN_REFUSAL_TIMEOUT], COUNT(timeouts));
+    tern_counter_set_shared(&cells->connections_refused[TERN_REFUSAL_FDS], COUNT(accept_pauses));
+    tern_counter_set_shared(&cells->bytes_received, COUNT(bytes_in));
+    tern_counter_set_shared(&cells->bytes_sent, COUNT(bytes_out));
+#undef COUNT
+}
+
+static enum tern_code open_observer(struct serve_process *p, struct tern_err *err)
+{
+    TERN_TRY(tern_metrics_new(tern_catalog_groups, TERN_CATALOG_GROUPS, p->n_loops, METRIC_SETS_MAX,
+                              &p->metrics, err));
+    const struct tern_observer_settings settings = {
+        .metrics = p->metrics,
+        .log = &p->log,
+        .logsink = p->logsink,
+        .access_log = p->options.log.access,
+        .n_loops = p->n_loops,
+        .collect = collect_network,
+        .collect_arg = p,
+    };
+    return tern_observer_new(&settings, &p->observer, err);
+}
+
+/* ---- network ---- */
+
+static enum tern_code open_server(struct serve_process *p, struct tern_err *err)
+{
+    const struct tern_server_options *options = &p->options;
+    struct tern_server_config config = {
+        .n_loops = p->n_loops,
+        .pin = p->n_loops > 1,
+        .handler = tern_gateway_handler(p->gateway),
+        .limits = TERN_NET_LIMITS_DEFAULT,
+        .h1 = &tern_mux_h1,
+        .h2 = &tern_mux_h2,
+        .listeners = p->listeners->rows,
+        .n_listeners = p->listeners->n,
+    };
+    config.limits.conns_max = (uint32_t)options->http.connections_max;
+    config.limits.conns_per_ip_max = (uint32_t)options->http.connections_per_ip;
+    config.limits.header_ns = options->http.header_timeout_ns;
+    config.limits.idle_ns = options->http.idle_timeout_ns;
+    config.limits.body_grace_ns = options->http.body_grace_ns;
+    config.limits.body_rate_min = options->http.body_rate_min;
+    config.limits.write_stall_ns = options->http.write_timeout_ns;
+    config.limits.requests_max = (uint32_t)options->http.requests_per_connection;
+    TERN_TRY(tern_server_new(&config, &p->server, err));
+    p->loops = tern_arena_zalloc(&p->arena, p->n_loops, sizeof(struct tern_loop *));
+    if (p->loops == NULL)
+        return tern_arena_fail(&p->arena, err, "the loops");
+    for (uint32_t i = 0; i < p->n_loops; i++)
+        p->loops[i] = tern_server_loop(p->server, i);
+    return TERN_OK;
+}
+
+static enum tern_code open_gateway(struct serve_process *p, struct tern_err *err)
+{
+    const struct tern_gateway_settings settings = {
+        .protos = tern_protos,
+        .n_protos = TERN_PROTOS_N,
+        .n_loops = p->n_loops,
+        .timeout_ns = p->options.request.timeout_ns,
+        .sched = p->sched,
+        .observer = p->observer,
+    };
+    return tern_gateway_new(&settings, &p->gateway, err);
+}
+
+static enum tern_code open_sched(struct serve_process *p, struct tern_err *err)
+{
+    const struct tern_server_options *options = &p->options;
+    uint64_t threads = options->sched.threads > 0 ? options->sched.threads : p->n_loops;
+    const struct tern_sched_settings settings = {
+        .executors = (uint32_t)threads,
+        .queue_max = (uint32_t)options->sched.queue_max,
+        .inline_max_ns = options->sched.inline_max_ns,
+    };
+    return tern_sched_new(&settings, &p->sched, err);
+}
+
+/* ---- models ---- */
+
+static enum tern_code on_loaded(void *arg, struct tern_model_version *version, struct tern_err *err)
+{
+    struct serve_process *p = arg;
+
+    TERN_TRY(tern_sched_add(p->sched, version, err));
+    enum tern_code code = tern_observer_add_model(p->observer, version, err);
+    if (code != TERN_OK)
+        tern_sched_remove(p->sched, version);
+    return code;
+}
+
+static void on_unloaded(void *arg, struct tern_model_version *version)
+{
+    struct serve_process *p = arg;
+
+    tern_observer_remove_model(p->observer, version);
+    tern_sched_remove(p->sched, version);
+}
+
+static void on_publish(void *arg, uint32_t loop, const struct tern_snapshot *snapshot)
+{
+    struct serve_process *p = arg;
+    tern_gateway_set_snapshot(p->gateway, loop, snapshot);
+}
+
+static bool is_inline(void *arg, uint64_t run_ns)
+{
+    struct serve_process *p = arg;
+    return tern_sched_is_inline(p->sched, run_ns);
+}
+
+static enum tern_code open_registry(struct serve_process *p, struct tern_err *err)
+{
+    static const enum tern_registry_mode modes[] = {
+        [TERN_MODEL_CONTROL_NONE] = TERN_REGISTRY_NONE,
+        [TERN_MODEL_CONTROL_POLL] = TERN_REGISTRY_POLL,
+        [TERN_MODEL_CONTROL_EXPLICIT] = TERN_REGISTRY_EXPLICIT,
+    };
+    const struct tern_server_options *options = &p->options;
+    uint64_t executors = options->sched.threads > 0 ? options->sched.threads : p->n_loops;
+    const struct tern_registry_settings settings = {
+        .path = p->path,
+        .mode = modes[options->model.control],
+        .poll_ns = options->model.poll_interval_ns,
+        .load_threads = (uint32_t)options->model.load_threads,
+        .executors = (uint32_t)executors,
+        .version_policy = options->model.policy,
+        .strict_readiness = options->model.strict_readiness,
+        .load = options->model.load.items,
+        .n_load = options->model.load.n,
+        .engines = {tern_engines, tern_engines_count},
+        .engine_options = p->engine_options,
+        .n_engine_options = p->n_engine_options,
+        .loops = p->loops,
+        .n_loops = p->n_loops,
+        .hooks = {on_loaded, on_unloaded, on_publish, is_inline, p},
+        .log = &p->log,
+    };
+    TERN_TRY(tern_registry_open(&settings, &p->registry, err));
+    tern_gateway_set_registry(p->gateway, p->registry);
+    return TERN_OK;
+}
+
+/* ---- the whole ---- */
+
+enum tern_code serve_open(struct serve_process *p, struct tern_err *err)
+{
+    tern_simd_init();
+    tern_arena_init(&p->arena, 4096, 16u << 20);
+    TERN_TRY(open_log(p, err));
+    TERN_TRY(open_engines(p, err));
+    TERN_TRY(open_observer(p, err));
+    TERN_TRY(open_sched(p, err));
+    TERN_TRY(open_gateway(p, err));
+    TERN_TRY(open_server(p, err));
+    return open_registry(p, err);
+}
+
+void serve_close(struct serve_process *p)
+{
+    tern_registry_close(p->registry);
+    tern_server_free(p->server);
+    tern_gateway_free(p->gateway);
+    tern_sched_free(p->sched);
+    tern_observer_free(p->observer);
+    tern_metrics_free(p->metrics);
+    tern_engines_close();
+    if (p->logsink != NULL)
+        tern_logsink_close(p->logsink);
+    tern_arena_fini(&p->arena);
+}
