@@ -282,8 +282,9 @@ static enum tern_code set_folder(struct tern_onnx_model *model, const char *path
         "external data", err);
 }
 
-/* Own sessions scale best (performance notes in doc/): threads that share one contend for its
- * memory. They cost their weights once more each, so only small models get them. */
+/* Own sessions scale best: two threads on one session of a small model reach 0.9 to 1.3 times one
+ * thread, on two sessions 1.8 to 1.95. Each costs its weights once more, so only small models get
+ * them. */
 static bool wants_shared(const struct tern_onnx_options *options, const struct source *source)
 {
     if (options->share != TERN_ONNX_AUTO)

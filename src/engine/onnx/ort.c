@@ -74,7 +74,8 @@ enum tern_code tern_ort_fail(const struct tern_ort *ort, struct ort_status *stat
     if (status == NULL)
         return TERN_OK;
     enum tern_code code = code_of(ort->api.GetErrorCode(status));
-    tern_fail(err, code, "%s: %s", doing, ort->api.GetErrorMessage(status));
+    tern_fail(err, code, "%s%s%s", doing, doing[0] == '\0' ? "" : ": ",
+              ort->api.GetErrorMessage(status));
     if (err != NULL)
         tern_ort_strip_paths(err->text);
     ort->api.ReleaseStatus(status);
@@ -346,7 +347,7 @@ enum tern_code tern_ort_session_new(const struct tern_ort *ort, struct tern_str 
     struct ort_status *status =
         ort->api.CreateSessionFromArray(ort->env, bytes.p, bytes.n, options, ret_session);
     pthread_mutex_unlock(&process.sessions_lock);
-    return tern_ort_check(ort, status, "ONNX Runtime", err);
+    return tern_ort_check(ort, status, "", err);
 }
 
 static enum tern_code register_arena(const struct tern_ort *ort, uint32_t strategy,

@@ -35,7 +35,7 @@ enum tern_code tern_ort_start(const struct tern_ort **ret_ort, struct tern_err *
 void tern_ort_stop(void);
 
 /* One at a time in the process: the library does not promise that sessions can be created in
- * parallel. It copies what it needs of bytes. */
+ * parallel. It copies what it needs of bytes. The error is the library's own text. */
 enum tern_code tern_ort_session_new(const struct tern_ort *ort, struct tern_str bytes,
                                     const struct ort_session_options *options,
                                     struct ort_session **ret_session, struct tern_err *err);
@@ -46,8 +46,8 @@ enum tern_code tern_ort_session_new(const struct tern_ort *ort, struct tern_str 
 enum tern_code tern_ort_share_arena(const struct tern_ort *ort, uint32_t extend_strategy,
                                     struct tern_err *err);
 
-/* OK for NULL. Otherwise turns the status into our error, "<doing>: <its text without paths>", and
- * releases it. */
+/* OK for NULL. Otherwise turns the status into our error, "<doing>: <its text without paths>" (just
+ * the text when doing is empty), and releases it. */
 enum tern_code tern_ort_fail(const struct tern_ort *ort, struct ort_status *status,
                              const char *doing, struct tern_err *err) TERN_COLD;
 
