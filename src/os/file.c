@@ -7,8 +7,11 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include "base/buf.h"
 #include "base/clock.h"
 #include "base/mem.h"
+
+#define READ_STEP 65536
 
 /* The text names the file as the operator wrote it: these errors go to logs and to `tern check`. */
 static enum tern_code fail_errno(struct tern_err *err, int number, const char *path)
@@ -163,6 +166,35 @@ enum tern_code tern_file_read(const char *path, size_t max, size_t pad, char **r
     memset(bytes + n, 0, (size_t)info.size - n + pad);
     *ret_bytes = bytes;
     *ret_n = n;
+    return TERN_OK;
+}
+
+enum tern_code tern_file_read_fd(int fd, const char *name, size_t max, size_t pad, char **ret_bytes,
+                                 size_t *ret_n, struct tern_err *err)
+{
+    struct tern_buf buf;
+    enum tern_code code = TERN_OK;
+    size_t got = 1;
+
+    tern_buf_init(&buf, max + 1 + pad); /* one byte more than allowed tells that there is more */
+    while (code == TERN_OK && got > 0) {
+        size_t step = max + 1 - buf.n < READ_STEP ? max + 1 - buf.n : READ_STEP;
+        if (buf.n > max)
+            code = tern_fail(err, TERN_RESOURCE_EXHAUSTED, "%s: at most %zu bytes are read", name,
+                             max);
+        else if (!tern_buf_reserve(&buf, step + pad))
+            code = tern_mem_fail(err, name, step);
+        else
+            code = read_up_to(fd, name, buf.p + buf.n, step, &got, err);
+        buf.n += code == TERN_OK ? got : 0;
+    }
+    if (code != TERN_OK) {
+        tern_buf_fini(&buf);
+        return code;
+    }
+    memset(buf.p + buf.n, 0, pad);
+    *ret_bytes = buf.p;
+    *ret_n = buf.n;
     return TERN_OK;
 }
 

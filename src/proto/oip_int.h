@@ -4,6 +4,7 @@
 
 #include "core/proto.h"
 #include "proto/oip.h"
+#include "proto/oip_tensor.h"
 #include "wire/json.h"
 
 /* oip.c */
@@ -50,18 +51,5 @@ enum tern_code tern_oip_param_u64(const struct tern_param *param, uint64_t *ret,
                                   struct tern_err *err);
 /* {"key": value, ...} */
 void tern_oip_write_params(struct tern_buf *buf, const struct tern_params *params);
-
-/* oip_tensor.c: the value of "data" of one input, both ways */
-/* What the shape says; INVALID_ARGUMENT when elements or bytes overflow. */
-enum tern_code tern_oip_count_elements(const struct tern_tensor *tensor, size_t *ret_count,
-                                       struct tern_err *err);
-/* json stands at the array. name, dtype and shape of the tensor are known; sets data and n_bytes.
- */
-enum tern_code tern_oip_read_tensor(struct tern_json *json, struct tern_arena *arena,
-                                    struct tern_tensor *tensor, struct tern_err *err);
-/* The array with its brackets. INVALID_ARGUMENT for BYTES that are not UTF-8. */
-enum tern_code tern_oip_write_tensor(struct tern_buf *buf, const struct tern_tensor *tensor,
-                                     struct tern_err *err);
-void tern_oip_write_shape(struct tern_buf *buf, const struct tern_shape *shape);
 
 #endif

@@ -231,12 +231,12 @@ static size_t write_as_json(struct tern_str text, char *dst)
     if (text.n == 0)
         return 0;
     size_t digits = count_digits(text);
-    size_t zeros = 0;
-    while (zeros + 1 < digits && text.p[zeros] == '0')
-        zeros++;
+    struct tern_str whole = tern_str_make(text.p, digits);
+    while (whole.n > 1 && whole.p[0] == '0')
+        whole = tern_str_from(whole, 1);
     if (digits == 0)
         dst[n++] = '0';
-    n += put(dst + n, tern_str_make(text.p + zeros, digits - zeros));
+    n += put(dst + n, whole);
     text = tern_str_from(text, digits);
     if (text.n > 0 && text.p[0] == '.') {
         size_t fraction = count_digits(tern_str_from(text, 1));
