@@ -6,7 +6,6 @@
 #define SEC ((uint64_t)TERN_NS_PER_S)
 
 static const char *const output_forms[] = {"table", "json", NULL};
-static const char *const rows_forms[] = {"auto", "json", "csv", "npy", NULL};
 
 /* clang-format off */
 #define URL(type_) \
@@ -20,30 +19,6 @@ static const char *const rows_forms[] = {"auto", "json", "csv", "npy", NULL};
     {.name = "output", .type = TERN_OPT_ENUM, .offset = offsetof(struct type_, form), \
      .letter = 'o', .preset = "table", .values = output_forms, .section = "Output", \
      .help = "A table to read, or JSON for other programs."}
-
-#define IN(field) .offset = offsetof(struct tern_infer_options, field)
-static const struct tern_opt infer_rows[] = {
-    URL(tern_infer_options),
-    {.name = "model_version", .type = TERN_OPT_UINT, IN(model_version), .preset = "0",
-     .max = INT64_MAX, .section = "Request",
-     .help = "Version of the model; 0 lets the server decide."},
-    {.name = "from", .type = TERN_OPT_ENUM, IN(from), .letter = 'f', .preset = "auto",
-     .values = rows_forms, .section = "Request",
-     .help = "What the file holds: an infer request as JSON, or rows as CSV or NPY; auto goes by "
-             "the end of its name, JSON for standard input."},
-    {.name = "input", .type = TERN_OPT_STRING, IN(input), .metavar = "NAME", .section = "Request",
-     .help = "Name of the input that rows are for; not needed when the model has only one."},
-    {.name = "outputs", .type = TERN_OPT_LIST, IN(outputs), .metavar = "NAME[,NAME]",
-     .section = "Request", .help = "Outputs to ask for; all by default."},
-    {.name = "batch", .type = TERN_OPT_UINT, IN(batch), .letter = 'b', .preset = "32", .min = 1,
-     .max = 65536, .section = "Request", .help = "Rows sent in one request."},
-    {.name = "rows", .type = TERN_OPT_UINT, IN(rows), .letter = 'n', .preset = "0",
-     .max = 1000000000, .section = "Request", .help = "Send at most this many rows; 0 sends all."},
-    {.name = "binary", .type = TERN_OPT_BOOL, IN(binary), .section = "Request",
-     .help = "Send and ask for raw tensors instead of JSON numbers."},
-    FORM(tern_infer_options),
-};
-#undef IN
 
 #define IN(field) .offset = offsetof(struct tern_models_options, field)
 static const struct tern_opt models_rows[] = {
@@ -96,8 +71,6 @@ static const struct tern_opt bench_rows[] = {
 #undef IN
 /* clang-format on */
 
-const struct tern_opt_table tern_infer_options_table = {infer_rows, TERN_COUNT_OF(infer_rows),
-                                                        sizeof(struct tern_infer_options)};
 const struct tern_opt_table tern_models_options_table = {models_rows, TERN_COUNT_OF(models_rows),
                                                          sizeof(struct tern_models_options)};
 const struct tern_opt_table tern_bench_options_table = {bench_rows, TERN_COUNT_OF(bench_rows),

@@ -1,4 +1,4 @@
-/* Options of the commands that talk to a server: infer, models, bench. Times in nanoseconds, sizes
+/* Options of the commands that only talk to a server: models, bench. Times in nanoseconds, sizes
  * in bytes; the rows and their help are in client_options.c. */
 #ifndef TERN_CLI_CLIENT_OPTIONS_H
 #define TERN_CLI_CLIENT_OPTIONS_H
@@ -8,26 +8,6 @@
 enum tern_output_form {
     TERN_OUTPUT_FORM_TABLE,
     TERN_OUTPUT_FORM_JSON,
-};
-
-enum tern_rows_form {
-    TERN_ROWS_FORM_AUTO, /* by the end of the file's name */
-    TERN_ROWS_FORM_JSON,
-    TERN_ROWS_FORM_CSV,
-    TERN_ROWS_FORM_NPY,
-};
-
-struct tern_infer_options {
-    struct tern_str url;
-    uint64_t timeout_ns;
-    uint64_t model_version; /* 0: the server decides */
-    struct tern_str input;  /* name of the input for CSV and NPY; empty: the only one */
-    struct tern_opt_list outputs;
-    enum tern_rows_form from;
-    enum tern_output_form form;
-    uint64_t batch; /* rows a request */
-    uint64_t rows;  /* at most so many; 0: all */
-    bool binary;
 };
 
 struct tern_models_options {
@@ -56,7 +36,6 @@ struct tern_bench_options {
     enum tern_output_form form;
 };
 
-extern const struct tern_opt_table tern_infer_options_table;
 extern const struct tern_opt_table tern_models_options_table;
 extern const struct tern_opt_table tern_bench_options_table;
 

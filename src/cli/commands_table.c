@@ -1,6 +1,7 @@
 /* The commands. Their options stand in conf/server_options.c and cli/client_options.c. */
 #include "cli/client_options.h"
 #include "cli/commands.h"
+#include "cli/infer_options.h"
 #include "conf/server_options.h"
 
 const struct tern_command tern_commands[] = {
@@ -40,14 +41,23 @@ const struct tern_command tern_commands[] = {
     },
     {
         .name = "infer",
-        .args = "MODEL [FILE]",
-        .args_min = 1,
+        .args = "MODEL [DATA]",
         .args_max = 2,
-        .summary = "Send rows to a model and print its predictions",
-        .help = "FILE holds rows as CSV or NPY, or an infer request as JSON; without it standard "
-                "input is read.",
-        .examples = "tern infer iris examples/data/iris.csv\n"
-                    "echo 5.1,3.5,1.4,0.2 | tern infer iris --from csv\n",
+        .summary = "Run rows of data through a model and print its predictions",
+        .help =
+            "MODEL is a model file, a model's folder or a repository, which is run in this process "
+            "without a server; or a server's URL, which may end in /v2/models/NAME; or the name of "
+            "a model of the server at http://127.0.0.1:8080. With --url or --model it may be left "
+            "out.\n"
+            "DATA is a file, or - for the standard input. It may hold an infer request as JSON, an "
+            "array of rows as JSON for a model with one input, CSV (a column called label is the "
+            "truth), NPY, or examples as in examples/data. Where it has the answers that were "
+            "recorded, each is compared and a difference ends in status 1; where it has labels, "
+            "the accuracy is printed.",
+        .examples = "tern infer examples/models/iris examples/data/iris.csv\n"
+                    "tern infer http://127.0.0.1:8080 --model iris examples/data/iris.json\n"
+                    "echo 5.1,3.5,1.4,0.2 | tern infer iris -\n"
+                    "tern infer model.onnx rows.npy --output json\n",
         .options = &tern_infer_options_table,
     },
     {

@@ -1,0 +1,82 @@
+/* `tern infer`: rows of data through a model, from the shell; against a server, or in this process
+ * on a model's files. Here is what the files of the command share.
+ *
+ *     infer.c          the command: where the model is, which data, what to print
+ *     infer_local.c    a model loaded in this process
+ *     infer_remote.c   a model behind a server
+ *     infer_compare.c  answers against recorded ones
+ *     infer_report.c   answers as a table, with what the labels say */
+#ifndef TERN_CLI_INFER_H
+#define TERN_CLI_INFER_H
+
+#include "cli/commands.h"
+#include "cli/infer_options.h"
+#include "cli/rows.h"
+
+/* The command, for main.c. */
+int tern_infer_command(const struct tern_command_call *call);
+
+/* A model that can be asked. Opened by one of the two below; `close` frees it. */
+struct tern_infer_model {
+    struct tern_model_info info;  /* lives as long as the model */
+    struct tern_str *label_names; /* of the classes, from the model's own files; arena */
+    size_t n_label_names;
+    enum tern_code (*run)(struct tern_infer_model *self, const struct tern_v2_tensors *inputs,
+                          struct tern_arena *arena, struct tern_v2_answer *ret,
+                          struct tern_err *err);
+    void (*close)(struct tern_infer_model *self);
+    void *state;
+    bool unreachable; /* the last error was of the way to the server, not of its answer */
+};
+
+/* `path`: a model file, a model's folder, or a repository; options->model chooses in it. */
+enum tern_code tern_infer_open_local(const char *path, const struct tern_infer_options *options,
+                                     struct tern_arena *arena, struct tern_infer_model *ret,
+                                     struct tern_err *err);
+/* `url` may end in /v2/models/NAME[/versions/N]. */
+enum tern_code tern_infer_open_remote(struct tern_str url, const struct tern_infer_options *options,
+                                      struct tern_arena *arena, struct tern_infer_model *ret,
+                                      struct tern_err *err);
+
+/* ---- answers against recorded ones ---- */
+
+#define TERN_INFER_DIFFERENCES_SHOWN 5
+
+struct tern_infer_difference {
+    struct tern_str output;
+    size_t row;
+    struct tern_str text; /* "0.25, recorded 0.75"; or what is missing */
+};
+
+struct tern_infer_comparison {
+    bool done;       /* there was something to compare with */
+    bool *bad;       /* one a row; NULL when none is */
+    size_t bad_rows; /* rows with a difference; more than 0 also when an output is missing */
+    double largest;  /* relative difference of floats that are right */
+    struct tern_infer_difference shown[TERN_INFER_DIFFERENCES_SHOWN];
+    uint32_t n_shown;
+};
+
+enum tern_code tern_infer_compare(const struct tern_v2_tensors *answers,
+                                  const struct tern_v2_tensors *recorded, size_t rows,
+                                  double tolerance, struct tern_arena *arena,
+                                  struct tern_infer_comparison *ret, struct tern_err *err);
+
+/* ---- the report ---- */
+
+struct tern_infer_report {
+    const struct tern_infer_options *options;
+    const struct tern_infer_model *model;
+    const struct tern_rows *rows;
+    const struct tern_v2_answer *answer;
+    const struct tern_infer_comparison *comparison;
+    struct tern_arena *arena;
+    bool colour;
+    uint64_t took_ns;
+};
+
+void tern_infer_print_table(const struct tern_infer_report *report, struct tern_buf *out);
+/* What was found: accuracy or error, and the comparison. */
+void tern_infer_print_summary(const struct tern_infer_report *report, struct tern_buf *out);
+
+#endif
