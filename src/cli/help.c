@@ -65,7 +65,7 @@ void tern_help_overview(const char *version, const struct tern_opt_doc_style *st
     heading("Start here", style, out);
     TERN_BUF_ADD_LITERAL(out,
                          "  tern serve examples/models            serve every model of a folder\n"
-                         "  tern infer iris examples/data/iris.csv    ask it for predictions\n");
+                         "  tern infer iris examples/data/iris.csv  ask it for predictions\n");
     heading("Commands", style, out);
     for (uint32_t i = 0; i < tern_commands_n; i++) {
         const struct tern_command *c = &tern_commands[i];
