@@ -3,6 +3,7 @@
 #include "base/compiler.h"
 #include "base/version.h"
 #include "cli/commands.h"
+#include "cli/infer.h"
 #include "cli/serve.h"
 
 extern char **environ;
@@ -11,6 +12,7 @@ int main(int argc, char **argv)
 {
     static const struct tern_command_row rows[] = {
         {"serve", tern_serve_run},
+        {"infer", tern_infer_run},
     };
     const struct tern_commands_program program = {
         .rows = rows,

@@ -326,7 +326,7 @@ static enum tern_code run(struct infer *infer, int *ret_exit, struct tern_err *e
     return TERN_OK;
 }
 
-int tern_infer_command(const struct tern_command_call *call)
+int tern_infer_run(const struct tern_command_call *call)
 {
     struct tern_err err = {.code = TERN_OK};
     int exit_code = TERN_EXIT_USAGE;

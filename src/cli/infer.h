@@ -14,7 +14,7 @@
 #include "cli/rows.h"
 
 /* The command, for main.c. */
-int tern_infer_command(const struct tern_command_call *call);
+int tern_infer_run(const struct tern_command_call *call);
 
 /* A model that can be asked. Opened by one of the two below; `close` frees it. */
 struct tern_infer_model {
