@@ -293,7 +293,7 @@ static void pages_name_every_route(void **state)
         }
     }
     assert_non_null(
-        strstr(doc.p, "| POST | `/v2/repository/index` | repository_index | control |"));
+        strstr(doc.p, "| POST | `/v2/repository/index` | repository_index | read |"));
     tern_buf_fini(&doc);
     tern_buf_fini(&page);
 }
