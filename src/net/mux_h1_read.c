@@ -322,7 +322,8 @@ static bool keep_chunk(struct h1 *h1, struct tern_str data)
             stop_reading(h1);
         return hx->body_n <= H1_SKIP_MAX;
     }
-    if (data.n > hx->x.body_max - hx->body_n) {
+    /* The announced rest counts: a chunk that cannot fit is refused at its first byte. */
+    if (data.n + h1->chunks.left > hx->x.body_max - hx->body_n) {
         refuse_large(h1, hx->x.body_max);
         return false;
     }

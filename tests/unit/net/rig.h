@@ -27,6 +27,9 @@
 #include "net/mux_h1.h"
 #include "os/loop.c" /* for stepping it */
 
+/* Not every test file uses all of the rig. */
+#define RIG_FN static __attribute__((unused))
+
 /* The clock. */
 static uint64_t rig_now_ns = 1000 * (uint64_t)TERN_NS_PER_S;
 
@@ -100,7 +103,7 @@ struct rig {
     int answer_in_head; /* on_head answers with this status */
 };
 
-static const char *rig_fill(void)
+RIG_FN const char *rig_fill(void)
 {
     static char fill[1 << 20];
     if (fill[0] == 0)
@@ -108,7 +111,7 @@ static const char *rig_fill(void)
     return fill;
 }
 
-static void rig_echo(struct rig *rig, struct tern_exchange *x)
+RIG_FN void rig_echo(struct rig *rig, struct tern_exchange *x)
 {
     struct tern_buf *out = tern_exchange_body(x);
 
@@ -151,7 +154,7 @@ static void rig_echo(struct rig *rig, struct tern_exchange *x)
     tern_exchange_send(x, true);
 }
 
-static void rig_on_head(void *self, struct tern_exchange *x)
+RIG_FN void rig_on_head(void *self, struct tern_exchange *x)
 {
     struct rig *rig = self;
 
@@ -163,7 +166,7 @@ static void rig_on_head(void *self, struct tern_exchange *x)
     tern_exchange_send(x, true);
 }
 
-static void rig_on_request(void *self, struct tern_exchange *x)
+RIG_FN void rig_on_request(void *self, struct tern_exchange *x)
 {
     struct rig *rig = self;
 
@@ -176,7 +179,7 @@ static void rig_on_request(void *self, struct tern_exchange *x)
     rig_echo(rig, x);
 }
 
-static void rig_on_gone(void *self, struct tern_exchange *x)
+RIG_FN void rig_on_gone(void *self, struct tern_exchange *x)
 {
     struct rig *rig = self;
 
@@ -184,7 +187,7 @@ static void rig_on_gone(void *self, struct tern_exchange *x)
     rig->n_gone++;
 }
 
-static void rig_on_refused(void *self, struct tern_exchange *x, const struct tern_err *err)
+RIG_FN void rig_on_refused(void *self, struct tern_exchange *x, const struct tern_err *err)
 {
     struct rig *rig = self;
 
@@ -197,11 +200,13 @@ static void rig_on_refused(void *self, struct tern_exchange *x, const struct ter
 
 /* Life. */
 
-static struct rig *rig_try_new(void)
+RIG_FN struct rig *rig_try_new(void)
 {
     struct rig *rig = calloc(1, sizeof(*rig));
     struct tern_hub_config config;
 
+    if (rig == NULL)
+        abort();
     rig->client = -1;
     rig->handler = (struct tern_handler){.on_head = rig_on_head,
                                          .on_request = rig_on_request,
@@ -223,15 +228,16 @@ static struct rig *rig_try_new(void)
     return NULL;
 }
 
-static struct rig *rig_new(void)
+RIG_FN struct rig *rig_new(void)
 {
     struct rig *rig = rig_try_new();
-    assert_non_null(rig);
+    if (rig == NULL)
+        abort();
     return rig;
 }
 
 /* Rounds until nothing is ready; the client reads what comes. */
-static void rig_pump_without_reading(struct rig *rig)
+RIG_FN void rig_pump_without_reading(struct rig *rig)
 {
     for (int quiet = 0; quiet < 2;) {
         struct tern_loop *loop = rig->loop;
@@ -247,7 +253,7 @@ static void rig_pump_without_reading(struct rig *rig)
     }
 }
 
-static bool rig_read(struct rig *rig)
+RIG_FN bool rig_read(struct rig *rig)
 {
     if (rig->client < 0 || rig->client_saw_end)
         return false;
@@ -261,20 +267,20 @@ static bool rig_read(struct rig *rig)
     return n > 0;
 }
 
-static void rig_pump(struct rig *rig)
+RIG_FN void rig_pump(struct rig *rig)
 {
     do {
         rig_pump_without_reading(rig);
     } while (rig_read(rig));
 }
 
-static void rig_after(struct rig *rig, uint64_t seconds)
+RIG_FN void rig_after(struct rig *rig, uint64_t seconds)
 {
     rig_now_ns += seconds * TERN_NS_PER_S;
     rig_pump(rig);
 }
 
-static void rig_hang_up(struct rig *rig)
+RIG_FN void rig_hang_up(struct rig *rig)
 {
     if (rig->client >= 0)
         close(rig->client);
@@ -282,7 +288,7 @@ static void rig_hang_up(struct rig *rig)
     rig_pump_without_reading(rig);
 }
 
-static void rig_connect(struct rig *rig)
+RIG_FN void rig_connect(struct rig *rig)
 {
     int pair[2];
     struct tern_conn_config config = {.listener = &rig->listener, .peer = TERN_STR("rig")};
@@ -296,7 +302,7 @@ static void rig_connect(struct rig *rig)
     (void)tern_conn_open(rig->hub, pair[0], &config, NULL);
 }
 
-static void rig_send(struct rig *rig, const char *p, size_t n)
+RIG_FN void rig_send(struct rig *rig, const char *p, size_t n)
 {
     while (n > 0 && rig->client >= 0) {
         ssize_t sent = send(rig->client, p, n, MSG_NOSIGNAL | MSG_DONTWAIT);
@@ -312,12 +318,12 @@ static void rig_send(struct rig *rig, const char *p, size_t n)
     rig_pump(rig);
 }
 
-static void rig_say(struct rig *rig, const char *text)
+RIG_FN void rig_say(struct rig *rig, const char *text)
 {
     rig_send(rig, text, strlen(text));
 }
 
-static void rig_answer(struct rig *rig, unsigned index)
+RIG_FN void rig_answer(struct rig *rig, unsigned index)
 {
     struct tern_exchange *x = rig->held[index];
 
@@ -328,7 +334,7 @@ static void rig_answer(struct rig *rig, unsigned index)
     rig_pump(rig);
 }
 
-static void rig_free(struct rig *rig)
+RIG_FN void rig_free(struct rig *rig)
 {
     rig_hang_up(rig);
     tern_hub_abort_all(rig->hub);
@@ -351,7 +357,7 @@ struct rig_answer {
 };
 
 /* Takes the answer at *at. False when there is no complete one. */
-static bool rig_take(const struct rig *rig, size_t *at, bool no_body, struct rig_answer *ret)
+RIG_FN bool rig_take(const struct rig *rig, size_t *at, bool no_body, struct rig_answer *ret)
 {
     const char *p = rig->got + *at;
     const char *end = strstr(p, "\r\n\r\n");
@@ -404,7 +410,7 @@ static bool rig_take(const struct rig *rig, size_t *at, bool no_body, struct rig
 }
 
 /* Expects exactly one answer and nothing else since the connection was made. */
-static void rig_expect(const struct rig *rig, int status, const char *body)
+RIG_FN void rig_expect(const struct rig *rig, int status, const char *body)
 {
     struct rig_answer answer;
     size_t at = 0;
