@@ -37,8 +37,5 @@ test-threads: $(THREAD_BIN)
 test: ## Everything: unit, wire, fuzz corpora, sanitizers, end to end
 	@scripts/test-all
 
-onnxruntime: ## Finds or fetches ONNX Runtime
-	@scripts/get-onnxruntime
-
-.PHONY: test test-unit test-threads onnxruntime
+.PHONY: test test-unit test-threads
 .SECONDARY:

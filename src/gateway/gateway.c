@@ -4,6 +4,8 @@
 #include "base/clock.h"
 #include "base/mem.h"
 
+#define WELCOME_MAX (64u << 10)
+
 /* ---- finding the model ---- */
 
 static enum tern_code fail_no_version(const struct tern_snapshot *snapshot, struct tern_str model,
@@ -282,6 +284,8 @@ enum tern_code tern_gateway_new(const struct tern_gateway_settings *settings,
     }
     for (uint32_t i = 0; i < settings->n_loops; i++)
         gateway->loops[i] = (struct gateway_loop){.index = i};
+    tern_buf_init(&gateway->welcome, WELCOME_MAX);
+    tern_router_print_welcome(settings->protos, settings->n_protos, &gateway->welcome);
     *ret_gateway = gateway;
     return TERN_OK;
 }
@@ -291,6 +295,7 @@ void tern_gateway_free(struct tern_gateway *gateway)
     if (gateway == NULL)
         return;
     tern_router_free(gateway->router);
+    tern_buf_fini(&gateway->welcome);
     tern_mem_free(gateway->loops);
     tern_mem_free(gateway);
 }

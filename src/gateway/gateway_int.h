@@ -20,6 +20,7 @@ struct tern_gateway {
     struct tern_handler handler;
     struct tern_router *router;
     struct tern_registry *registry;
+    struct tern_buf welcome; /* what GET / answers */
     struct gateway_loop *loops;
     atomic_bool draining;
 };

@@ -3,9 +3,17 @@
 #include "base/mem.h"
 #include "gateway/gateway_int.h"
 
-static enum tern_code run_welcome(struct gateway_call *gc, bool *ret_pending, struct tern_err *err)
+/* The dialect knows all there is to say. */
+static enum tern_code run_nothing(struct gateway_call *gc, bool *ret_pending, struct tern_err *err)
 {
     (void)gc, (void)ret_pending, (void)err;
+    return TERN_OK;
+}
+
+static enum tern_code run_welcome(struct gateway_call *gc, bool *ret_pending, struct tern_err *err)
+{
+    (void)ret_pending, (void)err;
+    gc->call.text = tern_buf_str(&gc->gateway->welcome);
     return TERN_OK;
 }
 
@@ -138,7 +146,7 @@ typedef enum tern_code run_fn(struct gateway_call *gc, bool *ret_pending, struct
 
 static run_fn *const op_runs[TERN_OP_COUNT] = {
     [TERN_OP_WELCOME] = run_welcome,           [TERN_OP_SERVER_LIVE] = run_server_live,
-    [TERN_OP_SERVER_READY] = run_server_ready, [TERN_OP_SERVER_METADATA] = run_welcome,
+    [TERN_OP_SERVER_READY] = run_server_ready, [TERN_OP_SERVER_METADATA] = run_nothing,
     [TERN_OP_MODEL_LIST] = run_index,          [TERN_OP_MODEL_METADATA] = run_on_model,
     [TERN_OP_MODEL_READY] = run_on_model,      [TERN_OP_MODEL_CONFIG] = run_on_model,
     [TERN_OP_INFER] = gateway_run_infer,       [TERN_OP_REPOSITORY_INDEX] = run_index,
