@@ -83,6 +83,7 @@ static void shed_and_pause(struct tern_acceptor *acceptor)
 {
     struct tern_sock_addr peer;
 
+    TERN_COUNT(acceptor->hub->counters.accept_pauses, 1);
     if (acceptor->reserve_fd >= 0) {
         tern_sock_close(acceptor->reserve_fd);
         int fd = tern_sock_accept(acceptor->io.fd, &peer);
@@ -90,7 +91,6 @@ static void shed_and_pause(struct tern_acceptor *acceptor)
             tern_sock_close(fd);
     }
     acceptor->reserve_fd = open_reserve();
-    TERN_COUNT(acceptor->hub->counters.accept_pauses, 1);
     tern_loop_remove(acceptor->hub->loop, &acceptor->io);
     tern_loop_timer_start(acceptor->hub->loop, &acceptor->pause, PAUSE_NS);
 }
