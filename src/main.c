@@ -2,6 +2,7 @@
  * cli/serve_open.c; read that file from its end for what the server is made of. */
 #include "base/compiler.h"
 #include "base/version.h"
+#include "cli/check.h"
 #include "cli/commands.h"
 #include "cli/infer.h"
 #include "cli/serve.h"
@@ -12,6 +13,7 @@ int main(int argc, char **argv)
 {
     static const struct tern_command_row rows[] = {
         {"serve", tern_serve_run},
+        {"check", tern_check_run},
         {"infer", tern_infer_run},
     };
     const struct tern_commands_program program = {

@@ -7,6 +7,7 @@
 #include "cli/table.h"
 #include "cli/values.h"
 #include "os/file.h"
+#include "simd/simd.h"
 #include "wire/npy.h"
 
 #define ARENA_MAX    ((size_t)4 << 30)
@@ -336,6 +337,7 @@ int tern_infer_run(const struct tern_command_call *call)
         fprintf(stderr, "tern infer: no memory\n");
         return TERN_EXIT_FAILED;
     }
+    tern_simd_init();
     infer->call = call;
     infer->options = *(const struct tern_infer_options *)call->options;
     tern_arena_init(&infer->arena, 1u << 12, ARENA_MAX);

@@ -2,8 +2,8 @@
 #include <inttypes.h>
 #include "base/mem.h"
 #include "cli/infer.h"
+#include "cli/offline.h"
 #include "engine/engines.h"
-#include "engine/onnx/onnx.h"
 #include "os/file.h"
 #include "registry/version.h"
 
@@ -11,37 +11,10 @@
 #define NAMES_SHOWN      10
 
 struct local {
-    struct tern_registry_settings settings;
-    struct tern_log log;
+    struct tern_offline offline;
     struct tern_model_version *version;
     struct tern_arena *arena;
 };
-
-static bool never_inline(void *arg, uint64_t run_ns)
-{
-    (void)arg, (void)run_ns;
-    return false;
-}
-
-static void drop_line(void *self, struct tern_str line)
-{
-    (void)self, (void)line;
-}
-
-static void fill_settings(struct local *local, const char *path)
-{
-    tern_log_init(&local->log, (struct tern_log_sink){.write = drop_line}, TERN_LOG_ERROR,
-                  TERN_LOG_TEXT, false);
-    local->settings = (struct tern_registry_settings){
-        .path = path,
-        .executors = 1,
-        .n_loops = 1,
-        .version_policy = {.kind = TERN_VERSION_POLICY_LATEST, .latest = 1},
-        .engines = {tern_engines, tern_engines_count},
-        .hooks = {.is_inline = never_inline},
-        .log = &local->log,
-    };
-}
 
 /* ---- which model, which version ---- */
 
@@ -88,21 +61,16 @@ static enum tern_code choose_version(const struct local *local,
                                      const struct tern_found_model *model, uint64_t wanted,
                                      struct tern_found_version *ret, struct tern_err *err)
 {
-    struct tern_version_policy policy = {.n_specific = 0};
-    int64_t *numbers = tern_arena_zalloc(local->arena, model->n_versions + 1, sizeof(*numbers));
-    bool *served = tern_arena_zalloc(local->arena, model->n_versions + 1, sizeof(*served));
+    bool *served = NULL;
+    uint32_t n = 0;
 
-    if (numbers == NULL || served == NULL)
-        return tern_arena_fail(local->arena, err, "the versions");
-    TERN_TRY(tern_version_policy_of(model, &local->settings, &policy, err));
-    for (uint32_t i = 0; i < model->n_versions; i++)
-        numbers[i] = model->versions[i].number;
-    if (tern_version_policy_apply(&policy, numbers, model->n_versions, served) == 0 && wanted == 0)
+    TERN_TRY(tern_offline_choose(&local->offline, model, local->arena, &served, &n, err));
+    if (n == 0 && wanted == 0)
         return tern_fail(err, TERN_NOT_FOUND,
                          "model '%.*s': its version_policy serves none of its %u versions",
                          TERN_STR_ARG(model->name), model->n_versions);
     for (uint32_t i = model->n_versions; i-- > 0;) {
-        if (wanted == 0 ? served[i] : numbers[i] == (int64_t)wanted) {
+        if (wanted == 0 ? served[i] : model->versions[i].number == (int64_t)wanted) {
             *ret = model->versions[i];
             return TERN_OK;
         }
@@ -239,8 +207,6 @@ enum tern_code tern_infer_open_local(const char *path, const struct tern_infer_o
                                      struct tern_arena *arena, struct tern_infer_model *ret,
                                      struct tern_err *err)
 {
-    const struct tern_onnx_config config = {.library =
-                                                options->library.n > 0 ? options->library.p : NULL};
     struct tern_found_model model = {.n_versions = 0};
     struct tern_found_version version = {.number = 0};
     struct local *local = tern_arena_zalloc(arena, 1, sizeof(*local));
@@ -249,9 +215,8 @@ enum tern_code tern_infer_open_local(const char *path, const struct tern_infer_o
     if (local == NULL)
         return tern_arena_fail(arena, err, "the model");
     local->arena = arena;
-    fill_settings(local, path);
-    TERN_TRY(tern_onnx_configure(&config, err));
-    TERN_TRY(tern_repository_scan(path, &local->settings.engines, arena, &found, err));
+    TERN_TRY(tern_offline_init(&local->offline, path, options->library, NULL, err));
+    TERN_TRY(tern_repository_scan(path, &local->offline.settings.engines, arena, &found, err));
     TERN_TRY(choose_model(&found, options->model, &model, err));
     TERN_TRY(choose_version(local, &model, options->model_version, &version, err));
     const struct tern_version_load load = {
@@ -260,7 +225,7 @@ enum tern_code tern_infer_open_local(const char *path, const struct tern_infer_o
         .path = version.path,
         .folder = model.folder,
         .fingerprint = version.fingerprint,
-        .settings = &local->settings,
+        .settings = &local->offline.settings,
     };
     enum tern_code code = tern_version_load(&load, &local->version, err);
     if (code != TERN_OK) {

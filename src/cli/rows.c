@@ -1,7 +1,6 @@
 #include "cli/rows.h"
 
 #include <math.h>
-#include <unistd.h>
 #include "base/mem.h"
 #include "cli/rows_int.h"
 #include "cli/values.h"
@@ -146,12 +145,15 @@ static enum tern_code read_npy(struct tern_rows_reader *reader, struct tern_str 
 static enum tern_code read_bytes(const char *path, struct tern_arena *arena, struct tern_str *ret,
                                  struct tern_err *err)
 {
+    struct tern_file_info info;
     char *bytes = NULL;
     size_t n = 0;
 
     if (strcmp(path, "-") == 0)
-        TERN_TRY(tern_file_read_fd(STDIN_FILENO, "standard input", TERN_ROWS_BYTES_MAX,
-                                   TERN_TEXT_PAD, &bytes, &n, err));
+        TERN_TRY(tern_file_read_stream("/dev/stdin", TERN_ROWS_BYTES_MAX, TERN_TEXT_PAD, &bytes, &n,
+                                       err));
+    else if (tern_file_stat(path, &info, NULL) == TERN_OK && !info.is_regular && !info.is_folder)
+        TERN_TRY(tern_file_read_stream(path, TERN_ROWS_BYTES_MAX, TERN_TEXT_PAD, &bytes, &n, err));
     else
         TERN_TRY(tern_file_read(path, TERN_ROWS_BYTES_MAX, TERN_TEXT_PAD, &bytes, &n, err));
     enum tern_code code = tern_arena_on_reset(arena, tern_mem_free, bytes, err);

@@ -169,8 +169,8 @@ enum tern_code tern_file_read(const char *path, size_t max, size_t pad, char **r
     return TERN_OK;
 }
 
-enum tern_code tern_file_read_fd(int fd, const char *name, size_t max, size_t pad, char **ret_bytes,
-                                 size_t *ret_n, struct tern_err *err)
+static enum tern_code read_to_end(int fd, const char *name, size_t max, size_t pad,
+                                  char **ret_bytes, size_t *ret_n, struct tern_err *err)
 {
     struct tern_buf buf;
     enum tern_code code = TERN_OK;
@@ -196,6 +196,18 @@ enum tern_code tern_file_read_fd(int fd, const char *name, size_t max, size_t pa
     *ret_bytes = buf.p;
     *ret_n = buf.n;
     return TERN_OK;
+}
+
+enum tern_code tern_file_read_stream(const char *path, size_t max, size_t pad, char **ret_bytes,
+                                     size_t *ret_n, struct tern_err *err)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+    if (fd < 0)
+        return fail_errno(err, errno, path);
+    enum tern_code code = read_to_end(fd, path, max, pad, ret_bytes, ret_n, err);
+    close(fd);
+    return code;
 }
 
 enum tern_code tern_file_head(const char *path, char *dst, size_t cap, size_t *ret_n,

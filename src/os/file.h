@@ -35,10 +35,9 @@ enum tern_code tern_file_list(const char *folder, size_t max, struct tern_arena 
  * RESOURCE_EXHAUSTED when it is larger than max. */
 enum tern_code tern_file_read(const char *path, size_t max, size_t pad, char **ret_bytes,
                               size_t *ret_n, struct tern_err *err);
-/* The same from an open descriptor, a pipe or the standard input, until its end; `name` stands in
- * messages. */
-enum tern_code tern_file_read_fd(int fd, const char *name, size_t max, size_t pad, char **ret_bytes,
-                                 size_t *ret_n, struct tern_err *err);
+/* The same of a pipe, a terminal or "/dev/stdin", until its end. */
+enum tern_code tern_file_read_stream(const char *path, size_t max, size_t pad, char **ret_bytes,
+                                     size_t *ret_n, struct tern_err *err);
 /* The first bytes, at most cap; for looking at magic numbers. */
 enum tern_code tern_file_head(const char *path, char *dst, size_t cap, size_t *ret_n,
                               struct tern_err *err);

@@ -1,0 +1,268 @@
+#include "cli/check.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <unistd.h>
+#include "base/mem.h"
+#include "cli/offline.h"
+#include "cli/table.h"
+#include "conf/server_options.h"
+#include "engine/engines.h"
+#include "os/file.h"
+#include "registry/model_config.h"
+#include "registry/version.h"
+
+#define ARENA_MAX  ((size_t)1 << 30)
+#define OUTPUT_MAX (64u << 20)
+
+struct check {
+    const struct tern_server_options *options;
+    struct tern_arena arena;
+    struct tern_offline offline;
+    struct tern_found found;
+    struct tern_table table;
+    struct tern_buf mistakes;             /* lines */
+    uint32_t n_models, n_versions, n_bad; /* checked; models with a mistake */
+    bool colour;
+};
+
+/* ---- mistakes ---- */
+
+static void add_mistake(struct check *check, const char *place, const char *text)
+{
+    tern_buf_printf(&check->mistakes, "%s: %s\n", place, text);
+}
+
+/* The list's places start with the name of the model's folder: what stands before it is added. */
+static void add_problems(struct check *check, const char *folder,
+                         const struct tern_problems *problems)
+{
+    struct tern_str name = tern_file_base_name(folder);
+    struct tern_str parent = tern_str_make(folder, (size_t)(name.p - folder));
+
+    for (uint32_t i = 0; i < problems->n; i++) {
+        const struct tern_problem *row = &problems->rows[i];
+        tern_buf_printf(&check->mistakes, "%.*s%.*s: %.*s\n", TERN_STR_ARG(parent),
+                        TERN_STR_ARG(row->place), TERN_STR_ARG(row->text));
+    }
+    if (problems->n_dropped > 0)
+        tern_buf_printf(&check->mistakes, "%s: and %u more\n", folder, problems->n_dropped);
+}
+
+/* ---- the table ---- */
+
+static void add_specs(struct check *check, const struct tern_tensor_spec *specs, uint32_t n)
+{
+    struct tern_buf text;
+    char shape[160];
+
+    tern_buf_init(&text, 1u << 16);
+    for (uint32_t i = 0; i < n; i++)
+        tern_buf_printf(&text, "%s%.*s %s %s", i > 0 ? ", " : "", TERN_STR_ARG(specs[i].name),
+                        tern_dtype_name(specs[i].dtype),
+                        tern_shape_print(&specs[i].shape, shape, sizeof(shape)));
+    tern_table_cell(&check->table, TERN_TONE_PLAIN, "%.*s", TERN_STR_ARG(tern_buf_str(&text)));
+    tern_buf_fini(&text);
+}
+
+static void add_row(struct check *check, const struct tern_found_model *model,
+                    const struct tern_found_version *number,
+                    const struct tern_model_version *version)
+{
+    tern_table_row(&check->table);
+    tern_table_cell(&check->table, TERN_TONE_STRONG, "%.*s", TERN_STR_ARG(model->name));
+    if (number != NULL)
+        tern_table_cell(&check->table, TERN_TONE_PLAIN, "%" PRId64, number->number);
+    else
+        tern_table_cell(&check->table, TERN_TONE_PLAIN, "-");
+    tern_table_cell(&check->table, version != NULL ? TERN_TONE_GOOD : TERN_TONE_BAD, "%s",
+                    version != NULL ? "ok" : "wrong");
+    if (version == NULL)
+        return;
+    tern_table_cell(&check->table, TERN_TONE_PLAIN, "%.*s", TERN_STR_ARG(version->info.backend));
+    add_specs(check, version->info.inputs, version->info.n_inputs);
+    add_specs(check, version->info.outputs, version->info.n_outputs);
+}
+
+/* ---- one model ---- */
+
+/* What the configuration and the model's file disagree on, all of it: the loader stops at the
+ * first. Nothing is added when the trouble is elsewhere. */
+static void list_disagreements(struct check *check, const struct tern_found_model *model,
+                               const struct tern_found_version *number,
+                               struct tern_model_config *config, struct tern_problems *problems)
+{
+    const struct tern_engine_ops *engine;
+    struct tern_engine_model loaded = {.ops = NULL};
+    struct tern_model_config_specs specs;
+    const char *file;
+
+    if (tern_repository_model_file(number->path, config->default_model_filename,
+                                   &check->offline.settings.engines, &check->arena, &file, &engine,
+                                   NULL) != TERN_OK)
+        return;
+    const struct tern_engine_load load = {.name = model->name,
+                                          .path = file,
+                                          .options = config->options,
+                                          .n_options = config->n_options,
+                                          .threads = 1};
+    if (engine->load(&load, &check->arena, &loaded, NULL) != TERN_OK)
+        return;
+    tern_model_config_complete(config, model->name, model->folder, &loaded, &check->arena, &specs,
+                               problems);
+    engine->unload(&loaded);
+}
+
+static bool check_version(struct check *check, const struct tern_found_model *model,
+                          const struct tern_found_version *number, struct tern_model_config *config)
+{
+    const struct tern_version_load load = {
+        .name = model->name,
+        .number = number->number,
+        .path = number->path,
+        .folder = model->folder,
+        .fingerprint = number->fingerprint,
+        .settings = &check->offline.settings,
+    };
+    struct tern_model_version *version = NULL;
+    struct tern_problems problems;
+    struct tern_err err;
+
+    check->n_versions++;
+    if (tern_version_load(&load, &version, &err) == TERN_OK) {
+        add_row(check, model, number, version);
+        tern_version_free(version);
+        return true;
+    }
+    add_row(check, model, number, NULL);
+    tern_problem_init(&problems, &check->arena);
+    if (model->folder != NULL)
+        list_disagreements(check, model, number, config, &problems);
+    if (tern_problem_any(&problems))
+        add_problems(check, model->folder, &problems);
+    else
+        add_mistake(check, number->path, err.text);
+    return false;
+}
+
+/* Whether nothing is wrong with it. */
+static bool check_model(struct check *check, const struct tern_found_model *model)
+{
+    struct tern_model_config config;
+    struct tern_problems problems;
+    struct tern_err err;
+    bool *served = NULL;
+    uint32_t n = 0;
+    bool good = true;
+
+    const char *where =
+        model->folder != NULL ? model->folder : tern_arena_copy(&check->arena, model->name).p;
+    if (model->problem.code != TERN_OK) {
+        add_row(check, model, NULL, NULL);
+        add_mistake(check, where, model->problem.text);
+        return false;
+    }
+    tern_problem_init(&problems, &check->arena);
+    tern_model_config_load(model->folder, &check->arena, &config, &problems);
+    if (tern_problem_any(&problems)) {
+        add_row(check, model, NULL, NULL);
+        add_problems(check, where, &problems);
+        return false;
+    }
+    if (tern_offline_choose(&check->offline, model, &check->arena, &served, &n, &err) != TERN_OK ||
+        n == 0) {
+        add_row(check, model, NULL, NULL);
+        add_mistake(check, where,
+                    n == 0 ? "the version_policy chooses no version that is there" : err.text);
+        return false;
+    }
+    for (uint32_t i = 0; i < model->n_versions; i++) {
+        if (served[i] && !check_version(check, model, &model->versions[i], &config))
+            good = false;
+    }
+    return good;
+}
+
+/* ---- all of them ---- */
+
+static enum tern_code check_path(struct check *check, const char *path, struct tern_err *err)
+{
+    TERN_TRY(tern_offline_init(&check->offline, path, check->options->onnxruntime.library,
+                               &check->options->model.policy, err));
+    TERN_TRY(tern_repository_scan(path, &check->offline.settings.engines, &check->arena,
+                                  &check->found, err));
+    if (check->found.n_models == 0)
+        return tern_fail(err, TERN_NOT_FOUND,
+                         "%s: no model in it; expected <model>/<version>/model.onnx", path);
+    for (uint32_t i = 0; i < check->found.n_models; i++) {
+        check->n_models++;
+        check->n_bad += !check_model(check, &check->found.models[i]);
+    }
+    return TERN_OK;
+}
+
+static void print(struct check *check)
+{
+    enum tern_table_tone tone = check->n_bad > 0 ? TERN_TONE_BAD : TERN_TONE_GOOD;
+    struct tern_buf out;
+
+    tern_buf_init(&out, OUTPUT_MAX);
+    tern_table_print(&check->table, 0, check->colour, &out);
+    tern_buf_add_char(&out, '\n');
+    tern_buf_add_str(&out, tern_buf_str(&check->mistakes));
+    tern_buf_add_str(&out, tern_str_of(tern_table_begin(tone, check->colour)));
+    if (check->n_bad > 0)
+        tern_buf_printf(&out, "%u of %u models cannot be served as they are", check->n_bad,
+                        check->n_models);
+    else
+        tern_buf_printf(&out, "%u models, %u versions: nothing is wrong", check->n_models,
+                        check->n_versions);
+    tern_buf_add_str(&out, tern_str_of(tern_table_end(tone, check->colour)));
+    tern_buf_add_char(&out, '\n');
+    fwrite(out.p, 1, out.n, stdout);
+    tern_buf_fini(&out);
+}
+
+static void init_table(struct check *check)
+{
+    tern_table_init(&check->table, &check->arena);
+    tern_table_column(&check->table, "model", false);
+    tern_table_column(&check->table, "version", true);
+    tern_table_column(&check->table, "", false);
+    tern_table_column(&check->table, "engine", false);
+    tern_table_column(&check->table, "inputs", false);
+    tern_table_column(&check->table, "outputs", false);
+}
+
+int tern_check_run(const struct tern_command_call *call)
+{
+    struct check *check = tern_mem_zalloc(1, sizeof(*check));
+    struct tern_err err;
+    int exit_code = TERN_EXIT_FAILED;
+
+    if (call->n_args == 0) {
+        tern_mem_free(check);
+        puts("The options: nothing is wrong. Give a PATH to check models too.");
+        return TERN_EXIT_OK;
+    }
+    if (check == NULL) {
+        fprintf(stderr, "tern check: no memory\n");
+        return TERN_EXIT_FAILED;
+    }
+    check->options = call->options;
+    check->colour = tern_table_colour(STDOUT_FILENO);
+    tern_arena_init(&check->arena, 1u << 16, ARENA_MAX);
+    tern_buf_init(&check->mistakes, OUTPUT_MAX / 2);
+    init_table(check);
+    if (check_path(check, call->args[0].p, &err) != TERN_OK) {
+        fprintf(stderr, "tern check: %s\n", err.text);
+    } else {
+        print(check);
+        exit_code = check->n_bad > 0 ? TERN_EXIT_FAILED : TERN_EXIT_OK;
+    }
+    tern_engines_close();
+    tern_buf_fini(&check->mistakes);
+    tern_arena_fini(&check->arena);
+    tern_mem_free(check);
+    return exit_code;
+}
