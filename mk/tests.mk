@@ -29,7 +29,7 @@ test-unit: $(UNIT_BIN) $(REPLAY_BIN) ## Unit tests and fuzz corpora
 	@OUT=$(OUT) scripts/run-tests $(UNIT_BIN) $(REPLAY_BIN)
 
 # What more than one thread touches: these run under ThreadSanitizer (MODE=tsan).
-THREAD_DIRS := os stat sched registry net gateway
+THREAD_DIRS := os stat engine sched registry net gateway
 THREAD_BIN := $(foreach dir,$(THREAD_DIRS),$(filter $(OUT)/tests/unit/$(dir)/%,$(UNIT_BIN)))
 test-threads: $(THREAD_BIN)
 	@OUT=$(OUT) scripts/run-tests $(THREAD_BIN)
