@@ -8,9 +8,9 @@
 #define CLASS_NONE TERN_H2_MEM_CLASSES
 
 /* Before each block: nghttp2 does not tell the size when it frees. Keeps malloc's alignment. */
-struct head {
+struct tern_h2_mem_head {
     TERN_ALIGNED(16) size_t room;
-    size_t class;
+    struct tern_h2_mem_head *next; /* while free */
 };
 
 void tern_h2_mem_init(struct tern_h2_mem *mem)
@@ -22,8 +22,8 @@ void tern_h2_mem_trim(struct tern_h2_mem *mem)
 {
     for (size_t c = 0; c < TERN_H2_MEM_CLASSES; c++) {
         while (mem->free[c] != NULL) {
-            struct head *head = mem->free[c];
-            memcpy(&mem->free[c], head + 1, sizeof(void *));
+            struct tern_h2_mem_head *head = mem->free[c];
+            mem->free[c] = head->next;
             tern_mem_free(head);
         }
     }
@@ -39,7 +39,7 @@ static size_t class_of(size_t size)
 {
     size_t c = 0;
 
-    while (c < TERN_H2_MEM_CLASSES && ((size_t)CLASS_MIN << c) < size)
+    while (c < CLASS_NONE && ((size_t)CLASS_MIN << c) < size)
         c++;
     return c;
 }
@@ -48,12 +48,12 @@ static void *take(size_t size, void *user)
 {
     struct tern_h2_mem *mem = user;
     size_t c = class_of(size);
-    struct head *head;
+    struct tern_h2_mem_head *head;
     size_t total;
 
     if (c < CLASS_NONE && mem->free[c] != NULL) {
         head = mem->free[c];
-        memcpy(&mem->free[c], head + 1, sizeof(void *));
+        mem->free[c] = head->next;
         mem->kept -= head->room;
         return head + 1;
     }
@@ -64,7 +64,6 @@ static void *take(size_t size, void *user)
     if (head == NULL)
         return NULL;
     head->room = room;
-    head->class = c;
     return head + 1;
 }
 
@@ -74,13 +73,14 @@ static void give(void *p, void *user)
 
     if (p == NULL)
         return;
-    struct head *head = (struct head *)p - 1;
-    if (head->class == CLASS_NONE || head->room > TERN_H2_MEM_KEPT_MAX - mem->kept) {
+    struct tern_h2_mem_head *head = (struct tern_h2_mem_head *)p - 1;
+    size_t c = class_of(head->room);
+    if (c == CLASS_NONE || head->room > TERN_H2_MEM_KEPT_MAX - mem->kept) {
         tern_mem_free(head);
         return;
     }
-    memcpy(p, &mem->free[head->class], sizeof(void *));
-    mem->free[head->class] = head;
+    head->next = mem->free[c];
+    mem->free[c] = head;
     mem->kept += head->room;
 }
 
@@ -100,13 +100,14 @@ static void *resize(void *p, size_t size, void *user)
 {
     if (p == NULL)
         return take(size, user);
-    struct head *head = (struct head *)p - 1;
+    struct tern_h2_mem_head *head = (struct tern_h2_mem_head *)p - 1;
     if (size <= head->room)
         return p;
+    size_t old = head->room;
     void *fresh = take(size, user);
     if (fresh == NULL)
         return NULL;
-    memcpy(fresh, p, head->room);
+    memcpy(fresh, p, old);
     give(p, user);
     return fresh;
 }

@@ -9,8 +9,10 @@
 #define TERN_H2_MEM_CLASSES  10         /* 64 bytes << 0 .. 64 << 9 = 32 KiB */
 #define TERN_H2_MEM_KEPT_MAX (4u << 20) /* bytes kept in the free lists */
 
+struct tern_h2_mem_head;
+
 struct tern_h2_mem {
-    void *free[TERN_H2_MEM_CLASSES]; /* each free block's first word points to the next */
+    struct tern_h2_mem_head *free[TERN_H2_MEM_CLASSES]; /* owned: lists by class */
     size_t kept;
 };
 

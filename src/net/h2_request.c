@@ -342,7 +342,7 @@ static bool grow_body(struct tern_h2_stream *s, size_t need)
     if (fresh == NULL)
         return false;
     size_t n = s->body_n;
-    if (n > 0)
+    if (s->body != NULL)
         memcpy(fresh, s->body, n);
     give_body(s);
     s->body = fresh;
@@ -369,6 +369,7 @@ void tern_h2_request_add_body(struct tern_h2_stream *s, const uint8_t *p, size_t
         tern_h2_request_refuse(s, &err);
         return;
     }
+    assert(s->body != NULL);
     memcpy(s->body + s->body_n, p, n);
     s->body_n += n;
 }

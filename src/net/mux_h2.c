@@ -1,6 +1,7 @@
 /* Sessions: what one connection does with nghttp2, and what the connections of a loop share. */
 #include "net/mux_h2.h"
 
+#include <assert.h>
 #include "base/clock.h"
 #include "base/mem.h"
 #include "net/h2_int.h"
@@ -32,7 +33,8 @@ static void shared_free(struct tern_h2_hub *shared)
     tern_mem_free(shared);
 }
 
-static enum tern_code shared_new(struct tern_hub *hub, struct tern_err *err)
+static enum tern_code shared_new(struct tern_hub *hub, struct tern_h2_hub **ret_shared,
+                                 struct tern_err *err)
 {
     struct tern_h2_hub *shared = tern_mem_zalloc(1, sizeof(*shared));
 
@@ -58,6 +60,7 @@ static enum tern_code shared_new(struct tern_hub *hub, struct tern_err *err)
     /* Out of reach: our own count of these frames ends the connection first, and with a GOAWAY. */
     nghttp2_option_set_max_outbound_ack(shared->option, TERN_H2_CONTROL_PER_S * 2);
     hub->h2_state = shared;
+    *ret_shared = shared;
     return TERN_OK;
 }
 
@@ -408,9 +411,10 @@ static enum tern_code open_conn(struct tern_conn *conn, struct tern_err *err)
     struct tern_hub *hub = conn->hub;
     uint64_t now = tern_loop_now_ns(hub->loop);
 
-    if (hub->h2_state == NULL)
-        TERN_TRY(shared_new(hub, err));
     struct tern_h2_hub *shared = hub->h2_state;
+    if (shared == NULL)
+        TERN_TRY(shared_new(hub, &shared, err));
+    assert(shared != NULL);
     struct tern_h2_conn *h = tern_pool_take(&shared->pool_conn);
     if (h == NULL)
         return tern_mem_fail(err, "an HTTP/2 connection", sizeof(*h));

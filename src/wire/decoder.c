@@ -156,7 +156,7 @@ static enum tern_code take(struct tern_decoder *d, struct tern_buf *out, const s
 static enum tern_code inflate_round(struct tern_decoder *d, z_stream *z, struct tern_buf *out,
                                     struct tern_err *err)
 {
-    struct room room;
+    struct room room = {.n = 0};
 
     TERN_TRY(offer_room(d, out, &room, err));
     z->next_out = room.p;
@@ -236,7 +236,7 @@ static enum tern_code feed_zstd(struct tern_decoder *d, struct tern_str in, stru
     bool full = false; /* the last round filled its room: the library may hold more */
 
     while (src.pos < src.size || full) {
-        struct room room;
+        struct room room = {.n = 0};
         TERN_TRY(offer_room(d, out, &room, err));
         ZSTD_outBuffer dst = {room.p, room.n, 0};
         size_t before = src.pos;
