@@ -31,7 +31,7 @@ enum tern_access {
     X(MODEL_READY, "model_ready", OPEN)                \
     X(MODEL_CONFIG, "model_config", READ)              \
     X(INFER, "infer", INFER)                           \
-    X(REPOSITORY_INDEX, "repository_index", READ)   \
+    X(REPOSITORY_INDEX, "repository_index", READ)      \
     X(REPOSITORY_LOAD, "repository_load", CONTROL)     \
     X(REPOSITORY_UNLOAD, "repository_unload", CONTROL) \
     X(METRICS, "metrics", OBSERVE)
@@ -86,14 +86,13 @@ struct tern_call {
     bool yes;             /* SERVER_LIVE, SERVER_READY, MODEL_READY: the answer */
     struct tern_str text; /* METRICS: the exposition; WELCOME: the page; arena or static */
 
-    struct tern_err err;
-
     /* Stages, monotonic ns; 0: not reached. */
     uint64_t decoded_ns, queued_ns, started_ns, finished_ns, encoded_ns;
 
     /* The gateway's and the scheduler's own. */
     struct tern_model_version *pinned;
-    void *owner;
+
+    struct tern_err err; /* last: its text is the one part that need not start as zero */
 };
 
 struct tern_route {

@@ -1,0 +1,409 @@
+/* The whole path of a request, from bytes to bytes: the HTTP/1.1 mux, the gateway, the OIP dialect,
+ * the scheduler and a fake engine, on a loop that is stepped by hand. */
+// wrap: tern_clock_mono_ns tern_mem_alloc tern_mem_zalloc tern_mem_alloc_aligned tern_mem_realloc
+#include "unit/net/rig.h"
+
+#include "gateway/gateway.h"
+#include "gateway/observe.h"
+#include "harness/fake_engine.h"
+#include "harness/tree.h"
+#include "proto/protos.h"
+#include "sched/sched.h"
+
+struct world {
+    struct rig *rig;
+    struct tree tree;
+    struct tern_log log;
+    struct tern_metrics *metrics;
+    struct tern_observer *observer;
+    struct tern_sched *sched;
+    struct tern_gateway *gateway;
+    struct tern_model_version version;
+    struct tern_model_version *served[1];
+    int64_t numbers[1];
+    struct tern_pins pins[1];
+    struct tern_model_entry entry;
+    struct tern_index_row index[2];
+    struct tern_snapshot snapshot;
+    void *instance;
+};
+
+static void drop_line(void *self, struct tern_str line)
+{
+    (void)self, (void)line;
+}
+
+static void add_model(struct world *w, const char *kind)
+{
+    char path[TREE_PATH_MAX];
+    struct tern_err err;
+
+    tree_write(&w->tree, "m.fake", kind);
+    tree_path(&w->tree, "m.fake", path);
+    tern_arena_init(&w->version.arena, 4096, 1u << 20);
+    const struct tern_engine_load spec = {.path = path, .threads = 1};
+    assert_int_equal(fake_engine.load(&spec, &w->version.arena, &w->version.engine, &err), TERN_OK);
+    assert_int_equal(fake_engine.instance_new(&w->version.engine, &w->instance, &err), TERN_OK);
+    w->version.instances = w->version.loop_instances = &w->instance;
+    w->version.n_instances = w->version.n_loop_instances = 1;
+    w->version.run_ns = 1000;
+    w->version.warm_units = 4;
+    w->version.pins = w->pins;
+    w->version.info = (struct tern_model_info){
+        .name = TERN_STR("m"),
+        .platform = TERN_STR("fake_fake"),
+        .backend = TERN_STR("fake"),
+        .version = 2,
+        .max_batch_size = 8,
+        .inputs = w->version.engine.inputs,
+        .n_inputs = 1,
+        .outputs = w->version.engine.outputs,
+        .n_outputs = 1,
+        .config_json = TERN_STR("{}"),
+    };
+    assert_int_equal(tern_sched_add(w->sched, &w->version, &err), TERN_OK);
+    assert_int_equal(tern_observer_add_model(w->observer, &w->version, &err), TERN_OK);
+    w->served[0] = &w->version;
+    w->numbers[0] = 2;
+    w->entry = (struct tern_model_entry){TERN_STR("m"), w->served, w->numbers, 1};
+    w->index[0] = (struct tern_index_row){TERN_STR("m"), 2, TERN_MODEL_READY, TERN_STR("")};
+    w->index[1] = (struct tern_index_row){TERN_STR("broken"), 1, TERN_MODEL_UNAVAILABLE,
+                                          TERN_STR("it is \"broken\"")};
+    tern_arena_init(&w->snapshot.arena, 4096, 1u << 20);
+    w->snapshot.models = &w->entry;
+    w->snapshot.n_models = 1;
+    w->snapshot.index = w->index;
+    w->snapshot.n_index = 2;
+    w->snapshot.ready = true;
+    assert_int_equal(tern_snapshot_seal(&w->snapshot, &err), TERN_OK);
+    tern_gateway_set_snapshot(w->gateway, 0, &w->snapshot);
+}
+
+static struct world *new_world(const char *kind)
+{
+    static struct world w;
+    const struct tern_log_sink sink = {drop_line, NULL};
+    const struct tern_sched_settings sched = {1, 10, 50000};
+    struct tern_err err;
+
+    memset(&w, 0, sizeof(w));
+    tree_init(&w.tree);
+    w.rig = rig_new();
+    tern_log_init(&w.log, sink, TERN_LOG_INFO, TERN_LOG_JSON, false);
+    assert_int_equal(
+        tern_metrics_new(tern_catalog_groups, TERN_CATALOG_GROUPS, 1, 100, &w.metrics, &err),
+        TERN_OK);
+    const struct tern_observer_settings observer = {
+        .metrics = w.metrics, .log = &w.log, .access_log = true, .n_loops = 1};
+    assert_int_equal(tern_observer_new(&observer, &w.observer, &err), TERN_OK);
+    assert_int_equal(tern_sched_new(&sched, &w.sched, &err), TERN_OK);
+    const struct tern_gateway_settings gateway = {
+        .protos = tern_protos,
+        .n_protos = TERN_PROTOS_N,
+        .n_loops = 1,
+        .timeout_ns = 60ull * TERN_NS_PER_S,
+        .sched = w.sched,
+        .observer = w.observer,
+    };
+    assert_int_equal(tern_gateway_new(&gateway, &w.gateway, &err), TERN_OK);
+    w.rig->handler = *tern_gateway_handler(w.gateway);
+    add_model(&w, kind);
+    rig_connect(w.rig);
+    return &w;
+}
+
+static void free_world(struct world *w)
+{
+    rig_free(w->rig);
+    assert_int_equal(w->pins[0].count, 0); /* every call let go of its model */
+    tern_observer_remove_model(w->observer, &w->version);
+    tern_sched_remove(w->sched, &w->version);
+    tern_gateway_free(w->gateway);
+    tern_sched_free(w->sched);
+    tern_observer_free(w->observer);
+    tern_metrics_free(w->metrics);
+    fake_engine.instance_free(&w->version.engine, w->instance);
+    fake_engine.unload(&w->version.engine);
+    tern_arena_fini(&w->version.arena);
+    tern_arena_fini(&w->snapshot.arena);
+    tree_fini(&w->tree);
+}
+
+static void post(struct world *w, const char *path, const char *body)
+{
+    char head[512];
+
+    snprintf(head, sizeof(head), "POST %s HTTP/1.1\r\nHost: t\r\nContent-Length: %zu\r\n\r\n", path,
+             strlen(body));
+    rig_say(w->rig, head);
+    rig_say(w->rig, body);
+    rig_pump(w->rig);
+}
+
+/* One exchange on a fresh connection. */
+static struct rig_answer ask(struct world *w, const char *head, const char *body)
+{
+    struct rig_answer answer;
+    size_t at = 0;
+
+    rig_connect(w->rig);
+    rig_say(w->rig, head);
+    rig_say(w->rig, body);
+    rig_pump(w->rig);
+    if (!rig_take(w->rig, &at, false, &answer))
+        fail_msg("no complete answer in: %s", w->rig->got);
+    return answer;
+}
+
+static struct rig_answer ask_infer(struct world *w, const char *body)
+{
+    struct rig_answer answer;
+    size_t at = 0;
+
+    rig_connect(w->rig);
+    post(w, "/v2/models/m/infer", body);
+    if (!rig_take(w->rig, &at, false, &answer))
+        fail_msg("no complete answer in: %s", w->rig->got);
+    return answer;
+}
+
+#define GOOD                                                                           \
+    "{\"id\":\"7\",\"inputs\":[{\"name\":\"x\",\"shape\":[1,4],\"datatype\":\"FP32\"," \
+    "\"data\":[1,2,3,4.5]}]}"
+
+static void a_prediction(void **state)
+{
+    struct world *w = new_world("fake");
+    (void)state;
+    struct rig_answer answer = ask_infer(w, GOOD);
+    assert_int_equal(answer.status, 200);
+    assert_string_equal(
+        answer.body, "{\"model_name\":\"m\",\"model_version\":\"2\",\"id\":\"7\",\"outputs\":[{"
+                     "\"name\":\"y\",\"datatype\":\"FP32\",\"shape\":[1,4],\"data\":[2.0,4.0,6.0,"
+                     "9.0]}]}");
+    free_world(w);
+}
+
+/* Every way in which a request can be wrong, and what it hears. */
+static void wrong_requests(void **state)
+{
+#define X(shape, type, data)                                                                    \
+    "{\"inputs\":[{\"name\":\"x\",\"shape\":" shape ",\"datatype\":\"" type "\",\"data\":" data \
+    "}]}"
+    static const struct {
+        const char *body;
+        const char *text;
+    } rows[] = {
+        {X("[1,4]", "INT32", "[1,2,3,4]"),
+         "inference input 'x' data-type is 'INT32', but model 'm' expects 'FP32'"},
+        {X("[1,5]", "FP32", "[1,2,3,4,5]"),
+         "unexpected shape for input 'x' for model 'm'. Expected [-1,4], got [1,5]"},
+        {X("[4]", "FP32", "[1,2,3,4]"), "Expected [-1,4], got [4]"},
+        {X("[9,4]", "FP32",
+           "[0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0]"),
+         "batch-size must be between 1 and 8"},
+        {X("[0,4]", "FP32", "[]"), "batch-size must be between 1 and 8"},
+        {"{\"inputs\":[{\"name\":\"z\",\"shape\":[1,4],\"datatype\":\"FP32\",\"data\":[1,2,3,4]}]}",
+         "unexpected inference input 'z' for model 'm'"},
+        {"{\"inputs\":[]}",
+         "expected 1 inputs but got 0 inputs for model 'm'. Got input(s) [], but "
+         "missing required input(s) ['x']"},
+        {"{\"inputs\":[{\"name\":\"x\",\"shape\":[1,4],\"datatype\":\"FP32\",\"data\":[1,2,3,4]}],"
+         "\"outputs\":[{\"name\":\"q\"}]}",
+         "unexpected inference output 'q' for model 'm'"},
+        {"{\"inputs\":", "JSON"},
+        {X("[1,4]", "FP32", "[1,2,3,NaN]"), ""},
+        {X("[9223372036854775807,9223372036854775807]", "FP32", "[1]"), ""},
+    };
+#undef X
+    struct world *w = new_world("fake");
+    (void)state;
+    for (size_t i = 0; i < TERN_COUNT_OF(rows); i++) {
+        struct rig_answer answer = ask_infer(w, rows[i].body);
+        if (answer.status != 400 || strstr(answer.body, rows[i].text) == NULL)
+            fail_msg("%s\nhears %d %s", rows[i].body, answer.status, answer.body);
+        assert_memory_equal(answer.body, "{\"error\":\"", 10);
+    }
+    free_world(w);
+}
+
+static void lookups(void **state)
+{
+    static const struct {
+        const char *line;
+        int status;
+        const char *text;
+    } rows[] = {
+        {"GET /v2/models/m", 200, "\"versions\":[\"2\"]"},
+        {"GET /v2/models/m/versions/2/ready", 200, "true"},
+        {"GET /v2/models/m/versions/3", 404, "version 3 is not found"},
+        {"GET /v2/models/nosuch", 404, "Request for unknown model: 'nosuch' is not found"},
+        {"GET /v2/models/broken/ready", 503, "has no available versions"},
+        {"GET /v2/models/broken/versions/1/ready", 503, "is not at ready state"},
+        {"GET /v2/models/..%2fm", 400, ""},
+        {"GET /v2/health/ready", 200, "true"},
+        {"GET /v2", 200, "\"name\":\"tern\""},
+        {"GET /metrics", 200, "tern_requests_total"},
+        {"GET /nowhere", 404, ""},
+        {"DELETE /v2/models/m", 405, ""},
+        {"POST /v2/repository/models/m/unload", 403, "not allowed on this listener"},
+    };
+    struct world *w = new_world("fake");
+    (void)state;
+    for (size_t i = 0; i < TERN_COUNT_OF(rows); i++) {
+        char head[256];
+        snprintf(head, sizeof(head), "%s HTTP/1.1\r\nHost: t\r\nContent-Length: 0\r\n\r\n",
+                 rows[i].line);
+        struct rig_answer answer = ask(w, head, "");
+        if (answer.status != rows[i].status || strstr(answer.body, rows[i].text) == NULL)
+            fail_msg("%s hears %d %s", rows[i].line, answer.status, answer.body);
+    }
+    free_world(w);
+}
+
+static void an_unknown_model_is_refused_before_its_body(void **state)
+{
+    struct world *w = new_world("fake");
+    struct rig_answer answer;
+    size_t at = 0;
+    (void)state;
+    rig_say(w->rig, "POST /v2/models/nosuch/infer HTTP/1.1\r\nHost: t\r\n"
+                    "Content-Length: 1000000\r\n\r\n{");
+    rig_pump(w->rig);
+    assert_true(rig_take(w->rig, &at, false, &answer));
+    assert_int_equal(answer.status, 404);
+    free_world(w);
+}
+
+static void control_needs_an_admin_listener_and_no_browser(void **state)
+{
+    struct world *w = new_world("fake");
+    (void)state;
+    w->rig->listener.admin = true;
+    struct rig_answer answer = ask(w,
+                                   "POST /v2/repository/models/m/load HTTP/1.1\r\nHost: t\r\n"
+                                   "Origin: http://evil.example\r\nContent-Length: 0\r\n\r\n",
+                                   "");
+    assert_int_equal(answer.status, 403);
+    assert_non_null(strstr(answer.body, "web page"));
+    free_world(w);
+}
+
+static void ids_and_traces_are_answered(void **state)
+{
+    struct world *w = new_world("fake");
+    (void)state;
+    struct rig_answer answer =
+        ask(w,
+            "GET /v2/health/live HTTP/1.1\r\nHost: t\r\nX-Request-Id: abc-1\r\n"
+            "traceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01\r\n"
+            "tracestate: a=1\r\n\r\n",
+            "");
+    assert_non_null(strstr(answer.head, "x-request-id: abc-1\r\n"));
+    assert_non_null(strstr(answer.head, "traceparent: 00-0af7651916cd43dd8448eb211c80319c-"));
+    assert_null(strstr(answer.head, "b7ad6b7169203331")); /* the span is ours */
+    assert_non_null(strstr(answer.head, "tracestate: a=1\r\n"));
+    free_world(w);
+}
+
+static void draining_is_told(void **state)
+{
+    struct world *w = new_world("fake");
+    (void)state;
+    tern_gateway_set_draining(w->gateway);
+    struct rig_answer answer = ask(w, "GET /v2/health/ready HTTP/1.1\r\nHost: t\r\n\r\n", "");
+    assert_int_equal(answer.status, 503);
+    answer = ask_infer(w, GOOD); /* and yet what comes is answered */
+    assert_int_equal(answer.status, 200);
+    free_world(w);
+}
+
+static void a_failing_model_is_a_500(void **state)
+{
+    struct world *w = new_world("fake failing");
+    (void)state;
+    struct rig_answer answer = ask_infer(w, GOOD);
+    assert_int_equal(answer.status, 500);
+    assert_non_null(strstr(answer.body, "this model fails on purpose"));
+    free_world(w);
+}
+
+static void the_steady_state_allocates_nothing(void **state)
+{
+    struct world *w = new_world("fake");
+    (void)state;
+    rig_connect(w->rig);
+    for (int i = 0; i < 10; i++)
+        post(w, "/v2/models/m/infer", GOOD);
+    long before = rig_allocs;
+    for (int i = 0; i < 1000; i++) {
+        w->rig->n_got = 0;
+        post(w, "/v2/models/m/infer", GOOD);
+    }
+    assert_int_equal(rig_allocs, before);
+    assert_non_null(strstr(w->rig->got, "9.0]}]}"));
+    free_world(w);
+}
+
+/* Any single allocation may fail: the client gets an answer or loses its connection, and nothing
+ * leaks or stays pinned. */
+static void every_allocation_may_fail(void **state)
+{
+    struct world *w = new_world("fake");
+    (void)state;
+    bool failed_some = false;
+    for (long nth = 0; nth < 40; nth++) {
+        rig_fail_at = rig_allocs + nth;
+        rig_fail_until = rig_fail_at + 1;
+        rig_connect(w->rig);
+        post(w, "/v2/models/m/infer", GOOD);
+        failed_some |= rig_allocs > rig_fail_at;
+        rig_fail_at = -1;
+        assert_true(w->rig->client_saw_end || strncmp(w->rig->got, "HTTP/1.1 ", 9) == 0);
+        rig_after(w->rig, 60); /* pools are given back: the next turn allocates again */
+    }
+    assert_true(failed_some);
+    struct rig_answer answer = ask_infer(w, GOOD);
+    assert_int_equal(answer.status, 200);
+    free_world(w);
+}
+
+/* The run stands at a gate on an executor; the client leaves; the gate opens. */
+static void a_client_that_leaves_frees_everything(void **state)
+{
+    struct world *w = new_world("fake gated");
+    (void)state;
+    w->version.loop_instances = NULL; /* too slow for the loop */
+    tern_sched_remove(w->sched, &w->version);
+    w->version.n_loop_instances = 0;
+    assert_int_equal(tern_sched_add(w->sched, &w->version, NULL), TERN_OK);
+    fake_engine_gate(true);
+    rig_connect(w->rig);
+    post(w, "/v2/models/m/infer", GOOD);
+    fake_engine_wait_entered(1);
+    rig_hang_up(w->rig);
+    assert_int_equal(w->pins[0].count, 1); /* it runs on, and its model stays */
+    fake_engine_open(1);
+    while (w->pins[0].count > 0)
+        rig_pump_without_reading(w->rig);
+    fake_engine_gate(false);
+    free_world(w);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_prediction),
+        cmocka_unit_test(wrong_requests),
+        cmocka_unit_test(lookups),
+        cmocka_unit_test(an_unknown_model_is_refused_before_its_body),
+        cmocka_unit_test(control_needs_an_admin_listener_and_no_browser),
+        cmocka_unit_test(ids_and_traces_are_answered),
+        cmocka_unit_test(draining_is_told),
+        cmocka_unit_test(a_failing_model_is_a_500),
+        cmocka_unit_test(the_steady_state_allocates_nothing),
+        cmocka_unit_test(every_allocation_may_fail),
+        cmocka_unit_test(a_client_that_leaves_frees_everything),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
