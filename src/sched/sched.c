@@ -78,11 +78,11 @@ uint32_t tern_sched_depth(const struct tern_model_version *version)
 
 /* ---- running ---- */
 
+/* started_ns is set. */
 static void run(struct tern_work *work)
 {
     const struct tern_engine_model *model = &work->version->engine;
 
-    work->started_ns = tern_clock_mono_ns();
     work->code = model->ops->infer(model, work->instance, &work->run, work->err);
     work->finished_ns = tern_clock_mono_ns();
 }
@@ -129,12 +129,15 @@ static struct tern_work *take_work(struct tern_sched *sched, uint32_t *ret_insta
 
 static void run_or_expire(struct tern_work *work)
 {
-    if (work->deadline_ns != 0 && tern_clock_mono_ns() > work->deadline_ns) {
+    uint64_t now = tern_clock_mono_ns();
+
+    if (work->deadline_ns != 0 && now > work->deadline_ns) {
         work->code = tern_fail(work->err, TERN_DEADLINE_EXCEEDED,
                                "the deadline passed while the request waited for model '%.*s'",
                                TERN_STR_ARG(work->version->info.name));
         return;
     }
+    work->started_ns = now;
     run(work);
 }
 
@@ -238,6 +241,7 @@ void tern_sched_submit(struct tern_sched *sched, struct tern_work *work)
     if (fits_inline(sched, work, rate)) {
         work->state = TERN_WORK_RUNNING;
         work->instance = work->version->loop_instances[tern_loop_index(work->loop)];
+        work->started_ns = work->queued_ns; /* the clock is not free */
         run(work);
         learn(rate, work);
         work->state = TERN_WORK_DONE;
