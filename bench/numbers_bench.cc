@@ -241,7 +241,7 @@ void bench_reading(int turns)
     std::printf("%-34s %7s %5s | %6s %6s | %6s %6s | %6s |\n", "reading", "numbers", "B/num", "ns",
                 "GB/s", "ns", "GB/s", "ns");
     for (const corpus &c : corpora) {
-        for (size_t count : {size_t(192000), size_t(960), size_t(12)}) {
+        for (size_t count : {size_t(48000), size_t(960), size_t(12)}) {
             if (c.row > count)
                 continue;
             size_t repeat = count > 1000 ? 1 : 20000 / count;

@@ -30,6 +30,7 @@ void tern_kernels_use_avx512(struct tern_simd *simd)
     simd->level = TERN_SIMD_AVX512;
     simd->numbers_advance = tern_numbers_advance_avx512;
     simd->numbers_scan = tern_numbers_scan_avx512;
+    simd->numbers_write_f32 = tern_numbers_write_f32_avx512;
 }
 #else
 typedef int tern_kernels_none; /* ISO C forbids an empty file */

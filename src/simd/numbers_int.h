@@ -10,6 +10,10 @@
 #include <stdint.h>
 #include "simd/numbers.h"
 
+/* A kernel needs so many bytes of text before it is called (it may read as much behind a number),
+ * and a known rank. */
+#define TERN_NUMBERS_KERNEL_MIN 96
+
 enum tern_numbers_expect {
     TERN_NUMBERS_FIRST, /* after '[': a value or ']' */
     TERN_NUMBERS_VALUE, /* after ',': a value */
@@ -36,6 +40,9 @@ enum tern_code tern_numbers_walk(struct tern_numbers_walk *w, const char *stop,
 
 /* Reads the one number at p into out[index] as the walk would. NULL on any error. */
 const char *tern_numbers_walk_one(const struct tern_numbers_walk *w, const char *p, size_t index);
+
+/* Writes one float portably; answers the byte past it. */
+char *tern_numbers_put_f32(char *out, float value);
 
 /* State of a search for the end of a bracketed value, 64 bytes at a time. */
 struct tern_numbers_scan {

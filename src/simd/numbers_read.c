@@ -338,6 +338,23 @@ enum tern_code tern_numbers_walk(struct tern_numbers_walk *w, const char *stop,
     }
 }
 
+/* The walk, helped by a kernel where one can: not before the rank is known, nor for a short rest.
+ */
+static enum tern_code read_all(struct tern_numbers_walk *w, struct tern_err *err)
+{
+    bool has_kernel = tern_simd.numbers_advance != NULL && w->dtype != TERN_DTYPE_BOOL;
+    do {
+        const char *stop = w->rank == 0 && has_kernel ? w->p + 1 : w->end;
+        if (has_kernel && w->rank != 0 && w->end - w->p >= TERN_NUMBERS_KERNEL_MIN) {
+            if (tern_simd.numbers_advance(w))
+                continue;
+            stop = w->trouble;
+        }
+        TERN_TRY(tern_numbers_walk(w, stop, err));
+    } while (w->depth != 0);
+    return TERN_OK;
+}
+
 enum tern_code tern_numbers_read(enum tern_dtype dtype, struct tern_str text, void *out, size_t cap,
                                  struct tern_numbers_result *ret, struct tern_err *err)
 {
@@ -359,11 +376,7 @@ enum tern_code tern_numbers_read(enum tern_dtype dtype, struct tern_str text, vo
     w.elements[0] = 0;
     for (int d = 0; d <= TERN_NUMBERS_DEPTH_MAX; d++)
         w.dim[d] = -1;
-    do {
-        w.trouble = w.end;
-        if (tern_simd.numbers_advance == NULL || !tern_simd.numbers_advance(&w))
-            TERN_TRY(tern_numbers_walk(&w, w.trouble, err));
-    } while (w.depth != 0);
+    TERN_TRY(read_all(&w, err));
 
     ret->count = w.count;
     ret->used = (size_t)(w.p - w.begin);

@@ -3,7 +3,7 @@
 
 #include "simd/decimal.h"
 #include "simd/half.h"
-#include "simd/numbers.h"
+#include "simd/numbers_int.h"
 #include "simd/simd.h"
 
 /* Plain notation for 10^-4 <= |v| < 10^16, what readers of Python's output are used to. */
@@ -107,7 +107,7 @@ static char *put_f64(char *out, double v)
     return put_decimal(out + negative, tern_decimal_shortest_f64(magnitude));
 }
 
-static char *put_f32(char *out, float v)
+char *tern_numbers_put_f32(char *out, float v)
 {
     bool negative = __builtin_signbit(v) != 0;
     float magnitude = negative ? -v : v;
@@ -149,11 +149,35 @@ size_t tern_numbers_write_bound(enum tern_dtype dtype, size_t count)
     }                                                            \
     break
 
+static char *write_f32(char *p, const float *in, size_t count)
+{
+    if (tern_simd.numbers_write_f32 != NULL)
+        return tern_simd.numbers_write_f32(in, count, p);
+    for (size_t i = 0; i < count; i++) {
+        p = tern_numbers_put_f32(p, in[i]);
+        *p++ = ',';
+    }
+    return p;
+}
+
+/* By way of floats, a cache-sized piece at a time. */
+static char *write_half(char *p, enum tern_dtype dtype, const uint16_t *in, size_t count)
+{
+    float wide[256];
+    for (size_t i = 0; i < count; i += TERN_COUNT_OF(wide)) {
+        size_t n = count - i < TERN_COUNT_OF(wide) ? count - i : TERN_COUNT_OF(wide);
+        if (dtype == TERN_DTYPE_FP16)
+            tern_half_to_f32_array(in + i, wide, n);
+        else
+            tern_half_bf16_to_f32_array(in + i, wide, n);
+        p = write_f32(p, wide, n);
+    }
+    return p;
+}
+
 size_t tern_numbers_write(enum tern_dtype dtype, const void *in, size_t count, char *out)
 {
     char *p = out;
-    if (dtype == TERN_DTYPE_FP32 && tern_simd.numbers_write_f32 != NULL)
-        return tern_simd.numbers_write_f32(in, count, out);
     switch (dtype) {
     case TERN_DTYPE_BOOL:
         WRITE_LOOP(uint8_t, put_bool(p, v));
@@ -174,11 +198,12 @@ size_t tern_numbers_write(enum tern_dtype dtype, const void *in, size_t count, c
     case TERN_DTYPE_INT64:
         WRITE_LOOP(int64_t, put_i64(p, v));
     case TERN_DTYPE_FP16:
-        WRITE_LOOP(uint16_t, put_f32(p, tern_half_to_f32(v)));
     case TERN_DTYPE_BF16:
-        WRITE_LOOP(uint16_t, put_f32(p, tern_half_bf16_to_f32(v)));
+        p = write_half(p, dtype, in, count);
+        break;
     case TERN_DTYPE_FP32:
-        WRITE_LOOP(float, put_f32(p, v));
+        p = write_f32(p, in, count);
+        break;
     case TERN_DTYPE_FP64:
         WRITE_LOOP(double, put_f64(p, v));
     case TERN_DTYPE_INVALID:

@@ -726,4 +726,4 @@
     0x1.13badb829e079p-131,
 },
 #endif
-/* clang-format on */
+    /* clang-format on */

@@ -21,11 +21,13 @@ enum tern_simd_level { TERN_SIMD_PORTABLE, TERN_SIMD_AVX2, TERN_SIMD_AVX512 };
 
 struct tern_simd {
     enum tern_simd_level level;
-    /* Reads ahead in an array of numbers; see numbers_int.h. */
+    /* Reads ahead in an array of numbers (not BOOL); see numbers_int.h. False: *walk is as it was,
+     * but for walk->trouble, and the portable walk must go on at least to there. */
     bool (*numbers_advance)(struct tern_numbers_walk *walk);
     /* Finds the end of a bracketed value; see numbers_int.h. */
     size_t (*numbers_scan)(struct tern_numbers_scan *scan, const char *p, size_t n);
-    size_t (*numbers_write_f32)(const float *in, size_t count, char *out);
+    /* Writes numbers, a comma after each; answers the byte past the last comma. */
+    char *(*numbers_write_f32)(const float *in, size_t count, char *out);
     void (*half_to_f32)(const uint16_t *in, float *out, size_t count);
     void (*half_from_f32)(const float *in, uint16_t *out, size_t count);
 };
