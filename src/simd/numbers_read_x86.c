@@ -129,6 +129,7 @@ AVX512_INLINE void classify_other(__m512i v, uint64_t limit, struct classes *c)
                 _mm512_cmpeq_epi8_mask(v, _mm512_set1_epi8('\r')) |
                 _mm512_cmpeq_epi8_mask(v, _mm512_set1_epi8('\t'));
     c->other &= ~(c->open | c->close | c->odd | c->space);
+    c->other |= _mm512_movepi8_mask(v); /* the table took 0xa0 for a space, and so on */
     c->digit &= limit;
     c->dot &= limit;
     c->minus &= limit;
