@@ -4,6 +4,8 @@
 #include "base/mem.h"
 #include "base/num.h"
 
+#define BLAMED_INPUTS_MAX 64
+
 /* ---- instances ---- */
 
 static enum tern_code new_run_options(struct tern_onnx_instance *instance, struct tern_err *err)
@@ -91,6 +93,47 @@ bool tern_onnx_run_blames_shape(const struct tern_ort *ort, const struct ort_sta
     return strstr(ort->api.GetErrorMessage(status), "hape") != NULL;
 }
 
+/* The given input and dimension where `symbol` stands first. */
+static bool first_use(const struct tern_onnx_instance *instance, const char *symbol,
+                      struct tern_onnx_dim *ret)
+{
+    const struct tern_onnx_model *model = instance->model;
+
+    for (uint32_t i = 0; i < model->n_required; i++)
+        for (int d = 0; instance->given[i] != NULL && d < model->inputs[i].shape.rank; d++)
+            if (strcmp(model->inputs[i].symbols[d], symbol) == 0) {
+                *ret = (struct tern_onnx_dim){(int16_t)i, (int16_t)d};
+                return true;
+            }
+    return false;
+}
+
+/* Two inputs that declare the same name for a dimension and were given different sizes: the
+ * client's mistake, which the library only meets as a failure of some node. Looked for after a
+ * failure only, because models exist that do not mean what they declare. */
+static enum tern_code check_symbols(const struct tern_onnx_instance *instance, struct tern_err *err)
+{
+    const struct tern_onnx_model *model = instance->model;
+    struct tern_onnx_dim first;
+
+    for (uint32_t i = 0; i < model->n_required && i < BLAMED_INPUTS_MAX; i++) {
+        const struct tern_onnx_port *port = &model->inputs[i];
+        const struct tern_tensor *tensor = instance->given[i];
+        for (int d = 0; tensor != NULL && d < port->shape.rank; d++) {
+            if (port->symbols[d][0] == '\0' || !first_use(instance, port->symbols[d], &first))
+                continue;
+            const struct tern_tensor *other = instance->given[first.input];
+            if (other->shape.dim[first.index] != tensor->shape.dim[d])
+                return tern_fail(err, TERN_INVALID_ARGUMENT,
+                                 "input '%s' has %lld for dimension %d ('%s'), input '%s' has %lld",
+                                 port->name, (long long)tensor->shape.dim[d], d, port->symbols[d],
+                                 model->inputs[first.input].name,
+                                 (long long)other->shape.dim[first.index]);
+        }
+    }
+    return TERN_OK;
+}
+
 enum tern_code tern_onnx_run_fail(struct tern_onnx_instance *instance, struct ort_status *status,
                                   struct tern_err *err)
 {
@@ -98,10 +141,14 @@ enum tern_code tern_onnx_run_fail(struct tern_onnx_instance *instance, struct or
     bool is_cancelled = atomic_load(&instance->is_cancelled) ||
                         strstr(ort->api.GetErrorMessage(status), "terminate flag") != NULL;
 
-    if (!is_cancelled)
-        return tern_ort_fail(ort, status, "ONNX Runtime", err);
-    ort->api.ReleaseStatus(status);
-    return tern_fail(err, TERN_CANCELLED, "the run was cancelled");
+    if (is_cancelled) {
+        ort->api.ReleaseStatus(status);
+        return tern_fail(err, TERN_CANCELLED, "the run was cancelled");
+    }
+    enum tern_code code = tern_ort_fail(ort, status, "ONNX Runtime", err);
+    if (code == TERN_INVALID_ARGUMENT || check_symbols(instance, err) == TERN_OK)
+        return code;
+    return TERN_INVALID_ARGUMENT;
 }
 
 /* ---- inputs ---- */

@@ -418,6 +418,26 @@ static void a_run_that_fails_says_why_and_the_next_one_works(void **state)
     close_model(&f);
 }
 
+static void inputs_that_disagree_are_the_clients_mistake(void **state)
+{
+    NEEDS_LIBRARY();
+    struct fixture f;
+    static const int32_t x[64 * 16];
+
+    open_model(&f, DATA "add_sub.onnx");
+    for (int64_t rows = 3; rows <= 64; rows += 61) {
+        struct tern_tensor out[2] = {0};
+        const struct tern_tensor in[] = {
+            tensor_of(&f, 0, SHAPE(rows, 16), x, (size_t)rows * 64),
+            tensor_of(&f, 1, SHAPE(2, 16), x, 2 * 64),
+        };
+        assert_int_equal(infer(&f, in, 2, out), TERN_INVALID_ARGUMENT);
+        assert_non_null(strstr(f.err.text, "'INPUT1' has 2 for dimension 0 ('batch')"));
+        tern_arena_reset(&f.arena);
+    }
+    close_model(&f);
+}
+
 /* ---- cancelling ---- */
 
 struct slow_run {
@@ -546,6 +566,7 @@ int main(void)
         cmocka_unit_test(a_tensor_shorter_than_its_shape_is_refused),
         cmocka_unit_test(a_full_arena_is_an_error),
         cmocka_unit_test(a_run_that_fails_says_why_and_the_next_one_works),
+        cmocka_unit_test(inputs_that_disagree_are_the_clients_mistake),
         cmocka_unit_test(a_run_can_be_cancelled),
         cmocka_unit_test(instances_run_in_parallel),
     };
