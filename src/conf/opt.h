@@ -53,7 +53,8 @@ struct tern_opt_records {
 
 /* An option whose every value is a small struct, such as a listener. In a file: a list of maps. As
  * a flag or variable: the first row's value, then `key=value` or a bare key for a bool, separated
- * by commas; a key is a row's name or its last part. A variable separates records by ';'. */
+ * by commas; a key is a row's name or its last part. A variable separates records by ';'. No row is
+ * itself a list. */
 struct tern_opt_record {
     const struct tern_opt *rows;
     uint32_t n;

@@ -126,6 +126,9 @@ void tern_opt_doc_effective(const struct tern_opt_load *load, struct tern_buf *o
 
 /* ---- JSON Schema ---- */
 
+/* These call each other as deep as an option's name has dots.
+ * NOLINTBEGIN(misc-no-recursion) */
+
 static void add_rows(const struct tern_opt *rows, uint32_t n, const char *prefix, uint32_t depth,
                      struct tern_buf *out);
 
@@ -210,8 +213,8 @@ static struct tern_str segment(const struct tern_opt *opt, struct tern_str prefi
 {
     struct tern_str name = tern_str_of(opt->name);
 
-    if (!tern_str_starts(name, prefix))
-        return tern_str_make(NULL, 0);
+    if (name.n <= prefix.n || !tern_str_starts(name, prefix))
+        return TERN_STR("");
     struct tern_str rest = tern_str_from(name, prefix.n);
     return tern_str_make(rest.p, tern_str_find(rest, '.'));
 }
@@ -254,7 +257,6 @@ static void add_member(const struct tern_opt *rows, uint32_t n, uint32_t i, stru
         TERN_BUF_ADD_LITERAL(out, "]}");
 }
 
-/* Calls itself as deep as names have dots. */
 static void add_rows(const struct tern_opt *rows, uint32_t n, const char *prefix, uint32_t depth,
                      struct tern_buf *out)
 {
@@ -282,6 +284,8 @@ static void add_rows(const struct tern_opt *rows, uint32_t n, const char *prefix
     indent(depth, out);
     TERN_BUF_ADD_LITERAL(out, "}}");
 }
+
+/* NOLINTEND(misc-no-recursion) */
 
 void tern_opt_doc_schema(const struct tern_opt_table *table, struct tern_buf *out)
 {

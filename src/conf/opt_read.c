@@ -197,6 +197,9 @@ struct level {
     uint32_t n;
     void *item;     /* the record; NULL at the top, where tern_opt_claim decides */
     const char *of; /* "listen: " in front of what is said of a record */
+    /* Takes the value that the file gives an option. */
+    void (*take)(const struct level *level, const struct tern_opt *opt,
+                 const struct tern_tree *node);
 };
 
 /* The keys from the root down to node, joined by dots; false when that is too long for any name. */
@@ -266,7 +269,45 @@ static void wrong_kind(const struct level *level, const struct tern_opt *opt,
     tern_buf_fini(&expected);
 }
 
-static void read_level(const struct level *level);
+/* Finds the options in a map and its maps, and gives each to level->take. */
+static void read_level(const struct level *level)
+{
+    const struct tern_tree *node = tern_tree_next(level->root, level->root);
+
+    while (node != NULL) {
+        char path_bytes[PATH_MAX_BYTES];
+        struct tern_str path = {NULL, 0};
+        bool fits = path_of(level->root, node, path_bytes, &path);
+        const struct tern_opt *opt = fits ? find_row(level, path) : NULL;
+        bool group = fits && node->kind == TERN_TREE_MAP && is_group(level, path);
+
+        if (group || (opt == NULL && node->kind == TERN_TREE_MAP && node->first != NULL)) {
+            node = tern_tree_next(level->root, node);
+            continue;
+        }
+        if (opt != NULL && !tern_tree_is_null(node))
+            level->take(level, opt, node);
+        else if (opt == NULL && (!fits || !tern_tree_is_null(node) || !is_group(level, path)))
+            unknown_key(level, node, fits ? path : node->key);
+        node = tern_tree_skip(level->root, node);
+    }
+}
+
+static void take_field(const struct level *level, const struct tern_opt *opt,
+                       const struct tern_tree *node)
+{
+    char subject[2 * TERN_OPT_NAME_MAX + 4];
+
+    if (node->kind != TERN_TREE_SCALAR) {
+        wrong_kind(level, opt, node);
+        return;
+    }
+    snprintf(subject, sizeof(subject), "%s%s: ", level->of, opt->name);
+    tern_opt_value_set(opt, level->item, node->text,
+                       &(struct tern_opt_value_at){level->load->arena, level->load->problems,
+                                                   place_of(level, node->line, node->column),
+                                                   subject});
+}
 
 /* An element of a list of records: a map, or the short form as text. */
 static void read_record(const struct level *level, const struct tern_opt *opt, void *base,
@@ -287,7 +328,7 @@ static void read_record(const struct level *level, const struct tern_opt *opt, v
         return;
     snprintf(of, sizeof(of), "%s: ", opt->name);
     struct level inner = {level->load,    level->file, node, opt->record->rows,
-                          opt->record->n, item,        of};
+                          opt->record->n, item,        of,   take_field};
     read_level(&inner);
 }
 
@@ -307,62 +348,37 @@ static void read_elements(const struct level *level, const struct tern_opt *opt,
     }
 }
 
-static void read_value(const struct level *level, const struct tern_opt *opt,
-                       const struct tern_tree *node)
+static void take_option(const struct level *level, const struct tern_opt *opt,
+                        const struct tern_tree *node)
 {
-    char subject[2 * TERN_OPT_NAME_MAX + 4];
+    char subject[TERN_OPT_NAME_MAX + 4];
     bool several = opt->type == TERN_OPT_LIST || opt->type == TERN_OPT_RECORDS;
 
-    if (level->item == NULL && (opt->flags & TERN_OPT_FLAG) != 0) {
+    if ((opt->flags & TERN_OPT_FLAG) != 0) {
         tern_problem_add(level->load->problems, place_of(level, node->key_line, node->key_column),
                          "%s cannot be set in a file, only as a flag or variable", opt->name);
         return;
     }
-    if (tern_tree_is_null(node))
-        return;
     if (node->kind == TERN_TREE_MAP || (node->kind == TERN_TREE_LIST && !several)) {
         wrong_kind(level, opt, node);
         return;
     }
-    void *base =
-        level->item != NULL ? level->item : tern_opt_claim(level->load, opt, TERN_OPT_FROM_FILE);
-    snprintf(subject, sizeof(subject), "%s%s: ", level->of, opt->name);
-    struct tern_opt_value_at at = {level->load->arena, level->load->problems,
-                                   place_of(level, node->line, node->column), subject};
+    void *base = tern_opt_claim(level->load, opt, TERN_OPT_FROM_FILE);
+    snprintf(subject, sizeof(subject), "%s: ", opt->name);
     if (node->kind == TERN_TREE_LIST)
         read_elements(level, opt, base, node, subject);
     else
-        tern_opt_value_set(opt, base, node->text, &at);
-}
-
-/* Calls itself through read_record once only: a record's rows are never records. */
-static void read_level(const struct level *level)
-{
-    const struct tern_tree *node = tern_tree_next(level->root, level->root);
-
-    while (node != NULL) {
-        char path_bytes[PATH_MAX_BYTES];
-        struct tern_str path = {NULL, 0};
-        bool fits = path_of(level->root, node, path_bytes, &path);
-        const struct tern_opt *opt = fits ? find_row(level, path) : NULL;
-        bool group = fits && node->kind == TERN_TREE_MAP && is_group(level, path);
-
-        if (group || (opt == NULL && node->kind == TERN_TREE_MAP && node->first != NULL)) {
-            node = tern_tree_next(level->root, node);
-            continue;
-        }
-        if (opt != NULL)
-            read_value(level, opt, node);
-        else if (!fits || !tern_tree_is_null(node) || !is_group(level, path))
-            unknown_key(level, node, fits ? path : node->key);
-        node = tern_tree_skip(level->root, node);
-    }
+        tern_opt_value_set(opt, base, node->text,
+                           &(struct tern_opt_value_at){level->load->arena, level->load->problems,
+                                                       place_of(level, node->line, node->column),
+                                                       subject});
 }
 
 void tern_opt_read_tree(struct tern_opt_load *load, struct tern_str file,
                         const struct tern_tree *root)
 {
-    struct level level = {load, file, root, load->table->rows, load->table->n, NULL, ""};
+    struct level level = {load,           file, root, load->table->rows,
+                          load->table->n, NULL, "",   take_option};
 
     if (root->kind == TERN_TREE_MAP)
         read_level(&level);

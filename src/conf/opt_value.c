@@ -193,26 +193,61 @@ void tern_opt_value_append(const struct tern_opt *opt, void *base, struct tern_s
     list->items[list->n++] = copy;
 }
 
+/* Any type but lists and records, which is also what the rows of a record may be. */
+static void set_scalar(const struct tern_opt *opt, void *base, struct tern_str text,
+                       const struct tern_opt_value_at *at)
+{
+    void *field = field_of(opt, base);
+    bool ok = true;
+
+    switch (opt->type) {
+    case TERN_OPT_BOOL:
+        ok = parse_bool(text, field);
+        break;
+    case TERN_OPT_UINT:
+    case TERN_OPT_SIZE:
+    case TERN_OPT_DURATION:
+        ok = parse_number(opt, text, field);
+        break;
+    case TERN_OPT_ENUM:
+        ok = parse_enum(opt, text, field);
+        break;
+    case TERN_OPT_STRING: {
+        struct tern_str copy = tern_arena_copy(at->arena, text);
+        if (copy.p == NULL)
+            say_no_memory(at);
+        else
+            *(struct tern_str *)field = copy;
+        return;
+    }
+    case TERN_OPT_LIST:
+    case TERN_OPT_RECORDS:
+        ok = false;
+        break;
+    }
+    if (!ok)
+        complain(opt, text, at);
+}
+
 void *tern_opt_value_record(const struct tern_opt *opt, void *base,
                             const struct tern_opt_value_at *at)
 {
     struct tern_opt_records *records = field_of(opt, base);
-    size_t size = opt->record->size;
+    const struct tern_opt_record *record = opt->record;
 
     if (!has_room(opt, records->n, at))
         return NULL;
-    void *items = grow(at->arena, records->items, records->n, size);
+    void *items = grow(at->arena, records->items, records->n, record->size);
     if (items == NULL) {
         say_no_memory(at);
         return NULL;
     }
     records->items = items;
-    void *item = (char *)items + records->n * size;
-    memset(item, 0, size);
-    for (uint32_t i = 0; i < opt->record->n; i++) {
-        if (opt->record->rows[i].preset != NULL)
-            tern_opt_value_set(&opt->record->rows[i], item,
-                               tern_str_of(opt->record->rows[i].preset), at);
+    void *item = (char *)items + records->n * record->size;
+    memset(item, 0, record->size);
+    for (uint32_t i = 0; i < record->n; i++) {
+        if (record->rows[i].preset != NULL)
+            set_scalar(&record->rows[i], item, tern_str_of(record->rows[i].preset), at);
     }
     records->n++;
     return item;
@@ -242,9 +277,9 @@ static void set_record_piece(const struct tern_opt *opt, void *item, struct tern
         tern_problem_add(at->problems, at->place, "%sno such key: \"%.*s\"", at->subject,
                          TERN_STR_ARG(key));
     else if (equals < piece.n)
-        tern_opt_value_set(row, item, tern_str_trim(tern_str_from(piece, equals + 1)), at);
+        set_scalar(row, item, tern_str_trim(tern_str_from(piece, equals + 1)), at);
     else if (row->type == TERN_OPT_BOOL)
-        tern_opt_value_set(row, item, TERN_STR("true"), at);
+        set_scalar(row, item, TERN_STR("true"), at);
     else
         tern_problem_add(at->problems, at->place, "%s\"%.*s\" needs a value: %.*s=...", at->subject,
                          TERN_STR_ARG(key), TERN_STR_ARG(key));
@@ -260,7 +295,7 @@ void tern_opt_value_record_text(const struct tern_opt *opt, void *base, struct t
     for (bool first = true; item != NULL && tern_str_split(&rest, ',', &piece); first = false) {
         piece = tern_str_trim(piece);
         if (first)
-            tern_opt_value_set(&opt->record->rows[0], item, piece, at);
+            set_scalar(&opt->record->rows[0], item, piece, at);
         else
             set_record_piece(opt, item, piece, at);
     }
@@ -286,36 +321,10 @@ static void set_several(const struct tern_opt *opt, void *base, struct tern_str 
 void tern_opt_value_set(const struct tern_opt *opt, void *base, struct tern_str text,
                         const struct tern_opt_value_at *at)
 {
-    void *field = field_of(opt, base);
-    bool ok = true;
-
-    switch (opt->type) {
-    case TERN_OPT_BOOL:
-        ok = parse_bool(text, field);
-        break;
-    case TERN_OPT_UINT:
-    case TERN_OPT_SIZE:
-    case TERN_OPT_DURATION:
-        ok = parse_number(opt, text, field);
-        break;
-    case TERN_OPT_ENUM:
-        ok = parse_enum(opt, text, field);
-        break;
-    case TERN_OPT_STRING: {
-        struct tern_str copy = tern_arena_copy(at->arena, text);
-        if (copy.p == NULL)
-            say_no_memory(at);
-        else
-            *(struct tern_str *)field = copy;
-        return;
-    }
-    case TERN_OPT_LIST:
-    case TERN_OPT_RECORDS:
+    if (opt->type == TERN_OPT_LIST || opt->type == TERN_OPT_RECORDS)
         set_several(opt, base, text, at);
-        return;
-    }
-    if (!ok)
-        complain(opt, text, at);
+    else
+        set_scalar(opt, base, text, at);
 }
 
 void tern_opt_value_clear(const struct tern_opt *opt, void *base)

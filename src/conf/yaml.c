@@ -85,6 +85,8 @@ static void open_node(struct reader *r, enum tern_tree_kind kind, struct fy_even
 
 static void close_node(struct reader *r)
 {
+    if (r->open == NULL)
+        return;
     r->open = r->open->parent;
     r->depth--;
 }
@@ -229,6 +231,34 @@ static struct tern_tree *finish(struct reader *r)
     return NULL;
 }
 
+/* What must not reach libfyaml: on a '%' line with malformed UTF-8 release 0.7.12 never comes back,
+ * and nothing that a configuration needs is lost with directives and control bytes. */
+static bool is_readable(const struct reader *r, struct tern_str text)
+{
+    uint32_t line = 1;
+    size_t line_start = 0;
+
+    for (size_t i = 0; i < text.n; i++) {
+        unsigned char c = (unsigned char)text.p[i];
+        bool directive = c == '%' && i == line_start;
+        bool control = (c < 0x20 && c != '\n' && c != '\r' && c != '\t') || c == 0x7F;
+        if (directive || control) {
+            tern_problem_add(
+                r->problems,
+                tern_problem_place(r->problems, r->file, line, (uint32_t)(i - line_start) + 1),
+                "%s are not supported", directive ? "directives" : "control characters");
+            return false;
+        }
+        if (c == '\n') {
+            line++;
+            line_start = i + 1;
+        }
+    }
+    if (!tern_str_is_utf8(text))
+        tern_problem_add(r->problems, r->file, "not valid UTF-8");
+    return tern_str_is_utf8(text);
+}
+
 struct tern_tree *tern_yaml_read(struct tern_str text, enum tern_yaml_form form,
                                  struct tern_str file, struct tern_arena *arena,
                                  struct tern_problems *problems)
@@ -240,6 +270,8 @@ struct tern_tree *tern_yaml_read(struct tern_str text, enum tern_yaml_form form,
                          TERN_YAML_TEXT_MAX);
         return NULL;
     }
+    if (!is_readable(&r, text))
+        return NULL;
     struct fy_diag *diag = quiet_diag();
     struct fy_parse_cfg cfg = {
         .flags =

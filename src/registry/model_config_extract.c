@@ -409,7 +409,7 @@ void tern_model_config_extract(struct tern_model_config *config, struct tern_are
     config->default_model_filename = file_of(&x, tree, "default_model_filename");
     config->has_max_batch_size = batch != NULL;
     config->max_batch_size = int_of(tree, "max_batch_size");
-    if (config->max_batch_size < 0) {
+    if (batch != NULL && config->max_batch_size < 0) {
         tern_problem_add(problems, place_of(&x, batch),
                          "max_batch_size: expected 0 or more, got %lld",
                          (long long)config->max_batch_size);

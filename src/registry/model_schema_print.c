@@ -1,8 +1,10 @@
-/* A bound configuration as JSON. The functions call each other as deep as the schema nests (eight
- * levels), never as deep as a file does. */
+/* A bound configuration as JSON. */
 #include "conf/json_text.h"
 #include "registry/model_schema.h"
 #include "registry/model_schema_value.h"
+
+/* These call each other as deep as the schema nests (eight levels), never as deep as a file does.
+ * NOLINTBEGIN(misc-no-recursion) */
 
 static void print_scalar(const struct tern_schema_field *field, struct tern_str text,
                          struct tern_buf *out)
@@ -68,3 +70,4 @@ void tern_model_schema_print(const struct tern_schema_message *message,
     }
     tern_buf_add_char(out, '}');
 }
+/* NOLINTEND(misc-no-recursion) */
