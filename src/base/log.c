@@ -25,7 +25,8 @@ static void put(struct line *line, const char *p, size_t n)
         line->full = true;
         return;
     }
-    memcpy(line->at, p, n);
+    if (n > 0) /* p may be NULL then */
+        memcpy(line->at, p, n);
     line->at += n;
 }
 

@@ -61,11 +61,8 @@ static void wake(struct tern_logsink *sink)
 {
     uint64_t one = 1;
 
-    /* The fence pairs with the one in sleep_until_woken: either the writer sees the record, or we
-     * see that it sleeps. */
-    atomic_thread_fence(memory_order_seq_cst);
-    if (atomic_load_explicit(&sink->asleep, memory_order_relaxed) &&
-        atomic_exchange(&sink->asleep, false) && write(sink->wake_fd, &one, sizeof(one)) < 0)
+    if (atomic_load(&sink->asleep) && atomic_exchange(&sink->asleep, false) &&
+        write(sink->wake_fd, &one, sizeof(one)) < 0)
         return; /* only when it is awake anyway */
 }
 
@@ -102,7 +99,9 @@ static void write_ring(void *self, struct tern_str line)
         return;
     }
     memcpy(sink->ring + (at & (sink->size - 1)) + HEAD, line.p, line.n);
-    atomic_store_explicit(head_at(sink, at), (uint32_t)line.n, memory_order_release);
+    /* Sequentially consistent, like the stores and loads of sleep_until_woken: either the writer
+     * sees the record, or we see that it sleeps. */
+    atomic_store(head_at(sink, at), (uint32_t)line.n);
     wake(sink);
 }
 
@@ -183,12 +182,10 @@ static void sleep_until_woken(struct tern_logsink *sink)
 {
     uint64_t count;
 
-    atomic_store_explicit(&sink->asleep, true, memory_order_relaxed);
-    atomic_thread_fence(memory_order_seq_cst);
+    atomic_store(&sink->asleep, true);
     uint64_t done = atomic_load_explicit(&sink->done, memory_order_relaxed);
-    if (atomic_load_explicit(head_at(sink, done), memory_order_acquire) != 0 ||
-        atomic_load(&sink->stopping)) {
-        atomic_store_explicit(&sink->asleep, false, memory_order_relaxed);
+    if (atomic_load(head_at(sink, done)) != 0 || atomic_load(&sink->stopping)) {
+        atomic_store(&sink->asleep, false);
         return;
     }
     if (read(sink->wake_fd, &count, sizeof(count)) < 0)
