@@ -1,0 +1,304 @@
+#include "cli/bench.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+#include "base/clock.h"
+#include "base/mem.h"
+#include "cli/bench_data.h"
+#include "cli/bench_load.h"
+#include "os/procstat.h"
+
+#define THREADS_MAX        64
+#define CONNECTIONS_MAX    65536
+#define DURATION_PRESET_NS (10 * (uint64_t)TERN_NS_PER_S)
+#define START_DELAY_NS     (50 * (uint64_t)TERN_NS_PER_MS) /* for all threads to connect */
+
+#define FIELD(member) offsetof(struct tern_bench_options, member)
+
+// clang-format off
+static const struct tern_opt rows[] = {
+    {.name = "url", .type = TERN_OPT_STRING, .flags = TERN_OPT_FLAG, .offset = FIELD(url),
+     .preset = "http://127.0.0.1:8080", .metavar = "URL", .letter = 'u', .section = "Target",
+     .help = "The server: http://HOST:PORT or unix:/PATH. HTTP/1.1, no TLS."},
+    {.name = "version", .type = TERN_OPT_UINT, .flags = TERN_OPT_FLAG, .offset = FIELD(version),
+     .max = INT64_MAX, .metavar = "N", .section = "Target",
+     .help = "A version of the model; without it the server chooses."},
+    {.name = "data", .type = TERN_OPT_STRING, .flags = TERN_OPT_FLAG, .offset = FIELD(data),
+     .metavar = "FILE", .letter = 'd', .section = "Requests",
+     .help = "JSON: {\"inputs\": [...]} with many rows, optionally with the recorded \"outputs\" by "
+             "version, or a plain list of rows. Without it rows are made up."},
+    {.name = "batch", .type = TERN_OPT_UINT, .flags = TERN_OPT_FLAG, .offset = FIELD(batch),
+     .preset = "1", .min = 1, .max = 1000000, .metavar = "ROWS", .letter = 'b',
+     .section = "Requests", .help = "Rows in one request."},
+    {.name = "binary", .type = TERN_OPT_BOOL, .flags = TERN_OPT_FLAG, .offset = FIELD(binary),
+     .section = "Requests", .help = "Send and ask for raw tensors instead of JSON numbers."},
+    {.name = "rate", .type = TERN_OPT_UINT, .flags = TERN_OPT_FLAG, .offset = FIELD(rate),
+     .max = 100000000, .metavar = "PER_SECOND", .letter = 'r', .section = "Load",
+     .help = "Start this many requests a second, whatever the server does, and count each "
+             "latency from its intended start. Without it: as fast as the answers come."},
+    {.name = "connections", .type = TERN_OPT_UINT, .flags = TERN_OPT_FLAG,
+     .offset = FIELD(connections), .preset = "16", .min = 1, .max = CONNECTIONS_MAX,
+     .metavar = "N", .letter = 'c', .section = "Load",
+     .help = "Connections, each with one request in flight."},
+    {.name = "threads", .type = TERN_OPT_UINT, .flags = TERN_OPT_FLAG, .offset = FIELD(threads),
+     .preset = "1", .min = 1, .max = THREADS_MAX, .metavar = "N", .letter = 't',
+     .section = "Load", .help = "Threads that make the load."},
+    {.name = "duration", .type = TERN_OPT_DURATION, .flags = TERN_OPT_FLAG,
+     .offset = FIELD(duration_ns), .max = 86400 * (uint64_t)TERN_NS_PER_S, .metavar = "TIME",
+     .section = "Load", .help = "How long to measure; 10s unless --requests is given."},
+    {.name = "requests", .type = TERN_OPT_UINT, .flags = TERN_OPT_FLAG, .offset = FIELD(requests),
+     .max = UINT64_MAX / 2, .metavar = "N", .letter = 'n', .section = "Load",
+     .help = "Stop after this many requests."},
+    {.name = "warmup", .type = TERN_OPT_DURATION, .flags = TERN_OPT_FLAG,
+     .offset = FIELD(warmup_ns), .preset = "1s", .max = 3600 * (uint64_t)TERN_NS_PER_S,
+     .metavar = "TIME", .section = "Load", .help = "The same load before the measurement."},
+    {.name = "timeout", .type = TERN_OPT_DURATION, .flags = TERN_OPT_FLAG,
+     .offset = FIELD(timeout_ns), .preset = "10s", .min = TERN_NS_PER_MS,
+     .max = 3600 * (uint64_t)TERN_NS_PER_S, .metavar = "TIME", .section = "Load",
+     .help = "A request without an answer for so long is an error."},
+    {.name = "spin", .type = TERN_OPT_DURATION, .flags = TERN_OPT_FLAG | TERN_OPT_ADVANCED,
+     .offset = FIELD(spin_ns), .preset = "20us", .max = TERN_NS_PER_S, .metavar = "TIME",
+     .section = "Load", .help = "With --rate: how long before a request is due to wait for it "
+                                "busily rather than asleep."},
+    {.name = "pid", .type = TERN_OPT_UINT, .flags = TERN_OPT_FLAG, .offset = FIELD(pid),
+     .max = INT32_MAX, .metavar = "PID", .section = "Report",
+     .help = "The server's process: reports its CPU time for each request."},
+    {.name = "json", .type = TERN_OPT_BOOL, .flags = TERN_OPT_FLAG, .offset = FIELD(json),
+     .section = "Report", .help = "Report as one JSON object."},
+};
+// clang-format on
+
+const struct tern_opt_table tern_bench_table = {rows, TERN_COUNT_OF(rows),
+                                                sizeof(struct tern_bench_options)};
+
+struct run {
+    const struct tern_bench_options *options;
+    struct tern_bench_plan plan;
+    struct tern_bench_worker *workers[THREADS_MAX];
+    uint32_t n_workers;
+    int signal_fd;
+    FILE *log;
+    bool progress;
+};
+
+/* One line a second, rewritten in place; nothing when the output is no terminal. */
+static void print_progress(const struct run *r, uint64_t *last_answered, uint64_t *last_ns)
+{
+    uint64_t answered = 0;
+    uint64_t bad = 0;
+    uint64_t now = tern_clock_mono_ns();
+
+    for (uint32_t i = 0; i < r->n_workers; i++) {
+        answered += tern_bench_worker_answered(r->workers[i]);
+        bad += tern_bench_worker_bad(r->workers[i]);
+    }
+    double seconds = (double)(now - *last_ns) / TERN_NS_PER_S;
+    const char *phase = now < r->plan.measure_ns ? "warming up" : "measuring";
+    if (r->progress)
+        (void)fprintf(r->log, "\r\033[K%s  %.0f s  %llu answers  %.0f/s  %llu bad", phase,
+                      (double)(now - r->plan.start_ns) / TERN_NS_PER_S,
+                      (unsigned long long)answered, (double)(answered - *last_answered) / seconds,
+                      (unsigned long long)bad);
+    (void)fflush(r->log);
+    *last_answered = answered;
+    *last_ns = now;
+}
+
+/* Until every thread is done. Ctrl-C stops the load; what was measured is reported. */
+static void wait_for_workers(struct run *r)
+{
+    uint64_t done = 0;
+    uint64_t answered = 0;
+    uint64_t last_ns = r->plan.start_ns;
+
+    while (done < r->n_workers) {
+        struct pollfd fds[] = {{.fd = r->plan.done_fd, .events = POLLIN},
+                               {.fd = r->signal_fd, .events = POLLIN}};
+        struct signalfd_siginfo info;
+        uint64_t more = 0;
+        int n = poll(fds, 2, 1000);
+        if (n == 0)
+            print_progress(r, &answered, &last_ns);
+        if (n > 0 && (fds[1].revents & POLLIN) != 0 &&
+            read(r->signal_fd, &info, sizeof(info)) == (ssize_t)sizeof(info))
+            atomic_store(&r->plan.stop, true);
+        if (n > 0 && (fds[0].revents & POLLIN) != 0 &&
+            read(r->plan.done_fd, &more, sizeof(more)) == (ssize_t)sizeof(more))
+            done += more;
+    }
+    if (r->progress)
+        (void)fprintf(r->log, "\r\033[K");
+    for (uint32_t i = 0; i < r->n_workers; i++)
+        tern_bench_worker_join(r->workers[i]);
+}
+
+static enum tern_code start_workers(struct run *r, struct tern_err *err)
+{
+    uint32_t n = (uint32_t)r->options->threads;
+
+    if (n > r->options->connections)
+        n = (uint32_t)r->options->connections;
+    for (uint32_t i = 0; i < n; i++) {
+        enum tern_code code =
+            tern_bench_worker_start(&r->plan, i, n, &r->workers[r->n_workers], err);
+        if (code != TERN_OK) {
+            atomic_store(&r->plan.stop, true);
+            return code;
+        }
+        r->n_workers++;
+    }
+    return TERN_OK;
+}
+
+static void set_times(struct tern_bench_plan *plan, const struct tern_bench_options *o)
+{
+    uint64_t duration = o->duration_ns;
+
+    if (duration == 0 && o->requests == 0)
+        duration = DURATION_PRESET_NS;
+    plan->start_ns = tern_clock_mono_ns() + START_DELAY_NS;
+    plan->measure_ns = plan->start_ns + o->warmup_ns;
+    plan->end_ns = duration == 0 ? UINT64_MAX : plan->measure_ns + duration;
+}
+
+/* Server CPU over the whole run, warm-up included, and over all of its requests. */
+static bool server_cpu(const struct tern_bench_options *o, struct tern_procstat *ret)
+{
+    return o->pid != 0 && tern_procstat_read((pid_t)o->pid, ret, NULL) == TERN_OK;
+}
+
+/* The handful of signals that end a run arrive here instead of killing the process. */
+static int open_signals(sigset_t *before)
+{
+    sigset_t set;
+
+    sigemptyset(&set);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGTERM);
+    (void)pthread_sigmask(SIG_BLOCK, &set, before);
+    return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+}
+
+/* Waits out the warm-up before the first look at the server's CPU time. */
+static void wait_until(const struct run *r, uint64_t when)
+{
+    uint64_t now = tern_clock_mono_ns();
+
+    while (now < when && !atomic_load(&r->plan.stop)) {
+        struct pollfd pfd = {.fd = r->plan.done_fd, .events = POLLIN};
+        int ms = (int)((when - now) / TERN_NS_PER_MS + 1);
+        if (poll(&pfd, 1, ms > 1000 ? 1000 : ms) > 0)
+            return; /* a thread is done already */
+        now = tern_clock_mono_ns();
+    }
+}
+
+static enum tern_code run_load(struct run *r, struct tern_bench_result *result,
+                               struct tern_err *err)
+{
+    struct tern_procstat before;
+    struct tern_procstat after;
+
+    r->plan.done_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (r->plan.done_fd < 0)
+        return tern_fail(err, TERN_RESOURCE_EXHAUSTED, "no event descriptor: %s", strerror(errno));
+    set_times(&r->plan, r->options);
+    enum tern_code code = start_workers(r, err);
+    if (code == TERN_OK && r->options->pid != 0)
+        wait_until(r, r->plan.measure_ns);
+    bool has_cpu = server_cpu(r->options, &before);
+    wait_for_workers(r);
+    if (has_cpu && server_cpu(r->options, &after)) {
+        result->has_cpu = true;
+        result->server_user_ns = after.user_ns - before.user_ns;
+        result->server_system_ns = after.system_ns - before.system_ns;
+    }
+    for (uint32_t i = 0; i < r->n_workers; i++) {
+        tern_bench_worker_add(r->workers[i], result);
+        tern_bench_worker_free(r->workers[i]);
+    }
+    result->elapsed_ns =
+        result->elapsed_ns > r->plan.measure_ns ? result->elapsed_ns - r->plan.measure_ns : 0;
+    close(r->plan.done_fd);
+    return code;
+}
+
+static int exit_status(enum tern_code code)
+{
+    if (code == TERN_UNAVAILABLE || code == TERN_DEADLINE_EXCEEDED)
+        return 3;
+    return code == TERN_UNKNOWN || code == TERN_DATA_LOSS ? 1 : 2;
+}
+
+static enum tern_code prepare(const struct tern_bench_options *options,
+                              struct tern_http_target *target, struct tern_bench_data *data,
+                              struct tern_err *err)
+{
+    struct tern_http_client client;
+
+    TERN_TRY(tern_http_target_parse(options->url, target, err));
+    tern_http_client_init(&client, target, options->timeout_ns, TERN_BENCH_BODY_MAX);
+    enum tern_code code = tern_bench_data_load(options, &client, data, err);
+    if (code == TERN_OK) {
+        code = tern_bench_data_learn(data, &client, err);
+        if (code != TERN_OK)
+            tern_bench_data_fini(data);
+    }
+    tern_http_client_fini(&client);
+    return code;
+}
+
+static void report(const struct tern_bench_options *options, const struct tern_bench_data *data,
+                   const struct tern_bench_result *result, FILE *out)
+{
+    if (options->json)
+        tern_bench_print_json(options, data, result, out);
+    else
+        tern_bench_print_text(options, data, result, out);
+}
+
+int tern_bench_run(const struct tern_bench_options *options, FILE *out, FILE *log)
+{
+    struct tern_http_target target;
+    struct tern_bench_data data;
+    struct tern_err err;
+    sigset_t before;
+    struct tern_bench_result *result = tern_mem_zalloc(1, sizeof(*result));
+    enum tern_code code = result == NULL ? tern_mem_fail(&err, "the result", sizeof(*result))
+                                         : prepare(options, &target, &data, &err);
+
+    if (code != TERN_OK) {
+        (void)fprintf(log, "tern bench: %s\n", err.text);
+        if (code == TERN_UNAVAILABLE)
+            (void)fprintf(log, "Is the server up? `tern serve PATH` starts one; --url says where "
+                               "it is.\n");
+        tern_mem_free(result);
+        return exit_status(code);
+    }
+    tern_histogram_init(&result->latency);
+    tern_histogram_init(&result->lag);
+    struct run r = {.options = options,
+                    .plan = {.options = options, .data = &data, .target = &target},
+                    .signal_fd = open_signals(&before),
+                    .log = log,
+                    .progress = isatty(fileno(log)) == 1};
+    code = run_load(&r, result, &err);
+    close(r.signal_fd);
+    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+    int status = result->errors + result->wrong + result->unsent > 0 || result->requests == 0;
+    if (code == TERN_OK) {
+        report(options, &data, result, out);
+    } else {
+        (void)fprintf(log, "tern bench: %s\n", err.text);
+        status = exit_status(code);
+    }
+    tern_bench_data_fini(&data);
+    tern_mem_free(result);
+    return status;
+}
