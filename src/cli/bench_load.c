@@ -15,6 +15,7 @@
 #define RECONNECT_NS  (100 * (uint64_t)TERN_NS_PER_MS)
 #define WATCH_NS      (100 * (uint64_t)TERN_NS_PER_MS) /* how often timeouts are looked for */
 #define RESPONSE_ROOM 16384
+#define GRACE_NS      (100 * (uint64_t)TERN_NS_PER_MS) /* after the end, for what was due before it */
 
 struct conn {
     struct tern_loop_fd watch; /* fd -1: to be connected at retry_ns */
@@ -317,7 +318,7 @@ static void pace_open(struct tern_bench_worker *w)
     for (;;) {
         uint64_t now = tern_clock_mono_ns();
         uint64_t due = due_at(w, w->n_due);
-        if (is_over(w, due) || now >= w->plan->end_ns) {
+        if (is_over(w, due)) {
             finish(w);
             return;
         }
@@ -326,8 +327,11 @@ static void pace_open(struct tern_bench_worker *w)
             return;
         }
         struct conn *c = take_idle(w);
-        if (c == NULL)
-            return; /* the next answer, or the watchdog, comes back here */
+        if (c == NULL) { /* the next answer, or the watchdog, comes back here */
+            if (now > w->plan->end_ns && now - w->plan->end_ns > GRACE_NS)
+                finish(w);
+            return;
+        }
         if (due >= w->plan->measure_ns)
             tern_histogram_record(&w->result.lag, now - due);
         w->n_due++;

@@ -386,7 +386,7 @@ static bool elements_match(const json_t *want, const json_t *got, enum tern_dtyp
 
 static void print_element(const json_t *element, char *dst, size_t cap)
 {
-    size_t n = json_dumpb(element, dst, cap - 1, JSON_ENCODE_ANY);
+    size_t n = json_dumpb(element, dst, cap - 1, JSON_ENCODE_ANY | JSON_REAL_PRECISION(9));
     dst[n < cap ? n : cap - 1] = 0; /* n counts what did not fit, too */
 }
 

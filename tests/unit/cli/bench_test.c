@@ -1,0 +1,417 @@
+/* The load generator against a small server in the same process that behaves and misbehaves. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <unistd.h>
+#include <cmocka.h>
+#include <jansson.h>
+#include "base/clock.h"
+#include "cli/bench.h"
+#include "cli/bench_tensor.h"
+#include "harness/tiny_server.h"
+
+#define MS ((uint64_t)TERN_NS_PER_MS)
+
+static struct tern_bench_options options_for(const struct tiny_server *server)
+{
+    return (struct tern_bench_options){
+        .url = tern_str_of(server->url),
+        .model = TERN_STR("double"),
+        .batch = 1,
+        .connections = 4,
+        .threads = 2,
+        .requests = 400,
+        .timeout_ns = 5000 * MS,
+        .spin_ns = 20000,
+        .json = true,
+    };
+}
+
+/* Runs; the report as JSON (a new reference, NULL when there was none), what went to the log. */
+static json_t *run(const struct tern_bench_options *options, int *ret_status, char log[4096])
+{
+    char *text = NULL;
+    char *said = NULL;
+    size_t n = 0;
+    size_t said_n = 0;
+    FILE *out = open_memstream(&text, &n);
+    FILE *err = open_memstream(&said, &said_n);
+
+    *ret_status = tern_bench_run(options, out, err);
+    fclose(out);
+    fclose(err);
+    snprintf(log, 4096, "%s", said);
+    json_t *root = json_loads(text, 0, NULL);
+    free(text);
+    free(said);
+    return root;
+}
+
+static int64_t number(const json_t *root, const char *key)
+{
+    const json_t *value = json_object_get(root, key);
+    assert_true(json_is_integer(value));
+    return json_integer_value(value);
+}
+
+static void check_good(struct tern_bench_options *options, int64_t want)
+{
+    char log[4096];
+    int status = -1;
+    json_t *root = run(options, &status, log);
+
+    if (status != 0)
+        fail_msg("exit %d: %s %s", status, log, root == NULL ? "" : json_dumps(root, 0));
+    assert_int_equal(number(root, "requests"), want);
+    assert_int_equal(number(root, "errors"), 0);
+    assert_int_equal(number(root, "wrong"), 0);
+    const json_t *latency = json_object_get(root, "latency_ns");
+    assert_int_equal(number(latency, "count"), want);
+    assert_true(number(latency, "p50") > 1000);
+    assert_true(number(latency, "p50") <= number(latency, "p99"));
+    assert_true(number(latency, "p99.9") <= number(latency, "max"));
+    assert_true(number(root, "bytes_sent") > 100 * want);
+    json_decref(root);
+}
+
+static void test_closed_loop(void **state)
+{
+    struct tiny_server server;
+
+    (void)state;
+    tiny_server_start(&server);
+    struct tern_bench_options options = options_for(&server);
+    check_good(&options, 400);
+    options.batch = 3;
+    options.version = 3;
+    options.requests = 7; /* fewer than connections and threads divide evenly */
+    check_good(&options, 7);
+    options.binary = true;
+    options.requests = 100;
+    check_good(&options, 100);
+    server.chunked = 1;
+    check_good(&options, 100);
+    server.jitter = 1; /* other bytes, the same values within the tolerance */
+    check_good(&options, 100);
+    options.model = (struct tern_str){NULL, 0}; /* the only one served */
+    check_good(&options, 100);
+    tiny_server_stop(&server);
+}
+
+static void test_open_loop(void **state)
+{
+    struct tiny_server server;
+    char log[4096];
+    int status = -1;
+
+    (void)state;
+    tiny_server_start(&server);
+    struct tern_bench_options options = options_for(&server);
+    options.rate = 2000;
+    options.requests = 0;
+    options.warmup_ns = 50 * MS;
+    options.duration_ns = 300 * MS;
+    json_t *root = run(&options, &status, log);
+    if (status != 0)
+        fail_msg("exit %d: %s %s", status, log, json_dumps(root, 0));
+    assert_in_range(number(root, "requests"), 598, 602); /* exactly what was asked */
+    json_decref(root);
+    tiny_server_stop(&server);
+}
+
+/* A stall of 200 ms in 1 s at 500/s delays a fifth of the requests. Counted from the moment of
+ * sending, only the four in flight would show it. */
+static void test_a_stall_is_seen_by_all_it_delayed(void **state)
+{
+    struct tiny_server server;
+    char log[4096];
+    int status = -1;
+
+    (void)state;
+    tiny_server_start(&server);
+    server.stall_at = 300;
+    server.stall_ms = 200;
+    struct tern_bench_options options = options_for(&server);
+    options.rate = 500;
+    options.requests = 500;
+    json_t *root = run(&options, &status, log);
+    assert_int_equal(status, 0);
+    const json_t *latency = json_object_get(root, "latency_ns");
+    assert_int_equal(number(latency, "count"), 500);
+    assert_true(number(latency, "max") >= (int64_t)(180 * MS));
+    assert_true(number(latency, "p90") >= (int64_t)(50 * MS));
+    json_decref(root);
+    tiny_server_stop(&server);
+}
+
+/* One connection, 20 ms a request (in fact a stall), far more asked: what was never sent is told.
+ */
+static void test_too_much_is_asked(void **state)
+{
+    struct tiny_server server;
+    char log[4096];
+    int status = -1;
+
+    (void)state;
+    tiny_server_start(&server);
+    server.stall_at = 70;
+    server.stall_ms = 300;
+    struct tern_bench_options options = options_for(&server);
+    options.threads = options.connections = 1;
+    options.rate = 1000;
+    options.requests = 0;
+    options.duration_ns = 100 * MS;
+    json_t *root = run(&options, &status, log);
+    assert_int_equal(status, 1);
+    int64_t unsent = number(root, "unsent");
+    assert_true(unsent > 10);
+    assert_in_range(number(root, "requests") + unsent, 99, 101);
+    json_decref(root);
+    tiny_server_stop(&server);
+}
+
+static void test_wrong_answers_are_found(void **state)
+{
+    struct tiny_server server;
+    char log[4096];
+    int status = -1;
+
+    (void)state;
+    tiny_server_start(&server);
+    struct tern_bench_options options = options_for(&server);
+    server.wrong_from = 200;
+    json_t *root = run(&options, &status, log);
+    assert_int_equal(status, 1);
+    /* 64 requests taught the answers: 136 measured ones are right. */
+    assert_int_equal(number(root, "wrong"), 264);
+    assert_non_null(strstr(json_string_value(json_object_get(root, "first_wrong")), "expected"));
+    json_decref(root);
+    tiny_server_stop(&server);
+}
+
+static void test_errors_are_counted(void **state)
+{
+    struct tiny_server server;
+    char log[4096];
+    int status = -1;
+
+    (void)state;
+    tiny_server_start(&server);
+    struct tern_bench_options options = options_for(&server);
+    server.fail_from = 100;
+    json_t *root = run(&options, &status, log);
+    assert_int_equal(status, 1);
+    assert_int_equal(number(root, "errors"), 364);
+    assert_non_null(strstr(json_string_value(json_object_get(root, "first_error")), "status 503"));
+    json_decref(root);
+
+    server.fail_from = -1;
+    server.infers = 0;
+    server.drop_at = 150;
+    root = run(&options, &status, log);
+    assert_int_equal(status, 1);
+    assert_int_equal(number(root, "errors"), 1);
+    assert_int_equal(number(root, "requests"), 399);
+    json_decref(root);
+    tiny_server_stop(&server);
+}
+
+static void test_connections_that_end_are_opened_again(void **state)
+{
+    struct tiny_server server;
+    char log[4096];
+    int status = -1;
+
+    (void)state;
+    tiny_server_start(&server);
+    server.close_every = 10;
+    struct tern_bench_options options = options_for(&server);
+    json_t *root = run(&options, &status, log);
+    assert_int_equal(status, 0);
+    assert_int_equal(number(root, "errors"), 0);
+    assert_true(number(root, "reconnects") >= 30);
+    json_decref(root);
+    tiny_server_stop(&server);
+}
+
+static const char *write_file(const char *text)
+{
+    static char path[64];
+    snprintf(path, sizeof(path), "/tmp/tern-bench-test-XXXXXX");
+    int fd = mkstemp(path);
+    assert_true(fd >= 0);
+    assert_int_equal(write(fd, text, strlen(text)), (ssize_t)strlen(text));
+    close(fd);
+    return path;
+}
+
+static void test_data_files(void **state)
+{
+    static const struct {
+        const char *text;
+        int status;
+        const char *log;
+    } files[] = {
+        {"[[1,2],[3,4],[5,6]]", 0, ""},
+        {"{\"inputs\":[{\"name\":\"x\",\"datatype\":\"FP32\",\"shape\":[2,2],"
+         "\"data\":[1,2,3,4]}]}",
+         0, ""},
+        /* the newest version is 3; its recorded answers count, those of 1 do not */
+        {"{\"model\":\"double\",\"tolerance\":0.001,\"inputs\":[{\"name\":\"x\",\"datatype\":"
+         "\"FP32\",\"shape\":[2,2],\"data\":[[1,2],[3,4]]}],\"outputs\":{\"1\":[{\"name\":\"y\","
+         "\"datatype\":\"FP32\",\"shape\":[2,2],\"data\":[9,9,9,9]}],\"3\":[{\"name\":\"y\","
+         "\"datatype\":\"FP32\",\"shape\":[2,2],\"data\":[2,4,6,8.001]}]}}",
+         0, ""},
+        {"{\"model\":\"double\",\"inputs\":[{\"name\":\"x\",\"datatype\":\"FP32\",\"shape\":[2,2],"
+         "\"data\":[[1,2],[3,4]]}],\"outputs\":{\"3\":[{\"name\":\"y\",\"datatype\":\"FP32\","
+         "\"shape\":[2,2],\"data\":[2,4,6,8.01]}]}}",
+         1, "y[1] is 8.0, expected 8.01"},
+        {"{\"inputs\":[{\"name\":\"x\",\"datatype\":\"FP32\",\"shape\":[2,2],\"data\":[1,2,3]}]}",
+         2, "3 elements"},
+        {"{\"inputs\":[{\"name\":\"x\",\"datatype\":\"FP99\",\"shape\":[1],\"data\":[1]}]}", 2,
+         "FP99"},
+        {"{\"inputs\":[]}", 2, "tensors"},
+        {"{\"rows\":1}", 2, "tensors"},
+        {"[[1,2,3]]", 2, "elements"},
+        {"[1,", 2, "not JSON"},
+    };
+    struct tiny_server server;
+    char log[4096];
+
+    (void)state;
+    tiny_server_start(&server);
+    for (size_t i = 0; i < TERN_COUNT_OF(files); i++) {
+        struct tern_bench_options options = options_for(&server);
+        const char *path = write_file(files[i].text);
+        int status = -1;
+        options.data = tern_str_of(path);
+        options.requests = 20;
+        json_decref(run(&options, &status, log));
+        unlink(path);
+        if (status != files[i].status || strstr(log, files[i].log) == NULL)
+            fail_msg("file %zu: exit %d, \"%s\"", i, status, log);
+    }
+    tiny_server_stop(&server);
+}
+
+static void test_mistakes(void **state)
+{
+    struct tiny_server server;
+    char log[4096];
+    int status = -1;
+
+    (void)state;
+    tiny_server_start(&server);
+    struct tern_bench_options options = options_for(&server);
+    options.model = TERN_STR("missing");
+    assert_null(run(&options, &status, log));
+    assert_int_equal(status, 2);
+    assert_non_null(strstr(log, "404"));
+    options.model = TERN_STR("../etc");
+    assert_null(run(&options, &status, log));
+    assert_int_equal(status, 2);
+    options.model = TERN_STR("double");
+    options.data = TERN_STR("/nonexistent/file.json");
+    assert_null(run(&options, &status, log));
+    assert_int_equal(status, 2);
+    tiny_server_stop(&server);
+    options.data = (struct tern_str){NULL, 0};
+    assert_null(run(&options, &status, log)); /* now nobody is there */
+    assert_int_equal(status, 3);
+    assert_non_null(strstr(log, "tern serve"));
+    options.url = TERN_STR("https://127.0.0.1");
+    assert_null(run(&options, &status, log));
+    assert_int_equal(status, 2);
+}
+
+static void test_text_report(void **state)
+{
+    struct tiny_server server;
+    char *text = NULL;
+    size_t n = 0;
+
+    (void)state;
+    tiny_server_start(&server);
+    struct tern_bench_options options = options_for(&server);
+    options.json = false;
+    options.rate = 2000;
+    options.requests = 100;
+    options.pid = (uint64_t)getpid();
+    FILE *out = open_memstream(&text, &n);
+    assert_int_equal(tern_bench_run(&options, out, stderr), 0);
+    fclose(out);
+    assert_non_null(strstr(text, "open loop, 2000/s"));
+    assert_non_null(strstr(text, "answered    100 in"));
+    assert_non_null(strstr(text, "errors      0\n"));
+    assert_non_null(strstr(text, "p99.9 "));
+    assert_non_null(strstr(text, "server CPU"));
+    assert_non_null(strstr(text, "####"));
+    free(text);
+    tiny_server_stop(&server);
+}
+
+/* Every type goes to raw bytes and back. */
+static void test_binary_tensors(void **state)
+{
+    static const char text[] =
+        "[{\"name\":\"a\",\"datatype\":\"BOOL\",\"shape\":[2],\"data\":[true,false]},"
+        "{\"name\":\"b\",\"datatype\":\"UINT8\",\"shape\":[2],\"data\":[0,255]},"
+        "{\"name\":\"c\",\"datatype\":\"INT16\",\"shape\":[2],\"data\":[-32768,32767]},"
+        "{\"name\":\"d\",\"datatype\":\"INT64\",\"shape\":[1],\"data\":[-9223372036854775807]},"
+        "{\"name\":\"e\",\"datatype\":\"FP16\",\"shape\":[1,2],\"data\":[[1.5,-0.25]]},"
+        "{\"name\":\"f\",\"datatype\":\"BF16\",\"shape\":[1],\"data\":[-2.5]},"
+        "{\"name\":\"g\",\"datatype\":\"FP64\",\"shape\":[1],\"data\":[0.1]},"
+        "{\"name\":\"h\",\"datatype\":\"BYTES\",\"shape\":[3],\"data\":[\"\",\"abc\",\"\\u00e9\"]},"
+        "{\"name\":\"i\",\"datatype\":\"INT8\",\"shape\":[0],\"data\":[]},"
+        "{\"name\":\"j\",\"datatype\":\"UINT32\",\"shape\":[],\"data\":[4294967295]}]";
+    static struct tern_bench_tensors in;
+    static struct tern_bench_tensors out;
+    struct tern_buf buf;
+    struct tern_err err = {0};
+    char why[256] = "";
+
+    (void)state;
+    json_t *array = json_loads(text, 0, NULL);
+    assert_int_equal(tern_bench_tensors_read(array, TERN_STR(""), &in, &err), TERN_OK);
+    json_decref(array);
+    tern_buf_init(&buf, 1 << 16);
+    size_t json_n = tern_bench_tensors_write_request(&in, true, &buf);
+    assert_true(json_n < buf.n);
+    /* Read back as an answer: {"inputs":  becomes {"outputs": */
+    struct tern_buf answer;
+    tern_buf_init(&answer, 1 << 16);
+    TERN_BUF_ADD_LITERAL(&answer, "{\"outputs\"");
+    tern_buf_add(&answer, buf.p + 9, buf.n - 9);
+    assert_int_equal(tern_bench_tensors_read_answer(tern_buf_str(&answer), json_n + 1, &out, &err),
+                     TERN_OK);
+    tern_buf_fini(&answer);
+    if (!tern_bench_tensors_match(&in, &out, 0, why, sizeof(why)))
+        fail_msg("%s", why);
+    json_array_set_new(out.items[7].data, 1, json_string("abd"));
+    assert_false(tern_bench_tensors_match(&in, &out, 0, why, sizeof(why)));
+    assert_string_equal(why, "h[1] is \"abd\", expected \"abc\"");
+    tern_bench_tensors_fini(&in);
+    tern_bench_tensors_fini(&out);
+    tern_buf_fini(&buf);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_closed_loop),
+        cmocka_unit_test(test_open_loop),
+        cmocka_unit_test(test_a_stall_is_seen_by_all_it_delayed),
+        cmocka_unit_test(test_too_much_is_asked),
+        cmocka_unit_test(test_wrong_answers_are_found),
+        cmocka_unit_test(test_errors_are_counted),
+        cmocka_unit_test(test_connections_that_end_are_opened_again),
+        cmocka_unit_test(test_data_files),
+        cmocka_unit_test(test_mistakes),
+        cmocka_unit_test(test_text_report),
+        cmocka_unit_test(test_binary_tensors),
+    };
+    alarm(120);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
