@@ -12,70 +12,11 @@
 #include "base/mem.h"
 #include "cli/bench_data.h"
 #include "cli/bench_load.h"
+#include "cli/commands.h"
 #include "os/procstat.h"
 
-#define THREADS_MAX        64
-#define CONNECTIONS_MAX    65536
-#define DURATION_PRESET_NS (10 * (uint64_t)TERN_NS_PER_S)
-#define START_DELAY_NS     (50 * (uint64_t)TERN_NS_PER_MS) /* for all threads to connect */
-
-#define FIELD(member) offsetof(struct tern_bench_options, member)
-
-// clang-format off
-static const struct tern_opt rows[] = {
-    {.name = "url", .type = TERN_OPT_STRING, .flags = TERN_OPT_FLAG, .offset = FIELD(url),
-     .preset = "http://127.0.0.1:8080", .metavar = "URL", .letter = 'u', .section = "Target",
-     .help = "The server: http://HOST:PORT or unix:/PATH. HTTP/1.1, no TLS."},
-    {.name = "version", .type = TERN_OPT_UINT, .flags = TERN_OPT_FLAG, .offset = FIELD(version),
-     .max = INT64_MAX, .metavar = "N", .section = "Target",
-     .help = "A version of the model; without it the server chooses."},
-    {.name = "data", .type = TERN_OPT_STRING, .flags = TERN_OPT_FLAG, .offset = FIELD(data),
-     .metavar = "FILE", .letter = 'd', .section = "Requests",
-     .help = "JSON: {\"inputs\": [...]} with many rows, optionally with the recorded \"outputs\" by "
-             "version, or a plain list of rows. Without it rows are made up."},
-    {.name = "batch", .type = TERN_OPT_UINT, .flags = TERN_OPT_FLAG, .offset = FIELD(batch),
-     .preset = "1", .min = 1, .max = 1000000, .metavar = "ROWS", .letter = 'b',
-     .section = "Requests", .help = "Rows in one request."},
-    {.name = "binary", .type = TERN_OPT_BOOL, .flags = TERN_OPT_FLAG, .offset = FIELD(binary),
-     .section = "Requests", .help = "Send and ask for raw tensors instead of JSON numbers."},
-    {.name = "rate", .type = TERN_OPT_UINT, .flags = TERN_OPT_FLAG, .offset = FIELD(rate),
-     .max = 100000000, .metavar = "PER_SECOND", .letter = 'r', .section = "Load",
-     .help = "Start this many requests a second, whatever the server does, and count each "
-             "latency from its intended start. Without it: as fast as the answers come."},
-    {.name = "connections", .type = TERN_OPT_UINT, .flags = TERN_OPT_FLAG,
-     .offset = FIELD(connections), .preset = "16", .min = 1, .max = CONNECTIONS_MAX,
-     .metavar = "N", .letter = 'c', .section = "Load",
-     .help = "Connections, each with one request in flight."},
-    {.name = "threads", .type = TERN_OPT_UINT, .flags = TERN_OPT_FLAG, .offset = FIELD(threads),
-     .preset = "1", .min = 1, .max = THREADS_MAX, .metavar = "N", .letter = 't',
-     .section = "Load", .help = "Threads that make the load."},
-    {.name = "duration", .type = TERN_OPT_DURATION, .flags = TERN_OPT_FLAG,
-     .offset = FIELD(duration_ns), .max = 86400 * (uint64_t)TERN_NS_PER_S, .metavar = "TIME",
-     .section = "Load", .help = "How long to measure; 10s unless --requests is given."},
-    {.name = "requests", .type = TERN_OPT_UINT, .flags = TERN_OPT_FLAG, .offset = FIELD(requests),
-     .max = UINT64_MAX / 2, .metavar = "N", .letter = 'n', .section = "Load",
-     .help = "Stop after this many requests."},
-    {.name = "warmup", .type = TERN_OPT_DURATION, .flags = TERN_OPT_FLAG,
-     .offset = FIELD(warmup_ns), .preset = "1s", .max = 3600 * (uint64_t)TERN_NS_PER_S,
-     .metavar = "TIME", .section = "Load", .help = "The same load before the measurement."},
-    {.name = "timeout", .type = TERN_OPT_DURATION, .flags = TERN_OPT_FLAG,
-     .offset = FIELD(timeout_ns), .preset = "10s", .min = TERN_NS_PER_MS,
-     .max = 3600 * (uint64_t)TERN_NS_PER_S, .metavar = "TIME", .section = "Load",
-     .help = "A request without an answer for so long is an error."},
-    {.name = "spin", .type = TERN_OPT_DURATION, .flags = TERN_OPT_FLAG | TERN_OPT_ADVANCED,
-     .offset = FIELD(spin_ns), .preset = "20us", .max = TERN_NS_PER_S, .metavar = "TIME",
-     .section = "Load", .help = "With --rate: how long before a request is due to wait for it "
-                                "busily rather than asleep."},
-    {.name = "pid", .type = TERN_OPT_UINT, .flags = TERN_OPT_FLAG, .offset = FIELD(pid),
-     .max = INT32_MAX, .metavar = "PID", .section = "Report",
-     .help = "The server's process: reports its CPU time for each request."},
-    {.name = "json", .type = TERN_OPT_BOOL, .flags = TERN_OPT_FLAG, .offset = FIELD(json),
-     .section = "Report", .help = "Report as one JSON object."},
-};
-// clang-format on
-
-const struct tern_opt_table tern_bench_table = {rows, TERN_COUNT_OF(rows),
-                                                sizeof(struct tern_bench_options)};
+#define THREADS_MAX    256
+#define START_DELAY_NS (50 * (uint64_t)TERN_NS_PER_MS) /* for all threads to connect */
 
 struct run {
     const struct tern_bench_options *options;
@@ -158,13 +99,9 @@ static enum tern_code start_workers(struct run *r, struct tern_err *err)
 
 static void set_times(struct tern_bench_plan *plan, const struct tern_bench_options *o)
 {
-    uint64_t duration = o->duration_ns;
-
-    if (duration == 0 && o->requests == 0)
-        duration = DURATION_PRESET_NS;
     plan->start_ns = tern_clock_mono_ns() + START_DELAY_NS;
     plan->measure_ns = plan->start_ns + o->warmup_ns;
-    plan->end_ns = duration == 0 ? UINT64_MAX : plan->measure_ns + duration;
+    plan->end_ns = o->duration_ns == 0 ? UINT64_MAX : plan->measure_ns + o->duration_ns;
 }
 
 /* Server CPU over the whole run, warm-up included, and over all of its requests. */
@@ -232,11 +169,11 @@ static enum tern_code run_load(struct run *r, struct tern_bench_result *result,
 static int exit_status(enum tern_code code)
 {
     if (code == TERN_UNAVAILABLE || code == TERN_DEADLINE_EXCEEDED)
-        return 3;
-    return code == TERN_UNKNOWN || code == TERN_DATA_LOSS ? 1 : 2;
+        return TERN_EXIT_UNREACHABLE;
+    return code == TERN_UNKNOWN || code == TERN_DATA_LOSS ? TERN_EXIT_FAILED : TERN_EXIT_USAGE;
 }
 
-static enum tern_code prepare(const struct tern_bench_options *options,
+static enum tern_code prepare(const struct tern_bench_options *options, struct tern_str model,
                               struct tern_http_target *target, struct tern_bench_data *data,
                               struct tern_err *err)
 {
@@ -244,7 +181,7 @@ static enum tern_code prepare(const struct tern_bench_options *options,
 
     TERN_TRY(tern_http_target_parse(options->url, target, err));
     tern_http_client_init(&client, target, options->timeout_ns, TERN_BENCH_BODY_MAX);
-    enum tern_code code = tern_bench_data_load(options, &client, data, err);
+    enum tern_code code = tern_bench_data_load(options, model, &client, data, err);
     if (code == TERN_OK) {
         code = tern_bench_data_learn(data, &client, err);
         if (code != TERN_OK)
@@ -257,13 +194,14 @@ static enum tern_code prepare(const struct tern_bench_options *options,
 static void report(const struct tern_bench_options *options, const struct tern_bench_data *data,
                    const struct tern_bench_result *result, FILE *out)
 {
-    if (options->json)
+    if (options->form == TERN_OUTPUT_FORM_JSON)
         tern_bench_print_json(options, data, result, out);
     else
         tern_bench_print_text(options, data, result, out);
 }
 
-int tern_bench_run(const struct tern_bench_options *options, FILE *out, FILE *log)
+int tern_bench_run(const struct tern_bench_options *options, struct tern_str model, FILE *out,
+                   FILE *log)
 {
     struct tern_http_target target;
     struct tern_bench_data data;
@@ -271,7 +209,7 @@ int tern_bench_run(const struct tern_bench_options *options, FILE *out, FILE *lo
     sigset_t before;
     struct tern_bench_result *result = tern_mem_zalloc(1, sizeof(*result));
     enum tern_code code = result == NULL ? tern_mem_fail(&err, "the result", sizeof(*result))
-                                         : prepare(options, &target, &data, &err);
+                                         : prepare(options, model, &target, &data, &err);
 
     if (code != TERN_OK) {
         (void)fprintf(log, "tern bench: %s\n", err.text);
@@ -291,7 +229,8 @@ int tern_bench_run(const struct tern_bench_options *options, FILE *out, FILE *lo
     code = run_load(&r, result, &err);
     close(r.signal_fd);
     (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
-    int status = result->errors + result->wrong + result->unsent > 0 || result->requests == 0;
+    bool bad = result->errors + result->wrong + result->unsent > 0 || result->requests == 0;
+    int status = bad ? TERN_EXIT_FAILED : TERN_EXIT_OK;
     if (code == TERN_OK) {
         report(options, &data, result, out);
     } else {
@@ -301,4 +240,14 @@ int tern_bench_run(const struct tern_bench_options *options, FILE *out, FILE *lo
     tern_bench_data_fini(&data);
     tern_mem_free(result);
     return status;
+}
+
+int tern_bench_main(const struct tern_command_call *call)
+{
+    struct tern_bench_options options = *(const struct tern_bench_options *)call->options;
+    struct tern_str model = call->n_args > 0 ? call->args[0] : (struct tern_str){NULL, 0};
+
+    if (options.requests > 0 && tern_opt_origin_of(call->load, "duration") == TERN_OPT_FROM_DEFAULT)
+        options.duration_ns = 0;
+    return tern_bench_run(&options, model, stdout, stderr);
 }

@@ -15,29 +15,11 @@
 #include <stdint.h>
 #include <stdio.h>
 #include "base/str.h"
-#include "conf/opt.h"
+#include "cli/client_options.h"
 #include "stat/histogram.h"
 
-struct tern_bench_options {
-    struct tern_str url;
-    uint64_t version; /* 0: the one that the server picks */
-    struct tern_str data;
-    uint64_t batch;
-    bool binary;
-    uint64_t rate; /* requests a second; 0: closed loop */
-    uint64_t connections;
-    uint64_t threads;
-    uint64_t duration_ns;
-    uint64_t requests; /* 0: until the duration is over */
-    uint64_t warmup_ns;
-    uint64_t timeout_ns;
-    uint64_t spin_ns;
-    uint64_t pid; /* of the server; 0: unknown */
-    bool json;
-    struct tern_str model; /* the argument; empty: the data file's, or the only one served */
-};
-
-extern const struct tern_opt_table tern_bench_table;
+struct tern_bench_data;
+struct tern_command_call;
 
 /* What a run measured, for the report. */
 struct tern_bench_result {
@@ -59,10 +41,13 @@ struct tern_bench_result {
     uint64_t client_cpu_ns;
 };
 
-/* Runs and reports: the table or JSON on `out`, progress and mistakes on `log`. */
-int tern_bench_run(const struct tern_bench_options *options, FILE *out, FILE *log);
+/* The command `bench`. */
+int tern_bench_main(const struct tern_command_call *call);
 
-struct tern_bench_data;
+/* Runs and reports: the table or JSON on `out`, progress and mistakes on `log`. model: empty for
+ * the data file's, or the only one served. Answers the exit status. */
+int tern_bench_run(const struct tern_bench_options *options, struct tern_str model, FILE *out,
+                   FILE *log);
 
 /* bench_report.c */
 void tern_bench_print_text(const struct tern_bench_options *options,

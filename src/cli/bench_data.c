@@ -340,14 +340,14 @@ static enum tern_code read_rows(struct tern_bench_data *data, const json_t *root
     return code;
 }
 
-static enum tern_code choose_model(const struct tern_bench_options *options, const json_t *root,
+static enum tern_code choose_model(struct tern_str model, const json_t *root,
                                    struct tern_http_client *client, char *dst, struct tern_err *err)
 {
     const char *named = json_string_value(json_object_get(root, "model"));
 
-    if (options->model.n == 0 && named == NULL)
+    if (model.n == 0 && named == NULL)
         return only_model(client, dst, err);
-    struct tern_str name = options->model.n > 0 ? options->model : tern_str_of(named);
+    struct tern_str name = model.n > 0 ? model : tern_str_of(named);
     for (size_t i = 0; i < name.n; i++) { /* it goes into a path */
         if (name.p[i] <= ' ' || name.p[i] >= 0x7f || strchr("/?#%\\", name.p[i]) != NULL)
             return tern_fail(err, TERN_INVALID_ARGUMENT, "model: '%.*s' is not a model's name",
@@ -359,18 +359,20 @@ static enum tern_code choose_model(const struct tern_bench_options *options, con
     return TERN_OK;
 }
 
-static enum tern_code load(const struct tern_bench_options *options, const json_t *root,
-                           struct tern_http_client *client, struct tern_bench_data *data,
-                           struct tern_err *err)
+static enum tern_code load(const struct tern_bench_options *options, struct tern_str model,
+                           const json_t *root, struct tern_http_client *client,
+                           struct tern_bench_data *data, struct tern_err *err)
 {
     struct tern_bench_tensors inputs;
     struct tern_bench_tensors outputs;
     json_t *metadata = NULL;
 
-    TERN_TRY(choose_model(options, root, client, data->model, err));
+    TERN_TRY(choose_model(model, root, client, data->model, err));
     TERN_TRY(get_metadata(data, client, &metadata, err));
     data->rows_per_request = has_batch(metadata) ? options->batch : 0;
     enum tern_code code = read_rows(data, root, metadata, &inputs, &outputs, err);
+    if (options->tolerance_ppm > 0)
+        data->tolerance = (double)options->tolerance_ppm / 1e6;
     json_decref(metadata);
     if (code != TERN_OK)
         return code;
@@ -383,17 +385,17 @@ static enum tern_code load(const struct tern_bench_options *options, const json_
     return code;
 }
 
-enum tern_code tern_bench_data_load(const struct tern_bench_options *options,
+enum tern_code tern_bench_data_load(const struct tern_bench_options *options, struct tern_str model,
                                     struct tern_http_client *client,
                                     struct tern_bench_data *ret_data, struct tern_err *err)
 {
     json_t *root = NULL;
 
     *ret_data = (struct tern_bench_data){.tolerance = TERN_BENCH_TOLERANCE,
-                                         .version = (int64_t)options->version};
+                                         .version = (int64_t)options->model_version};
     if (options->data.n > 0)
         TERN_TRY(load_file(options->data.p, &root, err));
-    enum tern_code code = load(options, root, client, ret_data, err);
+    enum tern_code code = load(options, model, root, client, ret_data, err);
     json_decref(root);
     if (code != TERN_OK)
         tern_bench_data_fini(ret_data);

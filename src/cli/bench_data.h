@@ -32,7 +32,7 @@ struct tern_bench_data {
 };
 
 /* Asks for the model's metadata, reads or makes the rows, builds the requests. */
-enum tern_code tern_bench_data_load(const struct tern_bench_options *options,
+enum tern_code tern_bench_data_load(const struct tern_bench_options *options, struct tern_str model,
                                     struct tern_http_client *client,
                                     struct tern_bench_data *ret_data, struct tern_err *err);
 void tern_bench_data_fini(struct tern_bench_data *data);

@@ -23,15 +23,17 @@ struct tern_bench_options {
     struct tern_str url;
     uint64_t timeout_ns;
     uint64_t model_version;
-    struct tern_str data;     /* file of requests or rows; empty: made from the metadata */
-    struct tern_str expected; /* file of answers; empty: those of the first pass */
-    uint64_t rate;            /* requests a second; 0: closed loop */
+    struct tern_str data; /* file of rows; empty: made from the metadata */
+    uint64_t rate;        /* requests a second; 0: closed loop */
     uint64_t connections;
     uint64_t threads;
     uint64_t batch;
-    uint64_t duration_ns;
+    uint64_t requests;    /* measured; 0: until the duration is over */
+    uint64_t duration_ns; /* 0: until that many requests are done */
     uint64_t warmup_ns;
-    uint64_t tolerance_ppm; /* of real outputs, in millionths */
+    uint64_t spin_ns;       /* waited busily before a request is due */
+    uint64_t tolerance_ppm; /* of real outputs, in millionths; 0: as the data file says */
+    uint64_t pid;           /* of the server; 0: not known */
     bool binary;
     enum tern_output_form form;
 };

@@ -18,16 +18,17 @@ static struct tern_bench_options options_for(const struct tiny_server *server)
 {
     return (struct tern_bench_options){
         .url = tern_str_of(server->url),
-        .model = TERN_STR("double"),
         .batch = 1,
         .connections = 4,
         .threads = 2,
         .requests = 400,
         .timeout_ns = 5000 * MS,
         .spin_ns = 20000,
-        .json = true,
+        .form = TERN_OUTPUT_FORM_JSON,
     };
 }
+
+static struct tern_str model = {"double", 6}; /* the argument */
 
 /* Runs; the report as JSON (a new reference, NULL when there was none), what went to the log. */
 static json_t *run(const struct tern_bench_options *options, int *ret_status, char log[4096])
@@ -39,7 +40,7 @@ static json_t *run(const struct tern_bench_options *options, int *ret_status, ch
     FILE *out = open_memstream(&text, &n);
     FILE *err = open_memstream(&said, &said_n);
 
-    *ret_status = tern_bench_run(options, out, err);
+    *ret_status = tern_bench_run(options, model, out, err);
     fclose(out);
     fclose(err);
     snprintf(log, 4096, "%s", said);
@@ -85,7 +86,7 @@ static void test_closed_loop(void **state)
     struct tern_bench_options options = options_for(&server);
     check_good(&options, 400);
     options.batch = 3;
-    options.version = 3;
+    options.model_version = 3;
     options.requests = 7; /* fewer than connections and threads divide evenly */
     check_good(&options, 7);
     options.binary = true;
@@ -95,8 +96,9 @@ static void test_closed_loop(void **state)
     check_good(&options, 100);
     server.jitter = 1; /* other bytes, the same values within the tolerance */
     check_good(&options, 100);
-    options.model = (struct tern_str){NULL, 0}; /* the only one served */
+    model = (struct tern_str){NULL, 0}; /* the only one served */
     check_good(&options, 100);
+    model = TERN_STR("double");
     tiny_server_stop(&server);
 }
 
@@ -305,14 +307,14 @@ static void test_mistakes(void **state)
     (void)state;
     tiny_server_start(&server);
     struct tern_bench_options options = options_for(&server);
-    options.model = TERN_STR("missing");
+    model = TERN_STR("missing");
     assert_null(run(&options, &status, log));
     assert_int_equal(status, 2);
     assert_non_null(strstr(log, "404"));
-    options.model = TERN_STR("../etc");
+    model = TERN_STR("../etc");
     assert_null(run(&options, &status, log));
     assert_int_equal(status, 2);
-    options.model = TERN_STR("double");
+    model = TERN_STR("double");
     options.data = TERN_STR("/nonexistent/file.json");
     assert_null(run(&options, &status, log));
     assert_int_equal(status, 2);
@@ -335,12 +337,12 @@ static void test_text_report(void **state)
     (void)state;
     tiny_server_start(&server);
     struct tern_bench_options options = options_for(&server);
-    options.json = false;
+    options.form = TERN_OUTPUT_FORM_TABLE;
     options.rate = 2000;
     options.requests = 100;
     options.pid = (uint64_t)getpid();
     FILE *out = open_memstream(&text, &n);
-    assert_int_equal(tern_bench_run(&options, out, stderr), 0);
+    assert_int_equal(tern_bench_run(&options, model, out, stderr), 0);
     fclose(out);
     assert_non_null(strstr(text, "open loop, 2000/s"));
     assert_non_null(strstr(text, "answered    100 in"));
