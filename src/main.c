@@ -3,8 +3,10 @@
 #include "base/compiler.h"
 #include "base/version.h"
 #include "cli/check.h"
+#include "cli/bench.h"
 #include "cli/commands.h"
 #include "cli/infer.h"
+#include "cli/models.h"
 #include "cli/serve.h"
 
 extern char **environ;
@@ -12,9 +14,8 @@ extern char **environ;
 int main(int argc, char **argv)
 {
     static const struct tern_command_row rows[] = {
-        {"serve", tern_serve_run},
-        {"check", tern_check_run},
-        {"infer", tern_infer_run},
+        {"serve", tern_serve_run},   {"check", tern_check_run}, {"infer", tern_infer_run},
+        {"models", tern_models_run}, {"bench", tern_bench_run},
     };
     const struct tern_commands_program program = {
         .rows = rows,

@@ -200,8 +200,8 @@ static void report(const struct tern_bench_options *options, const struct tern_b
         tern_bench_print_text(options, data, result, out);
 }
 
-int tern_bench_run(const struct tern_bench_options *options, struct tern_str model, FILE *out,
-                   FILE *log)
+int tern_bench_measure(const struct tern_bench_options *options, struct tern_str model, FILE *out,
+                       FILE *log)
 {
     struct tern_http_target target;
     struct tern_bench_data data;
@@ -242,12 +242,12 @@ int tern_bench_run(const struct tern_bench_options *options, struct tern_str mod
     return status;
 }
 
-int tern_bench_main(const struct tern_command_call *call)
+int tern_bench_run(const struct tern_command_call *call)
 {
     struct tern_bench_options options = *(const struct tern_bench_options *)call->options;
     struct tern_str model = call->n_args > 0 ? call->args[0] : (struct tern_str){NULL, 0};
 
     if (options.requests > 0 && tern_opt_origin_of(call->load, "duration") == TERN_OPT_FROM_DEFAULT)
         options.duration_ns = 0;
-    return tern_bench_run(&options, model, stdout, stderr);
+    return tern_bench_measure(&options, model, stdout, stderr);
 }

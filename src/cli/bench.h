@@ -42,12 +42,12 @@ struct tern_bench_result {
 };
 
 /* The command `bench`. */
-int tern_bench_main(const struct tern_command_call *call);
+int tern_bench_run(const struct tern_command_call *call);
 
 /* Runs and reports: the table or JSON on `out`, progress and mistakes on `log`. model: empty for
  * the data file's, or the only one served. Answers the exit status. */
-int tern_bench_run(const struct tern_bench_options *options, struct tern_str model, FILE *out,
-                   FILE *log);
+int tern_bench_measure(const struct tern_bench_options *options, struct tern_str model, FILE *out,
+                       FILE *log);
 
 /* bench_report.c */
 void tern_bench_print_text(const struct tern_bench_options *options,

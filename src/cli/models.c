@@ -2,14 +2,13 @@
 
 #include <jansson.h>
 #include <string.h>
-#include "base/clock.h"
 #include "cli/commands.h"
 #include "cli/http_client.h"
+#include "cli/table.h"
 
 #define RESPONSE_MAX ((size_t)64 << 20)
 #define PATH_MAX_    512
 #define CELL_MAX     1024
-#define COLUMNS      5
 
 static const struct tern_str none = {NULL, 0};
 
@@ -174,83 +173,93 @@ static enum tern_code collect(struct run *r, json_t **ret, struct tern_err *err)
 
 /* The table. */
 
-/* Text of a server on a terminal: without what steers one. */
-static void add_safe(char dst[CELL_MAX], const char *text)
+/* jansson's texts come from its own allocator. */
+static void free_text(char *text)
 {
-    size_t n = strlen(dst);
+    json_malloc_t take = NULL;
+    json_free_t give = NULL;
 
-    for (; text != NULL && *text != '\0' && n + 1 < CELL_MAX; text++)
-        dst[n++] = (unsigned char)*text < 0x20 || *text == 0x7f ? '?' : *text;
-    dst[n] = '\0';
+    json_get_alloc_funcs(&take, &give);
+    give(text);
 }
 
-/* "features FP32 [-1,4], mask BOOL [-1]" */
-static void add_tensors(char dst[CELL_MAX], const json_t *tensors)
+/* "features FP32 [-1,4], mask BOOL [-1]"; dst holds a zero-terminated text, cut when full. */
+static void print_tensors(const json_t *tensors, char *dst, size_t cap)
 {
-    for (size_t i = 0; i < json_array_size(tensors); i++) {
+    size_t n = 0;
+
+    dst[0] = '\0';
+    for (size_t i = 0; i < json_array_size(tensors) && n < cap; i++) {
         const json_t *tensor = json_array_get(tensors, i);
-        const json_t *shape = json_object_get(tensor, "shape");
-        add_safe(dst, i > 0 ? ", " : "");
-        add_safe(dst, json_string_value(json_object_get(tensor, "name")));
-        add_safe(dst, " ");
-        add_safe(dst, json_string_value(json_object_get(tensor, "datatype")));
-        for (size_t d = 0; d < json_array_size(shape); d++) {
-            char dim[32];
-            (void)snprintf(dim, sizeof(dim), "%s%lld", d == 0 ? " [" : ",",
-                           (long long)json_integer_value(json_array_get(shape, d)));
-            add_safe(dst, dim);
-        }
-        add_safe(dst, json_array_size(shape) > 0 ? "]" : " []");
+        const char *name = json_string_value(json_object_get(tensor, "name"));
+        const char *dtype = json_string_value(json_object_get(tensor, "datatype"));
+        char *shape = json_dumps(json_object_get(tensor, "shape"), JSON_COMPACT);
+        n += (size_t)snprintf(dst + n, cap - n, "%s%.80s %.16s %.120s", i > 0 ? ", " : "",
+                              name == NULL ? "?" : name, dtype == NULL ? "?" : dtype,
+                              shape == NULL ? "" : shape);
+        free_text(shape);
     }
 }
 
-static void fill_cells(const json_t *row, char cells[COLUMNS][CELL_MAX])
+static const char *text_of(const json_t *row, const char *key)
 {
-    const char *reason = json_string_value(json_object_get(row, "reason"));
-
-    memset(cells, 0, (size_t)COLUMNS * CELL_MAX);
-    add_safe(cells[0], json_string_value(json_object_get(row, "name")));
-    add_safe(cells[1], json_string_value(json_object_get(row, "version")));
-    add_safe(cells[2], json_string_value(json_object_get(row, "state")));
-    add_tensors(cells[3], json_object_get(row, "inputs"));
-    add_tensors(cells[4], json_object_get(row, "outputs"));
-    if (cells[3][0] == '\0' && reason != NULL)
-        add_safe(cells[3], reason);
+    const char *text = json_string_value(json_object_get(row, key));
+    return text == NULL ? "" : text;
 }
 
-static void print_cells(char cells[COLUMNS][CELL_MAX], const size_t width[COLUMNS], FILE *out)
+static void add_row(struct tern_table *table, const json_t *row)
 {
-    for (size_t c = 0; c < COLUMNS; c++) {
-        bool last = true;
-        for (size_t k = c + 1; k < COLUMNS; k++)
-            last = last && cells[k][0] == '\0';
-        (void)fprintf(out, "%-*s%s", last ? 0 : (int)width[c], cells[c], last ? "\n" : "  ");
-        if (last)
-            return;
+    char text[CELL_MAX];
+    const char *state = text_of(row, "state");
+    enum tern_table_tone tone = strcmp(state, "READY") == 0         ? TERN_TONE_GOOD
+                                : strcmp(state, "UNAVAILABLE") == 0 ? TERN_TONE_BAD
+                                                                    : TERN_TONE_QUIET;
+
+    tern_table_row(table);
+    tern_table_cell(table, TERN_TONE_STRONG, "%s", text_of(row, "name"));
+    tern_table_cell(table, TERN_TONE_PLAIN, "%s", text_of(row, "version"));
+    tern_table_cell(table, tone, "%s", state);
+    print_tensors(json_object_get(row, "inputs"), text, sizeof(text));
+    tern_table_cell(table, TERN_TONE_PLAIN, "%s", text);
+    print_tensors(json_object_get(row, "outputs"), text, sizeof(text));
+    tern_table_cell(table, TERN_TONE_PLAIN, "%s", text);
+}
+
+/* Reasons can be long: each has a line of its own below the table. */
+static void print_reasons(const json_t *rows, struct tern_buf *text)
+{
+    for (size_t i = 0; i < json_array_size(rows); i++) {
+        const json_t *row = json_array_get(rows, i);
+        const char *reason = text_of(row, "reason");
+        if (reason[0] == '\0')
+            continue;
+        tern_buf_printf(text, "\n%s %s: ", text_of(row, "name"), text_of(row, "version"));
+        for (const char *c = reason; *c != '\0'; c++) /* nothing that steers a terminal */
+            tern_buf_add_char(text, (unsigned char)*c < 0x20 || *c == 0x7f ? '?' : *c);
+        tern_buf_add_char(text, '\n');
     }
 }
 
 static void print_table(const json_t *rows, FILE *out)
 {
-    char cells[COLUMNS][CELL_MAX] = {"MODEL", "VERSION", "STATE", "INPUTS", "OUTPUTS"};
-    char head[COLUMNS][CELL_MAX];
-    size_t width[COLUMNS];
+    struct tern_arena arena;
+    struct tern_table table;
+    struct tern_buf text;
+    static const char *const titles[] = {"model", "version", "state", "inputs", "outputs"};
+    int fd = fileno(out);
 
-    memcpy(head, cells, sizeof(head));
-    for (size_t c = 0; c < COLUMNS; c++)
-        width[c] = strlen(head[c]);
-    for (size_t i = 0; i < json_array_size(rows); i++) {
-        const json_t *row = json_array_get(rows, i);
-        fill_cells(row, cells);
-        /* A reason stands where the inputs would, and makes no column wide. */
-        for (size_t c = 0; c < (json_object_get(row, "inputs") != NULL ? 5u : 3u); c++)
-            width[c] = strlen(cells[c]) > width[c] ? strlen(cells[c]) : width[c];
-    }
-    print_cells(head, width, out);
-    for (size_t i = 0; i < json_array_size(rows); i++) {
-        fill_cells(json_array_get(rows, i), cells);
-        print_cells(cells, width, out);
-    }
+    tern_arena_init(&arena, 16384, RESPONSE_MAX);
+    tern_buf_init(&text, RESPONSE_MAX);
+    tern_table_init(&table, &arena);
+    for (size_t i = 0; i < TERN_COUNT_OF(titles); i++)
+        tern_table_column(&table, titles[i], false);
+    for (size_t i = 0; i < json_array_size(rows); i++)
+        add_row(&table, json_array_get(rows, i));
+    tern_table_print(&table, 0, fd >= 0 && tern_table_colour(fd), &text);
+    print_reasons(rows, &text);
+    (void)fwrite(text.p, 1, text.n, out);
+    tern_buf_fini(&text);
+    tern_arena_fini(&arena);
 }
 
 /* Actions. */
@@ -325,7 +334,7 @@ static enum tern_code act(struct run *r, struct tern_err *err)
     return list(r, err);
 }
 
-int tern_models_run(const struct tern_models_options *options, const struct tern_str *names,
+int tern_models_act(const struct tern_models_options *options, const struct tern_str *names,
                     uint32_t n_names, FILE *out, FILE *log)
 {
     struct tern_http_target target;
@@ -350,7 +359,7 @@ int tern_models_run(const struct tern_models_options *options, const struct tern
                                                                        : TERN_EXIT_FAILED;
 }
 
-int tern_models_main(const struct tern_command_call *call)
+int tern_models_run(const struct tern_command_call *call)
 {
-    return tern_models_run(call->options, call->args, call->n_args, stdout, stderr);
+    return tern_models_act(call->options, call->args, call->n_args, stdout, stderr);
 }

@@ -9,11 +9,11 @@
 struct tern_command_call;
 
 /* The command `models`. */
-int tern_models_main(const struct tern_command_call *call);
+int tern_models_run(const struct tern_command_call *call);
 
 /* The same with its streams given: the table on `out`, mistakes on `log`. Answers the exit status.
  */
-int tern_models_run(const struct tern_models_options *options, const struct tern_str *names,
+int tern_models_act(const struct tern_models_options *options, const struct tern_str *names,
                     uint32_t n_names, FILE *out, FILE *log);
 
 #endif

@@ -40,7 +40,7 @@ static json_t *run(const struct tern_bench_options *options, int *ret_status, ch
     FILE *out = open_memstream(&text, &n);
     FILE *err = open_memstream(&said, &said_n);
 
-    *ret_status = tern_bench_run(options, model, out, err);
+    *ret_status = tern_bench_measure(options, model, out, err);
     fclose(out);
     fclose(err);
     snprintf(log, 4096, "%s", said);
@@ -342,7 +342,7 @@ static void test_text_report(void **state)
     options.requests = 100;
     options.pid = (uint64_t)getpid();
     FILE *out = open_memstream(&text, &n);
-    assert_int_equal(tern_bench_run(&options, model, out, stderr), 0);
+    assert_int_equal(tern_bench_measure(&options, model, out, stderr), 0);
     fclose(out);
     assert_non_null(strstr(text, "open loop, 2000/s"));
     assert_non_null(strstr(text, "answered    100 in"));

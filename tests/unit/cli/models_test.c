@@ -20,7 +20,7 @@ static int run(const struct tern_models_options *options, const struct tern_str 
 
     memset(out_text, 0, sizeof(out_text));
     memset(log_text, 0, sizeof(log_text));
-    int status = tern_models_run(options, names, n, out, log);
+    int status = tern_models_act(options, names, n, out, log);
     fclose(out);
     fclose(log);
     return status;
@@ -41,13 +41,15 @@ static void test_table(void **state)
     struct tern_models_options options = options_for(&server);
     assert_int_equal(run(&options, NULL, 0), TERN_EXIT_OK);
     /* Of version 1 the server says no metadata; the reason cannot colour the terminal. */
-    assert_string_equal(out_text, "MODEL   VERSION  STATE        INPUTS         OUTPUTS\n"
+    assert_string_equal(out_text, "model   version  state        inputs         outputs\n"
                                   "double  1        READY\n"
                                   "double  3        READY        x FP32 [-1,2]  y FP32 [-1,2]\n"
-                                  "broken  1        UNAVAILABLE  the file is ?[31mempty\n");
+                                  "broken  1        UNAVAILABLE\n"
+                                  "\n"
+                                  "broken 1: the file is ?[31mempty\n");
     server.plain_list = 1; /* a listener that does not show the index */
     assert_int_equal(run(&options, NULL, 0), TERN_EXIT_OK);
-    assert_string_equal(out_text, "MODEL   VERSION  STATE  INPUTS         OUTPUTS\n"
+    assert_string_equal(out_text, "model   version  state  inputs         outputs\n"
                                   "double  1        READY\n"
                                   "double  3        READY  x FP32 [-1,2]  y FP32 [-1,2]\n");
     tiny_server_stop(&server);
