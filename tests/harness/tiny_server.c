@@ -24,6 +24,7 @@ static pthread_mutex_t everything = PTHREAD_MUTEX_INITIALIZER;
 
 struct answer {
     int status;
+    int number; /* of the infer request, from 0; -1: another one */
     char head[256];
     char body[65536];
     size_t n;
@@ -79,6 +80,7 @@ static void infer(struct tiny_server *server, const char *body, size_t n, size_t
     json_t *root = json_loadb(body, json_n > 0 ? json_n : n, 0, NULL);
     json_t *in = json_array_get(json_object_get(root, "inputs"), 0);
 
+    a->number = number;
     if (in == NULL || (server->fail_from >= 0 && number >= server->fail_from)) {
         say(a, in == NULL ? 400 : 503, "{\"error\":\"no\"}");
         json_decref(root);
@@ -112,6 +114,7 @@ static void route(struct tiny_server *server, const char *head, const char *body
     const char *json_n = strstr(head, "Inference-Header-Content-Length: ");
 
     a->status = 200;
+    a->number = -1;
     a->head[0] = '\0';
     if (strncmp(head, "POST /v2/models/double/infer ", 29) == 0 ||
         strncmp(head, "POST /v2/models/double/versions/3/infer ", 40) == 0)
@@ -202,10 +205,10 @@ static void *serve(void *arg)
 
     for (size_t n; (n = read_request(peer->fd, buf, &have, &body, &body_n)) > 0;) {
         route(server, buf, body, body_n, a);
-        int number = server->infers;
-        if (server->drop_at >= 0 && number - 1 == server->drop_at)
+        if (a->number >= 0 && a->number == server->drop_at)
             break;
-        bool last = server->close_every > 0 && number % server->close_every == 0;
+        bool last =
+            a->number > 0 && server->close_every > 0 && a->number % server->close_every == 0;
         if (!send_answer(server, peer->fd, a, last) || last)
             break;
         memmove(buf, buf + n, have - n);
