@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/num.h"
 #include "net/mux_h1.h"
+#include "net/mux_h2.h"
 #include "net/server.h"
 
 static void on_request(void *self, struct tern_exchange *x)
@@ -50,6 +51,7 @@ static int serve(struct tern_str address, uint32_t n_loops)
         .handler = &handler,
         .limits = TERN_NET_LIMITS_DEFAULT,
         .h1 = &tern_mux_h1,
+        .h2 = &tern_mux_h2,
         .listeners = &listener,
         .n_listeners = 1,
     };
