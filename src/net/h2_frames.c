@@ -7,9 +7,11 @@
 
 #define WINDOW_STEP_MIN 64 /* a smaller WINDOW_UPDATE costs us more than it lets through */
 
-static struct tern_h2_stream *find(nghttp2_session *session, int32_t id)
+static struct tern_h2_stream *find(struct tern_h2_conn *h, int32_t id)
 {
-    return nghttp2_session_get_stream_user_data(session, id);
+    if (h->recent == NULL || h->recent->id != id)
+        h->recent = nghttp2_session_get_stream_user_data(h->session, id);
+    return h->recent;
 }
 
 static bool ends_stream(const nghttp2_frame *frame)
@@ -45,15 +47,16 @@ static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame
     if (s == NULL)
         return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
     nghttp2_session_set_stream_user_data(session, s->id, s);
+    h->recent = s;
     return 0;
 }
 
 static int on_header(nghttp2_session *session, const nghttp2_frame *frame, nghttp2_rcbuf *name,
                      nghttp2_rcbuf *value, uint8_t flags, void *user)
 {
-    struct tern_h2_stream *s = find(session, frame->hd.stream_id);
+    struct tern_h2_stream *s = find(user, frame->hd.stream_id);
+    (void)session;
     (void)flags;
-    (void)user;
 
     /* Trailers go through too: they are bounded with the head, and then dropped. */
     if (s != NULL)
@@ -64,9 +67,8 @@ static int on_header(nghttp2_session *session, const nghttp2_frame *frame, nghtt
 static int on_data_chunk(nghttp2_session *session, uint8_t flags, int32_t id, const uint8_t *p,
                          size_t n, void *user)
 {
-    struct tern_h2_stream *s = find(session, id);
+    struct tern_h2_stream *s = find(user, id);
     (void)flags;
-    (void)user;
 
     /* The connection goes on; the stream itself gets no new window: the client stops soon. */
     if (s != NULL && s->unwanted)
@@ -119,13 +121,14 @@ static void on_settings(struct tern_h2_conn *h, const nghttp2_frame *frame)
 static int on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame, void *user)
 {
     struct tern_h2_conn *h = user;
+    (void)session;
 
     switch (frame->hd.type) {
     case NGHTTP2_HEADERS:
-        on_headers_end(find(session, frame->hd.stream_id), frame);
+        on_headers_end(find(h, frame->hd.stream_id), frame);
         break;
     case NGHTTP2_DATA:
-        on_data_end(h, find(session, frame->hd.stream_id), frame);
+        on_data_end(h, find(h, frame->hd.stream_id), frame);
         break;
     case NGHTTP2_RST_STREAM:
         tern_mux_h2_glitch(h, 1);
@@ -161,6 +164,7 @@ static int on_invalid_frame(nghttp2_session *session, const nghttp2_frame *frame
 static int on_frame_send(nghttp2_session *session, const nghttp2_frame *frame, void *user)
 {
     struct tern_h2_conn *h = user;
+    (void)session;
 
     if (frame->hd.type == NGHTTP2_RST_STREAM) {
         uint32_t code = frame->rst_stream.error_code;
@@ -172,10 +176,9 @@ static int on_frame_send(nghttp2_session *session, const nghttp2_frame *frame, v
         !ends_stream(frame))
         return 0;
     /* RFC 9113 8.1: answered before the request was complete; the rest of it is not wanted. Clients
-     * exist that forget the answer when RST_STREAM comes in the same packet: it comes later, when
-     * the client has gone on sending (on_data_chunk) or for a while did nothing (mux_h2
-     * on_timeout). */
-    struct tern_h2_stream *s = find(session, frame->hd.stream_id);
+     * exist that forget the answer when RST_STREAM follows close behind: on_timeout sends it,
+     * should the client not end the stream itself. */
+    struct tern_h2_stream *s = find(h, frame->hd.stream_id);
     if (s != NULL && !s->complete)
         s->unwanted = true;
     return 0;
@@ -195,9 +198,9 @@ static int on_frame_not_send(nghttp2_session *session, const nghttp2_frame *fram
 
 static int on_stream_close(nghttp2_session *session, int32_t id, uint32_t error, void *user)
 {
-    struct tern_h2_stream *s = find(session, id);
+    struct tern_h2_stream *s = find(user, id);
+    (void)session;
     (void)error;
-    (void)user;
 
     if (s != NULL)
         tern_h2_request_closed(s);

@@ -62,6 +62,7 @@ struct tern_h2_conn {
     struct tern_list orphans;   /* closed by the client, the handler still works */
     struct tern_list finishing; /* closed and answered, bytes still referred to by the queue */
     struct tern_list dirty;     /* shared->dirty */
+    struct tern_h2_stream *recent; /* in open: frames of one stream come in a row */
     uint32_t n_open;
     size_t body_bytes;   /* held by request bodies */
     uint64_t glitch_ns;  /* when glitches leaked last */

@@ -121,6 +121,8 @@ void tern_h2_request_closed(struct tern_h2_stream *s)
     s->closed = true;
     tern_list_remove(&s->link);
     tern_list_remove(&s->ready_link);
+    if (h->recent == s)
+        h->recent = NULL;
     if (--h->n_open == 0)
         tern_mux_h2_rearm(h);
     if (s->phase != TERN_H2_PHASE_HANDED) {

@@ -24,13 +24,15 @@ struct head {
     char length[20];
 };
 
-static void add(struct head *head, struct tern_str name, struct tern_str value)
+static void add(struct head *head, struct tern_str name, struct tern_str value, uint8_t flags)
 {
     if (head->n < TERN_COUNT_OF(head->nv))
-        head->nv[head->n++] =
-            (nghttp2_nv){(uint8_t *)(uintptr_t)name.p, (uint8_t *)(uintptr_t)value.p, name.n,
-                         value.n, NGHTTP2_NV_FLAG_NONE};
+        head->nv[head->n++] = (nghttp2_nv){(uint8_t *)(uintptr_t)name.p,
+                                           (uint8_t *)(uintptr_t)value.p, name.n, value.n, flags};
 }
+
+/* Names that are literals here stay; nghttp2 copies and lowers the handler's. */
+#define ADD(head, name, value) add((head), TERN_STR(name), (value), NGHTTP2_NV_FLAG_NO_COPY_NAME)
 
 /* RFC 9113 8.2.2: fields that speak of a connection do not exist here. */
 static bool is_connection_field(struct tern_str name)
@@ -212,21 +214,22 @@ static void build_head(struct tern_h2_stream *s, struct head *head, enum tern_en
 {
     struct tern_exchange *x = &s->x;
 
-    add(head, TERN_STR(":status"),
+    ADD(head, ":status",
         tern_str_make(head->status, tern_num_format_u64((uint64_t)x->status, head->status)));
     if (x->response_type.n > 0)
-        add(head, TERN_STR("content-type"), x->response_type);
+        ADD(head, "content-type", x->response_type);
     if (has_length)
-        add(head, TERN_STR("content-length"),
+        ADD(head, "content-length",
             tern_str_make(head->length, tern_num_format_u64(total, head->length)));
     if (encoding != TERN_ENCODING_IDENTITY)
-        add(head, TERN_STR("content-encoding"), tern_str_of(tern_encoding_name(encoding)));
+        ADD(head, "content-encoding", tern_str_of(tern_encoding_name(encoding)));
     if (x->allow_compression)
-        add(head, TERN_STR("vary"), TERN_STR("accept-encoding"));
-    add(head, TERN_STR("date"), tern_hub_date(s->shared->hub));
+        ADD(head, "vary", TERN_STR("accept-encoding"));
+    ADD(head, "date", tern_hub_date(s->shared->hub));
     for (uint32_t i = 0; i < x->n_response_headers; i++) {
         if (!is_connection_field(x->response_headers[i].name))
-            add(head, x->response_headers[i].name, x->response_headers[i].value);
+            add(head, x->response_headers[i].name, x->response_headers[i].value,
+                NGHTTP2_NV_FLAG_NONE);
     }
 }
 
