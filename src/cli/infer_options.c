@@ -18,7 +18,7 @@ static const struct tern_opt rows[] = {
      .section = "Model", .help = "Which model; not needed where there is only one."},
     {.name = "model_version", .type = TERN_OPT_UINT, IN(model_version), .max = INT64_MAX,
      .section = "Model", .help = "Which version of it; 0 takes the highest that is served."},
-    {.name = "onnxruntime.library", .type = TERN_OPT_STRING, IN(library), .metavar = "FILE",
+    {.name = "engine.onnxruntime.library", .type = TERN_OPT_STRING, IN(library), .metavar = "FILE",
      .section = "Model", .help = "ONNX Runtime's library; searched for without it."},
     {.name = "data", .type = TERN_OPT_STRING, IN(data), .letter = 'd', .metavar = "FILE",
      .section = "Data",
