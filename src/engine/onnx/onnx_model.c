@@ -293,13 +293,27 @@ static bool wants_shared(const struct tern_onnx_options *options, const struct s
            source->bytes.n > TERN_ONNX_OWN_SESSION_MAX || tern_onnx_options_has_device(options);
 }
 
-/* An arena keeps the largest run's memory for ever and its lock is what threads on one session
- * contend for; small models are as fast without. */
-static void choose_arena(struct tern_onnx_options *options, bool is_shared)
+/* Whether a dimension other than the batch varies from run to run. */
+static bool has_varying_shapes(const struct tern_onnx_model *model)
 {
-    bool asked = options->extend_strategy >= 0 || options->shrinkage != NULL;
-    if (options->arena == TERN_ONNX_AUTO)
-        options->arena = is_shared || asked ? TERN_ONNX_ON : TERN_ONNX_OFF;
+    for (uint32_t i = 0; i < model->n_required; i++)
+        for (int d = 1; d < model->inputs[i].shape.rank; d++)
+            if (model->inputs[i].shape.dim[d] < 0)
+                return true;
+    return false;
+}
+
+/* Without an arena every run of a middling model maps and unmaps its intermediate results
+ * (measured: twice the processor time on threads other than the first), so the library's default,
+ * an arena a session, stays. It keeps the largest run's memory: little for a small model, but a
+ * large one fed with ever new shapes would grow for ever. That one gives its arena back after each
+ * run, a small part of what its runs take. */
+static void choose_shrinkage(struct tern_onnx_model *model, const struct tern_onnx_options *options)
+{
+    model->shrinkage = options->shrinkage;
+    if (model->shrinkage == NULL && model->is_shared && options->arena != TERN_ONNX_OFF &&
+        !tern_onnx_options_has_device(options) && has_varying_shapes(model))
+        model->shrinkage = "cpu:0";
 }
 
 /* The library's words, and what it was given: most failures are an opset that it is too old for. */
@@ -314,20 +328,16 @@ static void explain(const struct tern_onnx_model *model, const struct source *so
                     versions);
 }
 
-static enum tern_code open_sessions(struct tern_onnx_model *model,
-                                    const struct tern_engine_load *spec, struct source *source,
-                                    struct tern_arena *arena, struct tern_err *err)
+static enum tern_code open_session(struct tern_onnx_model *model,
+                                   const struct tern_engine_load *spec, struct source *source,
+                                   const struct tern_onnx_options *options, struct tern_err *err)
 {
-    struct tern_onnx_options options;
     char log_id[TERN_MODEL_NAME_MAX + 1];
 
-    TERN_TRY(tern_onnx_options_parse(spec, arena, &options, err));
-    model->is_shared = wants_shared(&options, source);
-    model->shrinkage = options.shrinkage;
-    choose_arena(&options, model->is_shared);
+    model->is_shared = wants_shared(options, source);
     if (!tern_str_copy_z(spec->name, log_id, sizeof(log_id)))
         snprintf(log_id, sizeof(log_id), "onnx");
-    TERN_TRY(tern_onnx_options_apply(model->ort, &options, log_id, &model->session_options, err));
+    TERN_TRY(tern_onnx_options_apply(model->ort, options, log_id, &model->session_options, err));
     if (source->scan.n_external > 0)
         TERN_TRY(set_folder(model, spec->path, err));
     enum tern_code code =
@@ -358,11 +368,15 @@ static enum tern_code keep_bytes(struct tern_onnx_model *model, struct source *s
 static enum tern_code fill(struct tern_onnx_model *model, const struct tern_engine_load *spec,
                            struct source *source, struct tern_arena *arena, struct tern_err *err)
 {
+    struct tern_onnx_options options;
+
+    TERN_TRY(tern_onnx_options_parse(spec, arena, &options, err));
     TERN_TRY(read_source(spec, source, err));
     TERN_TRY(tern_ort_start(&model->ort, err));
-    TERN_TRY(open_sessions(model, spec, source, arena, err));
+    TERN_TRY(open_session(model, spec, source, &options, err));
     TERN_TRY(read_inputs(model, arena, err));
     TERN_TRY(read_outputs(model, arena, err));
+    choose_shrinkage(model, &options);
     return keep_bytes(model, source, err);
 }
 

@@ -48,7 +48,7 @@ struct tern_onnx_model {
     struct ort_session *spare; /* owned: the shared one, or the one that load made for its checks
                                   until the first instance takes it */
     struct tern_str bytes;     /* owned: the model file, for the sessions to come; else empty */
-    const char *shrinkage;     /* arena; NULL: not set */
+    const char *shrinkage;     /* arena or static; NULL: none */
 };
 
 /* Checks the file, creates a session, looks at its inputs and outputs. Strings and ports go to the

@@ -369,6 +369,10 @@ static struct ort_status *apply_entries(const struct ort_api *api,
         api->AddSessionConfigEntry(to, "session.intra_op.allow_spinning", "0");
     if (status == NULL)
         status = api->AddSessionConfigEntry(to, "session.inter_op.allow_spinning", "0");
+    /* Weights in an arena would round its size up, and keep it from ever shrinking. */
+    if (status == NULL)
+        status =
+            api->AddSessionConfigEntry(to, "session.use_device_allocator_for_initializers", "1");
     if (status == NULL && options->extend_strategy >= 0)
         status = api->AddSessionConfigEntry(to, "session.use_env_allocators", "1");
     for (uint32_t i = 0; i < options->n_entries && status == NULL; i++)

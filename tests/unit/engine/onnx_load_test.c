@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include "base/mem.h"
+#include "engine/onnx/onnx_model.h"
 #include "onnx_fixture.h"
 #include "os/file.h"
 
@@ -155,6 +156,38 @@ static void a_bad_shrinkage_fails_the_run(void **state)
     assert_int_not_equal(infer(&f, &in, 1, &out), TERN_OK);
     assert_non_null(strstr(f.err.text, "moon"));
     close_model(&f);
+}
+
+static void large_models_with_ever_new_shapes_give_memory_back(void **state)
+{
+    NEEDS_LIBRARY();
+    static const struct {
+        const char *path;
+        const char *options[3];
+        const char *shrinkage;
+    } rows[] = {
+        {DATA "identity_fp32.onnx", {"share_session=1"}, "cpu:0"},
+        {DATA "identity_fp32.onnx", {"share_session=1", "arena_extend_strategy=1"}, "cpu:0"},
+        {DATA "identity_fp32.onnx", {"share_session=1", "enable_mem_arena=0"}, NULL},
+        {DATA "identity_fp32.onnx", {NULL}, NULL},        /* small: its own session */
+        {DATA "unnamed.onnx", {"share_session=1"}, NULL}, /* only the batch varies */
+    };
+    static const float x[4096 * 3];
+
+    for (size_t i = 0; i < TERN_COUNT_OF(rows); i++) {
+        struct fixture f;
+        struct tern_tensor out = {0};
+        open_with(&f, rows[i].path, rows[i].options, 1);
+        const struct tern_onnx_model *model = f.model.state;
+        if (rows[i].shrinkage == NULL)
+            assert_null(model->shrinkage);
+        else
+            assert_string_equal(model->shrinkage, rows[i].shrinkage);
+        struct tern_tensor in = tensor_of(&f, 0, SHAPE(4096, 3), x, sizeof(x));
+        if (infer(&f, &in, 1, &out) != TERN_OK)
+            fail_msg("row %zu: %s", i, f.err.text);
+        close_model(&f);
+    }
 }
 
 /* ---- data outside the file ---- */
@@ -442,6 +475,7 @@ int main(void)
         cmocka_unit_test(bytes_in_memory_are_a_model_too),
         cmocka_unit_test(options_are_taken_or_refused_by_name),
         cmocka_unit_test(a_bad_shrinkage_fails_the_run),
+        cmocka_unit_test(large_models_with_ever_new_shapes_give_memory_back),
         cmocka_unit_test(data_beside_the_model_is_used),
         cmocka_unit_test(data_elsewhere_is_refused),
         cmocka_unit_test(links_are_refused),
