@@ -251,32 +251,40 @@ static const struct node *walk(const struct tern_router *router, const struct se
     }
 }
 
-/* Decodes the path. The router walks along only to know whether a bad segment is a model name. */
+/* Whether the segment after those in `segments` would be a model name. */
+static bool model_is_next(const struct tern_router *router, const struct segments *segments)
+{
+    const struct node *node = &router->nodes[0];
+
+    for (uint32_t i = 0; i < segments->n && node != NULL; i++) {
+        const struct node *literal = child_of(router, node, false, segments->at[i]);
+        node = literal != NULL ? literal : child_of(router, node, true, segments->at[i]);
+    }
+    const struct node *next =
+        node == NULL ? NULL : child_of(router, node, true, tern_str_make(NULL, 0));
+    return next != NULL && next->capture == CAPTURE_MODEL;
+}
+
 static enum tern_code cut(const struct tern_router *router, struct tern_str raw_path,
                           struct segments *ret, struct tern_err *err)
 {
     struct tern_str rest = tern_str_from(raw_path, 1), raw;
-    const struct node *node = &router->nodes[0];
     size_t used = 0;
 
     if (rest.p == NULL)
         rest = tern_str_make("", 0); /* "/" is one empty segment */
     while (tern_str_split(&rest, '/', &raw)) {
         struct tern_str *segment = &ret->at[ret->n];
-        const struct node *captures =
-            node == NULL ? NULL : child_of(router, node, true, tern_str_make(NULL, 0));
-        bool model = captures != NULL && captures->capture == CAPTURE_MODEL;
+        char *dst = ret->bytes + used;
+        size_t room = sizeof(ret->bytes) - used;
         if (ret->n == SEGMENTS_MAX)
             return tern_fail(err, TERN_NOT_FOUND, "no such path: it has more than %d segments",
                              SEGMENTS_MAX);
-        TERN_TRY(tern_url_segment(model ? "model name" : "path", raw, ret->bytes + used,
-                                  sizeof(ret->bytes) - used, segment, err));
-        if (segment->p == ret->bytes + used)
+        if (tern_url_segment("path", raw, dst, room, segment, err) != TERN_OK)
+            return tern_url_segment(model_is_next(router, ret) ? "model name" : "path", raw, dst,
+                                    room, segment, err);
+        if (segment->p == dst)
             used += segment->n;
-        if (node != NULL) {
-            const struct node *literal = child_of(router, node, false, *segment);
-            node = literal != NULL ? literal : captures;
-        }
         ret->n++;
     }
     return TERN_OK;

@@ -12,7 +12,8 @@
 struct tern_buf *tern_oip_begin_json(struct tern_exchange *x, int status);
 /* {"error": "..."} */
 void tern_oip_encode_error(struct tern_exchange *x, const struct tern_err *err);
-/* Refuses the content types that a browser may send across origins unasked, except without a body.
+/* Refuses multipart bodies; every other type is read as JSON (or JSON and binary), as Triton does.
+ * It is no defence against cross-site requests: control operations rely on their listener for that.
  */
 enum tern_code tern_oip_check_content_type(const struct tern_exchange *x, struct tern_err *err);
 

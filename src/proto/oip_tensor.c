@@ -28,13 +28,13 @@ static size_t count_found(struct tern_json json)
     return n;
 }
 
-static enum tern_code fail_too_many(struct tern_err *err)
+static TERN_COLD enum tern_code fail_too_many(struct tern_err *err)
 {
     return tern_fail(err, TERN_INVALID_ARGUMENT,
                      "Unable to parse 'data': Shape does not match true shape of 'data' field");
 }
 
-static enum tern_code fail_too_few(const struct tern_tensor *tensor, struct tern_err *err)
+static TERN_COLD enum tern_code fail_too_few(const struct tern_tensor *tensor, struct tern_err *err)
 {
     char text[160];
 
@@ -47,8 +47,9 @@ static enum tern_code fail_too_few(const struct tern_tensor *tensor, struct tern
 
 /* The fast reader refused the array at json: say why in the order that helps most. Text that is not
  * JSON comes first, then a count that cannot fit, then what the reader said (in err). */
-static enum tern_code explain(const struct tern_json *json, const struct tern_tensor *tensor,
-                              size_t count, enum tern_code code, struct tern_err *err)
+static TERN_COLD enum tern_code explain(const struct tern_json *json,
+                                        const struct tern_tensor *tensor, size_t count,
+                                        enum tern_code code, struct tern_err *err)
 {
     struct tern_json probe = *json;
     struct tern_err first;
@@ -64,24 +65,31 @@ static enum tern_code explain(const struct tern_json *json, const struct tern_te
     return code;
 }
 
-/* Flat data may have any shape; nested data has to have the one that was declared. */
-static enum tern_code check_nest(const struct tern_tensor *tensor, int rank, const int64_t *dim,
-                                 struct tern_err *err)
+static TERN_COLD enum tern_code fail_nest(const struct tern_tensor *tensor, int rank,
+                                          const int64_t *dim, struct tern_err *err)
 {
     struct tern_shape found = {.rank = rank};
     char declared[160], nested[160];
 
-    if (rank <= 1)
-        return TERN_OK;
     memcpy(found.dim, dim, (size_t)rank * sizeof(dim[0]));
-    if (tern_shape_eq(&found, &tensor->shape))
-        return TERN_OK;
     return tern_fail(err, TERN_INVALID_ARGUMENT,
                      "Unable to parse 'data': Shape does not match true shape of 'data' field "
                      "(input '%.*s' has shape %s, its data is nested as %s)",
                      TERN_STR_ARG(tensor->name),
                      tern_shape_print(&tensor->shape, declared, sizeof(declared)),
                      tern_shape_print(&found, nested, sizeof(nested)));
+}
+
+/* Flat data may have any shape; nested data has to have the one that was declared. */
+static enum tern_code check_nest(const struct tern_tensor *tensor, int rank, const int64_t *dim,
+                                 struct tern_err *err)
+{
+    if (rank <= 1)
+        return TERN_OK;
+    if (rank != tensor->shape.rank ||
+        memcmp(dim, tensor->shape.dim, (size_t)rank * sizeof(dim[0])) != 0)
+        return fail_nest(tensor, rank, dim, err);
+    return TERN_OK;
 }
 
 static enum tern_code read_numbers(struct tern_json *json, struct tern_arena *arena,
@@ -224,18 +232,24 @@ static enum tern_code read_strings(struct tern_json *json, struct tern_arena *ar
     return TERN_OK;
 }
 
+static TERN_COLD enum tern_code fail_count(const struct tern_tensor *tensor, struct tern_err *err)
+{
+    char text[160];
+
+    return tern_fail(err, TERN_INVALID_ARGUMENT,
+                     "shape %s of input '%.*s' causes total element count to exceed maximum size "
+                     "of %" PRId64,
+                     tern_shape_print(&tensor->shape, text, sizeof(text)),
+                     TERN_STR_ARG(tensor->name), INT64_MAX);
+}
+
 enum tern_code tern_oip_count_elements(const struct tern_tensor *tensor, size_t *ret_count,
                                        struct tern_err *err)
 {
     size_t count, bytes;
-    char text[160];
 
     if (!tern_shape_count(&tensor->shape, &count) || count > INT64_MAX)
-        return tern_fail(err, TERN_INVALID_ARGUMENT,
-                         "shape %s of input '%.*s' causes total element count to exceed maximum "
-                         "size of %" PRId64,
-                         tern_shape_print(&tensor->shape, text, sizeof(text)),
-                         TERN_STR_ARG(tensor->name), INT64_MAX);
+        return fail_count(tensor, err);
     if (tern_num_mul(count, tern_dtype_size(tensor->dtype), &bytes) || bytes > INT64_MAX)
         return tern_fail(err, TERN_INVALID_ARGUMENT, "byte size overflow for input '%.*s'",
                          TERN_STR_ARG(tensor->name));

@@ -340,9 +340,18 @@ static enum tern_code unescape(struct tern_json *json, struct tern_str raw, stru
 static enum tern_code read_string(struct tern_json *json, struct tern_str *ret,
                                   struct tern_err *err)
 {
+    const char *start = json->p + 1;
+    uint64_t high = 0;
     struct tern_str raw;
     bool escaped;
 
+    /* Nearly all strings are keys and names: plain ASCII. */
+    const char *stop = plain_run(start, json->end, &high);
+    if (TERN_LIKELY(stop < json->end && *stop == '"' && (high & HIGH_BITS) == 0)) {
+        *ret = tern_str_make(start, (size_t)(stop - start));
+        json->p = stop + 1;
+        return TERN_OK;
+    }
     TERN_TRY(scan_string(json, &raw, &escaped, err));
     if (TERN_UNLIKELY(escaped))
         return unescape(json, raw, ret, err);
@@ -454,6 +463,22 @@ static enum tern_code scan_number(struct tern_json *json, struct tern_str *ret_t
     return TERN_OK;
 }
 
+/* Most numbers here are dimensions and sizes: a few digits before a separator. */
+static bool read_short_integer(struct tern_json *json, int64_t *ret)
+{
+    const char *start = json->p, *p = start;
+    int64_t v = 0;
+
+    while (p < json->end && *p >= '0' && *p <= '9' && p - start < 18)
+        v = v * 10 + (*p++ - '0');
+    if (p == start || p == json->end || (*p != ',' && *p != ']' && *p != '}') ||
+        (*start == '0' && p - start > 1))
+        return false;
+    json->p = p;
+    *ret = v;
+    return true;
+}
+
 enum tern_code tern_json_number(struct tern_json *json, struct tern_json_number *ret,
                                 struct tern_err *err)
 {
@@ -462,6 +487,10 @@ enum tern_code tern_json_number(struct tern_json *json, struct tern_json_number 
 
     if (tern_json_peek(json) != TERN_JSON_NUMBER)
         return tern_json_fail(json, err, "expected a number");
+    if (TERN_LIKELY(read_short_integer(json, &ret->int64))) {
+        ret->kind = TERN_JSON_INT64;
+        return TERN_OK;
+    }
     const char *start = json->p;
     TERN_TRY(scan_number(json, &text, &integer, err));
     if (integer && tern_num_parse_i64(text, &ret->int64)) {
@@ -599,6 +628,19 @@ static void add_repaired(struct tern_buf *buf, struct tern_str s)
 
 void tern_json_add_string(struct tern_buf *buf, struct tern_str s)
 {
+    uint64_t high = 0;
+    bool plain = s.n == 0 || plain_run(s.p, s.p + s.n, &high) == s.p + s.n;
+
+    /* Nearly all strings are names: plain ASCII, in one piece with the quotes. */
+    if (TERN_LIKELY(plain && (high & HIGH_BITS) == 0 && tern_buf_reserve(buf, s.n + 2))) {
+        char *p = buf->p + buf->n;
+        p[0] = '"';
+        if (s.n > 0)
+            memcpy(p + 1, s.p, s.n);
+        p[s.n + 1] = '"';
+        buf->n += s.n + 2;
+        return;
+    }
     tern_buf_add_char(buf, '"');
     if (TERN_LIKELY(tern_str_is_utf8(s)))
         add_escaped(buf, s);

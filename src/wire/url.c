@@ -59,11 +59,30 @@ static enum tern_code check(const char *what, struct tern_str s, struct tern_err
     return TERN_OK;
 }
 
+/* Letters, digits, '-' and '_', and '.' after the first byte: nothing to decode, nothing to doubt.
+ */
+static bool is_plain(struct tern_str raw)
+{
+    if (raw.n > 0 && raw.p[0] == '.')
+        return false;
+    for (size_t i = 0; i < raw.n; i++) {
+        char c = raw.p[i], low = (char)(c | 0x20);
+        if (!(low >= 'a' && low <= 'z') && !(c >= '0' && c <= '9') && c != '-' && c != '_' &&
+            c != '.')
+            return false;
+    }
+    return true;
+}
+
 enum tern_code tern_url_segment(const char *what, struct tern_str raw, char *dst, size_t cap,
                                 struct tern_str *ret, struct tern_err *err)
 {
     struct tern_str s = raw;
 
+    if (TERN_LIKELY(is_plain(raw))) {
+        *ret = raw;
+        return TERN_OK;
+    }
     if (tern_str_find(raw, '%') < raw.n) {
         TERN_TRY(decode(what, raw, dst, cap, &s.n, err));
         s.p = dst;
