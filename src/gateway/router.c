@@ -57,7 +57,7 @@ static uint32_t grow_child(struct tern_router *router, uint32_t at, struct tern_
                            const struct tern_proto *proto)
 {
     enum capture capture = capture_of(segment);
-    struct tern_str key = capture == CAPTURE_NONE ? segment : tern_str_make(NULL, 0);
+    struct tern_str key = capture == CAPTURE_NONE ? segment : TERN_STR("");
     uint32_t *link = &router->nodes[at].child;
 
     while (*link != 0) {

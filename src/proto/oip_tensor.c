@@ -210,11 +210,13 @@ static enum tern_code read_strings(struct tern_json *json, struct tern_arena *ar
                                    struct tern_tensor *tensor, size_t count, struct tern_err *err)
 {
     struct tern_str text = tern_str_make(json->p, (size_t)(json->end - json->p));
-    size_t length = tern_numbers_skip(text, TERN_JSON_DEPTH_MAX), found, capacity;
+    size_t length = tern_numbers_skip(text, TERN_JSON_DEPTH_MAX), found = 0, capacity;
     struct nest nest = {.level = 0};
 
-    if (length == 0)
-        return tern_json_skip(json, err); /* which says what is wrong with it */
+    if (length == 0) { /* the slow way says what is wrong */
+        TERN_TRY(tern_json_skip(json, err));
+        return tern_json_fail(json, err, "expected an array that ends");
+    }
     if (count > length / 3)
         return fail_too_few(tensor, err);
     capacity = length + count * 4; /* quotes make up for no part of the length words */
@@ -260,7 +262,7 @@ enum tern_code tern_oip_count_elements(const struct tern_tensor *tensor, size_t 
 enum tern_code tern_oip_read_tensor(struct tern_json *json, struct tern_arena *arena,
                                     struct tern_tensor *tensor, struct tern_err *err)
 {
-    size_t count;
+    size_t count = 0;
 
     if (tern_json_peek(json) != TERN_JSON_ARRAY)
         return tern_json_fail(json, err, "expected an array as 'data' of input '%.*s'",

@@ -482,8 +482,8 @@ static bool read_short_integer(struct tern_json *json, int64_t *ret)
 enum tern_code tern_json_number(struct tern_json *json, struct tern_json_number *ret,
                                 struct tern_err *err)
 {
-    struct tern_str text;
-    bool integer;
+    struct tern_str text = {NULL, 0};
+    bool integer = false;
 
     if (tern_json_peek(json) != TERN_JSON_NUMBER)
         return tern_json_fail(json, err, "expected a number");

@@ -1,4 +1,5 @@
 /* Infer answers of the Open Inference Protocol; jansson reads them back. */
+// wrap: tern_mem_alloc tern_mem_realloc
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -288,6 +289,54 @@ static void every_datatype_survives_both_forms(void **state)
     round_trip(&tensor, true);
 }
 
+/* -- the steady state --------------------------------------------------------------------- */
+
+void *__real_tern_mem_alloc(size_t size);
+void *__wrap_tern_mem_alloc(size_t size);
+void *__real_tern_mem_realloc(void *p, size_t size);
+void *__wrap_tern_mem_realloc(void *p, size_t size);
+
+static int allocations;
+
+void *__wrap_tern_mem_alloc(size_t size)
+{
+    allocations++;
+    return __real_tern_mem_alloc(size);
+}
+
+void *__wrap_tern_mem_realloc(void *p, size_t size)
+{
+    allocations++;
+    return __real_tern_mem_realloc(p, size);
+}
+
+/* What a connection keeps (its arena's first chunk, the loop's buffer) is all that a stream of
+ * similar requests needs. */
+static void later_requests_allocate_nothing(void **state)
+{
+    (void)state;
+    static const char text[] =
+        "{\"id\":\"\\u0061\",\"inputs\":[{\"name\":\"x\",\"shape\":[1,4],\"datatype\":\"FP32\","
+        "\"data\":[[5.1,3.5,1.4,0.2]]}],\"outputs\":[{\"name\":\"x\"}]}";
+    struct fake_exchange fake;
+    struct tern_err err = {0};
+    fake_init(&fake);
+    fake_body(&fake, text, sizeof(text) - 1);
+    for (int round = 0; round < 3; round++) {
+        allocations = 0;
+        tern_arena_reset(&fake.arena);
+        fake.call = (struct tern_call){.x = &fake.x, .arena = &fake.arena};
+        assert_int_equal(tern_oip_decode_infer(&fake.call, &err), TERN_OK);
+        set_outputs(&fake, fake.call.request.inputs, 1);
+        assert_int_equal(tern_oip_encode_infer(&fake.call, &err), TERN_OK);
+        if (round == 0)
+            assert_int_not_equal(allocations, 0); /* the count counts */
+        else
+            assert_int_equal(allocations, 0);
+    }
+    fake_fini(&fake);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -299,6 +348,7 @@ int main(void)
         cmocka_unit_test(binary_outputs_follow_the_json),
         cmocka_unit_test(a_full_buffer_is_an_error),
         cmocka_unit_test(every_datatype_survives_both_forms),
+        cmocka_unit_test(later_requests_allocate_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
