@@ -1,10 +1,10 @@
 #include "core/exchange.h"
 
-static const char *const method_names[] = {
-    [TERN_METHOD_GET] = "GET",       [TERN_METHOD_HEAD] = "HEAD",
-    [TERN_METHOD_POST] = "POST",     [TERN_METHOD_PUT] = "PUT",
-    [TERN_METHOD_DELETE] = "DELETE", [TERN_METHOD_OPTIONS] = "OPTIONS",
-    [TERN_METHOD_PATCH] = "PATCH",   [TERN_METHOD_OTHER] = "OTHER",
+static const struct tern_str method_names[] = {
+    [TERN_METHOD_GET] = {"GET", 3},       [TERN_METHOD_HEAD] = {"HEAD", 4},
+    [TERN_METHOD_POST] = {"POST", 4},     [TERN_METHOD_PUT] = {"PUT", 3},
+    [TERN_METHOD_DELETE] = {"DELETE", 6}, [TERN_METHOD_OPTIONS] = {"OPTIONS", 7},
+    [TERN_METHOD_PATCH] = {"PATCH", 5},   [TERN_METHOD_OTHER] = {"OTHER", 5},
 };
 
 struct tern_buf *tern_exchange_body(struct tern_exchange *x)
@@ -39,13 +39,13 @@ void tern_exchange_add_header(struct tern_exchange *x, struct tern_str name, str
 
 const char *tern_method_name(enum tern_method method)
 {
-    return method_names[method];
+    return method_names[method].p;
 }
 
 enum tern_method tern_method_from(struct tern_str text)
 {
     for (unsigned i = 0; i < TERN_METHOD_OTHER; i++) {
-        if (tern_str_eq(text, tern_str_of(method_names[i])))
+        if (tern_str_eq(text, method_names[i]))
             return (enum tern_method)i;
     }
     return TERN_METHOD_OTHER;

@@ -197,7 +197,7 @@ void tern_conn_settle(struct tern_conn *conn)
 
 static void linger(struct tern_conn *conn)
 {
-    char trash[4096];
+    TERN_UNINITIALIZED char trash[4096];
     ssize_t got;
 
     for (int i = 0; i < 16; i++) {
@@ -328,7 +328,7 @@ static void drop_sent(struct tern_conn *conn, size_t sent)
 static void flush(struct tern_conn *conn)
 {
     while (conn->queue_first != NULL && conn->state != TERN_CONN_DEAD) {
-        struct iovec iov[TERN_CONN_IOV_MAX];
+        TERN_UNINITIALIZED struct iovec iov[TERN_CONN_IOV_MAX];
         size_t want = 0;
         size_t sent;
         int n = 0;
@@ -353,7 +353,7 @@ static void flush(struct tern_conn *conn)
 /* The straight way: nothing is queued, the caller's memory goes to the kernel. */
 static size_t send_now(struct tern_conn *conn, const struct tern_slice *slices, uint32_t n)
 {
-    struct iovec iov[TERN_CONN_IOV_MAX];
+    TERN_UNINITIALIZED struct iovec iov[TERN_CONN_IOV_MAX];
     size_t sent = 0;
     uint32_t n_iov = n < TERN_CONN_IOV_MAX ? n : TERN_CONN_IOV_MAX;
 

@@ -124,6 +124,13 @@ static void clear_exchange(struct h1_exchange *hx)
     hx->end_mark = 0;
 }
 
+static void empty(struct tern_buf *buf, size_t keep)
+{
+    tern_buf_clear(buf);
+    if (TERN_UNLIKELY(buf->cap > keep))
+        tern_buf_shrink(buf, keep);
+}
+
 void h1_exchange_recycle(struct h1_exchange *hx)
 {
     struct tern_hub *hub = hx->hub;
@@ -134,10 +141,8 @@ void h1_exchange_recycle(struct h1_exchange *hx)
     tern_arena_reset(&hx->arena); /* runs cleanups: before the bytes they may refer to go */
     tern_hub_rbuf_unref(hub, hx->rbuf);
     tern_hub_body_give(hub, hx->body, hx->body_cap);
-    tern_buf_clear(&hx->decoded);
-    tern_buf_shrink(&hx->decoded, DECODED_KEPT);
-    tern_buf_clear(&hx->held);
-    tern_buf_shrink(&hx->held, HELD_KEPT);
+    empty(&hx->decoded, DECODED_KEPT);
+    empty(&hx->held, HELD_KEPT);
     clear_exchange(hx);
     if (shared->n_free >= EXCHANGES_KEPT) {
         free_exchange(hx);

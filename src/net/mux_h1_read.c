@@ -65,7 +65,7 @@ void h1_refuse(struct h1 *h1, const struct tern_err *err)
 
 static void refuse(struct h1 *h1, enum tern_code code, int status, const char *text)
 {
-    struct tern_err err;
+    TERN_UNINITIALIZED struct tern_err err;
 
     tern_fail_http(&err, code, status, "%s", text);
     h1_refuse(h1, &err);
@@ -94,7 +94,7 @@ static void complete(struct h1 *h1)
     struct tern_conn *conn = h1->conn;
     struct h1_exchange *hx = h1->now;
     const struct tern_handler *handler = conn->hub->handler;
-    struct tern_err err;
+    TERN_UNINITIALIZED struct tern_err err;
     size_t waiting;
 
     h1->now = NULL;
@@ -137,7 +137,7 @@ static void fill_exchange(struct h1_exchange *hx)
 
 static void refuse_large(struct h1 *h1, uint64_t max)
 {
-    struct tern_err err;
+    TERN_UNINITIALIZED struct tern_err err;
 
     tern_fail_http(&err, TERN_RESOURCE_EXHAUSTED, 413, "request body: expected at most %llu bytes",
                    (unsigned long long)max);
@@ -176,7 +176,7 @@ static void begin_body(struct h1 *h1)
 {
     struct h1_exchange *hx = h1->now;
     const struct tern_http1_head *head = &hx->head;
-    struct tern_err err;
+    TERN_UNINITIALIZED struct tern_err err;
     size_t waiting;
 
     if (head->framing == TERN_HTTP1_NO_BODY ||
@@ -237,7 +237,7 @@ static void begin_request(struct h1 *h1)
 static bool read_head(struct h1 *h1)
 {
     struct tern_conn *conn = h1->conn;
-    struct tern_err err;
+    TERN_UNINITIALIZED struct tern_err err;
     size_t n;
     char *p = tern_conn_in(conn, &n);
 
@@ -339,7 +339,7 @@ static bool keep_chunk(struct h1 *h1, struct tern_str data)
 static bool read_chunks(struct h1 *h1)
 {
     struct tern_conn *conn = h1->conn;
-    struct tern_err err;
+    TERN_UNINITIALIZED struct tern_err err;
 
     for (;;) {
         struct tern_str data = {NULL, 0};

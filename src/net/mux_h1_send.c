@@ -87,11 +87,25 @@ static char *put(char *at, struct tern_str s)
 /* A field that would end its line early is somebody's attempt to write our answer. */
 static bool is_clean(struct tern_str s)
 {
-    bool clean = true;
+    const uint64_t ones = 0x0101010101010101u;
+    uint64_t odd = 0;
+    size_t i = 0;
 
-    for (size_t i = 0; i < s.n; i++)
-        clean = clean && ((unsigned char)s.p[i] >= 0x20 || s.p[i] == '\t') && s.p[i] != 0x7f;
-    return clean;
+    /* Eight at a time: the high bit of each byte below 0x20 or equal to 0x7f (a false alarm behind
+     * such a byte changes nothing). Tabs and all else that is odd are looked at one by one. */
+    for (; i + 8 <= s.n; i += 8) {
+        uint64_t v;
+        memcpy(&v, s.p + i, sizeof(v));
+        uint64_t del = v ^ (ones * 0x7f);
+        odd |= ((v - ones * 0x20) & ~v) | ((del - ones) & ~del);
+    }
+    if ((odd & (ones * 0x80)) != 0)
+        i = 0;
+    for (; i < s.n; i++) {
+        if (((unsigned char)s.p[i] < 0x20 && s.p[i] != '\t') || s.p[i] == 0x7f)
+            return false;
+    }
+    return true;
 }
 
 static size_t head_size_max(const struct tern_exchange *x)
@@ -188,7 +202,7 @@ static void compress(struct h1_exchange *hx, struct answer *answer)
     struct h1_shared *shared = hx->hub->h1_state;
     struct tern_exchange *x = &hx->x;
     struct tern_buf *out = &shared->encoded;
-    struct iovec pieces[TERN_CONN_IOV_MAX];
+    TERN_UNINITIALIZED struct iovec pieces[TERN_CONN_IOV_MAX];
     size_t n = 0;
 
     enum tern_encoding encoding = tern_encoding_negotiate(hx->head.accept_encoding);
@@ -331,9 +345,9 @@ static bool send_first(struct h1_exchange *hx, bool end)
 {
     struct tern_exchange *x = &hx->x;
     struct answer answer = decide(hx, end);
-    char room[TERN_HEAD_ROOM + CHUNK_HEAD_MAX];
+    TERN_UNINITIALIZED char room[TERN_HEAD_ROOM + CHUNK_HEAD_MAX];
     char *head = room;
-    struct pieces pieces;
+    TERN_UNINITIALIZED struct pieces pieces;
     struct tern_str tail = {NULL, 0};
 
     size_t size = head_size_max(x);
@@ -369,7 +383,7 @@ static bool send_more(struct h1_exchange *hx, bool end)
     struct tern_str front = {room, 0};
     struct tern_str tail = {NULL, 0};
     struct tern_str body = tern_exchange_body_str(x);
-    struct pieces pieces;
+    TERN_UNINITIALIZED struct pieces pieces;
 
     bool bodiless = x->status == 204 || x->status == 304 || x->status < 200;
     if (bodiless || x->method == TERN_METHOD_HEAD)

@@ -71,6 +71,51 @@ static const char *find_control(const char *p, const char *end)
     return p;
 }
 
+/* The first byte that no field name may hold, or end. Letters, digits and '-' go sixteen at a time;
+ * the rest of tchar is rare in names. */
+static const char *find_name_end(const char *p, const char *end)
+{
+#ifdef __SSE2__
+    for (; end - p >= 16; p += 16) {
+        __m128i v = _mm_loadu_si128((const __m128i *)(const void *)p);
+        __m128i letter = _mm_sub_epi8(_mm_or_si128(v, _mm_set1_epi8(0x20)), _mm_set1_epi8('a'));
+        __m128i digit = _mm_sub_epi8(v, _mm_set1_epi8('0'));
+        __m128i good = _mm_or_si128(_mm_cmpeq_epi8(_mm_min_epu8(letter, _mm_set1_epi8(25)), letter),
+                                    _mm_cmpeq_epi8(_mm_min_epu8(digit, _mm_set1_epi8(9)), digit));
+        good = _mm_or_si128(good, _mm_cmpeq_epi8(v, _mm_set1_epi8('-')));
+        unsigned rest = ~(unsigned)_mm_movemask_epi8(good) & 0xffffu;
+        if (rest != 0) {
+            p += __builtin_ctz(rest);
+            if (TERN_LIKELY(*p == ':'))
+                return p;
+            break;
+        }
+    }
+#endif
+    while (p < end && is_class(*p, CHAR_TOKEN))
+        p++;
+    return p;
+}
+
+/* Compares a name with a literal in lower case, letters and '-' only. Setting bit 0x20 lowers
+ * letters, keeps '-', and makes neither of them out of any other tchar. */
+TERN_INLINE bool is_name(struct tern_str name, const char *literal, size_t n)
+{
+    uint64_t diff = 0;
+    uint64_t a;
+    uint64_t b;
+    size_t i = 0;
+
+    for (; i + 8 <= n; i += 8) {
+        memcpy(&a, name.p + i, 8);
+        memcpy(&b, literal + i, 8);
+        diff |= (a | 0x2020202020202020u) ^ b;
+    }
+    for (; i < n; i++)
+        diff |= (uint64_t)((name.p[i] | 0x20) ^ literal[i]);
+    return diff == 0;
+}
+
 void tern_http1_head_start(struct tern_http1_head *head, struct tern_header *fields)
 {
     memset(head, 0, sizeof(*head));
@@ -206,6 +251,10 @@ static enum tern_http1_result read_connection(struct tern_http1_head *head, stru
     struct tern_str rest = value;
     struct tern_str option;
 
+    if (value.n == 10 && is_name(value, "keep-alive", 10)) { /* what clients say if anything */
+        head->connection_keep = true;
+        return TERN_HTTP1_DONE;
+    }
     while (tern_str_split(&rest, ',', &option)) {
         option = tern_str_trim(option);
         if (tern_str_eq_nocase(option, TERN_STR("close")))
@@ -241,16 +290,16 @@ static enum tern_http1_result read_meaning(struct tern_http1_head *head,
 {
     struct tern_str value = field->value;
 
-#define IS(literal) tern_str_eq_nocase(field->name, TERN_STR(literal))
+#define IS(literal) is_name(field->name, (literal), sizeof(literal) - 1)
     switch (field->name.n) {
     case 4:
-        return IS("Host") ? read_host(head, value, err) : TERN_HTTP1_DONE;
+        return IS("host") ? read_host(head, value, err) : TERN_HTTP1_DONE;
     case 6:
-        return IS("Expect") ? read_expect(head, value, err) : TERN_HTTP1_DONE;
+        return IS("expect") ? read_expect(head, value, err) : TERN_HTTP1_DONE;
     case 10:
-        return IS("Connection") ? read_connection(head, value) : TERN_HTTP1_DONE;
+        return IS("connection") ? read_connection(head, value) : TERN_HTTP1_DONE;
     case 12:
-        if (IS("Content-Type")) {
+        if (IS("content-type")) {
             if ((head->seen & SEEN_TYPE) != 0)
                 return bad(err, 400, "Content-Type: given more than once");
             head->seen |= SEEN_TYPE;
@@ -258,20 +307,20 @@ static enum tern_http1_result read_meaning(struct tern_http1_head *head,
         }
         return TERN_HTTP1_DONE;
     case 14:
-        return IS("Content-Length") ? read_length(head, value, err) : TERN_HTTP1_DONE;
+        return IS("content-length") ? read_length(head, value, err) : TERN_HTTP1_DONE;
     case 15:
-        if (IS("Accept-Encoding"))
+        if (IS("accept-encoding"))
             head->accept_encoding = value;
         return TERN_HTTP1_DONE;
     case 16:
-        if (IS("Content-Encoding")) {
+        if (IS("content-encoding")) {
             if (head->content_encoding.n > 0)
                 return bad(err, 415, "Content-Encoding: given more than once");
             head->content_encoding = value;
         }
         return TERN_HTTP1_DONE;
     case 17:
-        return IS("Transfer-Encoding") ? read_transfer(head, value, err) : TERN_HTTP1_DONE;
+        return IS("transfer-encoding") ? read_transfer(head, value, err) : TERN_HTTP1_DONE;
     default:
         return TERN_HTTP1_DONE;
     }
@@ -283,10 +332,7 @@ static enum tern_http1_result read_field(struct tern_http1_head *head, const cha
                                          const char *end, const char **ret_next,
                                          struct tern_err *err)
 {
-    const char *colon = p;
-
-    while (colon < end && is_class(*colon, CHAR_TOKEN))
-        colon++;
+    const char *colon = find_name_end(p, end);
     const char *stop = find_control(colon, end);
     size_t seen = (size_t)(stop - p);
     if (seen > TERN_HTTP1_FIELD_MAX)
