@@ -64,7 +64,7 @@ void tern_help_overview(const char *version, const struct tern_opt_doc_style *st
                     TERN_STR_ARG(first));
     heading("Start here", style, out);
     TERN_BUF_ADD_LITERAL(out,
-                         "  tern serve examples/models            serve every model of a folder\n"
+                         "  tern serve examples/models              serve every model of a folder\n"
                          "  tern infer iris examples/data/iris.csv  ask it for predictions\n");
     heading("Commands", style, out);
     for (uint32_t i = 0; i < tern_commands_n; i++) {

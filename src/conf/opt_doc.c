@@ -189,7 +189,8 @@ uint32_t tern_opt_doc_diff(const struct tern_opt_table *table, const void *befor
         tern_buf_clear(&is);
         tern_opt_print(opt, before, &was);
         tern_opt_print(opt, after, &is);
-        if (tern_str_eq(tern_buf_str(&was), tern_buf_str(&is)))
+        /* Without memory to compare, a change is what must not be missed. */
+        if (!was.failed && !is.failed && tern_str_eq(tern_buf_str(&was), tern_buf_str(&is)))
             continue;
         if (n < max)
             ret_changes[n] = (struct tern_opt_change){opt, (opt->flags & TERN_OPT_RELOAD) == 0};

@@ -78,6 +78,7 @@ static void add_comment(struct tern_str text, struct tern_buf *out)
     struct tern_str rest = tern_buf_str(&wrapped);
     while (tern_str_split(&rest, '\n', &line) && line.n > 0)
         tern_buf_printf(out, "# %.*s\n", TERN_STR_ARG(line));
+    out->failed |= wrapped.failed;
     tern_buf_fini(&wrapped);
 }
 
@@ -119,6 +120,7 @@ void tern_opt_doc_effective(const struct tern_opt_load *load, struct tern_buf *o
         tern_opt_print(opt, load->values, &text);
         tern_buf_printf(out, "%s: ", opt->name);
         add_value(opt, tern_buf_str(&text), out);
+        out->failed |= text.failed;
         tern_buf_printf(out, "%s\n", origins[load->origins[i]]);
     }
     tern_buf_fini(&text);

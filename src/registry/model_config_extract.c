@@ -60,16 +60,21 @@ static uint32_t count_of(const struct tern_tree *message, const char *key)
     return node == NULL ? 0 : node->n;
 }
 
+static void say_no_memory(struct extractor *x)
+{
+    if (!x->out_of_memory)
+        tern_problem_add(x->problems, x->config->file,
+                         "the configuration is too large for its memory");
+    x->out_of_memory = true;
+}
+
 /* Zeroed; at least one element, so that NULL means no memory and is said once. */
 static void *many(struct extractor *x, uint32_t n, size_t size)
 {
     void *p = tern_arena_zalloc(x->arena, n == 0 ? 1 : n, size);
 
-    if (p == NULL && !x->out_of_memory) {
-        x->out_of_memory = true;
-        tern_problem_add(x->problems, x->config->file,
-                         "the configuration is too large for its memory");
-    }
+    if (p == NULL)
+        say_no_memory(x);
     return p;
 }
 
@@ -330,9 +335,12 @@ static void extract_tags(struct extractor *x)
 
 /* ---- options of the engine ---- */
 
-static void add_option(struct tern_model_config *config, struct tern_str key, struct tern_str value)
+static void add_option(struct extractor *x, struct tern_str key, struct tern_str value)
 {
-    config->options[config->n_options++] = (struct tern_engine_option){key, value};
+    if (key.p == NULL)
+        say_no_memory(x);
+    else
+        x->config->options[x->config->n_options++] = (struct tern_engine_option){key, value};
 }
 
 static void add_accelerators(struct extractor *x, const struct tern_tree *accelerators,
@@ -340,10 +348,10 @@ static void add_accelerators(struct extractor *x, const struct tern_tree *accele
 {
     for (const struct tern_tree *a = first_of(accelerators, key); a != NULL; a = a->next) {
         struct tern_str name = text_of(a, "name");
-        add_option(x->config, TERN_STR("execution_providers"), name);
+        add_option(x, TERN_STR("execution_providers"), name);
         for (const struct tern_tree *p = first_of(a, "parameters"); p != NULL; p = p->next)
             add_option(
-                x->config,
+                x,
                 tern_arena_printf(x->arena, "%.*s.%.*s", TERN_STR_ARG(name), TERN_STR_ARG(p->key)),
                 p->text);
     }
@@ -388,10 +396,9 @@ static void extract_options(struct extractor *x)
     if (x->config->options == NULL)
         return;
     for (const struct tern_tree *p = first_of(tree, "parameters"); p != NULL; p = p->next)
-        add_option(x->config, p->key, text_of(p, "string_value"));
+        add_option(x, p->key, text_of(p, "string_value"));
     if (graph != NULL)
-        add_option(x->config, TERN_STR("graph_optimization_level"),
-                   graph_level(int_of(graph, "level")));
+        add_option(x, TERN_STR("graph_optimization_level"), graph_level(int_of(graph, "level")));
     add_accelerators(x, accelerators, "gpu_execution_accelerator");
     add_accelerators(x, accelerators, "cpu_execution_accelerator");
 }

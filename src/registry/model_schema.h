@@ -71,6 +71,8 @@ void tern_model_schema_bind(struct tern_tree *root, struct tern_str file, bool e
 /* A bound message as JSON. */
 void tern_model_schema_print(const struct tern_schema_message *message,
                              const struct tern_tree *tree, struct tern_buf *out);
+/* doc/model_config.md: every message and field, and what is done with it. */
+void tern_model_schema_page(struct tern_buf *out);
 /* Adds a node under key (an element of a list: NULL), or changes the text of the one there, as if
  * the file had said so. NULL without memory. */
 struct tern_tree *tern_model_schema_put(struct tern_tree *message, const char *key,

@@ -10,6 +10,7 @@
 #include <cmocka.h>
 #include <sys/stat.h>
 
+#include "harness/golden.h"
 #include "registry/model_config.h"
 #include "registry/model_schema.h"
 
@@ -355,6 +356,13 @@ static void the_schema_is_sound(void **state)
     assert_int_equal(tern_model_schema.n, 25);
 }
 
+static void the_page_is_current(void **state)
+{
+    struct world *w = *state;
+    tern_model_schema_page(&w->said);
+    golden_check("doc/model_config.md", &w->said);
+}
+
 static void put_file(const char *folder, const char *name, const char *text)
 {
     char path[256];
@@ -404,6 +412,7 @@ int main(void)
         TEST(every_mistake_has_its_place),
         TEST(broken_formats),
         TEST(the_schema_is_sound),
+        TEST(the_page_is_current),
         TEST(files_are_looked_for_in_the_folder),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,85 @@
+/* The documentation of a model's configuration, from the table. */
+#include "registry/model_schema.h"
+
+#define MESSAGES_MAX 64
+
+static const char *type_name(const struct tern_schema_field *field)
+{
+    static const char *const names[] = {
+        [TERN_SCHEMA_BOOL] = "bool",     [TERN_SCHEMA_INT32] = "int32",
+        [TERN_SCHEMA_INT64] = "int64",   [TERN_SCHEMA_UINT32] = "uint32",
+        [TERN_SCHEMA_UINT64] = "uint64", [TERN_SCHEMA_REAL] = "number",
+        [TERN_SCHEMA_STRING] = "string", [TERN_SCHEMA_ENUM] = "enum",
+        [TERN_SCHEMA_MESSAGE] = "",
+    };
+    return field->type == TERN_SCHEMA_MESSAGE ? field->message->name : names[field->type];
+}
+
+static void print_field(const struct tern_schema_field *f, struct tern_buf *out)
+{
+    static const char *const labels[] = {"", "list of ", "map of ", "one of: "};
+
+    tern_buf_printf(out, "| `%s` | %u | %s%s", f->name, (unsigned)f->number, labels[f->label],
+                    type_name(f));
+    for (const struct tern_schema_enum *v = f->values; v != NULL && v->name != NULL; v++)
+        tern_buf_printf(out, "%s `%s`", v == f->values ? "" : ",", v->name);
+    if (f->how == TERN_SCHEMA_REFUSED)
+        tern_buf_printf(out, " | refused: %s |\n", f->why);
+    else
+        tern_buf_printf(out, " | %s |\n", f->how == TERN_SCHEMA_HONOURED ? "honoured" : "kept");
+}
+
+/* Adds the messages of a message's fields behind it, each once: breadth first. */
+static uint32_t collect(const struct tern_schema_message **messages)
+{
+    uint32_t n = 1;
+
+    messages[0] = &tern_model_schema;
+    for (uint32_t i = 0; i < n; i++) {
+        for (uint32_t j = 0; j < messages[i]->n; j++) {
+            const struct tern_schema_message *m = messages[i]->fields[j].message;
+            bool known = m == NULL || m->n == 0 || n == MESSAGES_MAX;
+            for (uint32_t k = 0; k < n && !known; k++)
+                known = messages[k] == m;
+            if (!known)
+                messages[n++] = m;
+        }
+    }
+    return n;
+}
+
+void tern_model_schema_page(struct tern_buf *out)
+{
+    const struct tern_schema_message *messages[MESSAGES_MAX];
+    uint32_t n = collect(messages);
+
+    TERN_BUF_ADD_LITERAL(
+        out,
+        "# Configuration of a model\n\n"
+        "A model needs none: names, types and shapes come from its file. To say more, put one of\n"
+        "`config.pbtxt`, `config.yaml` or `config.json` in the model's folder. The fields are "
+        "those "
+        "of\nTriton's ModelConfig, so a repository made for Triton is read as it is, and what the "
+        "config route\nprints can be pasted back.\n\n"
+        "```yaml\nmax_batch_size: 32          # dims below then leave out the batch dimension\n"
+        "input:\n  - {name: image, data_type: TYPE_FP32, dims: [1, 8, 8]}\n"
+        "output:\n  - {name: probabilities, label_filename: labels.txt}\n"
+        "version_policy: {latest: {num_versions: 2}}\n"
+        "parameters: {intra_op_thread_count: 2}\n```\n\n"
+        "*Honoured* fields do what they say. *Kept* ones are checked and printed back: they are "
+        "about "
+        "speed or\nplacement on other hardware and never change an answer. *Refused* ones would, "
+        "if "
+        "they were ignored:\nthe model is then not served, and the message names the field. "
+        "`tern check PATH` lists every mistake\nwith file, line and column.\n\n"
+        "Generated from `src/registry/model_schema.c`; a test compares (`TERN_UPDATE=1 make "
+        "test-unit` writes it\nanew).\n");
+    for (uint32_t i = 0; i < n; i++) {
+        tern_buf_printf(out,
+                        "\n## %s\n\n| field | number | type | what Tern does |\n"
+                        "| --- | --- | --- | --- |\n",
+                        messages[i]->name);
+        for (uint32_t j = 0; j < messages[i]->n; j++)
+            print_field(&messages[i]->fields[j], out);
+    }
+}
