@@ -72,8 +72,7 @@ static enum tern_code open_engines(struct serve_process *p, struct tern_err *err
         return tern_arena_fail(&p->arena, err, "the engine's options");
     add_option(p, "graph_optimization_level",
                tern_str_of(levels[options->onnxruntime.graph_level]));
-    if (options->onnxruntime.arena)
-        add_option(p, "enable_mem_arena", TERN_STR("1"));
+    add_option(p, "enable_mem_arena", options->onnxruntime.arena ? TERN_STR("1") : TERN_STR("0"));
     if (options->onnxruntime.threads > 0)
         add_option(
             p, "intra_op_thread_count",
