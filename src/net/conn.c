@@ -397,7 +397,7 @@ static void on_readable(struct tern_conn *conn)
     bool more = true;
 
     while (more) {
-        if (conn->state == TERN_CONN_OPEN && conn->read_on)
+        if (conn->state == TERN_CONN_OPEN && conn->mux != NULL && conn->read_on)
             conn->mux->on_readable(conn);
         else if (conn->state == TERN_CONN_DETECT)
             detect(conn);

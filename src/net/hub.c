@@ -45,16 +45,26 @@ enum tern_code tern_hub_new(const struct tern_hub_config *config, struct tern_hu
     return TERN_OK;
 }
 
+/* A free body buffer begins with the link to the next of its class. */
+struct tern_body_link {
+    struct tern_body_link *next;
+};
+
+static char *pop_body(struct tern_hub *hub, unsigned class)
+{
+    struct tern_body_link *link = hub->bodies[class];
+
+    hub->bodies[class] = link->next;
+    hub->bodies_kept -= (size_t)TERN_BODY_CLASS_MIN << class;
+    return (char *)link;
+}
+
 static void free_bodies(struct tern_hub *hub)
 {
     for (unsigned i = 0; i < TERN_BODY_CLASSES; i++) {
-        while (hub->bodies[i] != NULL) {
-            void *body = hub->bodies[i];
-            memcpy(&hub->bodies[i], body, sizeof(void *));
-            tern_mem_free(body);
-        }
+        while (hub->bodies[i] != NULL)
+            tern_mem_free(pop_body(hub, i));
     }
-    hub->bodies_kept = 0;
 }
 
 void tern_hub_free(struct tern_hub *hub)
@@ -211,13 +221,10 @@ char *tern_hub_body_take(struct tern_hub *hub, size_t n, size_t *ret_cap)
 
     if (cap > SIZE_MAX - TERN_TEXT_PAD)
         return NULL;
-    if (c < TERN_BODY_CLASSES && hub->bodies[c] != NULL) {
-        body = hub->bodies[c];
-        memcpy(&hub->bodies[c], body, sizeof(void *));
-        hub->bodies_kept -= cap;
-    } else {
+    if (c < TERN_BODY_CLASSES && hub->bodies[c] != NULL)
+        body = pop_body(hub, c);
+    else
         body = tern_mem_alloc_aligned(TERN_CACHE_LINE, cap + TERN_TEXT_PAD);
-    }
     if (body != NULL)
         *ret_cap = cap;
     return body;
@@ -232,8 +239,9 @@ void tern_hub_body_give(struct tern_hub *hub, char *body, size_t cap)
         tern_mem_free(body);
         return;
     }
-    memcpy(body, &hub->bodies[c], sizeof(void *));
-    hub->bodies[c] = body;
+    struct tern_body_link *link = (struct tern_body_link *)(void *)body;
+    link->next = hub->bodies[c];
+    hub->bodies[c] = link;
     hub->bodies_kept += cap;
     tern_hub_tidy_later(hub);
 }

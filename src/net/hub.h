@@ -18,6 +18,7 @@
 
 struct tern_conn;
 struct tern_mux_ops;
+struct tern_body_link;
 
 /* Defaults: TERN_NET_LIMITS_DEFAULT. Times in nanoseconds, sizes in bytes. */
 struct tern_net_limits {
@@ -105,11 +106,11 @@ struct tern_hub {
     struct tern_buf out; /* the scratch behind x->out */
     struct tern_pool pool_conn;
     struct tern_pool pool_rbuf;
-    struct tern_pool pool_chunk;     /* write queue: copied bytes */
-    struct tern_pool pool_piece;     /* write queue: references */
-    void *bodies[TERN_BODY_CLASSES]; /* free lists */
-    size_t bodies_kept;              /* bytes in them */
-    struct tern_loop_timer tidy;     /* gives the memory of a burst back */
+    struct tern_pool pool_chunk;                      /* write queue: copied bytes */
+    struct tern_pool pool_piece;                      /* write queue: references */
+    struct tern_body_link *bodies[TERN_BODY_CLASSES]; /* free lists */
+    size_t bodies_kept;                               /* bytes in them */
+    struct tern_loop_timer tidy;                      /* gives the memory of a burst back */
     uint64_t tidy_requests;
     void *h1_state; /* the muxes' own: pools shared by their connections, freed by hub_fini */
     void *h2_state;
