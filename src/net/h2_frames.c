@@ -114,7 +114,9 @@ static void on_settings(struct tern_h2_conn *h, const nghttp2_frame *frame)
         h->greeted = true;
         tern_mux_h2_rearm(h);
     }
-    if (!is_ack(frame))
+    if (is_ack(frame))
+        h->settled = true;
+    else
         tern_mux_h2_control(h);
 }
 
@@ -150,15 +152,13 @@ static int on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame, v
     return 0;
 }
 
-/* A frame that nghttp2 drops, on a stream that is gone or for another violation. */
-static int on_invalid_frame(nghttp2_session *session, const nghttp2_frame *frame, int error,
-                            void *user)
+/* A reset that the client brought about. Too many streams at once are no fault before it has seen
+ * our SETTINGS. */
+static bool is_provoked(const struct tern_h2_conn *h, uint32_t error)
 {
-    (void)session;
-    (void)frame;
-    (void)error;
-    tern_mux_h2_glitch(user, 1);
-    return 0;
+    if (error == NGHTTP2_REFUSED_STREAM)
+        return h->settled;
+    return error != NGHTTP2_NO_ERROR && error != NGHTTP2_INTERNAL_ERROR && error != NGHTTP2_CANCEL;
 }
 
 static int on_frame_send(nghttp2_session *session, const nghttp2_frame *frame, void *user)
@@ -167,8 +167,7 @@ static int on_frame_send(nghttp2_session *session, const nghttp2_frame *frame, v
     (void)session;
 
     if (frame->hd.type == NGHTTP2_RST_STREAM) {
-        uint32_t code = frame->rst_stream.error_code;
-        if (code != NGHTTP2_NO_ERROR && code != NGHTTP2_INTERNAL_ERROR && code != NGHTTP2_CANCEL)
+        if (is_provoked(h, frame->rst_stream.error_code))
             tern_mux_h2_glitch(h, 1);
         return 0;
     }
@@ -214,7 +213,6 @@ void tern_h2_frames_set_callbacks(nghttp2_session_callbacks *callbacks)
     nghttp2_session_callbacks_set_on_header_callback2(callbacks, on_header);
     nghttp2_session_callbacks_set_on_data_chunk_recv_callback(callbacks, on_data_chunk);
     nghttp2_session_callbacks_set_on_frame_recv_callback(callbacks, on_frame_recv);
-    nghttp2_session_callbacks_set_on_invalid_frame_recv_callback(callbacks, on_invalid_frame);
     nghttp2_session_callbacks_set_on_frame_send_callback(callbacks, on_frame_send);
     nghttp2_session_callbacks_set_on_frame_not_send_callback(callbacks, on_frame_not_send);
     nghttp2_session_callbacks_set_on_stream_close_callback(callbacks, on_stream_close);

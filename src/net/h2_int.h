@@ -56,12 +56,12 @@ enum tern_h2_drain {
 struct tern_h2_conn {
     struct tern_conn *conn;
     struct tern_h2_hub *shared;
-    nghttp2_session *session;   /* owned */
-    struct tern_list open;      /* streams that nghttp2 knows */
-    struct tern_list ready;     /* of these: complete, not handed over (through ready_link) */
-    struct tern_list orphans;   /* closed by the client, the handler still works */
-    struct tern_list finishing; /* closed and answered, bytes still referred to by the queue */
-    struct tern_list dirty;     /* shared->dirty */
+    nghttp2_session *session;      /* owned */
+    struct tern_list open;         /* streams that nghttp2 knows */
+    struct tern_list ready;        /* of these: complete, not handed over (through ready_link) */
+    struct tern_list orphans;      /* closed by the client, the handler still works */
+    struct tern_list finishing;    /* closed and answered, bytes still referred to by the queue */
+    struct tern_list dirty;        /* shared->dirty */
     struct tern_h2_stream *recent; /* in open: frames of one stream come in a row */
     uint32_t n_open;
     size_t body_bytes;   /* held by request bodies */
@@ -71,6 +71,7 @@ struct tern_h2_conn {
     uint32_t control;    /* frames */
     enum tern_h2_drain drain;
     bool greeted; /* the client's SETTINGS came */
+    bool settled; /* it has acknowledged ours */
     bool busy;    /* inside on_readable: it flushes at its end */
 };
 

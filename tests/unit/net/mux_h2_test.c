@@ -625,6 +625,30 @@ static void answers_of_one_round_may_come_in_any_order(void **state)
         assert_int_equal(client_stream(&f->c, ids[i])->status, 200 + i % 3);
 }
 
+/* Before our SETTINGS arrive a client may guess at the number of streams. */
+static void too_many_streams_are_refused_one_by_one(void **state)
+{
+    struct fixture *f = *state;
+    int32_t ids[300];
+    int served = 0;
+
+    for (int i = 0; i < 300; i++)
+        ids[i] = client_request(&f->c, FIELDS(":path", "/late"), no_body, false);
+    client_run(&f->c);
+    for (int i = 0; i < f->seen.n_late; i++)
+        answer(f->seen.late[i], 200, TERN_STR("late"));
+    client_run(&f->c);
+    for (int i = 0; i < 300; i++) {
+        const struct client_stream *s = client_stream(&f->c, ids[i]);
+        assert_true(s->closed);
+        assert_true(s->status == 200 || s->error == NGHTTP2_REFUSED_STREAM);
+        served += s->status == 200;
+    }
+    assert_int_equal(served, TERN_H2_STREAMS_MAX);
+    assert_false(f->c.goaway);
+    still_serves(f);
+}
+
 /* Abuse. */
 
 static void rapid_reset_is_stopped(void **state)
@@ -878,6 +902,7 @@ int main(void)
         TEST(a_reset_later_is_told_and_the_exchange_lives_on),
         TEST(a_lost_connection_orphans_its_exchanges),
         TEST(answers_of_one_round_may_come_in_any_order),
+        TEST(too_many_streams_are_refused_one_by_one),
         TEST(rapid_reset_is_stopped),
         TEST(floods_of_control_frames_are_stopped),
         TEST(provoked_resets_count_too),
