@@ -145,6 +145,18 @@ static int run_completion(const struct tern_str *args, uint32_t n)
     return TERN_EXIT_OK;
 }
 
+static int run_config(const struct tern_command_call *call)
+{
+    struct tern_buf out;
+
+    tern_buf_init(&out, 1u << 20);
+    tern_opt_doc_effective(call->load, &out);
+    print_to(stdout, &out);
+    bool whole = !out.failed;
+    tern_buf_fini(&out);
+    return whole ? TERN_EXIT_OK : TERN_EXIT_FAILED;
+}
+
 static int run_command(const struct tern_commands_program *program,
                        const struct tern_command_call *call)
 {
@@ -154,6 +166,8 @@ static int run_command(const struct tern_commands_program *program,
         return run_help(call->args, call->n_args, program);
     if (strcmp(name, "completion") == 0)
         return run_completion(call->args, call->n_args);
+    if (strcmp(name, "config") == 0)
+        return run_config(call);
     if (strcmp(name, "version") == 0) {
         printf("%s\n", program->version);
         return TERN_EXIT_OK;

@@ -90,6 +90,18 @@ const struct tern_command tern_commands[] = {
         .options = &tern_bench_options_table,
     },
     {
+        .name = "config",
+        .args = "",
+        .summary = "Print the options in effect, and where each comes from",
+        .help =
+            "Reads flags, variables and tern.yaml as `serve` would, and prints every option with "
+            "its value as a file that reads back.",
+        .examples = "tern config\n"
+                    "tern config --config tern.yaml --loops 2 > effective.yaml\n",
+        .options = &tern_server_options_table,
+        .reads_file = true,
+    },
+    {
         .name = "version",
         .args = "",
         .summary = "Print the version and what this build can do",

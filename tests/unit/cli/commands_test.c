@@ -174,6 +174,17 @@ static void help_and_version_need_nothing(void **state)
     assert_non_null(strstr(printed, "  3  the server cannot be reached"));
 }
 
+static void config_prints_what_is_in_effect(void **state)
+{
+    char loops[] = "TERN_LOOPS=3";
+    char *environment[] = {loops, NULL};
+    (void)state;
+    assert_int_equal(RUN_IN(environment, "config", "--http-body-max", "2m"), TERN_EXIT_OK);
+    assert_non_null(strstr(printed, "\nloops: 3  # environment\n"));
+    assert_non_null(strstr(printed, "\nhttp.body_max: 2MiB  # flag\n"));
+    assert_non_null(strstr(printed, "\nrequest.timeout: 1m\n"));
+}
+
 static void pages_are_current(void **state)
 {
     struct tern_buf out;
@@ -266,6 +277,7 @@ int main(void)
         cmocka_unit_test(tern_yaml_is_read_when_it_is_there),
         cmocka_unit_test(mistakes_end_with_usage),
         cmocka_unit_test(help_and_version_need_nothing),
+        cmocka_unit_test(config_prints_what_is_in_effect),
         cmocka_unit_test(pages_are_current),
         cmocka_unit_test(bash_completes),
     };
