@@ -159,6 +159,7 @@ static enum tern_code open_gateway(struct serve_process *p, struct tern_err *err
         .timeout_ns = p->options.request.timeout_ns,
         .sched = p->sched,
         .observer = p->observer,
+        .hide_metrics = !p->options.metrics.enabled,
     };
     return tern_gateway_new(&settings, &p->gateway, err);
 }

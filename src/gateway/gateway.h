@@ -25,6 +25,7 @@ struct tern_gateway_settings {
     uint64_t timeout_ns; /* deadline of a request that gives none */
     struct tern_sched *sched;
     struct tern_observer *observer; /* counts and logs finished calls */
+    bool hide_metrics;              /* the metrics page is not there */
 };
 
 enum tern_code tern_gateway_new(const struct tern_gateway_settings *settings,

@@ -97,15 +97,28 @@ static void on_command_done(struct tern_registry_command *command)
     tern_loop_post(pending->loop, &pending->task);
 }
 
+/* Triton's clients say "unload_dependents" with every unload. No model depends on another here, so
+ * either value is right. */
+static enum tern_code check_command_params(const struct tern_call *call, struct tern_err *err)
+{
+    for (uint32_t i = 0; i < call->params.n; i++) {
+        struct tern_str key = call->params.rows[i].key;
+        if (call->op == TERN_OP_REPOSITORY_UNLOAD &&
+            tern_str_eq(key, TERN_STR("unload_dependents")))
+            continue;
+        return tern_fail(err, TERN_UNIMPLEMENTED,
+                         "parameter '%.*s': overriding a model's configuration or files by request "
+                         "is not served; change them in the repository and load again",
+                         TERN_STR_ARG(key));
+    }
+    return TERN_OK;
+}
+
 static enum tern_code run_command(struct gateway_call *gc, bool *ret_pending, struct tern_err *err)
 {
     struct tern_call *call = &gc->call;
 
-    if (call->params.n > 0)
-        return tern_fail(err, TERN_UNIMPLEMENTED,
-                         "parameter '%.*s': overriding a model's configuration or files by request "
-                         "is not served; change them in the repository and load again",
-                         TERN_STR_ARG(call->params.rows[0].key));
+    TERN_TRY(check_command_params(call, err));
     struct pending_command *pending = tern_mem_zalloc(1, sizeof(*pending));
     if (pending == NULL)
         return tern_mem_fail(err, "the command", sizeof(*pending));
@@ -133,6 +146,8 @@ static enum tern_code run_metrics(struct gateway_call *gc, bool *ret_pending, st
     struct tern_buf *text = tern_arena_zalloc(call->arena, 1, sizeof(*text));
 
     (void)ret_pending;
+    if (gc->gateway->settings.hide_metrics)
+        return tern_fail(err, TERN_NOT_FOUND, "no such path: metrics are turned off");
     if (text == NULL)
         return tern_arena_fail(call->arena, err, "the metrics");
     tern_buf_init(text, 64u << 20);

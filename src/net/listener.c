@@ -10,9 +10,22 @@
 #define ACCEPTS_A_ROUND 64
 #define PAUSE_NS        (100ull * TERN_NS_PER_MS)
 
+/* SO_REUSEPORT lets a second server of the same user take the same port, and the kernel would give
+ * it half of the connections. A socket that does not share finds out whether the port is free. */
+static enum tern_code check_free(const struct tern_sock_addr *addr, struct tern_err *err)
+{
+    int fd;
+
+    TERN_TRY(tern_sock_listen(addr, false, BACKLOG, &fd, err));
+    tern_sock_close(fd);
+    return TERN_OK;
+}
+
 static enum tern_code open_sockets(struct tern_listener *listener, struct tern_sock_addr *addr,
                                    struct tern_err *err)
 {
+    if (listener->n_fds > 1)
+        TERN_TRY(check_free(addr, err));
     for (uint32_t i = 0; i < listener->n_fds; i++) {
         TERN_TRY(tern_sock_listen(addr, listener->n_fds > 1, BACKLOG, &listener->fds[i], err));
         /* After port 0 the others share the port that the first one got. */

@@ -200,7 +200,8 @@ enum tern_code tern_sock_listen(const struct tern_sock_addr *addr, bool share, i
         if (fd >= 0)
             close(fd);
         tern_sock_addr_format(addr, name);
-        return tern_fail(err, TERN_UNAVAILABLE, "cannot listen on %s: %s", name, strerror(error));
+        return tern_fail(err, error == EADDRINUSE ? TERN_ALREADY_EXISTS : TERN_UNAVAILABLE,
+                         "cannot listen on %s: %s", name, strerror(error));
     }
     *ret_fd = fd;
     return TERN_OK;

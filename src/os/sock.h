@@ -32,7 +32,7 @@ uint64_t tern_sock_addr_network(const struct tern_sock_addr *addr);
 bool tern_sock_addr_is_unix(const struct tern_sock_addr *addr);
 
 /* Bound and listening. share: SO_REUSEPORT, so that each event loop has a queue of its own. A stale
- * Unix socket file that nobody listens on is removed. */
+ * Unix socket file that nobody listens on is removed. ALREADY_EXISTS when the address is taken. */
 enum tern_code tern_sock_listen(const struct tern_sock_addr *addr, bool share, int backlog,
                                 int *ret_fd, struct tern_err *err);
 /* Where it is bound: the real port after port 0. */

@@ -145,7 +145,7 @@ static void unix_sockets_and_stale_files(void **state)
     /* Somebody listens: not ours to remove. */
     assert_int_equal(tern_sock_addr_parse(tern_str_of(text), &addr, NULL), TERN_OK);
     assert_int_equal(tern_sock_listen(&addr, false, 8, &first, NULL), TERN_OK);
-    assert_int_equal(tern_sock_listen(&addr, false, 8, &second, NULL), TERN_UNAVAILABLE);
+    assert_int_equal(tern_sock_listen(&addr, false, 8, &second, NULL), TERN_ALREADY_EXISTS);
     tern_sock_close(first);
     unlink(path);
 }
@@ -161,7 +161,7 @@ static void a_taken_port_is_said(void **state)
     assert_int_equal(tern_sock_addr_parse(TERN_STR("127.0.0.1:0"), &addr, NULL), TERN_OK);
     assert_int_equal(tern_sock_listen(&addr, false, 8, &first, NULL), TERN_OK);
     assert_int_equal(tern_sock_local(first, &addr, NULL), TERN_OK);
-    assert_int_equal(tern_sock_listen(&addr, false, 8, &second, &err), TERN_UNAVAILABLE);
+    assert_int_equal(tern_sock_listen(&addr, false, 8, &second, &err), TERN_ALREADY_EXISTS);
     assert_non_null(strstr(err.text, "cannot listen on 127.0.0.1:"));
     tern_sock_close(first);
 }
