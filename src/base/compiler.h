@@ -11,9 +11,20 @@
 #define TERN_UNLIKELY(x)              __builtin_expect(!!(x), 0)
 
 /* Instructions that a function may use beyond the base architecture; see simd/simd.h. */
-#define TERN_TARGET(features)         __attribute__((target(features)))
+#define TERN_TARGET(features) __attribute__((target(features)))
 /* A large local buffer that is written before it is read: not zeroed on entry. */
-#define TERN_UNINITIALIZED            __attribute__((uninitialized))
+#define TERN_UNINITIALIZED __attribute__((uninitialized))
+
+/* For large buffers that are written before they are read: they stay out of the zeroing of locals
+ * (-ftrivial-auto-var-init). */
+#ifdef __has_attribute
+#if __has_attribute(uninitialized)
+#define TERN_UNINITIALIZED __attribute__((uninitialized))
+#endif
+#endif
+#ifndef TERN_UNINITIALIZED
+#define TERN_UNINITIALIZED
+#endif
 
 #define TERN_CACHE_LINE 64
 

@@ -19,7 +19,7 @@ struct line {
     const char *reset;
 };
 
-static void put(struct line *line, const char *p, size_t n)
+TERN_INLINE void put(struct line *line, const char *p, size_t n)
 {
     if (n > (size_t)(line->end - line->at)) {
         line->full = true;
@@ -30,12 +30,12 @@ static void put(struct line *line, const char *p, size_t n)
     line->at += n;
 }
 
-static void put_z(struct line *line, const char *z)
+TERN_INLINE void put_z(struct line *line, const char *z)
 {
     put(line, z, strlen(z));
 }
 
-static void put_char(struct line *line, char c)
+TERN_INLINE void put_char(struct line *line, char c)
 {
     put(line, &c, 1);
 }
@@ -54,6 +54,23 @@ static void put_padded(struct line *line, uint64_t v, size_t width)
     for (size_t i = width; i > 0; i--, v /= 10)
         digits[i - 1] = (char)('0' + v % 10);
     put(line, digits, width);
+}
+
+/* Whether 8 bytes at p are all plain: printable ASCII other than space, '"', '\\' and '='. May say
+ * no for some that are, never yes for one that is not (S. E. Anderson, Bit Twiddling Hacks). */
+static bool is_plain8(const char *p)
+{
+    const uint64_t ones = 0x0101010101010101u;
+    uint64_t x;
+
+    memcpy(&x, p, sizeof(x));
+    uint64_t quote = x ^ (ones * '"');
+    uint64_t backslash = x ^ (ones * '\\');
+    uint64_t equals = x ^ (ones * '=');
+    uint64_t del = x ^ (ones * 0x7f);
+    uint64_t bad = (x - ones * 0x21) | (quote - ones) | (backslash - ones) | (equals - ones) |
+                   (del - ones) | x;
+    return (bad & (ones * 0x80)) == 0;
 }
 
 /* Length of the UTF-8 sequence at s that may be shown as it is, or 0. Refused beside malformed
@@ -104,6 +121,10 @@ static void put_escaped(struct line *line, struct tern_str s)
     size_t i = 0;
 
     while (i < n) {
+        if (n - i >= 8 && is_plain8(s.p + i)) {
+            i += 8;
+            continue;
+        }
         unsigned char c = (unsigned char)s.p[i];
         size_t step = c >= 0x80 ? shown_sequence(tern_str_make(s.p + i, n - i))
                                 : (c >= 0x20 && c != '"' && c != '\\' && c != 0x7f);
@@ -125,7 +146,10 @@ static bool is_bare(struct tern_str s)
 {
     if (s.n == 0 || s.n > TERN_LOG_VALUE_MAX)
         return false;
-    for (size_t i = 0; i < s.n; i++) {
+    size_t i = 0;
+    while (s.n - i >= 8 && is_plain8(s.p + i))
+        i += 8;
+    for (; i < s.n; i++) {
         unsigned char c = (unsigned char)s.p[i];
         if (c <= ' ' || c >= 0x7f || c == '"' || c == '\\' || c == '=')
             return false;
@@ -176,17 +200,14 @@ static void put_key(struct line *line, const char *key, const char *suffix)
 {
     if (line->json) {
         put(line, ",\"", 2);
-        put_escaped(line, tern_str_of(key));
+        put_z(line, key);
         put_z(line, suffix);
         put(line, "\":", 2);
         return;
     }
     put_char(line, ' ');
     put_z(line, line->key_colour);
-    if (is_bare(tern_str_of(key)))
-        put_z(line, key);
-    else
-        put_str(line, tern_str_of(key));
+    put_z(line, key);
     put_char(line, '=');
     put_z(line, line->reset);
 }
@@ -350,7 +371,7 @@ size_t tern_log_format(const struct tern_log *log, uint64_t wall_ns, enum tern_l
 void tern_log_write(struct tern_log *log, enum tern_log_level level, const char *event,
                     const char *message, const struct tern_kv *kv, size_t n)
 {
-    char text[TERN_LOG_LINE_MAX];
+    TERN_UNINITIALIZED char text[TERN_LOG_LINE_MAX];
     size_t length = tern_log_format(log, tern_clock_wall_ns(), level, event, message, kv, n, text,
                                     sizeof(text));
 

@@ -15,8 +15,8 @@
  * A value can never forge a line or a field, nor steer a terminal: control bytes, C1 controls,
  * bidirectional overrides and bytes that are not UTF-8 are escaped. Values longer than
  * TERN_LOG_VALUE_MAX are cut (marked by "..."); fields that do not fit the line are left out and
- * the line then ends in truncated=true. Keys, events and messages are the program's own literals
- * and are escaped too.
+ * the line then ends in truncated=true. Events and messages are
+ * escaped too; keys are the program's own literals of [a-z0-9_].
  *
  * Any thread may log; the sink says what its write costs. */
 #ifndef TERN_BASE_LOG_H

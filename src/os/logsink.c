@@ -35,11 +35,12 @@ struct tern_logsink {
     struct tern_log own; /* formats the writer's own lines */
 
     TERN_ALIGNED(TERN_CACHE_LINE) _Atomic uint64_t reserved;
+    _Atomic uint64_t done_seen; /* producers' copy of done: saves the writer's cache line */
     _Atomic uint64_t dropped;
+    TERN_ALIGNED(TERN_CACHE_LINE) atomic_bool asleep; /* read at each line, written rarely */
+    atomic_bool stopping;
     TERN_ALIGNED(TERN_CACHE_LINE) _Atomic uint64_t done;
     _Atomic uint64_t written; /* like done, but after write(2): what flush waits for */
-    atomic_bool asleep;
-    atomic_bool stopping;
 
     /* The writer's own. */
     uint64_t dropped_told;
@@ -74,9 +75,13 @@ static bool reserve(struct tern_logsink *sink, uint64_t size, uint64_t *ret_at)
     for (;;) {
         uint64_t to_end = sink->size - (at & (sink->size - 1));
         uint64_t skip = to_end < size ? to_end : 0;
-        uint64_t done = atomic_load_explicit(&sink->done, memory_order_acquire);
-        if (at + skip + size - done > sink->size)
-            return false;
+        uint64_t done = atomic_load_explicit(&sink->done_seen, memory_order_acquire);
+        if (at + skip + size - done > sink->size) {
+            done = atomic_load_explicit(&sink->done, memory_order_acquire);
+            if (at + skip + size - done > sink->size)
+                return false;
+            atomic_store_explicit(&sink->done_seen, done, memory_order_release);
+        }
         if (!atomic_compare_exchange_weak_explicit(&sink->reserved, &at, at + skip + size,
                                                    memory_order_relaxed, memory_order_relaxed))
             continue;
