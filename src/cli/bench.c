@@ -200,45 +200,57 @@ static void report(const struct tern_bench_options *options, const struct tern_b
         tern_bench_print_text(options, data, result, out);
 }
 
+static int complain(enum tern_code code, const struct tern_err *err, FILE *log)
+{
+    (void)fprintf(log, "tern bench: %s\n", err->text);
+    if (code == TERN_UNAVAILABLE)
+        (void)fprintf(log, "Is the server up? `tern serve PATH` starts one; --url says where it "
+                           "is.\n");
+    return exit_status(code);
+}
+
+static int measure(const struct tern_bench_options *options, const struct tern_bench_data *data,
+                   const struct tern_http_target *target, FILE *out, FILE *log)
+{
+    struct tern_err err;
+    sigset_t before;
+    struct tern_bench_result *result = tern_mem_zalloc(1, sizeof(*result));
+    if (result == NULL) {
+        enum tern_code code = tern_mem_fail(&err, "the result", sizeof(*result));
+        return complain(code, &err, log);
+    }
+    tern_histogram_init(&result->latency);
+    tern_histogram_init(&result->lag);
+    struct run r = {.options = options,
+                    .plan = {.options = options, .data = data, .target = target},
+                    .signal_fd = open_signals(&before),
+                    .log = log,
+                    .progress = isatty(fileno(log)) == 1};
+    enum tern_code code = run_load(&r, result, &err);
+    close(r.signal_fd);
+    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+    bool bad = result->errors + result->wrong + result->unsent > 0 || result->requests == 0;
+    int status = bad ? TERN_EXIT_FAILED : TERN_EXIT_OK;
+    if (code == TERN_OK)
+        report(options, data, result, out);
+    else
+        status = complain(code, &err, log);
+    tern_mem_free(result);
+    return status;
+}
+
 int tern_bench_measure(const struct tern_bench_options *options, struct tern_str model, FILE *out,
                        FILE *log)
 {
     struct tern_http_target target;
     struct tern_bench_data data;
     struct tern_err err;
-    sigset_t before;
-    struct tern_bench_result *result = tern_mem_zalloc(1, sizeof(*result));
-    enum tern_code code = result == NULL ? tern_mem_fail(&err, "the result", sizeof(*result))
-                                         : prepare(options, model, &target, &data, &err);
+    enum tern_code code = prepare(options, model, &target, &data, &err);
 
-    if (code != TERN_OK) {
-        (void)fprintf(log, "tern bench: %s\n", err.text);
-        if (code == TERN_UNAVAILABLE)
-            (void)fprintf(log, "Is the server up? `tern serve PATH` starts one; --url says where "
-                               "it is.\n");
-        tern_mem_free(result);
-        return exit_status(code);
-    }
-    tern_histogram_init(&result->latency);
-    tern_histogram_init(&result->lag);
-    struct run r = {.options = options,
-                    .plan = {.options = options, .data = &data, .target = &target},
-                    .signal_fd = open_signals(&before),
-                    .log = log,
-                    .progress = isatty(fileno(log)) == 1};
-    code = run_load(&r, result, &err);
-    close(r.signal_fd);
-    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
-    bool bad = result->errors + result->wrong + result->unsent > 0 || result->requests == 0;
-    int status = bad ? TERN_EXIT_FAILED : TERN_EXIT_OK;
-    if (code == TERN_OK) {
-        report(options, &data, result, out);
-    } else {
-        (void)fprintf(log, "tern bench: %s\n", err.text);
-        status = exit_status(code);
-    }
+    if (code != TERN_OK)
+        return complain(code, &err, log);
+    int status = measure(options, &data, &target, out, log);
     tern_bench_data_fini(&data);
-    tern_mem_free(result);
     return status;
 }
 

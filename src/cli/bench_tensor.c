@@ -240,7 +240,7 @@ enum tern_code tern_bench_tensors_slice(const struct tern_bench_tensors *from, s
         const struct tern_bench_tensor *whole = &from->items[i];
         struct tern_bench_tensor *part = &ret->items[i];
         size_t rows = whole->shape.rank > 0 ? (size_t)whole->shape.dim[0] : 0;
-        if (first + n > rows) {
+        if (rows == 0 || first + n > rows) {
             tern_bench_tensors_fini(ret);
             return tern_fail(err, TERN_INVALID_ARGUMENT, "tensor '%s' has %zu rows, expected %zu",
                              whole->name, rows, first + n);

@@ -17,11 +17,11 @@ _Static_assert(TERN_COUNT_OF(code_labels) == TERN_CODE_COUNT, "one label a code"
         .name = (name_), .help = (help_), .type = TERN_METRIC_##kind,                   \
         .unit = TERN_METRIC_UNIT_##in, .offset = offsetof(cells, member), .n_values = 1 \
     }
-#define LABELLED(kind, in, name_, cells, member, label_, values_, sparse_, help_)          \
-    {                                                                                      \
-        .name = (name_), .help = (help_), .type = TERN_METRIC_##kind,                      \
-        .unit = TERN_METRIC_UNIT_##in, .offset = offsetof(cells, member), .label = label_, \
-        .values = (values_), .n_values = TERN_COUNT_OF(values_), .sparse = (sparse_)       \
+#define LABELLED(kind, in, name_, cells, member, label_, values_, sparse_, help_)            \
+    {                                                                                        \
+        .name = (name_), .help = (help_), .type = TERN_METRIC_##kind,                        \
+        .unit = TERN_METRIC_UNIT_##in, .offset = offsetof(cells, member), .label = (label_), \
+        .values = (values_), .n_values = TERN_COUNT_OF(values_), .sparse = (sparse_)         \
     }
 
 // clang-format off
