@@ -28,9 +28,10 @@ endif
 HARDEN := -fno-common -fstack-protector-strong -fvisibility=hidden -fPIE
 HARDEN_LD := -pie -Wl,-z,relro,-z,now
 ifeq ($(MODE),release)
-OPT := -O2 -g -D_FORTIFY_SOURCE=2 -ftrivial-auto-var-init=zero
+OPT := -O2 -g -D_FORTIFY_SOURCE=2
+# clang 14 hides the first behind a second flag that later releases no longer know.
 ifeq ($(IS_CLANG),)
-HARDEN += -fstack-clash-protection
+HARDEN += -ftrivial-auto-var-init=zero -fstack-clash-protection
 endif
 endif
 ifeq ($(MODE),asan)

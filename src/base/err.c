@@ -21,7 +21,8 @@ static const struct code_row *row_of(enum tern_code code)
     return &code_rows[i < TERN_CODE_COUNT ? i : TERN_UNKNOWN];
 }
 
-static void fill(struct tern_err *err, enum tern_code code, int status, const char *fmt, va_list ap)
+static void TERN_PRINTF(4, 0)
+    fill(struct tern_err *err, enum tern_code code, int status, const char *fmt, va_list ap)
 {
     if (err == NULL)
         return;
