@@ -306,7 +306,7 @@ static enum tern_code print_all(struct infer *infer, struct tern_err *err)
 static enum tern_code run(struct infer *infer, int *ret_exit, struct tern_err *err)
 {
     struct tern_v2_tensors recorded = {.n = 0};
-    struct place place = {NULL};
+    struct place place = {0};
 
     TERN_TRY(find_place(infer, &place, err));
     *ret_exit = TERN_EXIT_FAILED;
