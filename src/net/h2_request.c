@@ -34,6 +34,7 @@ struct tern_h2_stream *tern_h2_request_new(struct tern_h2_conn *h, int32_t id)
         tern_buf_init(&s->plain, SIZE_MAX);
         tern_buf_init(&s->out, SIZE_MAX);
     }
+    TERN_COUNT(conn->hub->counters.exchanges_begun, 1);
     struct tern_arena arena = s->arena;
     struct tern_buf plain = s->plain;
     struct tern_buf out = s->out;
@@ -89,6 +90,7 @@ void tern_h2_request_release(struct tern_h2_stream *s)
         tern_list_append(&s->h->finishing, &s->link);
         return;
     }
+    TERN_COUNT(shared->hub->counters.exchanges_ended, 1);
     tern_arena_reset(&s->arena);
     give_body(s);
     tern_buf_clear(&s->plain);

@@ -178,23 +178,38 @@ static bool set_flag(int fd, int level, int name, int value)
     return setsockopt(fd, level, name, &value, sizeof(value)) == 0;
 }
 
+/* A machine may have been built or booted without IPv6: then "every address" means IPv4's. */
+static int open_socket(struct tern_sock_addr *addr)
+{
+    int fd = socket(addr->storage.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+    if (fd >= 0 || errno != EAFNOSUPPORT || addr->storage.ss_family != AF_INET6 ||
+        !IN6_IS_ADDR_UNSPECIFIED(&as_in6(addr)->sin6_addr))
+        return fd;
+    in_port_t port = as_in6(addr)->sin6_port;
+    *as_in4(addr) = (struct sockaddr_in){.sin_family = AF_INET, .sin_port = port};
+    addr->n = sizeof(struct sockaddr_in);
+    return socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+}
+
 enum tern_code tern_sock_listen(const struct tern_sock_addr *addr, bool share, int backlog,
                                 int *ret_fd, struct tern_err *err)
 {
     bool is_unix = tern_sock_addr_is_unix(addr);
+    struct tern_sock_addr bound = *addr;
     char name[TERN_SOCK_NAME_MAX];
 
     if (is_unix)
         remove_stale(addr);
-    int fd = socket(addr->storage.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    int fd = open_socket(&bound);
     bool ok = fd >= 0;
     if (ok && !is_unix) {
         ok = set_flag(fd, SOL_SOCKET, SO_REUSEADDR, 1) &&
              (!share || set_flag(fd, SOL_SOCKET, SO_REUSEPORT, 1));
-        if (addr->storage.ss_family == AF_INET6)
+        if (bound.storage.ss_family == AF_INET6)
             (void)set_flag(fd, IPPROTO_IPV6, IPV6_V6ONLY, 0);
     }
-    ok = ok && bind(fd, as_any(addr), addr->n) == 0 && listen(fd, backlog) == 0;
+    ok = ok && bind(fd, as_any(&bound), bound.n) == 0 && listen(fd, backlog) == 0;
     if (!ok) {
         int error = errno;
         if (fd >= 0)
