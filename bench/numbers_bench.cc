@@ -119,8 +119,9 @@ text make_text(const corpus &c, size_t count)
 
 using reader = std::function<void(std::vector<char> &)>;
 
-template <class T> void on_demand(simdjson::ondemand::parser &parser, const text &t, unsigned row,
-                                  std::vector<char> &out)
+template <class T>
+void on_demand(simdjson::ondemand::parser &parser, const text &t, unsigned row,
+               std::vector<char> &out)
 {
     namespace od = simdjson::ondemand;
     auto document = parser.iterate(t.body.data(), t.length, t.body.size());
@@ -284,7 +285,7 @@ template <class T> T read_back(const char *p, char **end)
 
 template <class T> void bench_write(const char *name, tern_dtype dtype, int kind, int turns)
 {
-    const size_t count = 100000;
+    const size_t count = 4000;
     std::vector<T> v = values_of<T>(kind, count);
     std::vector<char> out(tern_numbers_write_bound(dtype, count));
     std::vector<double> ours, theirs;
@@ -315,8 +316,7 @@ template <class T> void bench_write(const char *name, tern_dtype dtype, int kind
     }
     std::printf("%-34s %7zu %5.1f | %6.2f %6.2f | %6.2f %6.2f | %5.2fx\n", name, count,
                 double(length) / count, median(ours) / count, double(length) / median(ours),
-                median(theirs) / count, double(their_length) / median(theirs),
-                ratio(theirs, ours));
+                median(theirs) / count, double(their_length) / median(theirs), ratio(theirs, ours));
 }
 
 // Every finite float, once: the text reads back and is as short as to_chars makes it.

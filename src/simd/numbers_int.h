@@ -12,7 +12,7 @@
 
 /* A kernel needs so many bytes of text before it is called (it may read as much behind a number),
  * and a known rank. */
-#define TERN_NUMBERS_KERNEL_MIN 96
+#define TERN_NUMBERS_KERNEL_MIN 64
 
 enum tern_numbers_expect {
     TERN_NUMBERS_FIRST, /* after '[': a value or ']' */

@@ -204,8 +204,8 @@ struct scan {
 };
 
 /* Finds which numbers of the block are odd, by the ends of their runs. Answers the carry. */
-AVX512 static TERN_COLD uint64_t note_odd(struct oddities *o, uint64_t token, uint64_t odd,
-                                          uint64_t ends, uint64_t carry, size_t ended)
+AVX512 static uint64_t note_odd(struct oddities *o, uint64_t token, uint64_t odd, uint64_t ends,
+                                uint64_t carry, size_t ended)
 {
     unsigned long long sum;
     uint64_t out = __builtin_add_overflow(token, odd, &sum);
@@ -313,9 +313,9 @@ TERN_INLINE bool is_sparse(uint64_t token, uint64_t carry)
 }
 
 /* Any block: brackets, other white space, exponents, the end of the text beyond `limit`. */
-AVX512 static __attribute__((noinline)) enum block
-scan_any_block(struct tern_numbers_walk *w, struct window *win, struct scan *s, struct nest *nest,
-               struct oddities *odds, unsigned at, uint64_t limit)
+AVX512_INLINE enum block scan_any_block(struct tern_numbers_walk *w, struct window *win,
+                                        struct scan *s, struct nest *nest, struct oddities *odds,
+                                        unsigned at, uint64_t limit)
 {
     __m512i v = _mm512_loadu_si512(win->begin + at);
     struct classes c = classify(v);
@@ -361,10 +361,8 @@ AVX512 static enum block scan_window(struct tern_numbers_walk *w, struct window 
             else
                 result = take_block(win, &s, odds, &place, &c, UINT64_MAX);
         } else {
-            struct scan copy = s; /* whose address may be known */
             uint64_t limit = size - at < BLOCK ? ((uint64_t)1 << (size - at)) - 1 : UINT64_MAX;
-            result = scan_any_block(w, win, &copy, nest, odds, (unsigned)at, limit);
-            s = copy;
+            result = scan_any_block(w, win, &s, nest, odds, (unsigned)at, limit);
         }
         place.bytes = _mm512_add_epi8(place.bytes, _mm512_set1_epi8(BLOCK));
         place.first = _mm512_add_epi16(place.first, _mm512_set1_epi16(BLOCK));
@@ -841,6 +839,8 @@ AVX512 bool tern_numbers_advance_avx512(struct tern_numbers_walk *w)
     win.any_minus = s.signs != 0;
     bool good = result != BLOCK_IRREGULAR && at != 0 && w->count + win.count <= w->cap &&
                 (nest.depth >= w->rank || nest.last_count == w->count + win.count);
+    if (odds.count > win.count / 4)
+        good = false; /* the portable walk is faster alone than by way of this one */
     if (good && win.count != 0) {
         measure(&win, &odds);
         good = read_window_of(w, &win);

@@ -12,12 +12,6 @@
 /* "-0.000" and 17 digits, or "-" 17 digits "." "e-324": never more than this with the comma. */
 #define FLOAT_BYTES 32
 
-static const char pairs[201] = "0001020304050607080910111213141516171819"
-                               "2021222324252627282930313233343536373839"
-                               "4041424344454647484950515253545556575859"
-                               "6061626364656667686970717273747576777879"
-                               "8081828384858687888990919293949596979899";
-
 static unsigned count_digits(uint64_t v)
 {
     unsigned n = 1;
@@ -26,13 +20,41 @@ static unsigned count_digits(uint64_t v)
     return n + (v >= 10) + (v >= 100) + (v >= 1000);
 }
 
-/* Exactly n digits of v, ending at out + n. */
+/* The eight digits of v, below 10^8, as text; the first in the lowest byte. Halves, quarters and
+ * eighths of the word are divided at once: by 10000, by 100 (10486 / 2^20), by 10 (103 / 2^10). */
+static uint64_t eight_digits(uint64_t v)
+{
+    uint64_t high = v / 10000;
+    uint64_t fours = high | (v - high * 10000) << 32;
+    high = (fours * 10486 >> 20) & 0x0000007f0000007fu;
+    uint64_t pairs = high | (fours - high * 100) << 16;
+    high = (pairs * 103 >> 10) & 0x000f000f000f000fu;
+    return (high | (pairs - high * 10) << 8) + 0x3030303030303030u;
+}
+
+static void put_eight(char *out, uint64_t text)
+{
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+    text = __builtin_bswap64(text);
+#endif
+    memcpy(out, &text, sizeof(text));
+}
+
+/* Exactly n digits of v to out, which has room for eight bytes more. */
 static void put_digits(char *out, uint64_t v, unsigned n)
 {
-    for (; n >= 2; n -= 2, v /= 100)
-        memcpy(out + n - 2, pairs + v % 100 * 2, 2);
-    if (n != 0)
-        out[0] = (char)('0' + v % 10);
+    const uint64_t ten8 = 100000000;
+    uint64_t rest[2] = {0};
+    unsigned eights = n > 16 ? 2 : n > 8;
+    for (unsigned i = eights; i > 0; i--) {
+        rest[i - 1] = v % ten8;
+        v /= ten8;
+    }
+    /* The head first: its surplus bytes are overwritten by what follows. */
+    n -= 8 * eights;
+    put_eight(out, eight_digits(v) >> (8 * (8 - n)));
+    for (unsigned i = 0; i < eights; i++)
+        put_eight(out + n + 8 * (size_t)i, eight_digits(rest[i]));
 }
 
 static char *put_u64(char *out, uint64_t v)
@@ -79,9 +101,30 @@ static char *put_decimal(char *out, struct tern_decimal_short d)
         memcpy(out + point, ".0", 2);
         return out + point + 2;
     }
-    put_digits(out + 1, d.digits, n);
-    memmove(out, out + 1, (size_t)point);
+    /* Digits on both sides of the point: at most 17, so 10^16 is enough. */
+    static const uint64_t powers[17] = {
+        1,
+        10,
+        100,
+        1000,
+        10000,
+        100000,
+        1000000,
+        10000000,
+        100000000,
+        1000000000,
+        10000000000,
+        100000000000,
+        1000000000000,
+        10000000000000,
+        100000000000000,
+        1000000000000000,
+        10000000000000000,
+    };
+    uint64_t scale = powers[-d.exp10];
+    put_digits(out, d.digits / scale, (unsigned)point);
     out[point] = '.';
+    put_digits(out + point + 1, d.digits % scale, (unsigned)-d.exp10);
     return out + n + 1;
 }
 
