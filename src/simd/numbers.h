@@ -2,8 +2,9 @@
  *
  * Meaning of a float: the nearest double, then one cast to the dtype, as peers built on numpy or
  * RapidJSON do; a value that overflows the dtype is an error, one that underflows becomes zero or
- * subnormal. Integers may be written 1.0 or 1e2 when that is exactly an integer in range.
- * strtod is the last resort for halfway cases: the program must never call setlocale.
+ * subnormal. (Two roundings differ from one for very few texts, such as 7.038531e-26.) Integers may
+ * be written 1.0 or 1e2 when that is exactly an integer in range. strtod is the last resort for
+ * halfway cases: the program must never call setlocale.
  *
  * Threads: all functions are pure. Nothing is allocated. */
 #ifndef TERN_SIMD_NUMBERS_H

@@ -98,7 +98,7 @@ static inline unsigned tern_numbers_scan_block(struct tern_numbers_scan *s,
     size_t opened = (size_t)__builtin_popcountll(open);
     size_t closed = (size_t)__builtin_popcountll(close);
 
-    s->in_string = (uint64_t)((int64_t)inside >> 63);
+    s->in_string = 0 - (inside >> 63);
     if (closed < s->depth && s->depth + opened <= s->max_depth) {
         s->depth = s->depth + opened - closed; /* cannot end or overflow in this block */
         s->commas += (size_t)__builtin_popcountll(comma);

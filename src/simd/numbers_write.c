@@ -71,6 +71,12 @@ static char *put_i64(char *out, int64_t v)
     return put_u64(out + (v < 0), magnitude);
 }
 
+static char *put_text(char *out, struct tern_str text)
+{
+    memcpy(out, text.p, text.n);
+    return out + text.n;
+}
+
 /* d.ddde-7 */
 static char *put_scientific(char *out, uint64_t digits, unsigned n, int point)
 {
@@ -90,7 +96,7 @@ static char *put_decimal(char *out, struct tern_decimal_short d)
     if (point <= PLAIN_MIN || point > PLAIN_MAX)
         return put_scientific(out, d.digits, n, point);
     if (point <= 0) {
-        memcpy(out, "0.0000000000", 12);
+        put_text(out, TERN_STR("0.0000"));
         out += 2 - point;
         put_digits(out, d.digits, n);
         return out + n;
@@ -98,8 +104,7 @@ static char *put_decimal(char *out, struct tern_decimal_short d)
     if (d.exp10 >= 0) {
         put_digits(out, d.digits, n);
         memset(out + n, '0', (size_t)d.exp10);
-        memcpy(out + point, ".0", 2);
-        return out + point + 2;
+        return put_text(out + point, TERN_STR(".0"));
     }
     /* Digits on both sides of the point: at most 17, so 10^16 is enough. */
     static const uint64_t powers[17] = {
@@ -131,13 +136,11 @@ static char *put_decimal(char *out, struct tern_decimal_short d)
 static char *put_special(char *out, bool is_zero, bool negative)
 {
     if (!is_zero) {
-        memcpy(out, "null", 4);
-        return out + 4;
+        return put_text(out, TERN_STR("null"));
     }
     *out = '-';
     out += negative;
-    memcpy(out, "0.0", 3);
-    return out + 3;
+    return put_text(out, TERN_STR("0.0"));
 }
 
 static char *put_f64(char *out, double v)
@@ -162,8 +165,7 @@ char *tern_numbers_put_f32(char *out, float v)
 
 static char *put_bool(char *out, uint8_t v)
 {
-    memcpy(out, v != 0 ? "true" : "false", 5);
-    return out + (v != 0 ? 4 : 5);
+    return put_text(out, v != 0 ? TERN_STR("true") : TERN_STR("false"));
 }
 
 size_t tern_numbers_write_bound(enum tern_dtype dtype, size_t count)

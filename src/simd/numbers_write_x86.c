@@ -23,6 +23,7 @@
 #define PLAIN_MIN   (-3)
 #define PLAIN_MAX   16
 #define SHUFFLE_MAX 14
+#define POINT_BIAS  64 /* makes every point of a float positive */
 
 /* Where one number's 16 bytes of text come from: D is its first digit, bytes 8 to 15 the others,
  * bytes 1 and 2 hold '.' and '0'. Row i is for point = i + PLAIN_MIN. */
@@ -61,7 +62,7 @@ struct eight {
     uint8_t text[8][16]; /* digit, '.', '0', ..., eight more digits */
     uint8_t row[8];      /* of `layouts` */
     uint8_t length[8];   /* without sign and comma */
-    int8_t point[8];
+    uint8_t point[8];    /* plus POINT_BIAS */
     uint8_t significant[8];
     __mmask8 minus;
     __mmask8 odd; /* needs an exponent, or is not finite */
@@ -225,7 +226,7 @@ AVX512_INLINE void prepare(struct eight *e)
     _mm_store_si128((void *)e->text[7], _mm512_extracti32x4_epi32(uneven, 3));
     store_bytes(e->row, _mm512_sub_epi64(point, _mm512_set1_epi64(PLAIN_MIN)));
     store_bytes(e->length, length);
-    store_bytes((uint8_t *)e->point, point);
+    store_bytes(e->point, _mm512_add_epi64(point, _mm512_set1_epi64(POINT_BIAS)));
     store_bytes(e->significant, significant);
 }
 
@@ -239,7 +240,7 @@ AVX512_INLINE void lay_out(char *out, const struct eight *e, unsigned k, unsigne
 /* Number k with an exponent, or a rare one by the portable writer. Answers past it. */
 AVX512 static char *write_odd(char *out, const struct eight *e, unsigned k, float value)
 {
-    int point = e->point[k];
+    int point = (int)e->point[k] - POINT_BIAS;
     unsigned n = e->significant[k];
     if (!__builtin_isfinite(value) || (point > SHUFFLE_MAX && point <= PLAIN_MAX))
         return tern_numbers_put_f32(out, value);
