@@ -275,7 +275,7 @@ static void count_unsent(struct tern_bench_worker *w)
 
 static void finish(struct tern_bench_worker *w)
 {
-    if (!w->stopping)
+    if (!w->stopping && !atomic_load_explicit(&w->plan->stop, memory_order_relaxed))
         count_unsent(w);
     w->stopping = true;
     if (w->in_flight == 0)
