@@ -33,6 +33,7 @@ struct tern_net_limits {
     uint32_t requests_max;     /* on one connection */
     uint32_t pipeline_max;     /* requests in flight on one HTTP/1.1 connection */
     size_t queue_high;         /* queued answer bytes above which a connection is not read */
+    size_t body_bytes_max;     /* received bytes of unfinished and unanswered bodies, a loop; 503 */
     size_t queue_max;          /* queued bytes above which a streaming answer is cut off */
 };
 
@@ -42,7 +43,7 @@ struct tern_net_limits {
         .idle_ns = 60ull * TERN_NS_PER_S, .body_grace_ns = 10ull * TERN_NS_PER_S,          \
         .body_rate_min = 1024, .write_stall_ns = 30ull * TERN_NS_PER_S,                    \
         .linger_ns = 2ull * TERN_NS_PER_S, .requests_max = 100000, .pipeline_max = 64,     \
-        .queue_high = 256u << 10, .queue_max = 8u << 20                                    \
+        .queue_high = 256u << 10, .body_bytes_max = 1u << 30, .queue_max = 8u << 20        \
     }
 
 /* Written by the hub's thread, read by anyone (relaxed). */
@@ -109,8 +110,9 @@ struct tern_hub {
     struct tern_pool pool_chunk;                      /* write queue: copied bytes */
     struct tern_pool pool_piece;                      /* write queue: references */
     struct tern_body_link *bodies[TERN_BODY_CLASSES]; /* free lists */
-    size_t bodies_kept;                               /* bytes in them */
-    struct tern_loop_timer tidy;                      /* gives the memory of a burst back */
+    size_t body_bytes;           /* what limits.body_bytes_max bounds; kept by the muxes */
+    size_t bodies_kept;          /* bytes in them */
+    struct tern_loop_timer tidy; /* gives the memory of a burst back */
     uint64_t tidy_requests;
     void *h1_state; /* the muxes' own: pools shared by their connections, freed by hub_fini */
     void *h2_state;

@@ -117,7 +117,7 @@ static void clear_exchange(struct h1_exchange *hx)
     hx->h1 = NULL;
     hx->rbuf = NULL;
     hx->body = NULL;
-    hx->body_cap = hx->body_n = 0;
+    hx->body_cap = hx->body_n = hx->counted = 0;
     hx->handed = hx->skip_body = hx->wants_continue = hx->last = hx->timed = false;
     hx->encoding = TERN_ENCODING_IDENTITY;
     hx->head_sent = hx->ended = hx->chunked = false;
@@ -141,6 +141,7 @@ void h1_exchange_recycle(struct h1_exchange *hx)
     tern_arena_reset(&hx->arena); /* runs cleanups: before the bytes they may refer to go */
     tern_hub_rbuf_unref(hub, hx->rbuf);
     tern_hub_body_give(hub, hx->body, hx->body_cap);
+    hub->body_bytes -= hx->counted;
     empty(&hx->decoded, DECODED_KEPT);
     empty(&hx->held, HELD_KEPT);
     clear_exchange(hx);

@@ -71,6 +71,22 @@ static void refuse(struct h1 *h1, enum tern_code code, int status, const char *t
     h1_refuse(h1, &err);
 }
 
+/* Counts bytes that this request holds apart from its read buffer. A claimed length costs nothing:
+ * memory that was never written to is not there. */
+static bool has_room(struct h1_exchange *hx, size_t n)
+{
+    struct tern_hub *hub = hx->hub;
+
+    hub->body_bytes += n;
+    hx->counted += n;
+    return hub->body_bytes <= hub->limits.body_bytes_max;
+}
+
+static void refuse_full(struct h1 *h1)
+{
+    refuse(h1, TERN_UNAVAILABLE, 503, "too many request bodies are held in memory; try again");
+}
+
 /* The decoded body replaces the received one, with the pad behind it. */
 static enum tern_code decode_body(struct h1_exchange *hx, struct tern_err *err)
 {
@@ -84,6 +100,9 @@ static enum tern_code decode_body(struct h1_exchange *hx, struct tern_err *err)
     TERN_TRY(tern_decoder_finish(&shared->decoder, err));
     if (!tern_buf_reserve(out, TERN_TEXT_PAD))
         return tern_buf_check(out, "the decompressed request body", err);
+    if (!has_room(hx, out->n))
+        return tern_fail(err, TERN_UNAVAILABLE,
+                         "too many request bodies are held in memory; try again");
     x->body = tern_buf_str(out);
     return TERN_OK;
 }
@@ -327,6 +346,10 @@ static bool keep_chunk(struct h1 *h1, struct tern_str data)
         refuse_large(h1, hx->x.body_max);
         return false;
     }
+    if (!has_room(hx, data.n)) {
+        refuse_full(h1);
+        return false;
+    }
     if (!grow_body(hx, data.n)) {
         refuse(h1, TERN_RESOURCE_EXHAUSTED, 503, "no memory for the request body");
         return false;
@@ -440,8 +463,11 @@ void h1_on_readable(struct tern_conn *conn)
     bool in_body = h1->reading == H1_BODY && !hx->skip_body;
     if (in_body && hx->body != NULL) {
         size_t left = (size_t)hx->head.content_length - hx->body_n;
-        if (tern_conn_recv(conn, hx->body + hx->body_n, left, &got) == TERN_IO_OK)
+        if (tern_conn_recv(conn, hx->body + hx->body_n, left, &got) == TERN_IO_OK) {
             hx->body_n += got;
+            if (!has_room(hx, got))
+                refuse_full(h1);
+        }
     } else {
         (void)tern_conn_fill(conn, in_body ? (size_t)hx->head.content_length : 0);
     }

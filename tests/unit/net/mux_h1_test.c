@@ -152,6 +152,32 @@ static void too_large_is_told_before_it_is_read(void **state)
     rig_free(rig);
 }
 
+static void bodies_share_a_bound(void **state)
+{
+    struct rig *rig = rig_new();
+
+    (void)state;
+    rig->hub->limits.body_bytes_max = 100000;
+    rig_connect(rig);
+    rig_say(rig, "POST /1 HTTP/1.1\r\nHost: h\r\nContent-Length: 90000\r\n\r\n");
+    rig_send(rig, rig_fill(), 90000);
+    rig_say(rig, "POST /2 HTTP/1.1\r\nHost: h\r\nContent-Length: 90000\r\n\r\n");
+    rig_send(rig, rig_fill(), 90000);
+    assert_int_equal(rig->n_requests, 2); /* one after the other fits */
+    rig->n_got = 0;
+    rig_say(rig, "POST /3 HTTP/1.1\r\nHost: h\r\nContent-Length: 120000\r\n\r\n");
+    rig_send(rig, rig_fill(), 120000);
+    rig_expect(rig, 503, "too many request bodies are held in memory; try again");
+    rig_connect(rig);
+    assert_int_equal(rig->hub->body_bytes, 0);
+    rig_say(rig, "POST /4 HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n20000\r\n");
+    rig_send(rig, rig_fill(), 120000);
+    rig_expect(rig, 503, NULL);
+    rig_hang_up(rig);
+    assert_int_equal(rig->hub->body_bytes, 0);
+    rig_free(rig);
+}
+
 static void continue_is_sent_when_waited_for(void **state)
 {
     struct rig *rig = rig_new();
@@ -626,6 +652,7 @@ int main(void)
         cmocka_unit_test(big_bodies_arrive_whole),
         cmocka_unit_test(chunked_bodies_arrive_whole),
         cmocka_unit_test(too_large_is_told_before_it_is_read),
+        cmocka_unit_test(bodies_share_a_bound),
         cmocka_unit_test(continue_is_sent_when_waited_for),
         cmocka_unit_test(continue_waits_for_its_turn),
         cmocka_unit_test(an_early_answer_skips_the_body),
