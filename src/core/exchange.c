@@ -22,6 +22,16 @@ struct tern_str tern_exchange_body_str(const struct tern_exchange *x)
     return tern_str_make(x->out->p + TERN_HEAD_ROOM, x->out->n - TERN_HEAD_ROOM);
 }
 
+void tern_exchange_set_unsent(struct tern_exchange *x, size_t unsent)
+{
+    x->unsent = unsent;
+    if (!x->crowded || unsent > TERN_STREAM_LOW)
+        return;
+    x->crowded = false;
+    if (x->on_room != NULL)
+        x->on_room(x);
+}
+
 struct tern_str tern_exchange_header(const struct tern_exchange *x, struct tern_str name)
 {
     for (uint32_t i = 0; i < x->n_headers; i++) {

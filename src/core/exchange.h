@@ -51,9 +51,13 @@ struct tern_slice {
  * piece, one send. */
 #define TERN_HEAD_ROOM 1024
 
+#define TERN_STREAM_HIGH (256u << 10)
+#define TERN_STREAM_LOW  (64u << 10)
+
 struct tern_exchange_ops {
     /* Sends what the response part holds. The first call sends the head. `end`: nothing follows.
-     * Without end the body is streamed (h1: chunked; h2: DATA) and `written` tells about room. */
+     * Without end the body is streamed (h1: chunked; h2: DATA); x->unsent and x->on_room tell about
+     * room. */
     void (*send)(struct tern_exchange *x, bool end);
 };
 
@@ -95,6 +99,13 @@ struct tern_exchange {
     struct tern_slice *slices; /* arena */
     uint32_t n_slices;
     bool allow_compression; /* the mux may compress when the client accepts it */
+    /* Back-pressure of a streamed answer: bytes handed over that the client has not taken, kept by
+     * the mux. The handler pauses above TERN_STREAM_HIGH; on_room (set by the handler, may be NULL)
+     * comes once, from the loop, when not more than TERN_STREAM_LOW are left. Who goes on is cut
+     * off at the connection's limit. */
+    size_t unsent;
+    bool crowded; /* the mux's: on_room is owed */
+    void (*on_room)(struct tern_exchange *x);
 
     /* both */
     struct tern_arena *arena;
@@ -122,6 +133,8 @@ struct tern_listener_info {
 struct tern_buf *tern_exchange_body(struct tern_exchange *x);
 /* Body bytes now in x->out, without the head room. */
 struct tern_str tern_exchange_body_str(const struct tern_exchange *x);
+/* For the mux, outside of send: notes how much of a streamed answer is left, tells the handler. */
+void tern_exchange_set_unsent(struct tern_exchange *x, size_t unsent);
 /* The first request header of that name (compared without case), or an empty slice with p == NULL.
  */
 struct tern_str tern_exchange_header(const struct tern_exchange *x, struct tern_str name);

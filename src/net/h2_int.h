@@ -59,6 +59,7 @@ struct tern_h2_conn {
     nghttp2_session *session;      /* owned */
     struct tern_list open;         /* streams that nghttp2 knows */
     struct tern_list ready;        /* of these: complete, not handed over (through ready_link) */
+    struct tern_list roomy;        /* streamed answers to be told of room (through ready_link) */
     struct tern_list orphans;      /* closed by the client, the handler still works */
     struct tern_list finishing;    /* closed and answered, bytes still referred to by the queue */
     struct tern_list dirty;        /* shared->dirty */
@@ -120,7 +121,6 @@ struct tern_h2_stream {
     bool ended;
     bool deferred; /* nghttp2 waits for nghttp2_session_resume_data */
     uint32_t slice_at;
-    uint32_t n_slices;
     size_t slice_off;
     size_t pending;     /* bytes left */
     uint64_t sent_mark; /* conn->bytes_sent at which no byte of ours is referred to any more */

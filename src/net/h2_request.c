@@ -54,6 +54,7 @@ struct tern_h2_stream *tern_h2_request_new(struct tern_h2_conn *h, int32_t id)
     s->x.tls = conn->transport->is_tls;
     /* Copied: the exchange may outlive the connection. */
     s->x.peer = tern_arena_copy(&s->arena, tern_str_make(conn->peer, conn->n_peer));
+    TERN_COUNT(shared->hub->counters.exchanges_begun, 1);
     tern_list_init(&s->ready_link);
     tern_list_append(&h->open, &s->link);
     if (h->n_open++ == 0)
@@ -101,7 +102,8 @@ void tern_h2_request_release(struct tern_h2_stream *s)
         free_stream(s);
         return;
     }
-    tern_list_append(&shared->streams_free, &s->link);
+    /* Newest first: it is the one in the caches. */
+    tern_list_append(shared->streams_free.next, &s->link);
     shared->n_streams_free++;
     tern_hub_tidy_later(shared->hub);
 }
@@ -431,6 +433,8 @@ void tern_h2_request_refuse(struct tern_h2_stream *s, const struct tern_err *err
     give_body(s);
     s->phase = TERN_H2_PHASE_HANDED;
     s->x.body = tern_str_make(NULL, 0);
+    s->x.status = tern_err_http_status(err);
+    s->x.body_ns = tern_loop_now_ns(s->x.loop);
     TERN_COUNT(s->shared->hub->counters.requests_refused, 1);
     handler->on_refused(handler->self, &s->x, err);
 }

@@ -18,7 +18,7 @@
 #define FRAME_HEAD   9
 
 struct head {
-    nghttp2_nv nv[TERN_RESPONSE_HEADERS_MAX + 6];
+    nghttp2_nv nv[TERN_RESPONSE_HEADERS_MAX + 7];
     size_t n;
     char status[20];
     char length[20];
@@ -105,7 +105,6 @@ static void take_whole(struct tern_h2_stream *s, struct tern_str body)
         tern_buf_add_str(&s->out, body);
     }
     s->out_is_stable = true;
-    s->n_slices = x->n_slices;
     s->pending = body.n + slices_size(x);
 }
 
@@ -125,6 +124,8 @@ static void append(struct tern_h2_stream *s)
     s->pending = s->out.n;
     if (s->out.failed || s->pending > s->shared->hub->limits.queue_max)
         reset(s, NGHTTP2_INTERNAL_ERROR); /* the client does not read as fast as we make it */
+    x->unsent = s->pending;
+    x->crowded |= s->pending > TERN_STREAM_HIGH;
 }
 
 /* nghttp2_data_source_read_callback: how many bytes the next frame may take. */
@@ -191,6 +192,8 @@ int tern_h2_response_send_data(nghttp2_session *session, nghttp2_frame *frame,
     tern_mux_h2_add_segment(shared, NULL, FRAME_HEAD);
     s->pending -= length;
     s->x.bytes_out += length;
+    if (s->x.crowded && s->pending <= TERN_STREAM_LOW && tern_list_is_empty(&s->ready_link))
+        tern_list_append(&h->roomy, &s->ready_link); /* told after the flush */
     s->progress_ns = tern_loop_now_ns(shared->hub->loop);
     while (length > 0) {
         bool stable = false;
@@ -225,6 +228,7 @@ static void build_head(struct tern_h2_stream *s, struct head *head, enum tern_en
         ADD(head, "content-encoding", tern_str_of(tern_encoding_name(encoding)));
     if (x->allow_compression)
         ADD(head, "vary", TERN_STR("accept-encoding"));
+    ADD(head, "server", TERN_STR("tern"));
     ADD(head, "date", tern_hub_date(s->shared->hub));
     for (uint32_t i = 0; i < x->n_response_headers; i++) {
         if (!is_connection_field(x->response_headers[i].name))
@@ -279,6 +283,7 @@ static void send(struct tern_exchange *x, bool end)
     }
     /* The next answer on this loop must not find these bytes. */
     tern_buf_clear(x->out);
+    x->n_slices = 0;
     s->phase = end ? TERN_H2_PHASE_DONE : TERN_H2_PHASE_HANDED;
     if (s->closed) {
         if (end)

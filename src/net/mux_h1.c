@@ -190,8 +190,11 @@ static void on_look_after(struct tern_loop_task *task)
     shared->asked = false;
     while ((link = tern_list_pop(&shared->finished)) != NULL)
         h1_exchange_recycle(TERN_CONTAINER_OF(link, struct h1_exchange, link));
-    while ((link = tern_list_pop(&shared->dirty)) != NULL)
-        h1_process(TERN_CONTAINER_OF(link, struct h1, dirty));
+    while ((link = tern_list_pop(&shared->dirty)) != NULL) {
+        struct h1 *h1 = TERN_CONTAINER_OF(link, struct h1, dirty);
+        h1_process(h1);
+        h1_tell_room(h1);
+    }
 }
 
 /* Connections. */
@@ -214,7 +217,10 @@ static enum tern_code h1_open(struct tern_conn *conn, struct tern_err *err)
 
 static void h1_on_sent(struct tern_conn *conn)
 {
-    h1_process(conn->mux_state);
+    struct h1 *h1 = conn->mux_state;
+
+    h1_process(h1);
+    h1_tell_room(h1);
 }
 
 static void refuse_slow(struct h1 *h1, const char *what)

@@ -103,6 +103,9 @@ extern const struct tern_exchange_ops h1_exchange_ops;
 /* Sends what those first in line have ready: held answers, 100 Continue. */
 void h1_send_held(struct h1 *h1);
 
+/* Tells the streamed answer first in line, if any, how much of it is left. */
+void h1_tell_room(struct h1 *h1);
+
 /* A body that was answered before it was read is thrown away up to this size; above, closing is
  * cheaper. */
 #define H1_SKIP_MAX (64u << 10)

@@ -415,6 +415,15 @@ static void after_send(struct h1_exchange *hx)
         h1->reading = H1_STOP;
 }
 
+void h1_tell_room(struct h1 *h1)
+{
+    if (tern_list_is_empty(&h1->waiting))
+        return;
+    struct h1_exchange *hx = TERN_CONTAINER_OF(h1->waiting.next, struct h1_exchange, link);
+    if (hx->head_sent && !hx->ended)
+        tern_exchange_set_unsent(&hx->x, h1->conn->queued + hx->held.n);
+}
+
 static void h1_send(struct tern_exchange *x, bool end)
 {
     struct h1_exchange *hx = TERN_CONTAINER_OF(x, struct h1_exchange, x);
@@ -431,7 +440,9 @@ static void h1_send(struct tern_exchange *x, bool end)
             tern_conn_abort(conn); /* half an answer cannot be taken back */
         hx->head_sent = true;
         after_send(hx);
-        if (!end && conn->queued > conn->hub->limits.queue_max)
+        x->unsent = end ? 0 : conn->queued + hx->held.n;
+        x->crowded |= x->unsent > TERN_STREAM_HIGH;
+        if (!end && x->unsent > conn->hub->limits.queue_max)
             tern_conn_abort(conn); /* a client that does not read its stream */
         if (end)
             h1_send_held(h1);

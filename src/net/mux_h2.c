@@ -153,6 +153,23 @@ static void sweep(struct tern_h2_conn *h)
     }
 }
 
+/* Asks streaming handlers for more. What they send leaves with the next flush: a client that reads
+ * as fast as a handler writes must not hold the loop. */
+static void tell_room(struct tern_h2_conn *h)
+{
+    struct tern_list *link;
+    struct tern_list told;
+
+    tern_list_init(&told);
+    while ((link = tern_list_pop(&h->roomy)) != NULL)
+        tern_list_append(&told, link);
+    while ((link = tern_list_pop(&told)) != NULL) {
+        struct tern_h2_stream *s = TERN_CONTAINER_OF(link, struct tern_h2_stream, ready_link);
+        if (!s->ended)
+            tern_exchange_set_unsent(&s->x, s->pending);
+    }
+}
+
 static void flush(struct tern_h2_conn *h)
 {
     struct tern_conn *conn = h->conn;
@@ -170,6 +187,7 @@ static void flush(struct tern_h2_conn *h)
     sweep(h);
     if (tern_conn_is_dead(conn))
         return;
+    tell_room(h);
     tern_conn_read_on(conn, !tern_conn_is_congested(conn));
     bool over =
         nghttp2_session_want_read(h->session) == 0 && nghttp2_session_want_write(h->session) == 0;
@@ -181,9 +199,14 @@ static void on_flush(struct tern_loop_task *task)
 {
     struct tern_h2_hub *shared = TERN_CONTAINER_OF(task, struct tern_h2_hub, flush);
     struct tern_list *link;
+    struct tern_list now;
 
     shared->flush_asked = false;
+    /* Only those of this round: a flush may lead to more to send (tell_room). */
+    tern_list_init(&now);
     while ((link = tern_list_pop(&shared->dirty)) != NULL)
+        tern_list_append(&now, link);
+    while ((link = tern_list_pop(&now)) != NULL)
         flush(TERN_CONTAINER_OF(link, struct tern_h2_conn, dirty));
 }
 
@@ -421,6 +444,7 @@ static enum tern_code open_conn(struct tern_conn *conn, struct tern_err *err)
     *h = (struct tern_h2_conn){.conn = conn, .shared = shared, .glitch_ns = now, .control_ns = now};
     tern_list_init(&h->open);
     tern_list_init(&h->ready);
+    tern_list_init(&h->roomy);
     tern_list_init(&h->orphans);
     tern_list_init(&h->finishing);
     tern_list_init(&h->dirty);

@@ -248,6 +248,44 @@ static void an_early_answer_skips_the_body(void **state)
     rig_free(rig);
 }
 
+/* A handler that pauses above the high mark and goes on when it is told. */
+#define PRODUCE_MAX (2u << 20)
+static size_t produced;
+
+static void produce(struct tern_exchange *x)
+{
+    while (produced < PRODUCE_MAX && x->unsent <= TERN_STREAM_HIGH) {
+        tern_buf_add(tern_exchange_body(x), rig_fill(), 8192);
+        produced += 8192;
+        tern_exchange_send(x, produced == PRODUCE_MAX);
+        if (produced == PRODUCE_MAX)
+            return;
+    }
+}
+
+static void a_streaming_handler_is_told_of_room(void **state)
+{
+    struct rig *rig = rig_new();
+
+    (void)state;
+    rig->hold = true;
+    rig_connect(rig);
+    rig_say(rig, GET);
+    struct tern_exchange *x = rig->held[0];
+    rig->n_held = 0; /* answered here */
+    x->status = 200;
+    x->on_room = produce;
+    produced = 0;
+    produce(x);
+    rig_pump_without_reading(rig);
+    assert_true(produced > TERN_STREAM_HIGH && produced < PRODUCE_MAX); /* it waits */
+    rig_pump(rig);
+    assert_int_equal(produced, PRODUCE_MAX);
+    assert_true(rig->n_got > PRODUCE_MAX);
+    assert_memory_equal(rig->got + rig->n_got - 7, "\r\n0\r\n\r\n", 7);
+    rig_free(rig);
+}
+
 static void answers_may_be_streamed(void **state)
 {
     struct rig *rig = rig_new();
@@ -656,6 +694,7 @@ int main(void)
         cmocka_unit_test(continue_is_sent_when_waited_for),
         cmocka_unit_test(continue_waits_for_its_turn),
         cmocka_unit_test(an_early_answer_skips_the_body),
+        cmocka_unit_test(a_streaming_handler_is_told_of_room),
         cmocka_unit_test(answers_may_be_streamed),
         cmocka_unit_test(a_slow_reader_is_not_read),
         cmocka_unit_test(who_stops_reading_is_cut_off),

@@ -384,6 +384,41 @@ static void a_stream_that_outruns_its_client_is_cut(void **state)
     assert_int_equal(client_stream(&f->c, id)->error, NGHTTP2_INTERNAL_ERROR);
 }
 
+/* A handler that pauses above the high mark and goes on when it is told. */
+static size_t produced;
+
+static void produce(struct tern_exchange *x)
+{
+    while (produced < BIG_SIZE && x->unsent <= TERN_STREAM_HIGH) {
+        size_t n = BIG_SIZE - produced < 10000 ? BIG_SIZE - produced : 10000;
+        tern_buf_add(tern_exchange_body(x), big + produced, n);
+        produced += n;
+        tern_exchange_send(x, produced == BIG_SIZE);
+        if (produced == BIG_SIZE)
+            return;
+    }
+}
+
+static void a_streaming_handler_is_told_of_room(void **state)
+{
+    struct fixture *f = *state;
+    int32_t id = client_request(&f->c, FIELDS(":path", "/late"), no_body, false);
+
+    client_run(&f->c);
+    f->seen.late[0]->on_room = produce;
+    f->seen.late[0]->status = 200;
+    f->c.reads = false;
+    produced = 0;
+    produce(f->seen.late[0]);
+    client_run(&f->c);
+    assert_in_range(produced, TERN_STREAM_HIGH, TERN_STREAM_HIGH + 100000); /* it waits */
+    f->c.reads = true;
+    client_run(&f->c);
+    assert_true(
+        tern_str_eq(tern_buf_str(&client_stream(&f->c, id)->body), tern_str_make(big, BIG_SIZE)));
+    assert_true(client_stream(&f->c, id)->closed);
+}
+
 /* Limits and refusals: the connection stays usable. */
 
 static void still_serves(struct fixture *f)
@@ -894,6 +929,7 @@ int main(void)
         TEST(answers_are_compressed_as_asked),
         TEST(a_streamed_answer_arrives_in_parts),
         TEST(a_stream_that_outruns_its_client_is_cut),
+        TEST(a_streaming_handler_is_told_of_room),
         TEST(bodies_over_the_limit_are_413),
         TEST(an_early_answer_ends_the_upload),
         TEST(compressed_bodies_are_opened),
