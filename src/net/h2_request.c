@@ -54,7 +54,6 @@ struct tern_h2_stream *tern_h2_request_new(struct tern_h2_conn *h, int32_t id)
     s->x.tls = conn->transport->is_tls;
     /* Copied: the exchange may outlive the connection. */
     s->x.peer = tern_arena_copy(&s->arena, tern_str_make(conn->peer, conn->n_peer));
-    TERN_COUNT(shared->hub->counters.exchanges_begun, 1);
     tern_list_init(&s->ready_link);
     tern_list_append(&h->open, &s->link);
     if (h->n_open++ == 0)
