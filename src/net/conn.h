@@ -119,10 +119,10 @@ struct tern_conn {
 
     /* Write side. */
     struct tern_piece *queue_first; /* owned */
-    struct tern_piece *queue_last;
-    size_t queued;        /* bytes in the queue */
-    uint64_t bytes_given; /* ever passed to tern_conn_send */
-    uint64_t bytes_sent;  /* ever taken by the transport: everything up to here has left */
+    struct tern_piece *queue_last;  /* NULL when empty */
+    size_t queued;                  /* bytes in the queue */
+    uint64_t bytes_given;           /* ever passed to tern_conn_send */
+    uint64_t bytes_sent; /* ever taken by the transport: everything up to here has left */
 
     uint64_t mux_due_ns;   /* 0: none */
     uint64_t stall_due_ns; /* 0: nothing queued */

@@ -24,7 +24,7 @@ static struct tern_piece *add_piece(struct tern_conn *conn, bool is_chunk)
     *piece = (struct tern_piece){.p = piece->bytes, .is_chunk = is_chunk};
     if (is_chunk)
         piece->room = TERN_CHUNK_SIZE - (uint32_t)sizeof(struct tern_piece);
-    if (conn->queue_first == NULL) {
+    if (conn->queue_last == NULL) {
         conn->queue_first = piece;
         conn->stall_due_ns = tern_loop_now_ns(hub->loop) + hub->limits.write_stall_ns;
         if (!conn->corked)
@@ -39,7 +39,7 @@ static struct tern_piece *add_piece(struct tern_conn *conn, bool is_chunk)
 static bool queue_copy(struct tern_conn *conn, const char *p, size_t n)
 {
     while (n > 0) {
-        struct tern_piece *last = conn->queue_first == NULL ? NULL : conn->queue_last;
+        struct tern_piece *last = conn->queue_last;
         if ((last == NULL || last->room == 0) && (last = add_piece(conn, true)) == NULL)
             return false;
         size_t take = n < last->room ? n : last->room;
@@ -111,6 +111,7 @@ static void drop_sent(struct tern_conn *conn, size_t sent)
         free_piece(conn->hub, piece);
     }
     if (conn->queue_first == NULL) {
+        conn->queue_last = NULL;
         conn->stall_due_ns = 0;
         return;
     }
@@ -213,4 +214,5 @@ void tern_conn_drop_queue(struct tern_conn *conn)
         conn->queue_first = piece->next;
         free_piece(conn->hub, piece);
     }
+    conn->queue_last = NULL;
 }
