@@ -249,13 +249,28 @@ static bool must_close(struct h1_exchange *hx)
             (head->content_length > H1_SKIP_MAX || head->expect_continue));
 }
 
+/* A body that did not fit is not half a body: the answer becomes an error without one. */
+static void mend(struct tern_exchange *x)
+{
+    if (x->status < 200 || x->status > 999)
+        x->status = 500;
+    if (!x->out->failed)
+        return;
+    tern_buf_clear(x->out);
+    x->status = 500;
+    x->n_slices = 0;
+    x->response_type = (struct tern_str){NULL, 0};
+}
+
 static struct answer decide(struct h1_exchange *hx, bool end)
 {
     struct tern_exchange *x = &hx->x;
+
+    mend(x);
     struct answer answer = {.body = tern_exchange_body_str(x)};
 
     answer.length = answer.body.n + slices_size(x);
-    bool bodiless = x->status == 204 || x->status == 304 || x->status < 200;
+    bool bodiless = x->status == 204 || x->status == 304;
     if (end && x->allow_compression && !bodiless && answer.length >= TERN_ENCODING_SIZE_MIN &&
         hx->head.accept_encoding.n > 0)
         compress(hx, &answer);
@@ -385,7 +400,9 @@ static bool send_more(struct h1_exchange *hx, bool end)
     struct tern_str body = tern_exchange_body_str(x);
     TERN_UNINITIALIZED struct pieces pieces;
 
-    bool bodiless = x->status == 204 || x->status == 304 || x->status < 200;
+    if (x->out->failed)
+        return false;
+    bool bodiless = x->status == 204 || x->status == 304;
     if (bodiless || x->method == TERN_METHOD_HEAD)
         return true;
     uint64_t n = body.n + slices_size(x);
@@ -450,7 +467,7 @@ static void h1_send(struct tern_exchange *x, bool end)
             h1_mark_dirty(h1);
     }
     x->n_slices = 0;
-    x->out->n = 0; /* who sends nothing of its own must not send what is left here */
+    tern_buf_clear(x->out); /* who sends nothing of its own must not send what is left here */
 }
 
 void h1_send_held(struct h1 *h1)

@@ -572,6 +572,55 @@ static void long_and_hostile_response_headers(void **state)
     rig_free(rig);
 }
 
+static void a_stream_that_is_not_read_is_cut_off(void **state)
+{
+    struct rig *rig = rig_new();
+
+    (void)state;
+    rig->hold = true;
+    rig_connect(rig);
+    rig_say(rig, GET);
+    struct tern_exchange *x = rig->held[0];
+    rig->n_held = 0;
+    x->status = 200;
+    for (int i = 0; i < 100 && !x->gone; i++) {
+        tern_buf_add(tern_exchange_body(x), rig_fill(), 500000);
+        tern_exchange_send(x, false);
+        rig_pump_without_reading(rig);
+        struct tern_list *link = rig->hub->conns.next;
+        if (link != &rig->hub->conns)
+            assert_true(TERN_CONTAINER_OF(link, struct tern_conn, link)->queued <= 9u << 20);
+    }
+    assert_true(x->gone);
+    assert_int_equal(rig->n_gone, 1);
+    tern_exchange_send(x, true);
+    rig_free(rig);
+}
+
+static void a_body_that_did_not_fit_is_an_error(void **state)
+{
+    struct rig *rig = rig_new();
+
+    (void)state;
+    rig->hold = true;
+    rig_connect(rig);
+    for (int i = 0; i < 2; i++) {
+        rig->n_got = 0;
+        rig_say(rig, GET);
+        struct tern_exchange *x = rig->held[0];
+        rig->n_held = 0;
+        x->status = i == 0 ? 200 : 0; /* or forgotten */
+        x->response_type = TERN_STR("text/plain");
+        TERN_BUF_ADD_LITERAL(tern_exchange_body(x), "half a b");
+        x->out->failed = i == 0;
+        tern_exchange_send(x, true);
+        rig_pump(rig);
+        rig_expect(rig, 500, i == 0 ? "" : "half a b");
+        assert_false(rig->client_saw_end);
+    }
+    rig_free(rig);
+}
+
 /* Memory. */
 
 static void one_of_each(struct rig *rig)
@@ -706,6 +755,8 @@ int main(void)
         cmocka_unit_test(draining_finishes_what_is_in_flight),
         cmocka_unit_test(compression_both_ways),
         cmocka_unit_test(long_and_hostile_response_headers),
+        cmocka_unit_test(a_stream_that_is_not_read_is_cut_off),
+        cmocka_unit_test(a_body_that_did_not_fit_is_an_error),
         cmocka_unit_test(the_steady_state_allocates_nothing),
         cmocka_unit_test(an_idle_connection_is_small),
         cmocka_unit_test(a_quiet_server_gives_memory_back),
