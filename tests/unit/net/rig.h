@@ -78,6 +78,9 @@ void *__wrap_tern_mem_realloc(void *p, size_t size)
     return alloc_fails() ? NULL : __real_tern_mem_realloc(p, size);
 }
 
+/* One for all rigs, of which there is one at a time: clearing it each time is what would cost. */
+static char rig_got[8 << 20];
+
 /* The handler: "METHOD PATH?QUERY LENGTH:BODY", the body shortened when long. */
 struct rig {
     struct tern_loop *loop;
@@ -87,7 +90,7 @@ struct rig {
     struct tern_net_limits limits;
     int client; /* our end, -1: closed */
     bool client_saw_end;
-    char got[8 << 20]; /* what the client received */
+    char *got; /* what the client received: rig_got */
     size_t n_got;
 
     bool hold; /* exchanges are kept in held[] and answered by rig_answer */
@@ -208,6 +211,8 @@ RIG_FN struct rig *rig_try_new(void)
     if (rig == NULL)
         abort();
     rig->client = -1;
+    rig->got = rig_got;
+    rig_got[0] = '\0';
     rig->handler = (struct tern_handler){.on_head = rig_on_head,
                                          .on_request = rig_on_request,
                                          .on_gone = rig_on_gone,
@@ -258,7 +263,7 @@ RIG_FN bool rig_read(struct rig *rig)
     if (rig->client < 0 || rig->client_saw_end)
         return false;
     ssize_t n =
-        recv(rig->client, rig->got + rig->n_got, sizeof(rig->got) - rig->n_got - 1, MSG_DONTWAIT);
+        recv(rig->client, rig->got + rig->n_got, sizeof(rig_got) - rig->n_got - 1, MSG_DONTWAIT);
     if (n > 0)
         rig->n_got += (size_t)n;
     if (n == 0 || (n < 0 && errno == ECONNRESET))
