@@ -8,6 +8,8 @@
 #define ARENA_FIRST    8192u
 #define EXCHANGES_KEPT 1024u
 #define CONNS_KEPT     1024u
+#define DRAIN_BUSY_NS  (1ull * TERN_NS_PER_S)
+#define DRAIN_GRACE_NS (200ull * TERN_NS_PER_MS)
 #define KEPT_QUIET     4u
 #define DECODED_KEPT   (64u << 10)
 #define HELD_KEPT      (16u << 10)
@@ -113,6 +115,9 @@ static void clear_exchange(struct h1_exchange *hx)
     x->allow_compression = false;
     x->body_ns = x->bytes_out = 0;
     x->gone = false;
+    x->unsent = 0;
+    x->crowded = false;
+    x->on_room = NULL;
     x->user = NULL;
     hx->h1 = NULL;
     hx->rbuf = NULL;
@@ -259,12 +264,21 @@ static void h1_on_timeout(struct tern_conn *conn)
     tern_conn_deadline(conn, limits->body_grace_ns);
 }
 
+/* A request of which a byte has come is accepted. A client that was busy a moment ago has probably
+ * sent its next request: it gets that answered, with Connection: close. Others are let go at once,
+ * after a last look into the socket. */
 static void h1_drain(struct tern_conn *conn)
 {
     struct h1 *h1 = conn->mux_state;
+    uint64_t now = tern_loop_now_ns(conn->hub->loop);
+    uint64_t idle_ns = conn->hub->limits.idle_ns;
 
-    /* A request of which a byte has come is accepted; bytes in the socket are looked at once. */
-    if (h1->now == NULL && h1->n_waiting == 0 && conn->in == NULL)
+    if (h1->now != NULL || h1->n_waiting > 0 || conn->in != NULL)
+        return;
+    /* The idle deadline was set when the last answer was out. */
+    if (conn->mux_due_ns + DRAIN_BUSY_NS > now + idle_ns)
+        tern_conn_deadline(conn, DRAIN_GRACE_NS);
+    else
         h1_on_readable(conn);
 }
 

@@ -498,7 +498,37 @@ static void draining_finishes_what_is_in_flight(void **state)
     assert_true(rig->client_saw_end);
     rig_free(rig);
 
-    rig = rig_new(); /* idle ones close at once, but not on a request that is on its way */
+    rig = rig_new(); /* idle ones close at once */
+    rig_connect(rig);
+    rig_say(rig, GET);
+    rig_after(rig, 2);
+    tern_hub_drain(rig->hub);
+    rig_pump(rig);
+    assert_true(rig->client_saw_end);
+    rig_free(rig);
+
+    rig = rig_new(); /* who was busy a moment ago may have one more request on its way */
+    rig_connect(rig);
+    rig_say(rig, GET);
+    tern_hub_drain(rig->hub);
+    rig_pump(rig);
+    assert_false(rig->client_saw_end);
+    rig->n_got = 0;
+    rig_say(rig, GET);
+    rig_expect(rig, 200, "GET /a 0:");
+    assert_non_null(strstr(rig->got, "Connection: close"));
+    assert_true(rig->client_saw_end);
+    rig_free(rig);
+
+    rig = rig_new(); /* or not */
+    rig_connect(rig);
+    rig_say(rig, GET);
+    tern_hub_drain(rig->hub);
+    rig_after(rig, 1);
+    assert_true(rig->client_saw_end);
+    rig_free(rig);
+
+    rig = rig_new(); /* a request that lies in the socket */
     rig_connect(rig);
     rig_say(rig, GET);
     rig->n_got = 0;
@@ -618,6 +648,40 @@ static void a_body_that_did_not_fit_is_an_error(void **state)
         rig_expect(rig, 500, i == 0 ? "" : "half a b");
         assert_false(rig->client_saw_end);
     }
+    rig_free(rig);
+}
+
+static void never_called(struct tern_exchange *x)
+{
+    (void)x;
+    fail();
+}
+
+static void an_exchange_comes_back_clean(void **state)
+{
+    struct rig *rig = rig_new();
+
+    (void)state;
+    rig->hold = true;
+    rig_connect(rig);
+    rig_say(rig, GET);
+    struct tern_exchange *first = rig->held[0];
+    first->on_room = never_called;
+    first->crowded = true;
+    first->unsent = 1;
+    first->user = rig;
+    first->allow_compression = true;
+    tern_exchange_add_header(first, TERN_STR("X"), TERN_STR("y"));
+    rig_answer(rig, 0);
+    rig_say(rig, GET);
+    struct tern_exchange *x = rig->held[0];
+    assert_ptr_equal(x, first); /* pooled */
+    assert_null(x->on_room);
+    assert_null(x->user);
+    assert_null(x->slices);
+    assert_false(x->crowded || x->gone || x->allow_compression);
+    assert_int_equal(x->unsent + x->n_response_headers + x->bytes_out + x->n_slices, 0);
+    assert_int_equal(x->status, 0);
     rig_free(rig);
 }
 
@@ -757,6 +821,7 @@ int main(void)
         cmocka_unit_test(long_and_hostile_response_headers),
         cmocka_unit_test(a_stream_that_is_not_read_is_cut_off),
         cmocka_unit_test(a_body_that_did_not_fit_is_an_error),
+        cmocka_unit_test(an_exchange_comes_back_clean),
         cmocka_unit_test(the_steady_state_allocates_nothing),
         cmocka_unit_test(an_idle_connection_is_small),
         cmocka_unit_test(a_quiet_server_gives_memory_back),
