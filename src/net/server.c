@@ -98,16 +98,18 @@ enum tern_code tern_server_new(const struct tern_server_config *config,
     server->config = *config;
     server->shards = tern_mem_zalloc(config->n_loops, sizeof(struct shard));
     server->peers = tern_mem_zalloc(1, sizeof(*server->peers));
-    if (server->shards == NULL || server->peers == NULL)
-        code = tern_mem_fail(err, "the server", config->n_loops * sizeof(struct shard));
+    if (server->shards == NULL || server->peers == NULL) {
+        tern_server_free(server);
+        return tern_mem_fail(err, "the server", config->n_loops * sizeof(struct shard));
+    }
+    server->peers->max = config->limits.conns_per_ip_max;
+    server->peers->seed = tern_clock_wall_ns() ^ (uintptr_t)server;
     for (uint32_t i = 0; i < config->n_loops && code == TERN_OK; i++)
         code = new_shard(server, i, err);
     if (code != TERN_OK) {
         tern_server_free(server);
         return code;
     }
-    server->peers->max = config->limits.conns_per_ip_max;
-    server->peers->seed = tern_clock_wall_ns() ^ (uintptr_t)server;
     *ret_server = server;
     return TERN_OK;
 }
