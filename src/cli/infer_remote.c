@@ -110,7 +110,7 @@ static enum tern_code only_model(struct tern_infer_model *self, struct tern_aren
                                  struct tern_str *ret, struct tern_err *err)
 {
     struct tern_json json;
-    struct tern_str body, key;
+    struct tern_str body = {NULL, 0}, key;
     bool more;
 
     TERN_TRY(call(self, "GET", TERN_STR("/v2/models"), TERN_STR(""), arena, &body, err));
@@ -136,7 +136,7 @@ static enum tern_code describe(struct tern_infer_model *self, struct tern_arena 
 {
     struct remote *remote = self->state;
     struct tern_json json;
-    struct tern_str body;
+    struct tern_str body = {NULL, 0};
 
     TERN_TRY(call(self, "GET", remote->path, TERN_STR(""), arena, &body, err));
     tern_json_init(&json, body, arena);

@@ -111,7 +111,8 @@ static enum tern_code match_order(struct csv_rows *c, struct tern_err *err)
             c->columns[k] = (struct column){.input = UINT32_MAX, .label = true};
             continue;
         }
-        c->columns[k] = (struct column){.input = input, .feature = feature++};
+        c->columns[k] = (struct column){.input = input, .feature = feature};
+        feature++;
         if (feature == c->features[input]) {
             feature = 0;
             input++;

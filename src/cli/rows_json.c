@@ -81,7 +81,7 @@ static enum tern_code read_labels(struct tern_rows_reader *reader, struct tern_j
     rows->labels = tern_arena_zalloc(reader->arena, rows->n_labels + 1, sizeof(*rows->labels));
     if (rows->labels == NULL)
         return tern_arena_fail(reader->arena, err, "the labels");
-    for (size_t i = 0; i < rows->n_labels; i++)
+    for (size_t i = 0; texts != NULL && i < rows->n_labels; i++)
         tern_rows_set_label(&rows->labels[i], texts[i]);
     return TERN_OK;
 }

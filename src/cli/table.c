@@ -43,8 +43,8 @@ static void fill(struct tern_table *table, struct tern_table_cell *cell, struct 
         unsigned char c = (unsigned char)text.p[i];
         bool begins = (c & 0xc0) != 0x80; /* a character, in UTF-8 */
         if (begins && width == TERN_TABLE_CELL_MAX) {
-            memcpy(copy + n, "...", 3);
-            n += 3;
+            for (int dot = 0; dot < 3; dot++)
+                copy[n++] = '.';
             width += 3;
             break;
         }

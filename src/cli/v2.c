@@ -129,7 +129,7 @@ enum tern_code tern_v2_read_answer(struct tern_json *json, struct tern_v2_answer
 static enum tern_code read_specs(struct tern_json *json, const struct tern_tensor_spec **ret,
                                  uint32_t *ret_n, struct tern_err *err)
 {
-    struct tern_v2_tensors list;
+    struct tern_v2_tensors list = {.n = 0};
 
     TERN_TRY(read_list(json, false, &list, err));
     struct tern_tensor_spec *specs = tern_arena_zalloc(json->arena, list.n + 1, sizeof(*specs));

@@ -230,9 +230,10 @@ static enum tern_code start_call(struct gateway_call *gc, bool *ret_pending)
 static void on_request(void *self, struct tern_exchange *x)
 {
     struct gateway_call *gc = x->user;
+    struct tern_gateway *gateway = self;
     bool pending = false;
 
-    (void)self;
+    tern_observer_enter(gateway->settings.observer, x, &gc->observation);
     enum tern_code code = start_call(gc, &pending);
     if (code != TERN_OK || !pending) /* a pending call may be finished and gone already */
         gateway_finish(gc, code);

@@ -128,6 +128,19 @@ void tern_observer_begin(struct tern_observer *observer, struct tern_exchange *x
         tern_exchange_add_header(x, TERN_STR("tracestate"), state);
 }
 
+static struct tern_server_cells *server_cells(struct tern_observer *observer,
+                                              const struct tern_exchange *x)
+{
+    return tern_metric_set_cells(observer->server_set, tern_loop_index(x->loop));
+}
+
+void tern_observer_enter(struct tern_observer *observer, const struct tern_exchange *x,
+                         struct tern_observation *observation)
+{
+    observation->entered = true;
+    tern_counter_add(&server_cells(observer, x)->requests_in_flight, 1);
+}
+
 static void count_model(const struct tern_exchange *x, const struct tern_call *call,
                         const struct tern_observation *observation, enum tern_code code,
                         uint64_t now)
@@ -191,6 +204,8 @@ void tern_observer_end(struct tern_observer *observer, struct tern_exchange *x,
     uint64_t now = tern_clock_mono_ns();
     uint64_t duration = now > x->start_ns ? now - x->start_ns : 0;
 
+    if (observation->entered)
+        tern_counter_sub(&server_cells(observer, x)->requests_in_flight, 1);
     tern_counter_add(&cells->requests[code], 1);
     tern_latency_record(&cells->duration, duration);
     if (call != NULL)

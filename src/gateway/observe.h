@@ -31,6 +31,7 @@ struct tern_observation {
     struct tern_str request_id; /* the client's when it sent a fit one, or drawn; may be empty */
     struct tern_trace trace;
     bool traced;   /* trace is filled */
+    bool entered;  /* it counts as in flight */
     uint64_t rows; /* INFER: rows of the batch */
 };
 
@@ -41,6 +42,9 @@ void tern_observer_free(struct tern_observer *observer);
 /* On the loop of x: reads X-Request-Id and traceparent, adds the response headers that answer them.
  */
 void tern_observer_begin(struct tern_observer *observer, struct tern_exchange *x,
+                         struct tern_observation *observation);
+/* On the loop, when the request was read: it is in flight until tern_observer_end. */
+void tern_observer_enter(struct tern_observer *observer, const struct tern_exchange *x,
                          struct tern_observation *observation);
 /* On the loop, when the answer is encoded and before it is sent. call may be NULL: a request that
  * reached no operation. code and text: how it ended. */

@@ -256,7 +256,7 @@ static void h1_on_timeout(struct tern_conn *conn)
         return;
     }
     uint64_t got = h1->now->body_n - h1->body_mark;
-    if (got / limits->body_rate_min < limits->body_grace_ns / TERN_NS_PER_S) {
+    if (got < limits->body_rate_min * (limits->body_grace_ns / TERN_NS_PER_MS) / 1000) {
         refuse_slow(h1, "the request body");
         return;
     }

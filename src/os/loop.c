@@ -218,6 +218,14 @@ void tern_loop_timer_start(struct tern_loop *loop, struct tern_loop_timer *timer
     sift_up(loop, loop->n_timers++, timer);
 }
 
+bool tern_loop_timer_offer(struct tern_loop *loop, struct tern_loop_timer *timer, uint64_t after_ns)
+{
+    if (loop->n_timers >= loop->timers_max / 2)
+        return false;
+    tern_loop_timer_start(loop, timer, after_ns);
+    return true;
+}
+
 static void run_timers(struct tern_loop *loop)
 {
     while (loop->n_timers > 0 && loop->timers[0]->due_ns <= loop->now_ns) {

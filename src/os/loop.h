@@ -50,6 +50,10 @@ void tern_loop_remove(struct tern_loop *loop, struct tern_loop_fd *fd);
 /* (Re)arms for now + after_ns. */
 void tern_loop_timer_start(struct tern_loop *loop, struct tern_loop_timer *timer,
                            uint64_t after_ns);
+/* The same for timers whose number nobody bounds: false, and not armed, when the loop has already
+ * half as many as it can. */
+bool tern_loop_timer_offer(struct tern_loop *loop, struct tern_loop_timer *timer,
+                           uint64_t after_ns);
 void tern_loop_timer_stop(struct tern_loop *loop, struct tern_loop_timer *timer);
 
 /* From any thread; wakes the loop. Tasks run in the order posted by one thread. */

@@ -15,6 +15,7 @@ struct rate {
 };
 
 struct tern_lane {
+    struct tern_sched *sched;
     struct tern_model_version *version;
     struct tern_list waiting; /* tern_work.link; guarded by sched->lock */
     struct tern_list ready;   /* in sched->ready while something waits and an instance is idle */
@@ -90,6 +91,12 @@ static void run(struct tern_work *work)
 static void deliver(struct tern_loop_task *task)
 {
     struct tern_work *work = TERN_CONTAINER_OF(task, struct tern_work, task);
+
+    tern_loop_timer_stop(work->loop, &work->timer);
+    if (work->expired && work->code != TERN_OK)
+        work->code = tern_fail(work->err, TERN_DEADLINE_EXCEEDED,
+                               "the deadline passed while model '%.*s' ran",
+                               TERN_STR_ARG(work->version->info.name));
     work->on_done(work);
 }
 
@@ -232,32 +239,8 @@ static enum tern_code join_lane(struct tern_sched *sched, struct tern_work *work
     return code;
 }
 
-void tern_sched_submit(struct tern_sched *sched, struct tern_work *work)
-{
-    tern_list_init(&work->link);
-    work->code = TERN_OK;
-    work->queued_ns = tern_clock_mono_ns();
-    struct rate *rate = loop_rate(work);
-    if (fits_inline(sched, work, rate)) {
-        work->state = TERN_WORK_RUNNING;
-        work->instance = work->version->loop_instances[tern_loop_index(work->loop)];
-        work->started_ns = work->queued_ns; /* the clock is not free */
-        run(work);
-        learn(rate, work);
-        work->state = TERN_WORK_DONE;
-        work->on_done(work);
-        return;
-    }
-    if (rate != NULL)
-        fade(rate);
-    enum tern_code code = join_lane(sched, work);
-    if (code == TERN_OK)
-        return; /* an executor has it now */
-    work->code = code;
-    refuse(work);
-}
-
-void tern_sched_cancel(struct tern_sched *sched, struct tern_work *work)
+/* Takes the work back while it waits, or tells the engine to stop. True: it was taken back. */
+static bool stop_work(struct tern_sched *sched, struct tern_work *work)
 {
     struct tern_lane *lane = work->version->lane;
     const struct tern_engine_model *model = &work->version->engine;
@@ -274,8 +257,69 @@ void tern_sched_cancel(struct tern_sched *sched, struct tern_work *work)
         model->ops->cancel(model, work->instance);
     }
     pthread_mutex_unlock(&sched->lock);
-    if (!was_waiting)
+    return was_waiting;
+}
+
+static void on_deadline(struct tern_loop_timer *timer)
+{
+    struct tern_work *work = TERN_CONTAINER_OF(timer, struct tern_work, timer);
+    const struct tern_lane *lane = work->version->lane;
+
+    work->expired = true;
+    if (!stop_work(lane->sched, work))
         return; /* its on_done is on the way */
+    work->code = tern_fail(work->err, TERN_DEADLINE_EXCEEDED,
+                           "the deadline passed while the request waited for model '%.*s'",
+                           TERN_STR_ARG(work->version->info.name));
+    refuse(work);
+}
+
+static void watch_deadline(struct tern_work *work)
+{
+    uint64_t now = tern_clock_mono_ns();
+
+    if (work->deadline_ns == 0)
+        return;
+    work->timer.on_due = on_deadline;
+    /* With tens of thousands waiting, those above are judged when their turn comes. */
+    (void)tern_loop_timer_offer(work->loop, &work->timer,
+                                work->deadline_ns > now ? work->deadline_ns - now : 0);
+}
+
+void tern_sched_submit(struct tern_sched *sched, struct tern_work *work)
+{
+    tern_list_init(&work->link);
+    work->code = TERN_OK;
+    work->expired = false;
+    work->timer.slot = 0;
+    work->queued_ns = tern_clock_mono_ns();
+    struct rate *rate = loop_rate(work);
+    if (fits_inline(sched, work, rate)) {
+        work->state = TERN_WORK_RUNNING;
+        work->instance = work->version->loop_instances[tern_loop_index(work->loop)];
+        work->started_ns = work->queued_ns; /* the clock is not free */
+        run(work);
+        learn(rate, work);
+        work->state = TERN_WORK_DONE;
+        work->on_done(work);
+        return;
+    }
+    if (rate != NULL)
+        fade(rate);
+    enum tern_code code = join_lane(sched, work);
+    if (code == TERN_OK) {
+        watch_deadline(work); /* an executor has it now; it comes back through this loop */
+        return;
+    }
+    work->code = code;
+    refuse(work);
+}
+
+void tern_sched_cancel(struct tern_sched *sched, struct tern_work *work)
+{
+    if (!stop_work(sched, work))
+        return; /* its on_done is on the way */
+    tern_loop_timer_stop(work->loop, &work->timer);
     work->code = tern_fail(work->err, TERN_CANCELLED, "the client went away");
     refuse(work);
 }
@@ -299,14 +343,14 @@ static struct rate *new_rates(uint32_t n, uint64_t per_unit_x1024)
     return rates;
 }
 
-static struct tern_lane *new_lane(struct tern_model_version *version)
+static struct tern_lane *new_lane(struct tern_sched *sched, struct tern_model_version *version)
 {
     struct tern_lane *lane = tern_mem_alloc_aligned(TERN_CACHE_LINE, sizeof(*lane));
     uint64_t units = version->warm_units > 0 ? version->warm_units : 1;
 
     if (lane == NULL)
         return NULL;
-    *lane = (struct tern_lane){.version = version};
+    *lane = (struct tern_lane){.sched = sched, .version = version};
     lane->rate.per_unit_x1024 = version->run_ns * 1024 / units;
     lane->idle_instances = tern_mem_zalloc(version->n_instances, sizeof(uint32_t));
     if (version->n_loop_instances > 0)
@@ -323,7 +367,7 @@ enum tern_code tern_sched_add(struct tern_sched *sched, struct tern_model_versio
                               struct tern_err *err)
 {
     (void)sched;
-    struct tern_lane *lane = new_lane(version);
+    struct tern_lane *lane = new_lane(sched, version);
 
     if (lane == NULL)
         return tern_mem_fail(err, "a scheduling lane", sizeof(*lane));

@@ -4,7 +4,9 @@
  * decoded it, on that loop's own instance. Anything longer waits in its model version's lane for
  * one of the executors: threads shared by all models, each taking the oldest work of the next lane
  * in turn, so that a busy model cannot keep an idle one waiting for more than one run. A lane is
- * bounded; work that cannot start before its deadline is refused at once.
+ * bounded; work that cannot start before its deadline is refused at once, and a run that is still
+ * going on at its deadline is stopped where the engine can. A run on the loop is not: it was
+ * predicted to be over before anybody could look.
  *
  * Batching, sequences and graphs will grow on the lane; the contract with the gateway stays. */
 #ifndef TERN_SCHED_SCHED_H
@@ -52,6 +54,8 @@ struct tern_work {
     void *instance;             /* it runs on */
     struct tern_list link;
     struct tern_loop_task task;
+    struct tern_loop_timer timer; /* runs from joining a lane until the deadline */
+    bool expired;
 };
 
 enum tern_code tern_sched_new(const struct tern_sched_settings *settings,

@@ -241,7 +241,7 @@ enum tern_code tern_npy_read(struct tern_str file, struct tern_npy *ret, struct 
 {
     struct tern_npy array = {.rank = 0};
     struct tern_str header = {0};
-    size_t bytes;
+    size_t bytes = 0;
 
     TERN_TRY(find_header(file, &header, err));
     TERN_TRY(read_header(header, &array, err));
@@ -260,7 +260,7 @@ enum tern_code tern_npy_write(const struct tern_npy *array, struct tern_buf *out
 {
     const char *type = tern_dtype_numpy(array->dtype);
     size_t begin = out->n;
-    size_t bytes;
+    size_t bytes = 0;
 
     if (type[0] == '\0')
         return tern_fail(err, TERN_INVALID_ARGUMENT, "NPY: numpy has no type for %s",

@@ -15,6 +15,10 @@ TOP = pathlib.Path(__file__).resolve().parents[2]
 TERN = os.environ.get("TERN_BIN", str(TOP / "build" / "tern"))
 EXAMPLES = TOP / "examples"
 ONNX = TOP / "tests" / "data" / "onnx"
+# With TERN_BIN=build/asan/tern: a crash that a test wants has to look like one, and what ONNX Runtime
+# keeps until the end of the process is not ours.
+os.environ.setdefault("ASAN_OPTIONS", "handle_segv=0")
+os.environ.setdefault("LSAN_OPTIONS", f"suppressions={TOP}/tests/e2e/lsan.supp:print_suppressions=0")
 DEADLINE = float(os.environ.get("TERN_TEST_DEADLINE", "30"))
 
 
