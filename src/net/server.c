@@ -118,7 +118,7 @@ void tern_server_free(struct tern_server *server)
 {
     if (server == NULL)
         return;
-    for (uint32_t i = 0; i < server->n_shards; i++) {
+    for (uint32_t i = 0; server->shards != NULL && i < server->n_shards; i++) {
         tern_hub_free(server->shards[i].hub);
         tern_loop_free(server->shards[i].loop);
         tern_mem_free(server->shards[i].acceptors);
