@@ -100,14 +100,12 @@ static void write_file(struct serve_process *p, struct tern_str path, struct ter
         tern_log_warn(&p->log, "server.file", "cannot write a file", TERN_KV_STR("path", path));
 }
 
-static void announce(struct serve_process *p, uint64_t start_ns)
+static void announce(struct serve_process *p, uint64_t start_ns, uint32_t wanted, uint32_t ready)
 {
-    uint32_t wanted, ready;
     struct tern_buf names;
     char pid[24];
 
     tern_buf_init(&names, 1u << 16);
-    tern_registry_count(p->registry, &wanted, &ready);
     for (uint32_t i = 0; i < p->listeners->n; i++) {
         const struct tern_listener *listener = p->listeners->rows[i];
         bool is_unix = tern_str_starts(listener->info.name, TERN_STR("unix:"));
@@ -237,9 +235,11 @@ static enum tern_code run_until_signal(struct serve_process *p, uint64_t start_n
 {
     TERN_TRY(tern_loop_new(p->n_loops, 16, &p->control, err));
     TERN_TRY(tern_signals_open(&p->signals, p->control, on_signal, err));
+    uint32_t wanted, ready;
+    tern_registry_count(p->registry, &wanted, &ready); /* before its thread has it */
     TERN_TRY(tern_server_start(p->server, err));
     TERN_TRY(tern_registry_start(p->registry, err));
-    announce(p, start_ns);
+    announce(p, start_ns, wanted, ready);
     tern_loop_run(p->control);
     return TERN_OK;
 }

@@ -187,6 +187,8 @@ void registry_publish(struct tern_registry *registry)
     publication->before = registry->snapshot;
     publication->retired = registry->to_retire;
     registry->to_retire = NULL;
+    publication->finished = registry->finished;
+    registry->finished = NULL;
     registry->snapshot = snapshot;
     registry->dirty = false;
     registry->publications_out++;
@@ -200,9 +202,20 @@ void registry_publish(struct tern_registry *registry)
     tell_control(publication);
 }
 
+void registry_finish(struct tern_registry_command *commands)
+{
+    while (commands != NULL) {
+        struct tern_registry_command *next = commands->next; /* its owner may free it */
+        if (commands->on_done != NULL)
+            commands->on_done(commands);
+        commands = next;
+    }
+}
+
 void registry_published(struct registry_publication *publication)
 {
     publication->registry->publications_out--;
+    registry_finish(publication->finished);
     registry_free_snapshot(publication->before);
     tern_mem_free(publication->tasks);
     tern_mem_free(publication);

@@ -181,35 +181,39 @@ static enum tern_code outcome(const struct registry_record *record, struct tern_
     return TERN_OK;
 }
 
+/* Hands the waiters that have what they asked for to the next publication. */
+static void finish_waiters(struct tern_registry *registry, struct registry_record *record)
+{
+    struct tern_registry_command **at = &record->waiters;
+
+    while (*at != NULL) {
+        struct tern_registry_command *command = *at;
+        if (command->verb == TERN_REGISTRY_UNLOAD && record->retiring > 0) {
+            at = &command->next;
+            continue;
+        }
+        *at = command->next;
+        command->code =
+            command->verb == TERN_REGISTRY_LOAD ? outcome(record, &command->err) : TERN_OK;
+        command->next = registry->finished;
+        registry->finished = command;
+        registry->dirty = true;
+    }
+}
+
 void registry_settle(struct tern_registry *registry, struct registry_record *record)
 {
     if (record->loading > 0)
         return;
     if (!record->wanted || serves_a_wanted_one(record))
         retire_unwanted(registry, record);
-    if (record->retiring > 0)
-        return;
-    for (uint32_t i = 0; i < record->n_versions; i++) {
+    for (uint32_t i = 0; record->retiring == 0 && i < record->n_versions; i++) {
         if (record->versions[i].state == TERN_MODEL_UNLOADING) {
             record->versions[i].state = TERN_MODEL_UNAVAILABLE;
             registry->dirty = true;
         }
     }
-    if (record->waiters == NULL)
-        return;
-    /* A LOAD is answered when every loop can see the model. */
-    if (registry->dirty)
-        registry_publish(registry);
-    struct tern_registry_command *waiters = record->waiters;
-    record->waiters = NULL;
-    while (waiters != NULL) {
-        struct tern_registry_command *command = waiters;
-        waiters = command->next;
-        command->code =
-            command->verb == TERN_REGISTRY_LOAD ? outcome(record, &command->err) : TERN_OK;
-        if (command->on_done != NULL)
-            command->on_done(command);
-    }
+    finish_waiters(registry, record);
 }
 
 static void log_failure(struct tern_registry *registry, const struct registry_job *job)
@@ -235,6 +239,8 @@ void registry_take_job(struct tern_registry *registry, struct registry_job *job)
     struct registry_version *version = record == NULL ? NULL : get_version(record, job->number);
 
     if (version == NULL) { /* no memory to remember it */
+        if (record != NULL)
+            record->loading--;
         if (job->version != NULL) {
             registry->settings.hooks.on_unloaded(registry->settings.hooks.arg, job->version);
             tern_version_free(job->version);
@@ -359,11 +365,20 @@ static enum tern_code want(struct tern_registry *registry, struct registry_recor
     return TERN_OK;
 }
 
+/* Found models are sorted by name. */
 static bool is_in(const struct tern_found *found, const char *name)
 {
-    for (uint32_t i = 0; i < found->n_models; i++) {
-        if (tern_str_eq(found->models[i].name, tern_str_of(name)))
+    uint32_t low = 0, high = found->n_models;
+
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        int order = tern_str_cmp(found->models[middle].name, tern_str_of(name));
+        if (order == 0)
             return true;
+        if (order < 0)
+            low = middle + 1;
+        else
+            high = middle;
     }
     return false;
 }

@@ -8,6 +8,8 @@
 #include "base/clock.h"
 #include "base/mem.h"
 
+#define RETRY_NS (100u * TERN_NS_PER_MS)
+
 /* What came in since the last turn. */
 struct inbox {
     struct tern_registry_command *commands;
@@ -41,8 +43,8 @@ void tern_registry_submit(struct tern_registry *registry, struct tern_registry_c
 
 static void finish(struct tern_registry_command *command)
 {
-    if (command->on_done != NULL)
-        command->on_done(command);
+    command->next = NULL;
+    registry_finish(command);
 }
 
 static void wait_for(struct registry_record *record, struct tern_registry_command *command)
@@ -159,16 +161,27 @@ static bool has_mail(const struct tern_registry *registry)
            registry->came_home != NULL || registry->published != NULL;
 }
 
-/* Until there is mail, the registry stops, or the poll is due. Under the lock. */
+/* When to look up without mail: for the next poll, or to try a publication again. 0: never. */
+static uint64_t due_ns(const struct tern_registry *registry)
+{
+    uint64_t retry = registry->dirty ? tern_clock_mono_ns() + RETRY_NS : 0;
+
+    if (retry != 0 && (registry->poll_due_ns == 0 || retry < registry->poll_due_ns))
+        return retry;
+    return registry->poll_due_ns;
+}
+
+/* Until there is mail, the registry stops, or something is due. Under the lock. */
 static void wait_for_mail(struct tern_registry *registry)
 {
+    uint64_t due = due_ns(registry);
+
     while (!has_mail(registry) && !registry->stopping) {
-        if (registry->poll_due_ns == 0) {
+        if (due == 0) {
             pthread_cond_wait(&registry->to_control, &registry->lock);
             continue;
         }
-        struct timespec until = {(time_t)(registry->poll_due_ns / TERN_NS_PER_S),
-                                 (long)(registry->poll_due_ns % TERN_NS_PER_S)};
+        struct timespec until = {(time_t)(due / TERN_NS_PER_S), (long)(due % TERN_NS_PER_S)};
         if (pthread_cond_timedwait(&registry->to_control, &registry->lock, &until) == ETIMEDOUT)
             return;
     }
@@ -319,6 +332,8 @@ static void drop_mail(struct tern_registry *registry)
     }
     in.commands = NULL;
     handle(registry, &in);
+    registry_finish(registry->finished);
+    registry->finished = NULL;
     while (registry->jobs != NULL) {
         struct registry_job *job = registry->jobs;
         registry->jobs = job->next;

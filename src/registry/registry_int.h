@@ -26,7 +26,7 @@ struct registry_record {
     uint32_t loading;                      /* load jobs not yet back */
     uint32_t retiring;                     /* versions not yet home */
     struct tern_err problem;               /* of the whole model: code != OK */
-    struct tern_registry_command *waiters; /* done when loading and retiring are zero */
+    struct tern_registry_command *waiters; /* done when loading is zero; UNLOAD: retiring too */
 };
 
 /* One load, from the control thread to a load thread and back. */
@@ -48,7 +48,8 @@ struct registry_publication {
     struct tern_registry *registry;
     struct tern_snapshot *snapshot;
     struct tern_snapshot *before;
-    struct tern_model_version *retired; /* by next_retired */
+    struct tern_model_version *retired;     /* by next_retired */
+    struct tern_registry_command *finished; /* answered when every loop has switched */
     atomic_uint loops_left;
     struct publication_task {
         struct tern_loop_task task;
@@ -65,6 +66,7 @@ struct tern_registry {
     uint32_t n_records, cap_records;
     struct tern_snapshot *snapshot; /* the newest published */
     struct tern_model_version *to_retire;
+    struct tern_registry_command *finished; /* decided; answered with the next publication */
     uint32_t jobs_out, publications_out;
     uint64_t poll_due_ns;
     bool dirty;
@@ -104,7 +106,9 @@ void registry_free_job(struct registry_job *job);
 
 /* publish.c */
 void registry_publish(struct tern_registry *registry);
+/* Every loop has switched. */
 void registry_published(struct registry_publication *publication);
+void registry_finish(struct tern_registry_command *commands);
 void registry_free_snapshot(struct tern_snapshot *snapshot);
 
 #endif
