@@ -40,10 +40,10 @@ static bool serve(struct client *c, int fd)
         c->n_head += (size_t)n;
         c->head[c->n_head] = '\0';
         char *end = strstr(c->head, "\r\n\r\n");
-        char *length = strcasestr(c->head, "content-length:");
+        char *length = strcasestr(c->head, "\ncontent-length:"); /* not another's end */
         if (end == NULL || length == NULL)
             return true;
-        size_t total = strtoul(length + 15, NULL, 10);
+        size_t total = strtoul(length + 16, NULL, 10);
         size_t here = c->n_head - (size_t)(end + 4 - c->head);
         c->left = total - here;
         c->in_body = true;
