@@ -88,11 +88,22 @@ static void run(struct tern_work *work)
     work->finished_ns = tern_clock_mono_ns();
 }
 
+static struct rate *loop_rate(const struct tern_work *work)
+{
+    struct tern_lane *lane = work->version->lane;
+    return lane->loop_rates == NULL ? NULL : &lane->loop_rates[tern_loop_index(work->loop)];
+}
+
+/* Back on its loop, which learns from the executor's run: one that was sent away because a unit
+ * used to cost more (a first large request after small ones) is soon kept here. */
 static void deliver(struct tern_loop_task *task)
 {
     struct tern_work *work = TERN_CONTAINER_OF(task, struct tern_work, task);
+    struct rate *rate = loop_rate(work);
 
     tern_loop_timer_stop(work->loop, &work->timer);
+    if (work->code == TERN_OK && rate != NULL)
+        learn(rate, work);
     if (work->expired && work->code != TERN_OK)
         work->code = tern_fail(work->err, TERN_DEADLINE_EXCEEDED,
                                "the deadline passed while model '%.*s' ran",
@@ -186,12 +197,6 @@ static bool fits_inline(const struct tern_sched *sched, const struct tern_work *
                         const struct rate *rate)
 {
     return rate != NULL && predict_ns(rate, work->units) <= sched->settings.inline_max_ns;
-}
-
-static struct rate *loop_rate(const struct tern_work *work)
-{
-    struct tern_lane *lane = work->version->lane;
-    return lane->loop_rates == NULL ? NULL : &lane->loop_rates[tern_loop_index(work->loop)];
 }
 
 /* Whether work that joins the lane now can start before its deadline. */

@@ -184,6 +184,30 @@ static void test_a_large_request_of_a_quick_model_leaves_the_loop(void **state)
     stop(&f);
 }
 
+/* What the executors find out comes home with the work: requests whose size made them look long are
+ * kept on the loop once it is known that they are not. */
+static void test_a_loop_learns_from_its_executors(void **state)
+{
+    struct fixture f;
+    bool stayed = false;
+    (void)state;
+    start(&f, "fake", 1000, 10);
+    for (int i = 0; i < 2000 && !stayed; i++) {
+        struct item item;
+        item_init(&item, &f);
+        item.work.units = 4 * 1000; /* predicted: a millisecond; in truth nothing */
+        struct inline_probe probe = {&item, false};
+        loop_thread_call(&f.lt, submit_and_look, &probe);
+        stayed = pthread_equal(item.ran_on_done, f.lt.thread) != 0 && probe.was_done;
+        if (!probe.was_done)
+            sem_wait(&item.done);
+        assert_answered(&item);
+        item_fini(&item);
+    }
+    assert_true(stayed);
+    stop(&f);
+}
+
 static void test_a_long_run_takes_one_hop_and_comes_home(void **state)
 {
     struct fixture f;
@@ -326,6 +350,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_short_run_stays_on_its_loop),
         cmocka_unit_test(test_a_large_request_of_a_quick_model_leaves_the_loop),
+        cmocka_unit_test(test_a_loop_learns_from_its_executors),
         cmocka_unit_test(test_a_long_run_takes_one_hop_and_comes_home),
         cmocka_unit_test(test_a_full_lane_refuses),
         cmocka_unit_test(test_work_past_its_deadline_never_runs),
