@@ -3,14 +3,14 @@
 #include <stdio.h>
 
 struct dtype_row {
-    const char *name;
+    struct tern_str name;
     const char *numpy;
     size_t size;
 };
 
 static const struct dtype_row dtype_rows[TERN_DTYPE_COUNT] = {
-    [TERN_DTYPE_INVALID] = {"INVALID", "", 0},
-#define X(name, size, numpy) [TERN_DTYPE_##name] = {#name, numpy, size},
+    [TERN_DTYPE_INVALID] = {{"INVALID", 7}, "", 0},
+#define X(name, size, numpy) [TERN_DTYPE_##name] = {{#name, sizeof(#name) - 1}, numpy, size},
     TERN_DTYPES(X)
 #undef X
 };
@@ -28,7 +28,7 @@ size_t tern_dtype_size(enum tern_dtype dtype)
 
 const char *tern_dtype_name(enum tern_dtype dtype)
 {
-    return row_of(dtype)->name;
+    return row_of(dtype)->name.p;
 }
 
 const char *tern_dtype_numpy(enum tern_dtype dtype)
@@ -39,7 +39,7 @@ const char *tern_dtype_numpy(enum tern_dtype dtype)
 enum tern_dtype tern_dtype_from_name(struct tern_str name)
 {
     for (unsigned i = 1; i < TERN_DTYPE_COUNT; i++) {
-        if (tern_str_eq(name, tern_str_of(dtype_rows[i].name)))
+        if (tern_str_eq(name, dtype_rows[i].name))
             return (enum tern_dtype)i;
     }
     return TERN_DTYPE_INVALID;

@@ -2,11 +2,17 @@
 
 static uint64_t fold(uint64_t a, uint64_t b)
 {
-    /* 64x64 -> 128 by halves: ISO C has no 128-bit integer. */
+#ifdef __SIZEOF_INT128__
+    __extension__ typedef unsigned __int128 wide;
+    wide product = (wide)a * b;
+    return (uint64_t)product ^ (uint64_t)(product >> 64);
+#else
+    /* 64x64 -> 128 by halves. */
     uint64_t al = (uint32_t)a, ah = a >> 32, bl = (uint32_t)b, bh = b >> 32;
     uint64_t low = al * bl, mid1 = ah * bl, mid2 = al * bh, high = ah * bh;
     uint64_t carry = (low >> 32) + (uint32_t)mid1 + (uint32_t)mid2;
     return (a * b) ^ (high + (mid1 >> 32) + (mid2 >> 32) + (carry >> 32));
+#endif
 }
 
 static uint64_t load_up_to_8(const char *p, size_t n)

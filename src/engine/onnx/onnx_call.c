@@ -264,7 +264,7 @@ enum tern_code tern_onnx_call_run(struct tern_onnx_instance *instance,
                                   enum tern_onnx_called *ret_called, struct tern_err *err)
 {
     const struct tern_ort *ort = instance->model->ort;
-    struct key key;
+    TERN_UNINITIALIZED struct key key;
     bool found = false;
 
     *ret_called = TERN_ONNX_CALL_NONE;
