@@ -1,6 +1,7 @@
 #include "gateway/router.h"
 
 #include <inttypes.h>
+#include "base/hash.h"
 #include "base/mem.h"
 #include "base/num.h"
 #include "wire/url.h"
@@ -329,7 +330,7 @@ enum tern_code tern_router_match(const struct tern_router *router, enum tern_met
                                  struct tern_str raw_path, struct tern_match *ret,
                                  struct tern_err *err)
 {
-    struct segments segments;
+    TERN_UNINITIALIZED struct segments segments;
     struct captures captures = {.has_model = false};
     const struct node *deepest;
 
@@ -361,6 +362,46 @@ enum tern_code tern_router_match(const struct tern_router *router, enum tern_met
     TERN_TRY(take_captures(&captures, raw_path, ret, err));
     ret->proto = node->route_proto[method];
     ret->route = route;
+    return TERN_OK;
+}
+
+/* -- remembering -------------------------------------------------------------------------- */
+
+static void remember(struct tern_router_memo_row *row, enum tern_method method,
+                     struct tern_str raw_path, const struct tern_match *match)
+{
+    bool is_decoded = match->model.p == match->decoded_model;
+
+    if (match->route == NULL || is_decoded || raw_path.n > TERN_ROUTER_MEMO_PATH)
+        return;
+    row->route = match->route;
+    row->proto = match->proto;
+    row->version = match->version;
+    row->method = method;
+    row->n_path = (uint8_t)raw_path.n;
+    row->model_at = match->model.n == 0 ? 0 : (uint8_t)(match->model.p - raw_path.p);
+    row->n_model = (uint8_t)match->model.n;
+    memcpy(row->path, raw_path.p, raw_path.n);
+}
+
+enum tern_code tern_router_recall(const struct tern_router *router, struct tern_router_memo *memo,
+                                  enum tern_method method, struct tern_str raw_path,
+                                  struct tern_match *ret, struct tern_err *err)
+{
+    size_t slot = tern_hash_bytes(raw_path, 0) % TERN_ROUTER_MEMO_ROWS;
+    struct tern_router_memo_row *row = &memo->rows[slot];
+    struct tern_str path = tern_str_make(row->path, row->n_path);
+
+    if (TERN_LIKELY(row->route != NULL && row->method == method && tern_str_eq(path, raw_path))) {
+        ret->route = row->route;
+        ret->proto = row->proto;
+        ret->version = row->version;
+        ret->model = tern_str_make(raw_path.p + row->model_at, row->n_model);
+        ret->allow = tern_str_make(NULL, 0);
+        return TERN_OK;
+    }
+    TERN_TRY(tern_router_match(router, method, raw_path, ret, err));
+    remember(row, method, raw_path, ret);
     return TERN_OK;
 }
 

@@ -34,6 +34,31 @@ enum tern_code tern_router_match(const struct tern_router *router, enum tern_met
                                  struct tern_str raw_path, struct tern_match *ret,
                                  struct tern_err *err);
 
+/* The last matches of one event loop. Clients ask for the same few paths again and again, and a
+ * path's match never changes: comparing it is cheaper than cutting, decoding and walking it. All
+ * zero: empty. */
+#define TERN_ROUTER_MEMO_ROWS 16
+#define TERN_ROUTER_MEMO_PATH 96 /* longer paths are matched each time */
+
+struct tern_router_memo {
+    struct tern_router_memo_row {
+        const struct tern_route *route; /* NULL: nothing is remembered here */
+        const struct tern_proto *proto;
+        int64_t version;
+        enum tern_method method;
+        uint8_t n_path;
+        uint8_t model_at; /* where in the path; n_model == 0: no capture */
+        uint8_t n_model;
+        char path[TERN_ROUTER_MEMO_PATH];
+    } rows[TERN_ROUTER_MEMO_ROWS];
+};
+
+/* As tern_router_match, with the memo first. Only plain successes are remembered: no errors, no
+ * OPTIONS, no encoded model names. */
+enum tern_code tern_router_recall(const struct tern_router *router, struct tern_router_memo *memo,
+                                  enum tern_method method, struct tern_str raw_path,
+                                  struct tern_match *ret, struct tern_err *err);
+
 /* The rows as a Markdown page (doc/routes.md), and as the plain text that GET / answers. */
 void tern_router_print_doc(const struct tern_proto *const *protos, size_t n, struct tern_buf *out);
 void tern_router_print_welcome(const struct tern_proto *const *protos, size_t n,

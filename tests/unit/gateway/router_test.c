@@ -276,6 +276,44 @@ static void matching_allocates_nothing(void **state)
     tern_router_free(router);
 }
 
+/* Every path twice, among others that share its row of the memo: the answer is always the same. */
+static void recalling_is_matching(void **state)
+{
+    (void)state;
+    static const char *const paths[] = {
+        "/v2/models/iris/infer",
+        "/v2/models/iris/versions/3/infer",
+        "/v2/models/iris",
+        "/v2/models/iri%73/infer", /* decoded: never remembered */
+        "/v2/models//infer",
+        "/v2/health/live",
+        "/nowhere",
+        "/v2/models/a-model-whose-name-is-so-long-that-its-path-does-not-fit-into-a-row-of-the-"
+        "memo-at-all/infer",
+    };
+    static const enum tern_method methods[] = {TERN_METHOD_POST, TERN_METHOD_GET,
+                                               TERN_METHOD_OPTIONS};
+    struct tern_router *router = make_router(tern_protos, TERN_PROTOS_N);
+    struct tern_router_memo memo = {0};
+
+    for (size_t i = 0; i < TERN_COUNT_OF(paths) * TERN_COUNT_OF(methods) * 4; i++) {
+        struct tern_str path = tern_str_of(paths[i / 2 % TERN_COUNT_OF(paths)]);
+        enum tern_method method = methods[i / 2 / TERN_COUNT_OF(paths) % TERN_COUNT_OF(methods)];
+        struct tern_match want, got;
+        struct tern_err err;
+        enum tern_code code = tern_router_match(router, method, path, &want, &err);
+        assert_int_equal(tern_router_recall(router, &memo, method, path, &got, &err), code);
+        assert_ptr_equal(got.proto, want.proto);
+        assert_true(tern_str_eq(got.allow, want.allow));
+        if (code != TERN_OK)
+            continue;
+        assert_ptr_equal(got.route, want.route);
+        assert_true(tern_str_eq(got.model, want.model));
+        assert_int_equal(got.version, want.version);
+    }
+    tern_router_free(router);
+}
+
 static void pages_name_every_route(void **state)
 {
     (void)state;
@@ -311,6 +349,7 @@ int main(void)
         cmocka_unit_test(two_claims_of_one_path_are_refused),
         cmocka_unit_test(no_memory_is_an_error),
         cmocka_unit_test(matching_allocates_nothing),
+        cmocka_unit_test(recalling_is_matching),
         cmocka_unit_test(pages_name_every_route),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
