@@ -63,6 +63,10 @@ struct tern_exchange_ops {
 
 struct tern_handler {
     void (*on_head)(void *self, struct tern_exchange *x); /* may be NULL */
+    /* Asked when the body of a request will get memory of its own: the offset of the byte in it
+     * that should begin a cache line, so that an engine can read what stands there in place. The
+     * answer may lie beyond the body. May be NULL: the first byte. */
+    size_t (*body_pivot)(void *self, const struct tern_exchange *x);
     void (*on_request)(void *self, struct tern_exchange *x);
     void (*on_gone)(void *self, struct tern_exchange *x); /* may be NULL */
     /* A request that the mux itself had to refuse (malformed, too large, timed out): the handler

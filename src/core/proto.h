@@ -115,6 +115,9 @@ struct tern_proto {
     uint32_t n_routes;
     /* The dialect's envelope for an error; sets status, response_type and body. */
     void (*encode_error)(struct tern_exchange *x, const struct tern_err *err);
+    /* Where tensors begin in the body of this request, as its head says: see struct tern_handler.
+     * May be NULL: nowhere. */
+    size_t (*body_pivot)(const struct tern_exchange *x);
 };
 
 const char *tern_op_label(enum tern_op op);

@@ -42,9 +42,8 @@ static bool needs_model(const struct tern_call *call)
     return call->model.n > 0 && tern_op_access(call->op) != TERN_ACCESS_CONTROL;
 }
 
-static enum tern_code find_model(const struct gateway_call *gc,
-                                 const struct tern_model_entry **ret_entry,
-                                 struct tern_model_version **ret_version, struct tern_err *err)
+/* Sets entry and version. */
+static enum tern_code find_model(struct gateway_call *gc, struct tern_err *err)
 {
     const struct tern_snapshot *snapshot = gc->loop->snapshot;
     const struct tern_call *call = &gc->call;
@@ -54,23 +53,24 @@ static enum tern_code find_model(const struct gateway_call *gc,
 
     if (version == NULL)
         return fail_no_version(snapshot, call->model, call->version, err);
-    *ret_entry = entry;
-    *ret_version = version;
+    gc->entry = entry;
+    gc->version = version;
+    gc->found_at = gc->loop->n_snapshots;
     return TERN_OK;
 }
 
 static enum tern_code pin_model(struct gateway_call *gc, struct tern_err *err)
 {
-    const struct tern_model_entry *entry;
-    struct tern_model_version *version;
     struct tern_call *call = &gc->call;
 
-    TERN_TRY(find_model(gc, &entry, &version, err));
-    tern_version_pin(version, gc->loop->index);
-    call->pinned = version;
-    call->info = &version->info;
+    if (gc->version == NULL || gc->found_at != gc->loop->n_snapshots)
+        TERN_TRY(find_model(gc, err)); /* the models changed while the body came */
+    tern_version_pin(gc->version, gc->loop->index);
+    call->pinned = gc->version;
+    call->info = &gc->version->info;
     if (call->op != TERN_OP_MODEL_METADATA)
         return TERN_OK;
+    const struct tern_model_entry *entry = gc->entry;
     int64_t *numbers = tern_arena_alloc(call->arena, 8, entry->n_versions * sizeof(*numbers));
     if (numbers == NULL)
         return tern_arena_fail(call->arena, err, "the versions");
@@ -184,12 +184,12 @@ static void answer_options(struct tern_gateway *gateway, struct tern_exchange *x
 static void on_head(void *self, struct tern_exchange *x)
 {
     struct tern_gateway *gateway = self;
-    struct tern_match match;
-    struct tern_err err;
-    const struct tern_model_entry *entry;
-    struct tern_model_version *version;
+    TERN_UNINITIALIZED struct tern_match match;
+    TERN_UNINITIALIZED struct tern_err err;
+    struct gateway_loop *loop = &gateway->loops[tern_loop_index(x->loop)];
 
-    enum tern_code code = tern_router_match(gateway->router, x->method, x->path, &match, &err);
+    enum tern_code code =
+        tern_router_recall(gateway->router, &loop->memo, x->method, x->path, &match, &err);
     if (code != TERN_OK) {
         if (match.allow.n > 0)
             tern_exchange_add_header(x, TERN_STR("allow"), match.allow);
@@ -212,8 +212,16 @@ static void on_head(void *self, struct tern_exchange *x)
     }
     x->user = gc;
     tern_observer_begin(gateway->settings.observer, x, &gc->observation);
-    if (needs_model(&gc->call) && find_model(gc, &entry, &version, &gc->call.err) != TERN_OK)
+    if (needs_model(&gc->call) && find_model(gc, &gc->call.err) != TERN_OK)
         gateway_finish(gc, gc->call.err.code);
+}
+
+static size_t body_pivot(void *self, const struct tern_exchange *x)
+{
+    const struct gateway_call *gc = x->user;
+
+    (void)self;
+    return gc == NULL || gc->call.proto->body_pivot == NULL ? 0 : gc->call.proto->body_pivot(x);
 }
 
 static enum tern_code start_call(struct gateway_call *gc, bool *ret_pending)
@@ -272,7 +280,12 @@ enum tern_code tern_gateway_new(const struct tern_gateway_settings *settings,
     if (gateway == NULL)
         return tern_mem_fail(err, "the gateway", sizeof(*gateway));
     gateway->settings = *settings;
-    gateway->handler = (struct tern_handler){on_head, on_request, on_gone, on_refused, gateway};
+    gateway->handler = (struct tern_handler){.on_head = on_head,
+                                             .body_pivot = body_pivot,
+                                             .on_request = on_request,
+                                             .on_gone = on_gone,
+                                             .on_refused = on_refused,
+                                             .self = gateway};
     atomic_init(&gateway->draining, false);
     gateway->loops = tern_mem_alloc_aligned(TERN_CACHE_LINE, size);
     enum tern_code code =
@@ -315,6 +328,7 @@ void tern_gateway_set_snapshot(struct tern_gateway *gateway, uint32_t loop,
                                const struct tern_snapshot *snapshot)
 {
     gateway->loops[loop].snapshot = snapshot;
+    gateway->loops[loop].n_snapshots++;
 }
 
 void tern_gateway_set_draining(struct tern_gateway *gateway)

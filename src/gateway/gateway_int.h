@@ -13,6 +13,8 @@
 struct gateway_loop {
     TERN_ALIGNED(TERN_CACHE_LINE) const struct tern_snapshot *snapshot;
     uint32_t index;
+    uint64_t n_snapshots; /* that came: what was found in an older one must be looked up again */
+    struct tern_router_memo memo;
 };
 
 struct tern_gateway {
@@ -29,6 +31,10 @@ struct tern_gateway {
 struct gateway_call {
     struct tern_gateway *gateway;
     struct gateway_loop *loop;
+    /* What the head named, as of the loop's n_snapshots; not pinned yet. */
+    const struct tern_model_entry *entry;
+    struct tern_model_version *version;
+    uint64_t found_at;
     struct tern_work work; /* INFER */
     struct tern_observation observation;
     bool submitted;        /* to the scheduler, and not yet done */

@@ -122,7 +122,7 @@ static void clear_exchange(struct h1_exchange *hx)
     hx->h1 = NULL;
     hx->rbuf = NULL;
     hx->body = NULL;
-    hx->body_cap = hx->body_n = hx->counted = 0;
+    hx->body_cap = hx->body_lead = hx->body_n = hx->counted = 0;
     hx->handed = hx->skip_body = hx->wants_continue = hx->last = hx->timed = false;
     hx->encoding = TERN_ENCODING_IDENTITY;
     hx->head_sent = hx->ended = hx->chunked = false;

@@ -24,6 +24,7 @@ struct h1_exchange {
     struct tern_rbuf *rbuf; /* a reference: head and small bodies lie in it */
     char *body;             /* owned; NULL: the body is in rbuf */
     size_t body_cap;
+    size_t body_lead; /* bytes of it left free in front, so that the pivot begins a cache line */
     size_t counted;          /* of hub->body_bytes */
     size_t body_n;           /* bytes received so far */
     struct tern_buf decoded; /* of a compressed body */

@@ -163,6 +163,20 @@ static void refuse_large(struct h1 *h1, uint64_t max)
     h1_refuse(h1, &err);
 }
 
+/* Memory for a body of known length. */
+static bool take_body(struct h1_exchange *hx, size_t length)
+{
+    const struct tern_handler *handler = hx->hub->handler;
+    size_t pivot = handler->body_pivot == NULL ? 0 : handler->body_pivot(handler->self, &hx->x);
+    size_t lead = (0 - pivot) & (TERN_CACHE_LINE - 1);
+
+    if (length > SIZE_MAX - lead)
+        return false;
+    hx->body = tern_hub_body_take(hx->hub, length + lead, &hx->body_cap);
+    hx->body_lead = lead;
+    return hx->body != NULL;
+}
+
 /* Where a body of known length will lie. */
 static void begin_length(struct h1 *h1)
 {
@@ -180,13 +194,12 @@ static void begin_length(struct h1 *h1)
     }
     if (length <= conn->in->cap - conn->in_at)
         return; /* in place */
-    hx->body = tern_hub_body_take(conn->hub, (size_t)length, &hx->body_cap);
-    if (hx->body == NULL) {
+    if (!take_body(hx, (size_t)length)) {
         refuse(h1, TERN_RESOURCE_EXHAUSTED, 503, "no memory for the request body");
         return;
     }
     const char *p = tern_conn_in(conn, &waiting); /* < length, or it would have fitted */
-    memcpy(hx->body, p, waiting);
+    memcpy(hx->body + hx->body_lead, p, waiting);
     hx->body_n = waiting;
     tern_conn_consume(conn, waiting);
 }
@@ -307,7 +320,7 @@ static bool read_body(struct h1 *h1)
         return false;
     if (!hx->skip_body && hx->body == NULL)
         tern_conn_consume(conn, length);
-    hx->x.body = tern_str_make(hx->body == NULL ? p : hx->body, length);
+    hx->x.body = tern_str_make(hx->body == NULL ? p : hx->body + hx->body_lead, length);
     complete(h1);
     return true;
 }
@@ -463,7 +476,8 @@ void h1_on_readable(struct tern_conn *conn)
     bool in_body = h1->reading == H1_BODY && !hx->skip_body;
     if (in_body && hx->body != NULL) {
         size_t left = (size_t)hx->head.content_length - hx->body_n;
-        if (tern_conn_recv(conn, hx->body + hx->body_n, left, &got) == TERN_IO_OK) {
+        char *at = hx->body + hx->body_lead + hx->body_n;
+        if (tern_conn_recv(conn, at, left, &got) == TERN_IO_OK) {
             hx->body_n += got;
             if (!has_room(hx, got))
                 refuse_full(h1);

@@ -36,6 +36,8 @@ enum tern_code tern_oip_encode_load(struct tern_call *call, struct tern_err *err
 enum tern_code tern_oip_encode_unload(struct tern_call *call, struct tern_err *err);
 
 /* oip_decode.c, oip_encode.c */
+/* The first tensor stands behind the JSON. */
+size_t tern_oip_body_pivot(const struct tern_exchange *x);
 enum tern_code tern_oip_decode_infer(struct tern_call *call, struct tern_err *err);
 enum tern_code tern_oip_encode_infer(struct tern_call *call, struct tern_err *err);
 

@@ -95,7 +95,8 @@ static void on_refused(void *self, struct tern_exchange *x, const struct tern_er
 
 static void start_once(void)
 {
-    static const struct tern_handler handler = {on_head, on_request, on_gone, on_refused, NULL};
+    static const struct tern_handler handler = {
+        .on_head = on_head, .on_request = on_request, .on_gone = on_gone, .on_refused = on_refused};
     struct tern_net_limits limits = TERN_NET_LIMITS_DEFAULT;
 
     stop_task.run = on_stop;

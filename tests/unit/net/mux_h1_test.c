@@ -132,6 +132,36 @@ static void chunked_bodies_arrive_whole(void **state)
     rig_free(rig);
 }
 
+static size_t pivot_of_112(void *self, const struct tern_exchange *x)
+{
+    (void)self;
+    (void)x;
+    return 112;
+}
+
+/* A body apart lies so that its pivot begins a cache line; its bytes are the same. */
+static void the_pivot_of_a_body_is_aligned(void **state)
+{
+    struct rig *rig = rig_new();
+    static const char tail[] = "0123456789";
+    size_t n = 40000;
+
+    (void)state;
+    rig->handler.body_pivot = pivot_of_112;
+    rig->hold = true;
+    rig_connect(rig);
+    rig_say(rig, "POST /b HTTP/1.1\r\nHost: h\r\nContent-Length: 40010\r\n\r\n");
+    rig_send(rig, rig_fill(), n);
+    rig_send(rig, tail, sizeof(tail) - 1);
+    assert_int_equal(rig->n_held, 1);
+    struct tern_str body = rig->held[0]->body;
+    assert_int_equal(body.n, n + 10);
+    assert_int_equal((uintptr_t)(body.p + 112) % TERN_CACHE_LINE, 0);
+    assert_memory_equal(body.p, rig_fill(), n);
+    assert_memory_equal(body.p + n, tail, 10);
+    rig_free(rig);
+}
+
 static void too_large_is_told_before_it_is_read(void **state)
 {
     struct rig *rig = rig_new();
@@ -801,6 +831,7 @@ int main(void)
         cmocka_unit_test(late_answers_keep_the_order),
         cmocka_unit_test(pipeline_has_a_bound),
         cmocka_unit_test(big_bodies_arrive_whole),
+        cmocka_unit_test(the_pivot_of_a_body_is_aligned),
         cmocka_unit_test(chunked_bodies_arrive_whole),
         cmocka_unit_test(too_large_is_told_before_it_is_read),
         cmocka_unit_test(bodies_share_a_bound),

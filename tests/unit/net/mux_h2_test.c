@@ -158,7 +158,11 @@ static int setup(void **state)
     static struct fixture f;
 
     f = (struct fixture){.seen = {0}};
-    f.handler = (struct tern_handler){on_head, on_request, on_gone, on_refused, &f.seen};
+    f.handler = (struct tern_handler){.on_head = on_head,
+                                      .on_request = on_request,
+                                      .on_gone = on_gone,
+                                      .on_refused = on_refused,
+                                      .self = &f.seen};
     rig_open(&f.rig, &f.handler, NULL, &tern_mux_h2);
     client_open(&f.c, &f.rig, 65535);
     uint32_t seed = 1;
