@@ -26,8 +26,12 @@ static enum tern_code open_sockets(struct tern_listener *listener, struct tern_s
 {
     if (listener->n_fds > 1)
         TERN_TRY(check_free(addr, err));
+    /* A TCP port only listens once somebody accepts: a probe that merely connects must not take a
+     * server for ready that still loads its models. A Unix socket that does not listen would look
+     * stale to the next server. */
+    int backlog = tern_sock_addr_is_unix(addr) ? BACKLOG : 0;
     for (uint32_t i = 0; i < listener->n_fds; i++) {
-        TERN_TRY(tern_sock_listen(addr, listener->n_fds > 1, BACKLOG, &listener->fds[i], err));
+        TERN_TRY(tern_sock_listen(addr, listener->n_fds > 1, backlog, &listener->fds[i], err));
         /* After port 0 the others share the port that the first one got. */
         TERN_TRY(tern_sock_local(listener->fds[i], addr, err));
     }
@@ -178,6 +182,7 @@ enum tern_code tern_acceptor_start(struct tern_acceptor *acceptor, struct tern_e
     acceptor->io.on_ready = on_acceptable;
     acceptor->pause.on_due = on_pause_over;
     acceptor->reserve_fd = open_reserve();
+    TERN_TRY(tern_sock_start(acceptor->io.fd, BACKLOG, err));
     TERN_TRY(tern_loop_add(acceptor->hub->loop, &acceptor->io, TERN_LOOP_READ, err));
     acceptor->accepting = true;
     return TERN_OK;

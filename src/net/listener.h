@@ -35,7 +35,7 @@ struct tern_listener {
     char name[TERN_SOCK_NAME_MAX];
 };
 
-/* Binds and listens for `n_loops` loops. */
+/* Binds for `n_loops` loops; a TCP port listens from tern_acceptor_start on. */
 enum tern_code tern_listener_open(const struct tern_listener_config *config, uint32_t n_loops,
                                   struct tern_listener **ret_listener, struct tern_err *err);
 /* Closes the sockets; a Unix socket's file is removed. */

@@ -209,7 +209,7 @@ enum tern_code tern_sock_listen(const struct tern_sock_addr *addr, bool share, i
         if (bound.storage.ss_family == AF_INET6)
             (void)set_flag(fd, IPPROTO_IPV6, IPV6_V6ONLY, 0);
     }
-    ok = ok && bind(fd, as_any(&bound), bound.n) == 0 && listen(fd, backlog) == 0;
+    ok = ok && bind(fd, as_any(&bound), bound.n) == 0 && (backlog == 0 || listen(fd, backlog) == 0);
     if (!ok) {
         int error = errno;
         if (fd >= 0)
@@ -219,6 +219,13 @@ enum tern_code tern_sock_listen(const struct tern_sock_addr *addr, bool share, i
                          "cannot listen on %s: %s", name, strerror(error));
     }
     *ret_fd = fd;
+    return TERN_OK;
+}
+
+enum tern_code tern_sock_start(int fd, int backlog, struct tern_err *err)
+{
+    if (listen(fd, backlog) != 0)
+        return tern_fail(err, TERN_UNAVAILABLE, "cannot listen: %s", strerror(errno));
     return TERN_OK;
 }
 

@@ -31,10 +31,13 @@ void tern_sock_addr_format(const struct tern_sock_addr *addr, char *dst);
 uint64_t tern_sock_addr_network(const struct tern_sock_addr *addr);
 bool tern_sock_addr_is_unix(const struct tern_sock_addr *addr);
 
-/* Bound and listening. share: SO_REUSEPORT, so that each event loop has a queue of its own. A stale
+/* Bound and listening; with backlog 0 only bound, so that clients are refused until
+ * tern_sock_start. share: SO_REUSEPORT, so that each event loop has a queue of its own. A stale
  * Unix socket file that nobody listens on is removed. ALREADY_EXISTS when the address is taken. */
 enum tern_code tern_sock_listen(const struct tern_sock_addr *addr, bool share, int backlog,
                                 int *ret_fd, struct tern_err *err);
+/* Listens on a bound socket; harmless when it listens already. */
+enum tern_code tern_sock_start(int fd, int backlog, struct tern_err *err);
 /* Where it is bound: the real port after port 0. */
 enum tern_code tern_sock_local(int fd, struct tern_sock_addr *ret_addr, struct tern_err *err);
 enum tern_code tern_sock_connect(const struct tern_sock_addr *addr, int *ret_fd,
