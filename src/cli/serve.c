@@ -26,6 +26,7 @@ static enum tern_code open_listener(const struct tern_server_options *options,
         .admin = from->admin,
         .body_max = options->http.body_max,
         .memory_max = options->request.memory_max,
+        .json_depth_max = (uint32_t)options->json.depth_max,
         .transport = from->tls ? &tern_transport_tls : NULL,
     };
     return tern_listener_open(&config, n_loops, ret_listener, err);
@@ -69,6 +70,7 @@ static enum tern_code open_tls(struct serve_process *p, struct tern_err *err)
             .client_ca_file = rows[i].tls_client_ca.n > 0 ? rows[i].tls_client_ca.p : NULL,
             .loops = p->n_loops,
             .offers_h2 = true,
+            .only_tls13 = options->tls.version_min == TERN_TLS_VERSION_1_3,
         };
         TERN_TRY(tern_tls_new(&config, &p->listeners->tls[i], err));
         p->listeners->rows[i]->transport_config = p->listeners->tls[i];

@@ -120,27 +120,47 @@ static enum tern_code open_observer(struct serve_process *p, struct tern_err *er
 
 /* ---- network ---- */
 
+static struct tern_net_limits net_limits(const struct tern_server_options *options)
+{
+    struct tern_net_limits limits = TERN_NET_LIMITS_DEFAULT;
+
+    limits.conns_max = (uint32_t)options->http.connections_max;
+    limits.conns_per_ip_max = (uint32_t)options->http.connections_per_ip;
+    limits.header_ns = options->http.header_timeout_ns;
+    limits.idle_ns = options->http.idle_timeout_ns;
+    limits.body_grace_ns = options->http.body_grace_ns;
+    limits.body_rate_min = options->http.body_rate_min;
+    limits.write_stall_ns = options->http.write_timeout_ns;
+    limits.requests_max = (uint32_t)options->http.requests_per_connection;
+    limits.head = (struct tern_head_limits){
+        .target_max = options->http.uri_max,
+        .field_max = options->http.field_max,
+        .bytes_max = options->http.head_max,
+        .fields_max = (uint32_t)options->http.fields_max,
+    };
+    limits.expand_max = (uint32_t)options->http.expand_max;
+    limits.compression = options->http.compression;
+    limits.compression_min = options->http.compression_min;
+    limits.h2_streams_max = (uint32_t)options->http2.streams_max;
+    limits.h2_stream_window = (uint32_t)options->http2.stream_window;
+    limits.h2_connection_window = (uint32_t)options->http2.connection_window;
+    limits.h2_control_max = (uint32_t)options->http2.control_rate_max;
+    limits.h2_glitches_max = (uint32_t)options->http2.glitches_max;
+    return limits;
+}
+
 static enum tern_code open_server(struct serve_process *p, struct tern_err *err)
 {
-    const struct tern_server_options *options = &p->options;
     struct tern_server_config config = {
         .n_loops = p->n_loops,
         .pin = p->n_loops > 1,
         .handler = tern_gateway_handler(p->gateway),
-        .limits = TERN_NET_LIMITS_DEFAULT,
+        .limits = net_limits(&p->options),
         .h1 = &tern_mux_h1,
         .h2 = &tern_mux_h2,
         .listeners = p->listeners->rows,
         .n_listeners = p->listeners->n,
     };
-    config.limits.conns_max = (uint32_t)options->http.connections_max;
-    config.limits.conns_per_ip_max = (uint32_t)options->http.connections_per_ip;
-    config.limits.header_ns = options->http.header_timeout_ns;
-    config.limits.idle_ns = options->http.idle_timeout_ns;
-    config.limits.body_grace_ns = options->http.body_grace_ns;
-    config.limits.body_rate_min = options->http.body_rate_min;
-    config.limits.write_stall_ns = options->http.write_timeout_ns;
-    config.limits.requests_max = (uint32_t)options->http.requests_per_connection;
     TERN_TRY(tern_server_new(&config, &p->server, err));
     p->loops = tern_arena_zalloc(&p->arena, p->n_loops, sizeof(struct tern_loop *));
     if (p->loops == NULL)

@@ -108,7 +108,7 @@ struct tern_server_options {
     } http2;
 
     struct {
-        uint64_t depth_max, tokens_max;
+        uint64_t depth_max;
     } json;
 
     struct {

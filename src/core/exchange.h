@@ -17,6 +17,7 @@
 #ifndef TERN_CORE_EXCHANGE_H
 #define TERN_CORE_EXCHANGE_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include "base/arena.h"
@@ -129,8 +130,10 @@ struct tern_exchange {
 struct tern_listener_info {
     struct tern_str name; /* "127.0.0.1:8080" */
     bool admin;           /* control operations are allowed here */
-    size_t body_max;
-    size_t memory_max; /* bytes of arena one request may take */
+    /* May change while serving. */
+    _Atomic size_t body_max;
+    _Atomic size_t memory_max;       /* bytes of arena one request may take */
+    _Atomic uint32_t json_depth_max; /* 0: the reader's default */
 };
 
 /* Empties x->out down to its head room and answers it: the body is written by appending. */

@@ -162,7 +162,7 @@ static struct tern_header *grow_headers(struct tern_h2_stream *s)
 {
     struct tern_exchange *x = &s->x;
 
-    if (x->n_headers >= TERN_H2_HEADERS_MAX)
+    if (x->n_headers >= s->shared->hub->limits.head.fields_max)
         return NULL;
     if (x->n_headers == s->headers_cap) {
         uint32_t cap = s->headers_cap == 0 ? HEADERS_FIRST : s->headers_cap * 2;
@@ -188,9 +188,10 @@ void tern_h2_request_add_header(struct tern_h2_stream *s, nghttp2_rcbuf *name, n
 {
     struct tern_str name_str = str_of(name);
     struct tern_str value_str = str_of(value);
+    const struct tern_head_limits *limits = &s->shared->hub->limits.head;
 
     s->header_bytes += name_str.n + value_str.n + 32; /* RFC 9113 6.5.2 */
-    if (s->header_bytes > TERN_H2_HEADER_LIST_MAX || s->head_too_large) {
+    if (s->header_bytes > limits->bytes_max || s->head_too_large) {
         s->head_too_large = true;
         tern_mux_h2_glitch(s->h, 1);
         return;
@@ -199,6 +200,10 @@ void tern_h2_request_add_header(struct tern_h2_stream *s, nghttp2_rcbuf *name, n
         return; /* a trailer */
     if (name_str.n > 0 && name_str.p[0] == ':') {
         add_pseudo(s, name_str, value_str);
+        return;
+    }
+    if (name_str.n + value_str.n > limits->field_max) {
+        s->head_too_large = true;
         return;
     }
     struct tern_header *header = grow_headers(s);
@@ -254,11 +259,16 @@ static enum tern_code read_fields(struct tern_h2_stream *s, struct tern_err *err
 static enum tern_code check_head(struct tern_h2_stream *s, struct tern_err *err)
 {
     struct tern_exchange *x = &s->x;
+    const struct tern_head_limits *limits = &s->shared->hub->limits.head;
 
     if (s->head_too_large)
         return tern_fail_http(err, TERN_RESOURCE_EXHAUSTED, 431,
-                              "the request head is larger than %u fields or %u bytes",
-                              TERN_H2_HEADERS_MAX, TERN_H2_HEADER_LIST_MAX);
+                              "the request head is larger than %u fields, %zu bytes in one of "
+                              "them or %zu bytes in all",
+                              limits->fields_max, limits->field_max, limits->bytes_max);
+    if (x->path.n > limits->target_max)
+        return tern_fail_http(err, TERN_INVALID_ARGUMENT, 414, ":path: longer than %zu bytes",
+                              limits->target_max);
     /* nghttp2 lets only CONNECT come without a path. */
     if (x->path.n == 0)
         return tern_fail(err, TERN_UNIMPLEMENTED, "%.*s is not served",
@@ -395,7 +405,8 @@ static enum tern_code decode_body(struct tern_h2_stream *s, struct tern_err *err
     struct tern_decoder *decoder = &s->shared->decoder;
     struct tern_exchange *x = &s->x;
 
-    TERN_TRY(tern_decoder_start(decoder, s->encoding, x->body_max, err));
+    struct tern_decoder_limits limits = {x->body_max, s->shared->hub->limits.expand_max};
+    TERN_TRY(tern_decoder_start(decoder, s->encoding, limits, err));
     TERN_TRY(tern_decoder_feed(decoder, tern_str_make(s->body, s->body_n), &s->plain, err));
     TERN_TRY(tern_decoder_finish(decoder, err));
     if (!tern_buf_reserve(&s->plain, TERN_TEXT_PAD))

@@ -62,7 +62,8 @@ static enum tern_encoding compress(struct tern_h2_stream *s, struct tern_str bod
 {
     struct tern_exchange *x = &s->x;
 
-    if (!x->allow_compression || total < TERN_ENCODING_SIZE_MIN || total > COMPRESS_MAX)
+    if (!x->allow_compression || !tern_hub_may_compress(s->shared->hub, total) ||
+        total > COMPRESS_MAX)
         return TERN_ENCODING_IDENTITY;
     enum tern_encoding encoding =
         tern_encoding_negotiate(tern_exchange_header(x, TERN_STR("accept-encoding")));

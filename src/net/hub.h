@@ -15,6 +15,9 @@
 #include "net/pool.h"
 #include "os/loop.h"
 #include "simd/numbers.h"
+#include "wire/decoder.h"
+#include "wire/encoding.h"
+#include "wire/header.h"
 
 struct tern_conn;
 struct tern_mux_ops;
@@ -35,15 +38,29 @@ struct tern_net_limits {
     size_t queue_high;         /* queued answer bytes above which a connection is not read */
     size_t body_bytes_max;     /* received bytes of unfinished and unanswered bodies, a loop; 503 */
     size_t queue_max;          /* queued bytes above which a streaming answer is cut off */
+    struct tern_head_limits head;
+    uint32_t expand_max;    /* bytes of a decompressed body for each that came */
+    bool compression;       /* of answers, where handler and client allow it */
+    size_t compression_min; /* bytes below which it does not pay */
+    /* HTTP/2; the first three are announced to connections that open from now on. */
+    uint32_t h2_streams_max;
+    uint32_t h2_stream_window;     /* bytes */
+    uint32_t h2_connection_window; /* bytes */
+    uint32_t h2_control_max;       /* PING, SETTINGS, PRIORITY, empty DATA; a second */
+    uint32_t h2_glitches_max;      /* resets and violations, some forgiven each second */
 };
 
-#define TERN_NET_LIMITS_DEFAULT                                                            \
-    {                                                                                      \
-        .conns_max = 100000, .conns_per_ip_max = 1000, .header_ns = 10ull * TERN_NS_PER_S, \
-        .idle_ns = 60ull * TERN_NS_PER_S, .body_grace_ns = 10ull * TERN_NS_PER_S,          \
-        .body_rate_min = 1024, .write_stall_ns = 30ull * TERN_NS_PER_S,                    \
-        .linger_ns = 2ull * TERN_NS_PER_S, .requests_max = 100000, .pipeline_max = 64,     \
-        .queue_high = 256u << 10, .body_bytes_max = 1u << 30, .queue_max = 8u << 20        \
+#define TERN_NET_LIMITS_DEFAULT                                                                 \
+    {                                                                                           \
+        .conns_max = 100000, .conns_per_ip_max = 1000, .header_ns = 10ull * TERN_NS_PER_S,      \
+        .idle_ns = 60ull * TERN_NS_PER_S, .body_grace_ns = 10ull * TERN_NS_PER_S,               \
+        .body_rate_min = 1024, .write_stall_ns = 30ull * TERN_NS_PER_S,                         \
+        .linger_ns = 2ull * TERN_NS_PER_S, .requests_max = 100000, .pipeline_max = 64,          \
+        .queue_high = 256u << 10, .body_bytes_max = 1u << 30, .queue_max = 8u << 20,            \
+        .head = TERN_HEAD_LIMITS_DEFAULT, .expand_max = TERN_DECODER_RATIO_DEFAULT,             \
+        .compression = true, .compression_min = TERN_ENCODING_SIZE_MIN, .h2_streams_max = 100,  \
+        .h2_stream_window = 1u << 20, .h2_connection_window = 1u << 20, .h2_control_max = 1000, \
+        .h2_glitches_max = 200                                                                  \
     }
 
 /* Written by the hub's thread, read by anyone (relaxed). */
@@ -143,6 +160,12 @@ void tern_hub_rbuf_unref(struct tern_hub *hub, struct tern_rbuf *rbuf);
  * without memory. The caller has checked n against its limit. */
 TERN_MUST_USE char *tern_hub_body_take(struct tern_hub *hub, size_t n, size_t *ret_cap);
 void tern_hub_body_give(struct tern_hub *hub, char *body, size_t cap);
+
+/* Whether an answer of n bytes may be compressed, as far as the limits say. */
+TERN_INLINE bool tern_hub_may_compress(const struct tern_hub *hub, size_t n)
+{
+    return hub->limits.compression && n >= hub->limits.compression_min && n > 0;
+}
 
 /* For conn.c and the muxes: frees what is in hub->dead at the end of this round; gives pooled
  * memory back some quiet seconds later. */

@@ -56,6 +56,7 @@ enum tern_code tern_listener_open(const struct tern_listener_config *config, uin
     listener->info.admin = config->admin;
     listener->info.body_max = config->body_max;
     listener->info.memory_max = config->memory_max;
+    listener->info.json_depth_max = config->json_depth_max;
     listener->fds = tern_mem_zalloc(listener->n_fds, sizeof(int));
     if (listener->fds == NULL) {
         tern_listener_close(listener);

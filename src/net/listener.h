@@ -21,6 +21,7 @@ struct tern_listener_config {
     bool admin;
     size_t body_max;
     size_t memory_max;
+    uint32_t json_depth_max;                    /* 0: the reader's default */
     const struct tern_transport_ops *transport; /* NULL: plain; &tern_transport_tls */
     void *transport_config;                     /* borrowed: outlives the listener */
 };

@@ -81,7 +81,7 @@ struct h1_exchange *h1_exchange_take(struct h1 *h1)
     hx->h1 = h1;
     hx->arena.max = conn->listener->memory_max;
     hx->held.max = ENCODED_MAX;
-    tern_http1_head_start(&hx->head, hx->fields);
+    tern_http1_head_start(&hx->head, hx->fields, &hub->limits.head);
     struct tern_exchange *x = &hx->x;
     x->arena = &hx->arena;
     x->loop = hub->loop;

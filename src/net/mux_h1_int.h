@@ -41,7 +41,7 @@ struct h1_exchange {
     bool chunked;
     struct tern_buf held; /* the answer of one that is not first in line yet */
     uint64_t end_mark;    /* conn->bytes_given after the last byte */
-    struct tern_header fields[TERN_HTTP1_FIELDS_MAX];
+    struct tern_header fields[TERN_HEAD_FIELDS_MAX];
 };
 
 enum h1_reading {

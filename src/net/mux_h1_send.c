@@ -271,8 +271,8 @@ static struct answer decide(struct h1_exchange *hx, bool end)
 
     answer.length = answer.body.n + slices_size(x);
     bool bodiless = x->status == 204 || x->status == 304;
-    if (end && x->allow_compression && !bodiless && answer.length >= TERN_ENCODING_SIZE_MIN &&
-        hx->head.accept_encoding.n > 0)
+    if (end && x->allow_compression && !bodiless && hx->head.accept_encoding.n > 0 &&
+        tern_hub_may_compress(hx->hub, answer.length))
         compress(hx, &answer);
     answer.has_body = !bodiless && x->method != TERN_METHOD_HEAD;
     answer.has_length = end && !bodiless;

@@ -12,6 +12,7 @@
 #define CONNS_KEPT    256u
 #define DRAIN_WAIT_NS TERN_NS_PER_S /* for the PING that follows the first GOAWAY */
 #define MILLI         1000u
+#define GLITCHES_LEAK 20u /* forgiven a second */
 
 /* What a loop shares. */
 
@@ -57,8 +58,6 @@ static enum tern_code shared_new(struct tern_hub *hub, struct tern_h2_hub **ret_
     }
     tern_h2_frames_set_callbacks(shared->callbacks);
     nghttp2_option_set_no_auto_window_update(shared->option, 1);
-    /* Out of reach: our own count of these frames ends the connection first, and with a GOAWAY. */
-    nghttp2_option_set_max_outbound_ack(shared->option, TERN_H2_CONTROL_PER_S * 2);
     hub->h2_state = shared;
     *ret_shared = shared;
     return TERN_OK;
@@ -228,13 +227,14 @@ void tern_mux_h2_touch(struct tern_h2_conn *h)
 void tern_mux_h2_glitch(struct tern_h2_conn *h, uint32_t weight)
 {
     uint64_t now = tern_loop_now_ns(h->shared->hub->loop);
-    uint64_t leaked = (now - h->glitch_ns) / (TERN_NS_PER_S / MILLI) * TERN_H2_GLITCHES_LEAK_S;
+    uint64_t leaked = (now - h->glitch_ns) / (TERN_NS_PER_S / MILLI) * GLITCHES_LEAK;
 
     h->glitch_ns = now;
     h->glitches = (h->glitches > leaked ? h->glitches - leaked : 0) + weight * MILLI;
-    if (h->glitches >= TERN_H2_GLITCHES_MAX * MILLI)
+    uint64_t max = (uint64_t)h->shared->hub->limits.h2_glitches_max * MILLI;
+    if (h->glitches >= max)
         nghttp2_session_terminate_session(h->session, NGHTTP2_ENHANCE_YOUR_CALM);
-    else if (h->glitches >= TERN_H2_GLITCHES_SOFT * MILLI)
+    else if (h->glitches >= max / 4 * 3)
         tern_mux_h2_drain_start(h);
 }
 
@@ -246,7 +246,7 @@ void tern_mux_h2_control(struct tern_h2_conn *h)
         h->control_ns = now;
         h->control = 0;
     }
-    if (++h->control > TERN_H2_CONTROL_PER_S)
+    if (++h->control > h->shared->hub->limits.h2_control_max)
         nghttp2_session_terminate_session(h->session, NGHTTP2_ENHANCE_YOUR_CALM);
 }
 
@@ -409,12 +409,16 @@ static void on_sent(struct tern_conn *conn)
 
 static enum tern_code start_session(struct tern_h2_conn *h, struct tern_err *err)
 {
-    static const nghttp2_settings_entry settings[] = {
-        {NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, TERN_H2_STREAMS_MAX},
-        {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, TERN_H2_STREAM_WINDOW},
-        {NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, TERN_H2_HEADER_LIST_MAX},
+    const struct tern_net_limits *limits = &h->shared->hub->limits;
+    const nghttp2_settings_entry settings[] = {
+        {NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, limits->h2_streams_max},
+        {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, limits->h2_stream_window},
+        {NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, (uint32_t)limits->head.bytes_max},
     };
     nghttp2_mem mem = tern_h2_mem_hooks(&h->shared->mem);
+
+    /* Out of reach: our own count of these frames ends the connection first, and with a GOAWAY. */
+    nghttp2_option_set_max_outbound_ack(h->shared->option, (size_t)limits->h2_control_max * 2);
 
     if (nghttp2_session_server_new3(&h->session, h->shared->callbacks, h, h->shared->option,
                                     &mem) != 0)
@@ -422,7 +426,7 @@ static enum tern_code start_session(struct tern_h2_conn *h, struct tern_err *err
     if (nghttp2_submit_settings(h->session, NGHTTP2_FLAG_NONE, settings, TERN_COUNT_OF(settings)) !=
             0 ||
         nghttp2_session_set_local_window_size(h->session, NGHTTP2_FLAG_NONE, 0,
-                                              TERN_H2_CONN_WINDOW) != 0) {
+                                              (int32_t)limits->h2_connection_window) != 0) {
         nghttp2_session_del(h->session);
         return tern_mem_fail(err, "an HTTP/2 session", sizeof(*h));
     }

@@ -13,7 +13,7 @@
 
 struct tern_peers {
     uint64_t seed;
-    uint32_t max; /* connections a network */
+    _Atomic uint32_t max; /* connections a network */
     _Atomic uint32_t counts[TERN_PEERS_SLOTS];
 };
 

@@ -21,6 +21,13 @@ struct shard {
     struct tern_loop_task abort;
 };
 
+/* Limits on their way to one hub. */
+struct new_limits {
+    struct tern_loop_task task;
+    struct tern_hub *hub;
+    struct tern_net_limits limits;
+};
+
 struct tern_server {
     struct tern_server_config config;
     struct shard *shards; /* owned */
@@ -181,6 +188,30 @@ enum tern_code tern_server_start(struct tern_server *server, struct tern_err *er
             return code;
         }
     }
+    return TERN_OK;
+}
+
+static void on_limits(struct tern_loop_task *task)
+{
+    struct new_limits *fresh = TERN_CONTAINER_OF(task, struct new_limits, task);
+
+    fresh->hub->limits = fresh->limits;
+    tern_mem_free(fresh);
+}
+
+enum tern_code tern_server_set_limits(struct tern_server *server,
+                                      const struct tern_net_limits *limits, struct tern_err *err)
+{
+    for (uint32_t i = 0; i < server->n_shards; i++) {
+        struct new_limits *fresh = tern_mem_alloc(sizeof(*fresh));
+        if (fresh == NULL)
+            return tern_mem_fail(err, "new limits", sizeof(*fresh));
+        *fresh = (struct new_limits){
+            .task.run = on_limits, .hub = server->shards[i].hub, .limits = *limits};
+        fresh->limits.conns_max = server->config.limits.conns_max; /* the loop is sized by it */
+        tern_loop_post(server->shards[i].loop, &fresh->task);
+    }
+    atomic_store(&server->peers->max, limits->conns_per_ip_max);
     return TERN_OK;
 }
 

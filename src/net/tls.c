@@ -29,6 +29,7 @@ struct tern_tls {
     char *key_file;
     char *client_ca_file;
     bool offers_h2;
+    bool only_tls13;
     uint32_t n_slots;
     BIO_METHOD *bio; /* owned: sockets through os/sock.h */
     struct slot *slots;
@@ -224,7 +225,8 @@ static bool set_policy(struct tern_tls *tls, SSL_CTX *ctx, unsigned char *ticket
     SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
     SSL_CTX_set_max_early_data(ctx, 0);
     SSL_CTX_set_alpn_select_cb(ctx, select_alpn, tls);
-    return SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION) == 1 &&
+    int oldest = tls->only_tls13 ? TLS1_3_VERSION : TLS1_2_VERSION;
+    return SSL_CTX_set_min_proto_version(ctx, oldest) == 1 &&
            SSL_CTX_set_cipher_list(ctx, CIPHERS_12) == 1 &&
            SSL_CTX_set1_groups_list(ctx, groups) == 1 && SSL_CTX_set_num_tickets(ctx, 1) == 1 &&
            SSL_CTX_set_tlsext_ticket_keys(ctx, ticket_keys, TICKET_KEYS) == 1 &&
@@ -284,6 +286,7 @@ static enum tern_code tls_init(struct tern_tls *tls, const struct tern_tls_confi
                                struct tern_err *err)
 {
     tls->offers_h2 = config->offers_h2;
+    tls->only_tls13 = config->only_tls13;
     tls->cert_file = tern_mem_strdup(tern_str_of(config->cert_file));
     tls->key_file = tern_mem_strdup(tern_str_of(config->key_file));
     if (config->client_ca_file != NULL)

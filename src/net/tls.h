@@ -24,6 +24,7 @@ struct tern_tls_config {
                                    client must show one that these authorities signed */
     uint32_t loops;             /* event loops that will use it, numbered 0 .. loops - 1 */
     bool offers_h2;
+    bool only_tls13; /* TLS 1.2 is refused */
 };
 
 /* Reads the files. Errors name the file and the reason. The strings of config are copied. */

@@ -59,6 +59,15 @@ struct tern_buf *tern_oip_begin_json(struct tern_exchange *x, int status)
     return tern_exchange_body(x);
 }
 
+void tern_oip_json_init(struct tern_json *json, const struct tern_call *call, struct tern_str text)
+{
+    const struct tern_listener_info *listener = call->x->listener;
+
+    tern_json_init(json, text, call->arena);
+    if (listener != NULL && listener->json_depth_max != 0)
+        json->depth_max = (int)listener->json_depth_max;
+}
+
 void tern_oip_encode_error(struct tern_exchange *x, const struct tern_err *err)
 {
     struct tern_buf *out = tern_oip_begin_json(x, tern_err_http_status(err));

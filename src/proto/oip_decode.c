@@ -109,7 +109,7 @@ static enum tern_code read_data(struct decoder *d, struct input *input, struct t
         return tern_json_fail(json, err, "expected an array as 'data'");
     input->later = *json;
     struct tern_str rest = tern_str_make(json->p, (size_t)(json->end - json->p));
-    size_t n = tern_numbers_skip(rest, (unsigned)(TERN_JSON_DEPTH_MAX - json->depth));
+    size_t n = tern_numbers_skip(rest, (unsigned)(json->depth_max - json->depth));
     if (n == 0) /* the slow way says what is wrong */
         return tern_json_skip(json, err);
     json->p += n;
@@ -497,7 +497,7 @@ enum tern_code tern_oip_decode_infer(struct tern_call *call, struct tern_err *er
         return tern_fail(err, TERN_INVALID_ARGUMENT,
                          "the request has no body, expected JSON with 'inputs'");
     d.binary = tern_str_make(x->body.p + n_json, x->body.n - (size_t)n_json);
-    tern_json_init(&d.json, tern_str_make(x->body.p, (size_t)n_json), call->arena);
+    tern_oip_json_init(&d.json, call, tern_str_make(x->body.p, (size_t)n_json));
     if (!given && tern_json_peek(&d.json) != TERN_JSON_OBJECT &&
         tern_str_eq_nocase(x->content_type, TERN_STR("application/octet-stream")))
         return tern_fail(err, TERN_INVALID_ARGUMENT,

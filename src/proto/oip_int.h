@@ -17,6 +17,9 @@ void tern_oip_encode_error(struct tern_exchange *x, const struct tern_err *err);
  */
 enum tern_code tern_oip_check_content_type(const struct tern_exchange *x, struct tern_err *err);
 
+/* A reader of the call's body under its listener's limits. */
+void tern_oip_json_init(struct tern_json *json, const struct tern_call *call, struct tern_str text);
+
 /* oip_health.c: {"live":..}, {"ready":..}, with 503 when the answer is no */
 enum tern_code tern_oip_encode_live(struct tern_call *call, struct tern_err *err);
 enum tern_code tern_oip_encode_ready(struct tern_call *call, struct tern_err *err);

@@ -16,7 +16,7 @@ read_object(struct tern_call *call,
     TERN_TRY(tern_oip_check_content_type(call->x, err));
     if (call->x->body.n == 0)
         return TERN_OK;
-    tern_json_init(&json, call->x->body, call->arena);
+    tern_oip_json_init(&json, call, call->x->body);
     TERN_TRY(tern_json_object(&json, err));
     for (;;) {
         TERN_TRY(tern_json_key(&json, &more, &key, err));

@@ -210,7 +210,8 @@ static enum tern_code read_strings(struct tern_json *json, struct tern_arena *ar
                                    struct tern_tensor *tensor, size_t count, struct tern_err *err)
 {
     struct tern_str text = tern_str_make(json->p, (size_t)(json->end - json->p));
-    size_t length = tern_numbers_skip(text, TERN_JSON_DEPTH_MAX), found = 0, capacity;
+    size_t length = tern_numbers_skip(text, (unsigned)(json->depth_max - json->depth)), found = 0,
+           capacity;
     struct nest nest = {.level = 0};
 
     if (length == 0) { /* the slow way says what is wrong */

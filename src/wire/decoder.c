@@ -78,11 +78,11 @@ static enum tern_code start_zstd(struct tern_decoder *d, struct tern_err *err)
     return TERN_OK;
 }
 
-enum tern_code tern_decoder_start(struct tern_decoder *d, enum tern_encoding encoding, size_t max,
-                                  struct tern_err *err)
+enum tern_code tern_decoder_start(struct tern_decoder *d, enum tern_encoding encoding,
+                                  struct tern_decoder_limits limits, struct tern_err *err)
 {
     d->encoding = encoding;
-    d->max = max;
+    d->limits = limits;
     d->n_in = 0;
     d->n_out = 0;
     d->ended = false;
@@ -110,14 +110,14 @@ static enum tern_code fail_too_large(const struct tern_decoder *d, struct tern_e
 {
     return tern_fail_http(err, TERN_RESOURCE_EXHAUSTED, 413,
                           "the body is larger than the %zu bytes allowed after decompression",
-                          d->max);
+                          d->limits.bytes);
 }
 
 /* Room at the end of out, or the spill byte once max is reached. */
 static enum tern_code offer_room(const struct tern_decoder *d, struct tern_buf *out,
                                  struct room *room, struct tern_err *err)
 {
-    uint64_t left = d->max - d->n_out;
+    uint64_t left = d->limits.bytes - d->n_out;
 
     if (left == 0) {
         room->p = room->spill;
@@ -146,10 +146,10 @@ static enum tern_code take(struct tern_decoder *d, struct tern_buf *out, const s
         return fail_too_large(d, err);
     out->n += n;
     d->n_out += n;
-    if (d->n_out > TERN_DECODER_RATIO_FLOOR && d->n_out / TERN_DECODER_RATIO_MAX > d->n_in)
+    if (d->n_out > TERN_DECODER_RATIO_FLOOR && d->n_out / d->limits.ratio > d->n_in)
         return tern_fail_http(err, TERN_RESOURCE_EXHAUSTED, 413,
-                              "the body expands more than %d times when decompressed",
-                              TERN_DECODER_RATIO_MAX);
+                              "the body expands more than %u times when decompressed",
+                              d->limits.ratio);
     return TERN_OK;
 }
 
@@ -264,7 +264,7 @@ enum tern_code tern_decoder_feed(struct tern_decoder *d, struct tern_str in, str
     case TERN_ENCODING_IDENTITY:
         break;
     }
-    if (in.n > d->max - d->n_out)
+    if (in.n > d->limits.bytes - d->n_out)
         return fail_too_large(d, err);
     tern_buf_add_str(out, in);
     d->n_in += in.n;

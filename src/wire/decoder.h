@@ -18,17 +18,22 @@
 #include "base/str.h"
 #include "wire/encoding.h"
 
-/* More than this many bytes out for each byte in is an attack, once past RATIO_FLOOR bytes out:
- * short runs of zeros compress better than that in good faith. */
-#define TERN_DECODER_RATIO_MAX   100
-#define TERN_DECODER_RATIO_FLOOR 65536
+/* How far a body may expand. More than `ratio` bytes out for each byte in is an attack, once past
+ * RATIO_FLOOR bytes out: short runs of zeros compress better than that in good faith. */
+struct tern_decoder_limits {
+    size_t bytes; /* after decoding */
+    uint32_t ratio;
+};
+
+#define TERN_DECODER_RATIO_DEFAULT 100u
+#define TERN_DECODER_RATIO_FLOOR   65536u
 
 struct tern_decoder {
     enum tern_encoding encoding;
     bool ended;        /* the current member or frame is complete */
     bool wrapped;      /* deflate: the form (zlib or raw) is known and the stream is set up */
     unsigned char cmf; /* deflate: first byte, held until the second tells the form */
-    size_t max;
+    struct tern_decoder_limits limits;
     uint64_t n_in;
     uint64_t n_out;
     void *inflate; /* owned: z_stream */
@@ -38,11 +43,11 @@ struct tern_decoder {
 void tern_decoder_init(struct tern_decoder *d); /* takes no memory */
 void tern_decoder_fini(struct tern_decoder *d);
 
-/* Begins a body of at most `max` bytes after decoding. */
-enum tern_code tern_decoder_start(struct tern_decoder *d, enum tern_encoding encoding, size_t max,
-                                  struct tern_err *err);
+/* Begins a body. */
+enum tern_code tern_decoder_start(struct tern_decoder *d, enum tern_encoding encoding,
+                                  struct tern_decoder_limits limits, struct tern_err *err);
 /* Decodes all of `in`, appends to out. INVALID_ARGUMENT (400) for bytes that are not of the coding,
- * RESOURCE_EXHAUSTED (413) over max, over the ratio or over out->max. After a failure only start
+ * RESOURCE_EXHAUSTED (413) over the limits or over out->max. After a failure only start
  * and fini are allowed; out holds what came before. */
 enum tern_code tern_decoder_feed(struct tern_decoder *d, struct tern_str in, struct tern_buf *out,
                                  struct tern_err *err);

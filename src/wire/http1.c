@@ -15,7 +15,8 @@
 #define SEEN_TYPE     8u
 #define SEEN_EXPECT   16u
 
-#define BLANK_LINES_MAX 2u /* empty lines tolerated before the request line (RFC 9112 2.2) */
+#define LINE_EXTRA      64u /* of the request line beside its target: method, version, CR */
+#define BLANK_LINES_MAX 2u  /* empty lines tolerated before the request line (RFC 9112 2.2) */
 
 static enum tern_http1_result TERN_COLD bad(struct tern_err *err, int status, const char *text)
 {
@@ -31,6 +32,13 @@ static enum tern_http1_result TERN_COLD bad_value(struct tern_err *err, int stat
         got.n = 64;
     tern_fail_http(err, status == 501 ? TERN_UNIMPLEMENTED : TERN_INVALID_ARGUMENT, status,
                    "%s, got '%.*s'", what, TERN_STR_ARG(got));
+    return TERN_HTTP1_BAD;
+}
+
+static enum tern_http1_result TERN_COLD bad_size(struct tern_err *err, int status, const char *what,
+                                                 size_t max)
+{
+    tern_fail_http(err, TERN_INVALID_ARGUMENT, status, "%s: longer than %zu bytes", what, max);
     return TERN_HTTP1_BAD;
 }
 
@@ -116,10 +124,12 @@ TERN_INLINE bool is_name(struct tern_str name, const char *literal, size_t n)
     return diff == 0;
 }
 
-void tern_http1_head_start(struct tern_http1_head *head, struct tern_header *fields)
+void tern_http1_head_start(struct tern_http1_head *head, struct tern_header *fields,
+                           const struct tern_head_limits *limits)
 {
     memset(head, 0, sizeof(*head));
     head->fields = fields;
+    head->limits = limits;
 }
 
 /* Request line. */
@@ -134,6 +144,8 @@ static enum tern_http1_result read_authority(struct tern_str authority, struct t
 static enum tern_http1_result read_target(struct tern_http1_head *head, struct tern_str target,
                                           struct tern_err *err)
 {
+    if (target.n > head->limits->target_max)
+        return bad_size(err, 414, "request line: target", head->limits->target_max);
     if (target.n == 0 || !all_class(target, CHAR_TARGET))
         return bad_value(err, 400, "request target: expected a path of URI characters", target);
     if (tern_str_eq(head->method, TERN_STR("CONNECT")))
@@ -335,8 +347,8 @@ static enum tern_http1_result read_field(struct tern_http1_head *head, const cha
     const char *colon = find_name_end(p, end);
     const char *stop = find_control(colon, end);
     size_t seen = (size_t)(stop - p);
-    if (seen > TERN_HTTP1_FIELD_MAX)
-        return bad(err, 431, "request header: one field is longer than 16 KiB");
+    if (seen > head->limits->field_max)
+        return bad_size(err, 431, "request header: one field", head->limits->field_max);
     if (end - stop < 2 && (stop == end || *stop == '\r'))
         return TERN_HTTP1_MORE;
     if (colon == p || *colon != ':') {
@@ -350,8 +362,11 @@ static enum tern_http1_result read_field(struct tern_http1_head *head, const cha
         return bad_value(err, 400,
                          "request header: a line must end with CRLF and hold no control character",
                          tern_str_make(p, (size_t)(colon - p)));
-    if (head->n_fields == TERN_HTTP1_FIELDS_MAX)
-        return bad(err, 431, "request header: more than 100 fields");
+    if (head->n_fields == head->limits->fields_max) {
+        tern_fail_http(err, TERN_INVALID_ARGUMENT, 431, "request header: more than %u fields",
+                       head->limits->fields_max);
+        return TERN_HTTP1_BAD;
+    }
     struct tern_header *field = &head->fields[head->n_fields++];
     field->name = tern_str_make(p, (size_t)(colon - p));
     const char *from = colon + 1;
@@ -436,8 +451,9 @@ static enum tern_http1_result read_first_line(struct tern_http1_head *head, cons
     if (!is_class(line[0], CHAR_TOKEN))
         return bad(err, 400, "request line: expected a method; is this HTTP?");
     const char *lf = memchr(line, '\n', left);
-    if (lf == NULL ? left > TERN_HTTP1_LINE_MAX : (size_t)(lf - line) > TERN_HTTP1_LINE_MAX)
-        return bad(err, 414, "request line: longer than 8 KiB");
+    size_t max = head->limits->target_max + LINE_EXTRA;
+    if (lf == NULL ? left > max : (size_t)(lf - line) > max)
+        return bad_size(err, 414, "request line: target", head->limits->target_max);
     if (lf == NULL)
         return TERN_HTTP1_MORE;
     if (lf[-1] != '\r')
@@ -461,8 +477,8 @@ enum tern_http1_result tern_http1_head_read(struct tern_http1_head *head, const 
     }
     for (const char *at = p + head->at;;) {
         head->at = (size_t)(at - p);
-        if (head->at > TERN_HTTP1_HEAD_MAX)
-            return bad(err, 431, "request header: longer than 32 KiB");
+        if (head->at > head->limits->bytes_max)
+            return bad_size(err, 431, "request head", head->limits->bytes_max);
         if (at == end || (*at == '\r' && end - at == 1))
             return TERN_HTTP1_MORE;
         if (*at == '\r' && at[1] == '\n') {
@@ -470,8 +486,8 @@ enum tern_http1_result tern_http1_head_read(struct tern_http1_head *head, const 
             return conclude(head, err);
         }
         enum tern_http1_result result = read_field(head, at, end, &at, err);
-        if (result == TERN_HTTP1_MORE && n > TERN_HTTP1_HEAD_MAX)
-            return bad(err, 431, "request header: longer than 32 KiB");
+        if (result == TERN_HTTP1_MORE && n > head->limits->bytes_max)
+            return bad_size(err, 431, "request head", head->limits->bytes_max);
         if (result != TERN_HTTP1_DONE)
             return result;
     }

@@ -18,11 +18,6 @@
 #include "base/str.h"
 #include "wire/header.h"
 
-#define TERN_HTTP1_LINE_MAX   8192u  /* request line: 414 above */
-#define TERN_HTTP1_FIELD_MAX  16384u /* one field line: 431 above */
-#define TERN_HTTP1_HEAD_MAX   32768u /* all of it: 431 above */
-#define TERN_HTTP1_FIELDS_MAX 100u   /* 431 above */
-
 enum tern_http1_result {
     TERN_HTTP1_MORE, /* valid so far; call again with more bytes */
     TERN_HTTP1_DONE,
@@ -50,11 +45,12 @@ struct tern_http1_head {
     struct tern_str content_type;
     struct tern_str content_encoding;
     struct tern_str accept_encoding;
-    struct tern_header *fields; /* the caller's array of TERN_HTTP1_FIELDS_MAX */
+    struct tern_header *fields; /* the caller's array, limits->fields_max of them */
     uint32_t n_fields;
     size_t size; /* bytes of the head, the final empty line included */
 
     /* Private: where the reader is. */
+    const struct tern_head_limits *limits;
     const char *base;
     size_t at; /* offset of the line that is not complete yet */
     uint32_t seen;
@@ -64,7 +60,9 @@ struct tern_http1_head {
     bool connection_keep;
 };
 
-void tern_http1_head_start(struct tern_http1_head *head, struct tern_header *fields);
+/* limits is borrowed until the head is complete. */
+void tern_http1_head_start(struct tern_http1_head *head, struct tern_header *fields,
+                           const struct tern_head_limits *limits);
 /* p[0..n): every byte of the message so far; p may have moved since the last call. */
 enum tern_http1_result tern_http1_head_read(struct tern_http1_head *head, const char *p, size_t n,
                                             struct tern_err *err);

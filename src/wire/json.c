@@ -11,8 +11,11 @@
 
 void tern_json_init(struct tern_json *json, struct tern_str text, struct tern_arena *arena)
 {
-    *json =
-        (struct tern_json){.p = text.p, .begin = text.p, .end = text.p + text.n, .arena = arena};
+    *json = (struct tern_json){.p = text.p,
+                               .begin = text.p,
+                               .end = text.p + text.n,
+                               .arena = arena,
+                               .depth_max = TERN_JSON_DEPTH_DEFAULT};
 }
 
 /* -- errors ------------------------------------------------------------------------------- */
@@ -111,10 +114,9 @@ static enum tern_code open_container(struct tern_json *json, char bracket, const
 {
     if (TERN_UNLIKELY(next_char(json) != bracket))
         return tern_json_fail(json, err, "expected %s", what);
-    if (TERN_UNLIKELY(json->depth >= TERN_JSON_DEPTH_MAX))
+    if (TERN_UNLIKELY(json->depth >= json->depth_max))
         return tern_fail(err, TERN_INVALID_ARGUMENT,
-                         "JSON nesting depth exceeds maximum allowed limit (%d)",
-                         TERN_JSON_DEPTH_MAX);
+                         "JSON nesting depth exceeds maximum allowed limit (%d)", json->depth_max);
     json->p++;
     json->depth++;
     json->fresh = true;
@@ -549,7 +551,7 @@ static enum tern_code skip_key(struct tern_json *json, bool *ret_more, struct te
 
 enum tern_code tern_json_skip(struct tern_json *json, struct tern_err *err)
 {
-    bool is_object[TERN_JSON_DEPTH_MAX + 1];
+    TERN_UNINITIALIZED bool is_object[TERN_JSON_DEPTH_MAX + 1];
     int base = json->depth;
 
     for (;;) {

@@ -3,7 +3,7 @@
  * The reader builds no tree and does not recurse: the caller asks for what it expects, in the order
  * of the text, and gets slices of it. Only strings that carry escapes are copied (into the arena).
  * Everything is validated, also what is skipped: grammar, UTF-8, escapes with paired surrogates, a
- * nesting depth of at most TERN_JSON_DEPTH_MAX, nothing after the value. Errors are
+ * nesting depth of at most depth_max, nothing after the value. Errors are
  * INVALID_ARGUMENT and say the position. After an error the reader must not be used again.
  * TERN_TEXT_PAD (simd/numbers.h) readable bytes must follow the text, for the number kernels.
  *
@@ -27,7 +27,8 @@
 #include "base/err.h"
 #include "base/str.h"
 
-#define TERN_JSON_DEPTH_MAX 100
+#define TERN_JSON_DEPTH_DEFAULT 100
+#define TERN_JSON_DEPTH_MAX     1000 /* what depth_max may be */
 
 enum tern_json_kind {
     TERN_JSON_NONE, /* the end of the text, or a byte that no value starts with */
@@ -45,6 +46,7 @@ struct tern_json {
     const char *end;          /* one past the last byte; nothing is read there */
     struct tern_arena *arena; /* borrowed: where unescaped strings go */
     int depth;                /* open objects and arrays */
+    int depth_max;            /* TERN_JSON_DEPTH_DEFAULT unless set after init */
     bool fresh;               /* the innermost one was opened and nothing was read from it */
 };
 

@@ -15,7 +15,8 @@ static enum tern_code decode(struct tern_decoder *d, enum tern_encoding coding, 
                              size_t step, struct tern_buf *out)
 {
     tern_buf_clear(out);
-    TERN_TRY(tern_decoder_start(d, coding, OUT_MAX, NULL));
+    TERN_TRY(tern_decoder_start(
+        d, coding, (struct tern_decoder_limits){OUT_MAX, TERN_DECODER_RATIO_DEFAULT}, NULL));
     while (in.n > 0) {
         size_t n = in.n < step ? in.n : step;
         TERN_TRY(tern_decoder_feed(d, tern_str_make(in.p, n), out, NULL));

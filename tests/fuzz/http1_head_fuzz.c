@@ -12,6 +12,8 @@ static void check(int ok)
         abort();
 }
 
+static const struct tern_head_limits limits = TERN_HEAD_LIMITS_DEFAULT;
+
 static void check_inside(struct tern_str s, const char *p, size_t n)
 {
     if (s.n > 0)
@@ -20,8 +22,8 @@ static void check_inside(struct tern_str s, const char *p, size_t n)
 
 static void check_head(const struct tern_http1_head *head, const char *p, size_t n)
 {
-    check(head->size <= n && head->size <= TERN_HTTP1_HEAD_MAX + 2);
-    check(head->n_fields <= TERN_HTTP1_FIELDS_MAX);
+    check(head->size <= n && head->size <= limits.bytes_max + 2);
+    check(head->n_fields <= limits.fields_max);
     check_inside(head->method, p, n);
     check_inside(head->path, p, n);
     check_inside(head->query, p, n);
@@ -39,14 +41,14 @@ static void check_head(const struct tern_http1_head *head, const char *p, size_t
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static struct tern_header fields[TERN_HTTP1_FIELDS_MAX];
-    static struct tern_header fields2[TERN_HTTP1_FIELDS_MAX];
+    static struct tern_header fields[TERN_HEAD_FIELDS_MAX];
+    static struct tern_header fields2[TERN_HEAD_FIELDS_MAX];
     struct tern_http1_head whole;
     struct tern_http1_head cut;
     struct tern_err err;
     const char *p = (const char *)data;
 
-    tern_http1_head_start(&whole, fields);
+    tern_http1_head_start(&whole, fields, &limits);
     enum tern_http1_result result = tern_http1_head_read(&whole, p, size, &err);
     if (result == TERN_HTTP1_DONE)
         check_head(&whole, p, size);
@@ -57,7 +59,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     enum tern_http1_result stepped = TERN_HTTP1_MORE;
     size_t step = size > 256 ? size / 64 : 1;
     char *last = NULL;
-    tern_http1_head_start(&cut, fields2);
+    tern_http1_head_start(&cut, fields2, &limits);
     for (size_t n = step; stepped == TERN_HTTP1_MORE && n < size + step; n += step) {
         size_t now = n < size ? n : size;
         char *copy = malloc(now);

@@ -605,6 +605,15 @@ static void compression_both_ways(void **state)
     rig_say(rig, "GET / HTTP/1.1\r\nHost: h\r\nAccept-Encoding: gzip\r\n\r\n");
     assert_non_null(strstr(rig->got, "Content-Encoding: gzip\r\nVary: Accept-Encoding\r\n"));
     assert_true(rig->n_got < 600);
+    rig->hub->limits.compression_min = 6000;
+    rig->n_got = 0;
+    rig_say(rig, "GET / HTTP/1.1\r\nHost: h\r\nAccept-Encoding: gzip\r\n\r\n");
+    assert_true(rig->n_got > 5000);
+    rig->hub->limits.compression_min = 0;
+    rig->hub->limits.compression = false;
+    rig->n_got = 0;
+    rig_say(rig, "GET / HTTP/1.1\r\nHost: h\r\nAccept-Encoding: gzip\r\n\r\n");
+    assert_true(rig->n_got > 5000);
     rig->n_got = 0;
     rig_say(rig, "PUT / HTTP/1.1\r\nHost: h\r\nContent-Encoding: br\r\nContent-Length: 1\r\n\r\nx");
     rig_expect(rig, 415, NULL);

@@ -333,12 +333,23 @@ static void answers_are_compressed_as_asked(void **state)
         assert_true(s->body.n < 40000);
         tern_encoding_parse(tern_str_of(names[i]), &coding, NULL);
         tern_buf_clear(&plain);
-        tern_decoder_start(&d, coding, 1u << 20, NULL);
+        tern_decoder_start(
+            &d, coding, (struct tern_decoder_limits){1u << 20, TERN_DECODER_RATIO_DEFAULT}, NULL);
         assert_int_equal(tern_decoder_feed(&d, tern_buf_str(&s->body), &plain, NULL), TERN_OK);
         assert_int_equal(tern_decoder_finish(&d, NULL), TERN_OK);
         assert_true(tern_str_eq(tern_buf_str(&plain), tern_str_make(big, 50000)));
     }
     struct client_stream *s = client_ask(&f->c, FIELDS(":path", "/packed"), no_body);
+    assert_int_equal(s->body.n, 50000);
+    struct tern_net_limits *limits = &f->rig.hub->limits;
+    limits->compression_min = 50001;
+    s = client_ask(&f->c, FIELDS(":path", "/packed", "accept-encoding", "gzip"), no_body);
+    assert_int_equal(s->body.n, 50000);
+    limits->compression_min = 50000;
+    s = client_ask(&f->c, FIELDS(":path", "/packed", "accept-encoding", "gzip"), no_body);
+    assert_true(s->body.n < 40000);
+    limits->compression = false;
+    s = client_ask(&f->c, FIELDS(":path", "/packed", "accept-encoding", "gzip"), no_body);
     assert_int_equal(s->body.n, 50000);
     tern_decoder_fini(&d);
     tern_buf_fini(&plain);
@@ -490,6 +501,12 @@ static void compressed_bodies_are_opened(void **state)
     tern_encoder_run(&e, TERN_ENCODING_ZSTD, &piece, 1, &packed, NULL);
     s = client_ask(&f->c, FIELDS("content-encoding", "zstd"), tern_buf_str(&packed));
     assert_int_equal(s->status, 413);
+    f->rig.hub->limits.expand_max = 10;
+    piece.iov_len = 100000;
+    tern_buf_clear(&packed);
+    tern_encoder_run(&e, TERN_ENCODING_GZIP, &piece, 1, &packed, NULL);
+    s = client_ask(&f->c, FIELDS("content-encoding", "gzip"), tern_buf_str(&packed));
+    assert_int_equal(s->status, 413);
     still_serves(f);
     free(piece.iov_base);
     tern_encoder_fini(&e);
@@ -500,7 +517,7 @@ static void too_large_heads_are_431(void **state)
 {
     struct fixture *f = *state;
     const char *many[2 * 110 + 1];
-    static char value[30000];
+    static char value[16u << 10];
 
     for (size_t i = 0; i < 220; i += 2) {
         many[i] = "x";
@@ -513,8 +530,62 @@ static void too_large_heads_are_431(void **state)
     assert_int_equal(client_ask(&f->c, many, no_body)->status, 431);
     memset(value, 'v', sizeof(value) - 1);
     assert_int_equal(client_ask(&f->c, FIELDS("a", value), no_body)->status, 200);
-    assert_int_equal(client_ask(&f->c, FIELDS("a", value, "b", value), no_body)->status, 431);
+    assert_int_equal(client_ask(&f->c, FIELDS("ab", value), no_body)->status, 431);
+    assert_int_equal(client_ask(&f->c, FIELDS("a", value, "b", value, "c", value), no_body)->status,
+                     431);
+    value[0] = '/';
+    value[8192] = '\0';
+    assert_int_equal(client_ask(&f->c, FIELDS(":path", value), no_body)->status, 200);
+    value[8192] = 'v';
+    assert_int_equal(client_ask(&f->c, FIELDS(":path", value), no_body)->status, 414);
     still_serves(f);
+}
+
+static void limits_of_heads_are_options(void **state)
+{
+    struct fixture *f = *state;
+    struct tern_head_limits *limits = &f->rig.hub->limits.head;
+
+    limits->fields_max = 2;
+    assert_int_equal(client_ask(&f->c, FIELDS("a", "1", "b", "2"), no_body)->status, 200);
+    assert_int_equal(client_ask(&f->c, FIELDS("a", "1", "b", "2", "c", "3"), no_body)->status, 431);
+    limits->field_max = 8;
+    assert_int_equal(client_ask(&f->c, FIELDS("a", "1234567"), no_body)->status, 200);
+    assert_int_equal(client_ask(&f->c, FIELDS("a", "12345678"), no_body)->status, 431);
+    limits->target_max = 4;
+    assert_int_equal(client_ask(&f->c, FIELDS(":path", "/abc"), no_body)->status, 200);
+    assert_int_equal(client_ask(&f->c, FIELDS(":path", "/abcd"), no_body)->status, 414);
+    limits->target_max = 100;
+    limits->bytes_max = 230;
+    assert_int_equal(client_ask(&f->c, FIELDS("a", "1"), no_body)->status, 200);
+    assert_int_equal(client_ask(&f->c, FIELDS("a", "1", "b", "2"), no_body)->status, 431);
+}
+
+static void limits_of_connections_are_options(void **state)
+{
+    struct fixture *f = *state;
+    struct tern_net_limits *limits = &f->rig.hub->limits;
+    struct client c;
+
+    limits->h2_streams_max = 7;
+    limits->h2_stream_window = 70000;
+    limits->h2_connection_window = 90000;
+    client_open(&c, &f->rig, 65535);
+    client_run(&c);
+    nghttp2_session *session = c.session;
+    assert_int_equal(
+        nghttp2_session_get_remote_settings(session, NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS), 7);
+    assert_int_equal(
+        nghttp2_session_get_remote_settings(session, NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE), 70000);
+    assert_int_equal(nghttp2_session_get_remote_window_size(session), 90000);
+    client_close(&c);
+    /* Abuse counts from now on, for open connections too. */
+    limits->h2_glitches_max = 4;
+    client_ask(&f->c, FIELDS("connection", "close"), no_body);
+    assert_false(f->c.goaway);
+    for (int i = 0; i < 3; i++)
+        client_ask(&f->c, FIELDS("connection", "close"), no_body);
+    assert_true(f->c.goaway);
 }
 
 /* RFC 9113 8.1.1: malformed requests are stream errors of type PROTOCOL_ERROR. */
@@ -686,7 +757,7 @@ static void too_many_streams_are_refused_one_by_one(void **state)
         assert_true(s->status == 200 || s->error == NGHTTP2_REFUSED_STREAM);
         served += s->status == 200;
     }
-    assert_int_equal(served, TERN_H2_STREAMS_MAX);
+    assert_int_equal(served, f->rig.hub->limits.h2_streams_max);
     assert_false(f->c.goaway);
     still_serves(f);
 }
@@ -938,6 +1009,8 @@ int main(void)
         TEST(an_early_answer_ends_the_upload),
         TEST(compressed_bodies_are_opened),
         TEST(too_large_heads_are_431),
+        TEST(limits_of_heads_are_options),
+        TEST(limits_of_connections_are_options),
         TEST(malformed_requests_are_reset),
         TEST(content_length_must_match_the_data),
         TEST(odd_but_valid_requests_are_served),

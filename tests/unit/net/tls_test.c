@@ -199,13 +199,14 @@ struct fixture {
 
 static const struct tern_handler no_handler;
 
-static int setup_with(struct fixture *f, const char *client_ca)
+static int setup_with(struct fixture *f, const char *client_ca, bool only_tls13)
 {
     struct tern_tls_config config = {.cert_file = path("server.pem"),
                                      .key_file = path("server.key"),
                                      .client_ca_file = client_ca,
                                      .loops = 2,
-                                     .offers_h2 = true};
+                                     .offers_h2 = true,
+                                     .only_tls13 = only_tls13};
     struct tern_err err;
 
     *f = (struct fixture){.tls = NULL};
@@ -226,14 +227,21 @@ static int setup(void **state)
 {
     static struct fixture f;
     *state = &f;
-    return setup_with(&f, NULL);
+    return setup_with(&f, NULL, false);
 }
 
 static int setup_mutual(void **state)
 {
     static struct fixture f;
     *state = &f;
-    return setup_with(&f, path("ca.pem"));
+    return setup_with(&f, path("ca.pem"), false);
+}
+
+static int setup_tls13(void **state)
+{
+    static struct fixture f;
+    *state = &f;
+    return setup_with(&f, NULL, true);
 }
 
 static int teardown(void **state)
@@ -374,6 +382,20 @@ static void old_versions_and_weak_ciphers_are_refused(void **state)
     /* No renegotiation: the server answers with a warning, the connection works on or ends. */
     if (SSL_renegotiate(ssl) == 1)
         assert_int_not_equal(shake(f, ssl), 1);
+    hang_up(ssl);
+}
+
+static void tls12_may_be_refused(void **state)
+{
+    struct fixture *f = *state;
+    SSL *ssl = dial(f);
+
+    SSL_set_max_proto_version(ssl, TLS1_2_VERSION);
+    assert_int_not_equal(shake(f, ssl), 1);
+    hang_up(ssl);
+    ssl = dial(f);
+    assert_int_equal(shake(f, ssl), 1);
+    assert_int_equal(SSL_version(ssl), TLS1_3_VERSION);
     hang_up(ssl);
 }
 
@@ -567,6 +589,7 @@ int main(void)
         TEST(bytes_travel_both_ways),
         TEST(alpn_picks_the_mux),
         TEST(old_versions_and_weak_ciphers_are_refused),
+        cmocka_unit_test_setup_teardown(tls12_may_be_refused, setup_tls13, teardown),
         TEST(plain_text_is_refused),
         TEST(a_silent_client_is_cut),
         TEST(shutdown_says_goodbye),

@@ -478,7 +478,7 @@ static void depth_is_limited_everywhere(void **state)
     };
     static const int outside[] = {1, 3, 3, 3};
     for (size_t i = 0; i < TERN_COUNT_OF(forms); i++) {
-        int depth = TERN_JSON_DEPTH_MAX - outside[i] + 1;
+        int depth = TERN_JSON_DEPTH_DEFAULT - outside[i] + 1;
         char nested[256], text[512];
         memset(nested, '[', (size_t)depth);
         memset(nested + depth, ']', (size_t)depth);
@@ -487,11 +487,32 @@ static void depth_is_limited_everywhere(void **state)
 #pragma GCC diagnostic ignored "-Wformat-nonliteral"
         snprintf(text, sizeof(text), forms[i], nested);
 #pragma GCC diagnostic pop
-        if (i < 3)
-            expect_refused(text, "JSON nesting depth exceeds maximum allowed limit (100)");
-        else
-            expect_refused(text, "expected at most 16 nested arrays");
+        expect_refused(text, "JSON nesting depth exceeds maximum allowed limit (100)");
     }
+    expect_refused(JSON_INPUT("\"datatype\":\"BYTES\",\"shape\":[1],"
+                              "\"data\":[[[[[[[[[[[[[[[[[]]]]]]]]]]]]]]]]]"),
+                   "expected at most 16 nested arrays");
+}
+
+static void depth_comes_from_the_listener(void **state)
+{
+    static const char text[] = "{\"x\":[[[[1]]]],\"inputs\":[]}";
+    struct tern_listener_info listener = {.json_depth_max = 4};
+    struct fake_exchange fake;
+    struct tern_err err = {0};
+
+    (void)state;
+    fake_init(&fake);
+    fake.x.listener = &listener;
+    assert_int_equal(decode(&fake, text, &err), TERN_INVALID_ARGUMENT);
+    assert_non_null(strstr(err.text, "JSON nesting depth exceeds maximum allowed limit (4)"));
+    fake_fini(&fake);
+    fake_init(&fake);
+    listener.json_depth_max = 5;
+    fake.x.listener = &listener;
+    (void)decode(&fake, text, &err);
+    assert_null(strstr(err.text, "limit (5)"));
+    fake_fini(&fake);
 }
 
 static void too_many_tensors_are_refused(void **state)
@@ -595,6 +616,7 @@ int main(void)
         cmocka_unit_test(refuses_wrong_requests),
         cmocka_unit_test(shared_memory_is_off),
         cmocka_unit_test(depth_is_limited_everywhere),
+        cmocka_unit_test(depth_comes_from_the_listener),
         cmocka_unit_test(too_many_tensors_are_refused),
         cmocka_unit_test(memory_limit_comes_from_the_arena),
         cmocka_unit_test(content_types),

@@ -18,6 +18,7 @@ struct fixture {
     struct tern_buf packed;
     struct tern_buf plain;
     struct tern_err err;
+    uint32_t ratio;
 };
 
 static int setup(void **state)
@@ -25,6 +26,7 @@ static int setup(void **state)
     static struct fixture f;
     tern_encoder_init(&f.e);
     tern_decoder_init(&f.d);
+    f.ratio = TERN_DECODER_RATIO_DEFAULT;
     tern_buf_init(&f.packed, 1u << 24);
     tern_buf_init(&f.plain, 1u << 24);
     *state = &f;
@@ -52,9 +54,11 @@ static void pack(struct fixture *f, enum tern_encoding coding, struct tern_str t
 static enum tern_code unpack(struct fixture *f, enum tern_encoding coding, struct tern_str in,
                              size_t step, size_t max)
 {
+    struct tern_decoder_limits limits = {max, f->ratio};
+
     tern_buf_clear(&f->plain);
     f->err = (struct tern_err){.code = TERN_OK};
-    TERN_TRY(tern_decoder_start(&f->d, coding, max, &f->err));
+    TERN_TRY(tern_decoder_start(&f->d, coding, limits, &f->err));
     while (in.n > 0) {
         size_t n = in.n < step ? in.n : step;
         TERN_TRY(tern_decoder_feed(&f->d, tern_str_make(in.p, n), &f->plain, &f->err));
@@ -201,6 +205,11 @@ static void a_bomb_stops_at_the_ratio(void **state)
         assert_int_equal(tern_err_http_status(&f->err), 413);
         assert_non_null(strstr(f->err.text, "100 times"));
         assert_true(f->plain.n < 2u << 20);
+        f->ratio = 10000;
+        assert_int_equal(
+            unpack(f, codings[i], tern_buf_str(&f->packed), f->packed.n, sizeof(zeros)),
+            codings[i] == TERN_ENCODING_ZSTD ? TERN_RESOURCE_EXHAUSTED : TERN_OK);
+        f->ratio = TERN_DECODER_RATIO_DEFAULT;
         /* The same zeros in a small body are honest. */
         tern_buf_clear(&f->packed);
         pack(f, codings[i], tern_str_make(zeros, TERN_DECODER_RATIO_FLOOR));
@@ -227,7 +236,10 @@ static void the_callers_buffer_bounds_too(void **state)
     tern_buf_init(&small, 4);
     tern_buf_clear(&f->packed);
     pack(f, TERN_ENCODING_GZIP, TERN_STR("longer than four"));
-    assert_int_equal(tern_decoder_start(&f->d, TERN_ENCODING_GZIP, 1000, NULL), TERN_OK);
+    assert_int_equal(
+        tern_decoder_start(&f->d, TERN_ENCODING_GZIP,
+                           (struct tern_decoder_limits){1000, TERN_DECODER_RATIO_DEFAULT}, NULL),
+        TERN_OK);
     assert_int_equal(tern_decoder_feed(&f->d, tern_buf_str(&f->packed), &small, &f->err),
                      TERN_RESOURCE_EXHAUSTED);
     tern_buf_fini(&small);

@@ -58,7 +58,8 @@ static enum tern_code round_trip(struct tern_encoder *e, struct tern_decoder *d,
     tern_buf_clear(packed);
     tern_buf_clear(plain);
     TERN_TRY(tern_encoder_run(e, coding, pieces, n, packed, NULL));
-    TERN_TRY(tern_decoder_start(d, coding, sizeof(text), NULL));
+    TERN_TRY(tern_decoder_start(
+        d, coding, (struct tern_decoder_limits){sizeof(text), TERN_DECODER_RATIO_DEFAULT}, NULL));
     TERN_TRY(tern_decoder_feed(d, tern_buf_str(packed), plain, NULL));
     return tern_decoder_finish(d, NULL);
 }

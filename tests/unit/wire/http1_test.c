@@ -10,12 +10,13 @@
 #include <cmocka.h>
 #include "wire/http1.h"
 
-static struct tern_header fields[TERN_HTTP1_FIELDS_MAX];
+static struct tern_header fields[TERN_HEAD_FIELDS_MAX];
+static struct tern_head_limits limits = TERN_HEAD_LIMITS_DEFAULT;
 static struct tern_err err;
 
 static enum tern_http1_result read_text(struct tern_http1_head *head, const char *text)
 {
-    tern_http1_head_start(head, fields);
+    tern_http1_head_start(head, fields, &limits);
     return tern_http1_head_read(head, text, strlen(text), &err);
 }
 
@@ -95,21 +96,21 @@ static void expect_needs_a_body(void **state)
     assert_false(head.expect_continue);
 }
 
-/* A request line of exactly n bytes, a field line of exactly m. */
-static enum tern_http1_result read_sized(size_t line, size_t field, int *ret_status)
+/* A request target of exactly n bytes, a field line of exactly m. */
+static enum tern_http1_result read_sized(size_t target, size_t field, int *ret_status)
 {
     static char text[65536];
     struct tern_http1_head head;
     char *at = text;
 
     at += snprintf(at, 64, "GET /");
-    memset(at, 'a', line - 14);
-    at += line - 14;
+    memset(at, 'a', target - 1);
+    at += target - 1;
     at += snprintf(at, 64, " HTTP/1.1\r\nHost:\r\nX:");
     memset(at, 'v', field - 2);
     at += field - 2;
     at += snprintf(at, 64, "\r\n\r\n");
-    tern_http1_head_start(&head, fields);
+    tern_http1_head_start(&head, fields, &limits);
     err.http_status = 0;
     enum tern_http1_result result = tern_http1_head_read(&head, text, (size_t)(at - text), &err);
     *ret_status = err.http_status;
@@ -118,16 +119,62 @@ static enum tern_http1_result read_sized(size_t line, size_t field, int *ret_sta
 
 static void limits_are_exact(void **state)
 {
+    static const struct tern_head_limits rows[] = {
+        TERN_HEAD_LIMITS_DEFAULT,
+        {.target_max = 300, .field_max = 500, .bytes_max = 1000, .fields_max = 8},
+    };
     int status;
 
     (void)state;
-    /* The line's limit counts its CR. */
-    assert_int_equal(read_sized(TERN_HTTP1_LINE_MAX - 1, 10, &status), TERN_HTTP1_DONE);
-    assert_int_equal(read_sized(TERN_HTTP1_LINE_MAX, 10, &status), TERN_HTTP1_BAD);
-    assert_int_equal(status, 414);
-    assert_int_equal(read_sized(100, TERN_HTTP1_FIELD_MAX, &status), TERN_HTTP1_DONE);
-    assert_int_equal(read_sized(100, TERN_HTTP1_FIELD_MAX + 1, &status), TERN_HTTP1_BAD);
+    for (size_t i = 0; i < TERN_COUNT_OF(rows); i++) {
+        limits = rows[i];
+        assert_int_equal(read_sized(limits.target_max, 10, &status), TERN_HTTP1_DONE);
+        assert_int_equal(read_sized(limits.target_max + 1, 10, &status), TERN_HTTP1_BAD);
+        assert_int_equal(status, 414);
+        assert_int_equal(read_sized(limits.target_max + 1000, 10, &status), TERN_HTTP1_BAD);
+        assert_int_equal(status, 414);
+        assert_int_equal(read_sized(100, limits.field_max, &status), TERN_HTTP1_DONE);
+        assert_int_equal(read_sized(100, limits.field_max + 1, &status), TERN_HTTP1_BAD);
+        assert_int_equal(status, 431);
+    }
+    limits = rows[0];
+}
+
+/* n fields of 100 bytes in all each, Host among them. */
+static enum tern_http1_result read_many(size_t n, int *ret_status)
+{
+    static char text[65536];
+    struct tern_http1_head head;
+    char *at = text + snprintf(text, 64, "GET / HTTP/1.1\r\nHost:\r\n");
+
+    for (size_t i = 1; i < n; i++)
+        at += snprintf(at, 101, "X:%096zu\r\n", i);
+    at += snprintf(at, 3, "\r\n");
+    tern_http1_head_start(&head, fields, &limits);
+    err.http_status = 0;
+    enum tern_http1_result result = tern_http1_head_read(&head, text, (size_t)(at - text), &err);
+    *ret_status = err.http_status;
+    return result;
+}
+
+static void fields_and_bytes_are_limited(void **state)
+{
+    int status;
+
+    (void)state;
+    assert_int_equal(read_many(TERN_HEAD_FIELDS_MAX, &status), TERN_HTTP1_DONE);
+    assert_int_equal(read_many(TERN_HEAD_FIELDS_MAX + 1, &status), TERN_HTTP1_BAD);
     assert_int_equal(status, 431);
+    limits.fields_max = 9;
+    assert_int_equal(read_many(9, &status), TERN_HTTP1_DONE);
+    assert_int_equal(read_many(10, &status), TERN_HTTP1_BAD);
+    assert_int_equal(status, 431);
+    limits = (struct tern_head_limits)TERN_HEAD_LIMITS_DEFAULT;
+    limits.bytes_max = 1100;
+    assert_int_equal(read_many(11, &status), TERN_HTTP1_DONE);
+    assert_int_equal(read_many(12, &status), TERN_HTTP1_BAD);
+    assert_int_equal(status, 431);
+    limits = (struct tern_head_limits)TERN_HEAD_LIMITS_DEFAULT;
 }
 
 static void chunks(void **state)
@@ -164,6 +211,7 @@ int main(void)
         cmocka_unit_test(keep_alive),
         cmocka_unit_test(expect_needs_a_body),
         cmocka_unit_test(limits_are_exact),
+        cmocka_unit_test(fields_and_bytes_are_limited),
         cmocka_unit_test(chunks),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
