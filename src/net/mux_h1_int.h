@@ -25,8 +25,8 @@ struct h1_exchange {
     char *body;             /* owned; NULL: the body is in rbuf */
     size_t body_cap;
     size_t body_lead; /* bytes of it left free in front, so that the pivot begins a cache line */
-    size_t counted;          /* of hub->body_bytes */
-    size_t body_n;           /* bytes received so far */
+    size_t counted;   /* of hub->body_bytes */
+    size_t body_n;    /* bytes received so far */
     struct tern_buf decoded; /* of a compressed body */
     bool handed;             /* on_request was called (or on_refused) */
     bool skip_body;          /* answered before its body came: the rest is thrown away */
