@@ -279,6 +279,31 @@ static void test_work_past_its_deadline_never_runs(void **state)
     stop(&f);
 }
 
+static void test_waiting_work_is_answered_at_its_deadline(void **state)
+{
+    struct fixture f;
+    struct item running, late;
+    (void)state;
+    start(&f, "fake gated", TERN_NS_PER_MS, 10);
+    fake_engine_gate(true);
+    item_init(&running, &f);
+    item_init(&late, &f);
+    running.work.deadline_ns = tern_clock_mono_ns() + 20 * TERN_NS_PER_MS;
+    late.work.deadline_ns = running.work.deadline_ns;
+    loop_thread_call(&f.lt, submit_now, &running);
+    fake_engine_wait_entered(1);
+    loop_thread_call(&f.lt, submit_now, &late);
+    sem_wait(&late.done); /* though nothing went through the gate */
+    assert_int_equal(late.work.code, TERN_DEADLINE_EXCEEDED);
+    assert_int_equal(tern_sched_depth(&f.version), 0);
+    fake_engine_open(1);
+    sem_wait(&running.done); /* this engine cannot stop a run: a late answer is an answer */
+    assert_answered(&running);
+    item_fini(&running);
+    item_fini(&late);
+    stop(&f);
+}
+
 static void test_what_cannot_be_in_time_is_refused_at_once(void **state)
 {
     struct fixture f;
@@ -354,6 +379,7 @@ int main(void)
         cmocka_unit_test(test_a_long_run_takes_one_hop_and_comes_home),
         cmocka_unit_test(test_a_full_lane_refuses),
         cmocka_unit_test(test_work_past_its_deadline_never_runs),
+        cmocka_unit_test(test_waiting_work_is_answered_at_its_deadline),
         cmocka_unit_test(test_what_cannot_be_in_time_is_refused_at_once),
         cmocka_unit_test(test_cancelling_waiting_work),
         cmocka_unit_test(test_a_failing_engine_tells_its_caller),
