@@ -88,7 +88,7 @@ static enum tern_code measure(struct loading *l, struct tern_err *err)
                          &version->warm_units, &warm_err) == TERN_OK)
         return TERN_OK;
     /* Zeros need not be a valid input (an unknown category, an index): then nothing is known about
-     * its speed, and it never runs on a loop until it has shown to be quick. */
+     * its speed, and it stays off the loops. */
     tern_log_warn(l->settings->log, "model.cold", "warm-up with zeros failed; serving it anyway",
                   TERN_KV_STR("model", l->load->name), TERN_KV_ERR(&warm_err));
     version->run_ns = LARGE_RUN_NS - 1;
