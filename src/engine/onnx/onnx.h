@@ -16,8 +16,10 @@ struct tern_onnx_config {
     void *log_arg; /* borrowed: until the program ends */
 };
 
-/* Once, from the composition root, before any model is loaded; the strings are copied. Without it
- * the library is found in the usual places and its messages are dropped. */
+/* Once, from the composition root, before any model is loaded and any thread reads the environment;
+ * the strings are copied. Without it the library is found in the usual places and its messages are
+ * dropped. Sets ORT_DISABLE_TELEMETRY=1 unless the variable is set: no reports to the library's
+ * maker. */
 enum tern_code tern_onnx_configure(const struct tern_onnx_config *config, struct tern_err *err);
 
 #endif

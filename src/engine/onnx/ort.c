@@ -283,6 +283,14 @@ static enum tern_code start_env(struct tern_err *err)
     return TERN_OK;
 }
 
+/* Official builds of the library (1.29 and later) report its use to their maker: they keep a device
+ * id and a database in the home folder, and a thread that sends. A server does not do that unasked,
+ * and it costs a third of the start. The library looks when its environment is made. */
+static void opt_out_of_reports(void)
+{
+    (void)setenv("ORT_DISABLE_TELEMETRY", "1", 0); /* what the operator says stands */
+}
+
 enum tern_code tern_ort_configure(const struct tern_onnx_config *config, struct tern_err *err)
 {
     char *library = NULL;
@@ -299,6 +307,7 @@ enum tern_code tern_ort_configure(const struct tern_onnx_config *config, struct 
     process.log = config->log;
     process.log_arg = config->log_arg;
     pthread_mutex_unlock(&process.lock);
+    opt_out_of_reports();
     return TERN_OK;
 }
 

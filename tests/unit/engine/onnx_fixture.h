@@ -62,6 +62,7 @@ static inline bool library_is_missing(void)
     struct tern_err err = {0};
     struct tern_onnx_config config = {.library = BUILT_LIBRARY};
 
+    setenv("ORT_DISABLE_TELEMETRY", "1", 0);
     const char *named = getenv("TERN_ONNXRUNTIME");
     if (!configured && (named == NULL || *named == '\0') && access(BUILT_LIBRARY, R_OK) == 0)
         assert_int_equal(tern_onnx_configure(&config, &err), TERN_OK);

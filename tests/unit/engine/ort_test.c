@@ -199,6 +199,19 @@ static void its_environment_starts_and_stops(void **state)
     }
 }
 
+static void the_library_reports_to_nobody_unless_asked(void **state)
+{
+    (void)state;
+    const struct tern_onnx_config config = {.library = NULL};
+    unsetenv("ORT_DISABLE_TELEMETRY");
+    assert_int_equal(tern_ort_configure(&config, NULL), TERN_OK);
+    assert_string_equal(getenv("ORT_DISABLE_TELEMETRY"), "1");
+    setenv("ORT_DISABLE_TELEMETRY", "0", 1); /* the operator's own wish */
+    assert_int_equal(tern_ort_configure(&config, NULL), TERN_OK);
+    assert_string_equal(getenv("ORT_DISABLE_TELEMETRY"), "0");
+    unsetenv("ORT_DISABLE_TELEMETRY");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -211,6 +224,7 @@ int main(void)
                                         restore_variable),
         cmocka_unit_test(its_errors_become_ours),
         cmocka_unit_test(its_environment_starts_and_stops),
+        cmocka_unit_test(the_library_reports_to_nobody_unless_asked),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
