@@ -145,9 +145,9 @@ static enum tern_code open_regular(const char *path, int *ret_fd, struct tern_fi
 enum tern_code tern_file_read(const char *path, size_t max, size_t pad, char **ret_bytes,
                               size_t *ret_n, struct tern_err *err)
 {
-    struct tern_file_info info;
+    struct tern_file_info info = {0};
     size_t n = 0;
-    int fd;
+    int fd = -1;
 
     TERN_TRY(open_regular(path, &fd, &info, err));
     if (info.size > max) {
@@ -159,7 +159,7 @@ enum tern_code tern_file_read(const char *path, size_t max, size_t pad, char **r
     enum tern_code code = bytes == NULL ? tern_mem_fail(err, path, (size_t)info.size)
                                         : read_up_to(fd, path, bytes, (size_t)info.size, &n, err);
     close(fd);
-    if (code != TERN_OK) {
+    if (code != TERN_OK || bytes == NULL) {
         tern_mem_free(bytes);
         return code;
     }
@@ -213,8 +213,8 @@ enum tern_code tern_file_read_stream(const char *path, size_t max, size_t pad, c
 enum tern_code tern_file_head(const char *path, char *dst, size_t cap, size_t *ret_n,
                               struct tern_err *err)
 {
-    struct tern_file_info info;
-    int fd;
+    struct tern_file_info info = {0};
+    int fd = -1;
 
     TERN_TRY(open_regular(path, &fd, &info, err));
     enum tern_code code = read_up_to(fd, path, dst, cap, ret_n, err);
