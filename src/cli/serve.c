@@ -162,59 +162,6 @@ static void start_drain(struct serve_process *p, int signo)
     tern_loop_timer_start(p->control, &p->drain_timer, 0);
 }
 
-static void free_command(struct tern_registry_command *command)
-{
-    tern_mem_free(command);
-}
-
-static void rescan(struct serve_process *p)
-{
-    struct tern_registry_command *command = tern_mem_zalloc(1, sizeof(*command));
-
-    if (command == NULL)
-        return;
-    command->verb = TERN_REGISTRY_RESCAN;
-    command->on_done = free_command;
-    tern_registry_submit(p->registry, command);
-}
-
-static void reload_tls(struct serve_process *p)
-{
-    struct tern_err err;
-
-    for (uint32_t i = 0; i < p->listeners->n; i++) {
-        if (p->listeners->tls[i] != NULL && tern_tls_reload(p->listeners->tls[i], &err) != TERN_OK)
-            tern_log_error(&p->log, "server.reload_failed", "the old certificate stays in use",
-                           TERN_KV_ERR(&err));
-    }
-}
-
-/* Reads all sources again; a mistake in any of them changes nothing. */
-static void reload_options(struct serve_process *p)
-{
-    const struct tern_command_call *call = p->call;
-    struct tern_server_options fresh;
-    struct tern_problems problems;
-    struct tern_opt_load load;
-    struct tern_opt_rest rest;
-    struct tern_arena arena;
-    struct tern_err err;
-
-    tern_arena_init(&arena, 4096, 16u << 20);
-    tern_problem_init(&problems, &arena);
-    tern_commands_read_server(call->argc, call->argv, call->environment, &fresh, &load, &rest,
-                              &arena, &problems);
-    if (tern_problem_fail(&problems, &err) != TERN_OK) {
-        tern_log_error(&p->log, "server.reload_failed", "the old options stay in force",
-                       TERN_KV_ERR(&err));
-    } else {
-        p->options.drain.grace_ns = fresh.drain.grace_ns;
-        p->options.log.level = fresh.log.level;
-        atomic_store(&p->log.level, (int)serve_log_level(fresh.log.level));
-    }
-    tern_arena_fini(&arena);
-}
-
 static void on_signal(struct tern_signals *signals, int signo)
 {
     struct serve_process *p = TERN_CONTAINER_OF(signals, struct serve_process, signals);
@@ -222,11 +169,7 @@ static void on_signal(struct tern_signals *signals, int signo)
     if (signo == SIGTERM || signo == SIGINT || signo == SIGQUIT) {
         start_drain(p, signo);
     } else if (signo == SIGHUP && !p->draining) {
-        tern_log_info(&p->log, "server.reload", "reading options, certificates and models again",
-                      TERN_KV_NONE);
-        reload_options(p);
-        reload_tls(p);
-        rescan(p);
+        serve_reload(p);
     }
 }
 
@@ -263,7 +206,8 @@ static int serve_child(void *arg, uint32_t start)
     uint64_t start_ns = tern_clock_mono_ns();
     struct tern_err err;
 
-    (void)start;
+    if (start > 0)
+        serve_reread(p);
     tern_signals_block();
     enum tern_code code = serve_open(p, &err);
     if (code == TERN_OK)

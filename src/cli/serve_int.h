@@ -50,4 +50,11 @@ enum tern_log_level serve_log_level(enum tern_log_level_option option);
 enum tern_code serve_open(struct serve_process *p, struct tern_err *err);
 void serve_close(struct serve_process *p);
 
+struct tern_net_limits serve_net_limits(const struct tern_server_options *options);
+/* SIGHUP: options, certificates and models are read again. */
+void serve_reload(struct serve_process *p);
+/* In a child that follows a crashed one, before serve_open: the parent knows nothing of what a
+ * SIGHUP changed since its own start. */
+void serve_reread(struct serve_process *p);
+
 #endif

@@ -120,7 +120,7 @@ static enum tern_code open_observer(struct serve_process *p, struct tern_err *er
 
 /* ---- network ---- */
 
-static struct tern_net_limits net_limits(const struct tern_server_options *options)
+struct tern_net_limits serve_net_limits(const struct tern_server_options *options)
 {
     struct tern_net_limits limits = TERN_NET_LIMITS_DEFAULT;
 
@@ -155,7 +155,7 @@ static enum tern_code open_server(struct serve_process *p, struct tern_err *err)
         .n_loops = p->n_loops,
         .pin = p->n_loops > 1,
         .handler = tern_gateway_handler(p->gateway),
-        .limits = net_limits(&p->options),
+        .limits = serve_net_limits(&p->options),
         .h1 = &tern_mux_h1,
         .h2 = &tern_mux_h2,
         .listeners = p->listeners->rows,

@@ -1,5 +1,7 @@
 #include "conf/opt_doc.h"
 
+#include <string.h>
+
 #include <stdio.h>
 
 #define HELP_COLUMN 34u
@@ -199,4 +201,32 @@ uint32_t tern_opt_doc_diff(const struct tern_opt_table *table, const void *befor
     tern_buf_fini(&was);
     tern_buf_fini(&is);
     return n;
+}
+
+static size_t scalar_size(const struct tern_opt *opt)
+{
+    switch (opt->type) {
+    case TERN_OPT_BOOL:
+        return sizeof(bool);
+    case TERN_OPT_UINT:
+    case TERN_OPT_SIZE:
+    case TERN_OPT_DURATION:
+        return sizeof(uint64_t);
+    case TERN_OPT_ENUM:
+        return sizeof(int);
+    case TERN_OPT_STRING:
+    case TERN_OPT_LIST:
+    case TERN_OPT_RECORDS:
+        break;
+    }
+    return 0;
+}
+
+void tern_opt_doc_adopt(const struct tern_opt_table *table, void *into, const void *from)
+{
+    for (uint32_t i = 0; i < table->n; i++) {
+        const struct tern_opt *opt = &table->rows[i];
+        if ((opt->flags & TERN_OPT_RELOAD) != 0)
+            memcpy((char *)into + opt->offset, (const char *)from + opt->offset, scalar_size(opt));
+    }
 }

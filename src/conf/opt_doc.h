@@ -36,5 +36,8 @@ struct tern_opt_change {
  */
 uint32_t tern_opt_doc_diff(const struct tern_opt_table *table, const void *before,
                            const void *after, struct tern_opt_change *ret_changes, uint32_t max);
+/* Copies the options that a running server takes (TERN_OPT_RELOAD). Only those whose value lies in
+ * the struct itself have that flag: no texts and no lists. */
+void tern_opt_doc_adopt(const struct tern_opt_table *table, void *into, const void *from);
 
 #endif

@@ -280,6 +280,7 @@ enum tern_code tern_gateway_new(const struct tern_gateway_settings *settings,
     if (gateway == NULL)
         return tern_mem_fail(err, "the gateway", sizeof(*gateway));
     gateway->settings = *settings;
+    gateway->timeout_ns = settings->timeout_ns;
     gateway->handler = (struct tern_handler){.on_head = on_head,
                                              .body_pivot = body_pivot,
                                              .on_request = on_request,
@@ -329,6 +330,11 @@ void tern_gateway_set_snapshot(struct tern_gateway *gateway, uint32_t loop,
 {
     gateway->loops[loop].snapshot = snapshot;
     gateway->loops[loop].n_snapshots++;
+}
+
+void tern_gateway_set_timeout(struct tern_gateway *gateway, uint64_t timeout_ns)
+{
+    gateway->timeout_ns = timeout_ns;
 }
 
 void tern_gateway_set_draining(struct tern_gateway *gateway)

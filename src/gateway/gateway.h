@@ -38,6 +38,8 @@ const struct tern_handler *tern_gateway_handler(const struct tern_gateway *gatew
 /* Swaps loop `loop`'s view of the models. On that loop's thread, or before it runs. */
 void tern_gateway_set_snapshot(struct tern_gateway *gateway, uint32_t loop,
                                const struct tern_snapshot *snapshot);
+/* Another deadline for requests that come from now on. Any thread. */
+void tern_gateway_set_timeout(struct tern_gateway *gateway, uint64_t timeout_ns);
 /* While draining, server_ready says no. Any thread. */
 void tern_gateway_set_draining(struct tern_gateway *gateway);
 

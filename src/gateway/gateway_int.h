@@ -25,6 +25,7 @@ struct tern_gateway {
     struct tern_buf welcome; /* what GET / answers */
     struct gateway_loop *loops;
     atomic_bool draining;
+    _Atomic uint64_t timeout_ns;
 };
 
 /* A call with what the gateway adds to it; in the exchange's arena, x->user points here. */

@@ -308,7 +308,8 @@ static void on_done(struct tern_work *work)
 static uint64_t deadline_of(const struct gateway_call *gc)
 {
     const struct tern_call *call = &gc->call;
-    uint64_t deadline = call->x->start_ns + gc->gateway->settings.timeout_ns;
+    uint64_t longest = atomic_load_explicit(&gc->gateway->timeout_ns, memory_order_relaxed);
+    uint64_t deadline = call->x->start_ns + longest;
     const struct tern_param *timeout =
         call->request.params.n == 0 ? NULL
                                     : tern_params_find(&call->request.params, TERN_STR("timeout"));
@@ -316,7 +317,7 @@ static uint64_t deadline_of(const struct gateway_call *gc)
     if (timeout != NULL && timeout->kind == TERN_PARAM_INT64 && timeout->int64 > 0) {
         uint64_t asked = 0;
         if (!__builtin_mul_overflow((uint64_t)timeout->int64, (uint64_t)1000, &asked) &&
-            asked < gc->gateway->settings.timeout_ns)
+            asked < longest)
             deadline = call->x->start_ns + asked;
     }
     if (call->request.deadline_ns != 0 && call->request.deadline_ns < deadline)

@@ -19,6 +19,7 @@ struct observer_loop {
 
 struct tern_observer {
     struct tern_observer_settings settings;
+    atomic_bool access_log;
     struct tern_metric_set *op_sets[OPS];
     struct tern_metric_set *server_set;
     struct tern_metric_set *process_set;
@@ -71,6 +72,7 @@ enum tern_code tern_observer_new(const struct tern_observer_settings *settings,
     if (observer == NULL)
         return tern_mem_fail(err, "the observer", sizeof(*observer));
     observer->settings = *settings;
+    observer->access_log = settings->access_log;
     observer->loops = tern_mem_alloc_aligned(TERN_CACHE_LINE, size);
     enum tern_code code = observer->loops == NULL ? tern_mem_fail(err, "the observer", size)
                                                   : get_sets(observer, err);
@@ -93,6 +95,11 @@ void tern_observer_free(struct tern_observer *observer)
     tern_mem_free(observer);
 }
 
+void tern_observer_set_access_log(struct tern_observer *observer, bool on)
+{
+    observer->access_log = on;
+}
+
 /* ---- a request ---- */
 
 void tern_observer_begin(struct tern_observer *observer, struct tern_exchange *x,
@@ -104,7 +111,7 @@ void tern_observer_begin(struct tern_observer *observer, struct tern_exchange *x
 
     if (id.n > 0 && tern_trace_request_id_is_ok(id)) {
         observation->request_id = id;
-    } else if (observer->settings.access_log) {
+    } else if (observer->access_log) {
         char *drawn = tern_arena_alloc(x->arena, 1, TERN_REQUEST_ID_LEN + 1);
         if (drawn != NULL) {
             tern_trace_request_id(&loop->ids, drawn);
@@ -210,7 +217,7 @@ void tern_observer_end(struct tern_observer *observer, struct tern_exchange *x,
     tern_latency_record(&cells->duration, duration);
     if (call != NULL)
         count_model(x, call, observation, code, now);
-    if (observer->settings.access_log)
+    if (observer->access_log)
         log_access(observer, x, call, observation, code, err, duration);
 }
 

@@ -39,6 +39,9 @@ enum tern_code tern_observer_new(const struct tern_observer_settings *settings,
                                  struct tern_observer **ret_observer, struct tern_err *err);
 void tern_observer_free(struct tern_observer *observer);
 
+/* Turns the access log on or off, for requests that end from now on. Any thread. */
+void tern_observer_set_access_log(struct tern_observer *observer, bool on);
+
 /* On the loop of x: reads X-Request-Id and traceparent, adds the response headers that answer them.
  */
 void tern_observer_begin(struct tern_observer *observer, struct tern_exchange *x,

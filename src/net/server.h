@@ -43,8 +43,8 @@ struct tern_hub *tern_server_hub(struct tern_server *server, uint32_t index);
 uint64_t tern_server_count(const struct tern_server *server, size_t counter_offset);
 
 enum tern_code tern_server_start(struct tern_server *server, struct tern_err *err);
-/* Other limits from now on: new requests, and HTTP/2 connections that open later. Those of
- * connections count too, but for conns_max. Reaches each loop through its mailbox. */
+/* Other limits from now on, on every loop through its mailbox. What HTTP/2 announces is for
+ * connections that open later; conns_max stays, the loops are sized by it. */
 enum tern_code tern_server_set_limits(struct tern_server *server,
                                       const struct tern_net_limits *limits, struct tern_err *err);
 void tern_server_drain(struct tern_server *server);

@@ -84,10 +84,20 @@ static void do_unload(struct tern_registry *registry, struct tern_registry_comma
     registry_settle(registry, record);
 }
 
+static void set_interval(struct tern_registry *registry, uint64_t poll_ns)
+{
+    if (poll_ns == 0)
+        return;
+    registry->settings.poll_ns = poll_ns;
+    if (registry->settings.mode == TERN_REGISTRY_POLL)
+        registry->poll_due_ns = tern_clock_mono_ns() + poll_ns;
+}
+
 static void do_command(struct tern_registry *registry, struct tern_registry_command *command)
 {
     command->code = TERN_OK;
     if (command->verb == TERN_REGISTRY_RESCAN) {
+        set_interval(registry, command->poll_ns);
         command->code = registry_rescan(registry, NULL, true, &command->err);
         if (command->code != TERN_OK)
             tern_log_error(registry->settings.log, "registry.scan_failed",

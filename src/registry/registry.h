@@ -71,6 +71,7 @@ enum tern_registry_verb {
 struct tern_registry_command {
     enum tern_registry_verb verb;
     char name[TERN_MODEL_NAME_MAX + 1]; /* LOAD, UNLOAD */
+    uint64_t poll_ns;                   /* RESCAN: the interval from now on; 0: as it is */
     /* On the control thread, after the models are READY, gone, or the wish failed. May be NULL. */
     void (*on_done)(struct tern_registry_command *command);
     enum tern_code code;

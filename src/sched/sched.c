@@ -28,6 +28,7 @@ struct tern_lane {
 
 struct tern_sched {
     struct tern_sched_settings settings;
+    _Atomic uint32_t queue_max;
     pthread_mutex_t lock;
     pthread_cond_t work_came;
     struct tern_list ready; /* lanes that an executor can serve now */
@@ -64,6 +65,11 @@ static void fade(struct rate *rate)
 bool tern_sched_is_inline(const struct tern_sched *sched, uint64_t run_ns)
 {
     return run_ns <= sched->settings.inline_max_ns;
+}
+
+void tern_sched_set_queue_max(struct tern_sched *sched, uint32_t queue_max)
+{
+    sched->queue_max = queue_max;
 }
 
 uint64_t tern_sched_inline_max_ns(const struct tern_sched *sched)
@@ -215,10 +221,11 @@ static enum tern_code may_join(const struct tern_sched *sched, const struct tern
 {
     struct tern_str name = work->version->info.name;
 
-    if (atomic_load_explicit(&lane->depth, memory_order_relaxed) >= sched->settings.queue_max)
+    uint32_t queue_max = sched->queue_max;
+    if (atomic_load_explicit(&lane->depth, memory_order_relaxed) >= queue_max)
         return tern_fail(work->err, TERN_UNAVAILABLE,
-                         "Exceeds maximum queue size: %u requests wait for model '%.*s'",
-                         sched->settings.queue_max, TERN_STR_ARG(name));
+                         "Exceeds maximum queue size: %u requests wait for model '%.*s'", queue_max,
+                         TERN_STR_ARG(name));
     if (!is_in_time(lane, work))
         return tern_fail(work->err, TERN_RESOURCE_EXHAUSTED,
                          "model '%.*s' is overloaded: the request could not start before its "
@@ -418,6 +425,7 @@ enum tern_code tern_sched_new(const struct tern_sched_settings *settings,
     if (sched == NULL)
         return tern_mem_fail(err, "the scheduler", sizeof(*sched));
     sched->settings = *settings;
+    sched->queue_max = settings->queue_max;
     if (sched->settings.inline_max_ns == 0)
         sched->settings.inline_max_ns = tern_wakeup_measure_ns();
     pthread_mutex_init(&sched->lock, NULL);

@@ -77,6 +77,8 @@ void tern_sched_cancel(struct tern_sched *sched, struct tern_work *work);
 uint32_t tern_sched_depth(const struct tern_model_version *version);
 /* Whether a model with this measured run time is served on the loops. */
 bool tern_sched_is_inline(const struct tern_sched *sched, uint64_t run_ns);
+/* Another bound for lanes, for work that comes from now on. Any thread. */
+void tern_sched_set_queue_max(struct tern_sched *sched, uint32_t queue_max);
 uint64_t tern_sched_inline_max_ns(const struct tern_sched *sched);
 
 #endif

@@ -1,8 +1,11 @@
-"""Options that bound or change what the network takes: each is set, and shows."""
+"""Options that bound or change what the network takes: each is set, and shows; also by SIGHUP."""
 
 import gzip
 import json
+import os
+import pathlib
 import random
+import signal
 import socket
 import ssl
 import struct
@@ -10,7 +13,7 @@ import subprocess
 
 import pytest
 
-from harness import DEADLINE, EXAMPLES, Server
+from harness import DEADLINE, EXAMPLES, Server, model_file, put_model, wait_for
 
 IRIS = {"inputs": [{"name": "features", "datatype": "FP32", "shape": [1, 4], "data": [5.1, 3.5, 1.4, 0.2]}]}
 
@@ -189,3 +192,65 @@ def test_tls_version_min(tmp_path):
                 else:
                     with pytest.raises((ssl.SSLError, ConnectionError)):
                         client.wrap_socket(sock)
+
+
+def test_hup_applies_what_it_can(tmp_path):
+    """Every kind of option that a running server takes, and the name of one that it does not."""
+    config = tmp_path / "tern.yaml"
+    config.write_text("http: {uri_max: 8KiB}\n")
+    nested = {**IRIS, "more": json.loads("[" * 30 + "]" * 30)}
+    target = b"GET /v2/health/live?%s HTTP/1.1\r\nHost: a\r\n" % (b"q" * 400)
+    flags = ("--config", str(config), "--model-control", "poll", "--no-supervise")
+    with Server(tmp_path / "server", EXAMPLES / "models" / "iris", *flags) as one:
+        kept = Http2(one)
+        assert one.infer("iris", nested).status == 200 and ask(one, target) == 200
+        config.write_text(
+            "http: {uri_max: 300, body_max: 2KiB, compression_min: 100}\njson: {depth_max: 20}\nlog: {access: true}\n"
+            "http2: {streams_max: 7, control_rate_max: 20}\nrequest: {timeout: 7s}\nloops: 3\n"
+        )
+        one.process.send_signal(signal.SIGHUP)
+        done = wait_for(lambda: one.events("server.options_changed"), "the reload")
+        assert set(done[0]["options"].split(", ")) == {
+            "http.uri_max", "http.body_max", "http.compression_min", "json.depth_max", "log.access",
+            "http2.streams_max", "http2.control_rate_max", "request.timeout",
+        }  # fmt: skip
+        assert [line["options"] for line in one.events("server.restart_needed")] == ["loops"]
+        wait_for(lambda: ask(one, target) == 414, "the shorter target")
+        assert one.infer("iris", nested).status == 400
+        assert one.infer("iris", b" " * 3000).status == 413
+        assert settings(one)[3] == 7
+        for i in range(40):  # on a connection from before
+            ping(kept, i)
+        assert int.from_bytes(kept.wait(7)[3][4:8], "big") == 11
+        wait_for(lambda: one.events("http.request") or any("status" in line for line in one.log()), "an access line")
+        # Once more with nothing new: only the restart is still owed.
+        one.process.send_signal(signal.SIGHUP)
+        wait_for(lambda: len(one.events("server.restart_needed")) == 2, "the second reload")
+        assert len(one.events("server.options_changed")) == 1
+
+
+def test_hup_changes_the_poll_interval(tmp_path, repository):
+    config = tmp_path / "tern.yaml"
+    config.write_text("model: {control: poll, poll_interval: 1h}\nlog: {level: warn}\n")
+    put_model(repository, "iris", model_file("iris"))
+    with Server(tmp_path / "server", repository, "--config", str(config)) as one:
+        config.write_text("model: {control: poll, poll_interval: 100ms}\n")
+        one.process.send_signal(signal.SIGHUP)
+        wait_for(lambda: one.events("server.options_changed"), "the reload")
+        wait_for(lambda: one.state("iris") == "READY", "the model")
+        put_model(repository, "more", model_file("diabetes"))
+        wait_for(lambda: one.state("more") == "READY", "a model that no signal told of")
+
+
+def test_a_restart_after_a_crash_keeps_what_was_reloaded(tmp_path):
+    config = tmp_path / "tern.yaml"
+    config.write_text("http: {uri_max: 8KiB}\n")
+    target = b"GET /v2/health/live?%s HTTP/1.1\r\nHost: a\r\n" % (b"q" * 400)
+    with Server(tmp_path / "server", EXAMPLES / "models" / "iris", "--config", str(config)) as one:
+        config.write_text("http: {uri_max: 300}\n")
+        one.process.send_signal(signal.SIGHUP)
+        wait_for(lambda: one.events("server.options_changed"), "the reload")
+        child = pathlib.Path(f"/proc/{one.process.pid}/task/{one.process.pid}/children").read_text().split()[0]
+        os.kill(int(child), signal.SIGKILL)
+        wait_for(lambda: len(one.events("server.ready")) == 2, "the next server")
+        assert ask(one, target) == 414

@@ -211,6 +211,9 @@ static void rows_are_sound(void **state)
         size_t n = strlen(opt->help);
         assert_true(n > 10 && opt->help[n - 1] == '.');
         assert_true(opt->offset < table->size);
+        if ((opt->flags & TERN_OPT_RELOAD) != 0)
+            assert_true(opt->type != TERN_OPT_STRING && opt->type != TERN_OPT_LIST &&
+                        opt->type != TERN_OPT_RECORDS);
         /* No limit can be switched off: what bounds memory starts above zero. */
         if (opt->type == TERN_OPT_UINT || opt->type == TERN_OPT_SIZE)
             assert_true(opt->max > 0 && opt->max > opt->min);
@@ -302,6 +305,12 @@ static void a_reload_knows_what_changed(void **state)
     assert_true(changes[0].needs_restart);
     assert_string_equal(changes[1].opt->name, "http.uri_max");
     assert_false(changes[1].needs_restart);
+    tern_opt_doc_adopt(&tern_server_options_table, &before, &w->options);
+    assert_int_equal(before.http.uri_max, 4096);
+    assert_int_equal(before.log.level, TERN_LOG_LEVEL_OPTION_DEBUG);
+    assert_int_equal(
+        tern_opt_doc_diff(&tern_server_options_table, &before, &w->options, changes, 2), 1);
+    assert_string_equal(changes[0].opt->name, "listen");
 }
 
 static void version_policies(void **state)

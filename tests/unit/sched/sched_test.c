@@ -230,7 +230,8 @@ static void test_a_full_lane_refuses(void **state)
     struct fixture f;
     struct item items[4];
     (void)state;
-    start(&f, "fake gated", TERN_NS_PER_MS, 2);
+    start(&f, "fake gated", TERN_NS_PER_MS, 1);
+    tern_sched_set_queue_max(f.sched, 2);
     fake_engine_gate(true);
     for (int i = 0; i < 4; i++)
         item_init(&items[i], &f);
