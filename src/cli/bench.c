@@ -173,24 +173,6 @@ static int exit_status(enum tern_code code)
     return code == TERN_UNKNOWN || code == TERN_DATA_LOSS ? TERN_EXIT_FAILED : TERN_EXIT_USAGE;
 }
 
-static enum tern_code prepare(const struct tern_bench_options *options, struct tern_str model,
-                              struct tern_http_target *target, struct tern_bench_data *data,
-                              struct tern_err *err)
-{
-    struct tern_http_client client;
-
-    TERN_TRY(tern_http_target_parse(options->url, target, err));
-    tern_http_client_init(&client, target, options->timeout_ns, TERN_BENCH_BODY_MAX);
-    enum tern_code code = tern_bench_data_load(options, model, &client, data, err);
-    if (code == TERN_OK) {
-        code = tern_bench_data_learn(data, &client, err);
-        if (code != TERN_OK)
-            tern_bench_data_fini(data);
-    }
-    tern_http_client_fini(&client);
-    return code;
-}
-
 static void report(const struct tern_bench_options *options, const struct tern_bench_data *data,
                    const struct tern_bench_result *result, FILE *out)
 {
@@ -210,7 +192,7 @@ static int complain(enum tern_code code, const struct tern_err *err, FILE *log)
 }
 
 static int measure(const struct tern_bench_options *options, const struct tern_bench_data *data,
-                   const struct tern_http_target *target, FILE *out, FILE *log)
+                   FILE *out, FILE *log)
 {
     struct tern_err err;
     sigset_t before;
@@ -222,7 +204,7 @@ static int measure(const struct tern_bench_options *options, const struct tern_b
     tern_histogram_init(&result->latency);
     tern_histogram_init(&result->lag);
     struct run r = {.options = options,
-                    .plan = {.options = options, .data = data, .target = target},
+                    .plan = {.options = options, .data = data},
                     .signal_fd = open_signals(&before),
                     .log = log,
                     .progress = isatty(fileno(log)) == 1};
@@ -242,14 +224,13 @@ static int measure(const struct tern_bench_options *options, const struct tern_b
 int tern_bench_measure(const struct tern_bench_options *options, struct tern_str model, FILE *out,
                        FILE *log)
 {
-    struct tern_http_target target;
     struct tern_bench_data data;
     struct tern_err err;
-    enum tern_code code = prepare(options, model, &target, &data, &err);
+    enum tern_code code = tern_bench_data_load(options, model, &data, &err);
 
     if (code != TERN_OK)
         return complain(code, &err, log);
-    int status = measure(options, &data, &target, out, log);
+    int status = measure(options, &data, out, log);
     tern_bench_data_fini(&data);
     return status;
 }

@@ -85,7 +85,7 @@ static void conn_open(struct conn *c)
     struct tern_err err;
 
     c->retry_ns = tern_clock_mono_ns() + RECONNECT_NS;
-    if (tern_sock_connect(&w->plan->target->addr, &c->watch.fd, &err) != TERN_OK) {
+    if (tern_sock_connect(&w->plan->data->remote.target.addr, &c->watch.fd, &err) != TERN_OK) {
         c->watch.fd = -1;
         return;
     }

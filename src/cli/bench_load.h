@@ -11,7 +11,6 @@
 struct tern_bench_plan {
     const struct tern_bench_options *options;
     const struct tern_bench_data *data;
-    const struct tern_http_target *target;
     uint64_t start_ns;   /* monotonic: the first request is due */
     uint64_t measure_ns; /* requests due from here on count */
     uint64_t end_ns;     /* none is due from here on; UINT64_MAX: --requests decides */

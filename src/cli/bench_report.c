@@ -106,8 +106,8 @@ static void print_load(const struct tern_bench_options *o, const struct tern_ben
     char text[32];
 
     (void)fprintf(out, "target      %.*s  model %s", TERN_STR_ARG(o->url), data->model);
-    if (data->version != 0)
-        (void)fprintf(out, " version %lld", (long long)data->version);
+    if (data->remote.version != 0)
+        (void)fprintf(out, " version %lld", (long long)data->remote.version);
     (void)fprintf(out, "\nrequests    %zu different, %llu row%s each, %s, %s; answers %s\n",
                   data->n_cases,
                   (unsigned long long)(data->rows_per_request == 0 ? 1 : data->rows_per_request),
@@ -203,7 +203,7 @@ void tern_bench_print_json(const struct tern_bench_options *options,
         "{s:s#, s:s, s:I, s:I, s:b, s:b, s:s, s:I, s:I, s:I, s:I, s:f, s:f, s:I, s:I, s:I, s:I, "
         "s:I, s:I, s:s, s:s, s:o, s:o, s:I}",
         "url", options->url.p, (int)options->url.n, "model", data->model, "version",
-        (json_int_t)data->version, "batch", (json_int_t)data->rows_per_request, "binary",
+        (json_int_t)data->remote.version, "batch", (json_int_t)data->rows_per_request, "binary",
         options->binary, "recorded", data->recorded, "loop", options->rate > 0 ? "open" : "closed",
         "rate_asked", (json_int_t)options->rate, "connections", (json_int_t)options->connections,
         "threads", (json_int_t)options->threads, "requests", (json_int_t)r->requests, "rate",

@@ -41,8 +41,8 @@ static const struct tern_opt bench_rows[] = {
      .help = "Version of the model; 0 lets the server decide."},
     {.name = "data", .type = TERN_OPT_STRING, IN(data), .letter = 'd', .metavar = "FILE",
      .section = "Request",
-     .help = "Rows to send: JSON as in examples/data, whose recorded `outputs` the answers are "
-             "then compared with, or a plain list of rows. Made up from the metadata without it."},
+     .help = "Rows to send, in any form that `tern infer` reads; answers are compared with the "
+             "recorded `outputs` of the file, if any. Made up from the metadata without it."},
     {.name = "batch", .type = TERN_OPT_UINT, IN(batch), .letter = 'b', .preset = "1", .min = 1,
      .max = 65536, .section = "Request", .help = "Rows in one request."},
     {.name = "binary", .type = TERN_OPT_BOOL, IN(binary), .section = "Request",

@@ -24,7 +24,7 @@ struct infer {
     bool named; /* the first argument was taken as a name, not as a path */
     struct tern_rows rows;
     struct tern_v2_answer answer;
-    struct tern_infer_comparison comparison;
+    struct tern_comparison comparison;
     uint64_t took_ns;
 };
 
@@ -115,44 +115,6 @@ static void print_model(const struct tern_model_info *info)
 
 /* ---- running, in batches ---- */
 
-/* The bytes of rows [from, from + n) of a tensor. */
-static struct tern_tensor cut(const struct tern_tensor *tensor, size_t from, size_t n)
-{
-    struct tern_tensor part = *tensor;
-    size_t row = tern_value_row_size(&tensor->shape);
-    size_t begin = 0, end;
-    struct tern_str element;
-
-    part.shape.dim[0] = (int64_t)n;
-    if (tensor->dtype != TERN_DTYPE_BYTES) {
-        size_t size = tern_dtype_size(tensor->dtype);
-        part.data = (char *)tensor->data + from * row * size;
-        part.n_bytes = n * row * size;
-        return part;
-    }
-    for (size_t i = 0; i < from * row; i++)
-        (void)tern_tensor_next_bytes(tensor, &begin, &element);
-    end = begin;
-    for (size_t i = 0; i < n * row; i++)
-        (void)tern_tensor_next_bytes(tensor, &end, &element);
-    part.data = (char *)tensor->data + begin;
-    part.n_bytes = end - begin;
-    return part;
-}
-
-/* Whether the rows can be sent in parts: every input has the batch as its first dimension. */
-static bool can_cut(const struct infer *infer)
-{
-    for (uint32_t i = 0; i < infer->rows.inputs.n; i++) {
-        const struct tern_tensor *input = &infer->rows.inputs.rows[i];
-        const struct tern_tensor_spec *spec = tern_model_input(&infer->model.info, input->name);
-        if (spec == NULL || spec->shape.rank == 0 || spec->shape.dim[0] >= 0 ||
-            tern_value_rows(&input->shape) != infer->rows.n)
-            return false;
-    }
-    return true;
-}
-
 static enum tern_code join_output(struct infer *infer, const struct tern_v2_answer *parts,
                                   size_t n_parts, uint32_t index, struct tern_tensor *ret,
                                   struct tern_err *err)
@@ -207,14 +169,10 @@ static enum tern_code join(struct infer *infer, const struct tern_v2_answer *par
 static enum tern_code run_part(struct infer *infer, size_t from, size_t n,
                                struct tern_v2_answer *ret, struct tern_err *err)
 {
-    const struct tern_v2_tensors *all = &infer->rows.inputs;
-    struct tern_tensor *inputs = tern_arena_zalloc(&infer->work, all->n + 1, sizeof(*inputs));
+    struct tern_v2_tensors part = infer->rows.inputs;
 
-    if (inputs == NULL)
-        return tern_arena_fail(&infer->work, err, "a batch");
-    for (uint32_t i = 0; i < all->n; i++)
-        inputs[i] = n == infer->rows.n ? all->rows[i] : cut(&all->rows[i], from, n);
-    const struct tern_v2_tensors part = {inputs, all->n};
+    if (n != infer->rows.n)
+        TERN_TRY(tern_v2_cut(&infer->rows.inputs, from, n, &infer->work, &part, err));
     return infer->model.run(&infer->model, &part, &infer->work, ret, err);
 }
 
@@ -227,7 +185,7 @@ static enum tern_code run_all(struct infer *infer, struct tern_err *err)
         batch = (size_t)infer->model.info.max_batch_size;
     if (infer->options.batch > 0 && infer->options.batch < batch)
         batch = (size_t)infer->options.batch;
-    if (batch == 0 || !can_cut(infer))
+    if (batch == 0 || !tern_v2_can_cut(&infer->rows.inputs, &infer->model.info, rows))
         batch = rows;
     size_t n_parts = rows == 0 ? 1 : (rows - 1) / batch + 1;
     struct tern_v2_answer *parts = tern_arena_zalloc(&infer->work, n_parts, sizeof(*parts));
@@ -320,8 +278,8 @@ static enum tern_code run(struct infer *infer, int *ret_exit, struct tern_err *e
                             &infer->rows, err));
     TERN_TRY(run_all(infer, err));
     TERN_TRY(tern_rows_recorded(&infer->rows, infer->answer.version, &infer->work, &recorded, err));
-    TERN_TRY(tern_infer_compare(&infer->answer.outputs, &recorded, infer->rows.n,
-                                infer->rows.tolerance, &infer->work, &infer->comparison, err));
+    TERN_TRY(tern_compare(&infer->answer.outputs, &recorded, infer->rows.n, infer->rows.tolerance,
+                          &infer->work, &infer->comparison, err));
     TERN_TRY(print_all(infer, err));
     *ret_exit = infer->comparison.bad_rows > 0 ? TERN_EXIT_FAILED : TERN_EXIT_OK;
     return TERN_OK;

@@ -4,12 +4,12 @@
  *     infer.c          the command: where the model is, which data, what to print
  *     infer_local.c    a model loaded in this process
  *     infer_remote.c   a model behind a server
- *     infer_compare.c  answers against recorded ones
  *     infer_report.c   answers as a table, with what the labels say */
 #ifndef TERN_CLI_INFER_H
 #define TERN_CLI_INFER_H
 
 #include "cli/commands.h"
+#include "cli/compare.h"
 #include "cli/infer_options.h"
 #include "cli/rows.h"
 
@@ -38,30 +38,6 @@ enum tern_code tern_infer_open_remote(struct tern_str url, const struct tern_inf
                                       struct tern_arena *arena, struct tern_infer_model *ret,
                                       struct tern_err *err);
 
-/* ---- answers against recorded ones ---- */
-
-#define TERN_INFER_DIFFERENCES_SHOWN 5
-
-struct tern_infer_difference {
-    struct tern_str output;
-    size_t row;
-    struct tern_str text; /* "0.25, recorded 0.75"; or what is missing */
-};
-
-struct tern_infer_comparison {
-    bool done;       /* there was something to compare with */
-    bool *bad;       /* one a row; NULL when none is */
-    size_t bad_rows; /* rows with a difference; more than 0 also when an output is missing */
-    double largest;  /* relative difference of floats that are right */
-    struct tern_infer_difference shown[TERN_INFER_DIFFERENCES_SHOWN];
-    uint32_t n_shown;
-};
-
-enum tern_code tern_infer_compare(const struct tern_v2_tensors *answers,
-                                  const struct tern_v2_tensors *recorded, size_t rows,
-                                  double tolerance, struct tern_arena *arena,
-                                  struct tern_infer_comparison *ret, struct tern_err *err);
-
 /* ---- the report ---- */
 
 struct tern_infer_report {
@@ -69,7 +45,7 @@ struct tern_infer_report {
     const struct tern_infer_model *model;
     const struct tern_rows *rows;
     const struct tern_v2_answer *answer;
-    const struct tern_infer_comparison *comparison;
+    const struct tern_comparison *comparison;
     struct tern_arena *arena;
     bool colour;
     uint64_t took_ns;

@@ -1,171 +1,33 @@
-/* A model behind a server, asked with the Open Inference Protocol over HTTP. */
-#include <inttypes.h>
-#include "base/num.h"
-#include "cli/http_client.h"
+/* `tern infer` with a model behind a server. */
 #include "cli/infer.h"
-#include "simd/numbers.h"
+#include "cli/remote.h"
 
-#define ANSWER_BYTES_MAX  (1u << 30)
 #define REQUEST_BYTES_MAX (1u << 30)
-#define NAMES_SHOWN       10
 
-struct remote {
-    struct tern_http_target target;
-    struct tern_http_client client;
-    struct tern_str path; /* "/v2/models/iris" or ".../versions/2"; arena */
+struct state {
+    struct tern_remote remote;
     struct tern_buf body; /* of the request */
 };
-
-/* Calls and answers the body of a 2xx, in the arena with what the JSON reader needs after it. */
-static enum tern_code call(struct tern_infer_model *self, const char *method, struct tern_str path,
-                           struct tern_str body, struct tern_arena *arena, struct tern_str *ret,
-                           struct tern_err *err)
-{
-    struct remote *remote = self->state;
-    struct tern_str type = body.n > 0 ? TERN_STR("application/json") : TERN_STR("");
-    enum tern_code code = tern_http_client_call(&remote->client, method, path, type, body, err);
-
-    self->unreachable = code != TERN_OK;
-    if (code != TERN_OK)
-        return code;
-    struct tern_str answer = tern_http_reader_body(&remote->client.reader);
-    char *copy = tern_arena_alloc(arena, 1, answer.n + TERN_TEXT_PAD);
-    if (copy == NULL)
-        return tern_arena_fail(arena, err, "the server's answer");
-    if (answer.n > 0)
-        memcpy(copy, answer.p, answer.n);
-    memset(copy + answer.n, 0, TERN_TEXT_PAD);
-    *ret = tern_str_make(copy, answer.n);
-    int status = remote->client.reader.status;
-    if (status >= 200 && status < 300)
-        return TERN_OK;
-    struct tern_str text = tern_v2_error_text(*ret, arena);
-    return tern_fail(err, status == 404 ? TERN_NOT_FOUND : TERN_FAILED_PRECONDITION,
-                     "the server answered %d: %.*s", status, TERN_STR_ARG(text));
-}
-
-/* ---- which model ---- */
-
-/* "http://host:1/v2/models/iris/versions/2" into the server, the name and the version. */
-static enum tern_code split_url(struct tern_str url, struct tern_str *ret_server,
-                                struct tern_str *ret_model, uint64_t *ret_version,
-                                struct tern_err *err)
-{
-    static const char mark[] = "/v2/models/";
-    const char *at = memmem(url.p, url.n, mark, sizeof(mark) - 1);
-    struct tern_str rest, name, piece;
-
-    *ret_server = url;
-    if (at == NULL)
-        return TERN_OK;
-    *ret_server = tern_str_make(url.p, (size_t)(at - url.p));
-    rest = tern_str_from(url, ret_server->n + sizeof(mark) - 1);
-    if (!tern_str_split(&rest, '/', &name) || !tern_model_name_is_valid(name))
-        return tern_fail(err, TERN_INVALID_ARGUMENT, "'%.*s' names no model", TERN_STR_ARG(url));
-    *ret_model = name;
-    if (!tern_str_split(&rest, '/', &piece) || piece.n == 0 ||
-        tern_str_eq(piece, TERN_STR("infer")))
-        return TERN_OK;
-    if (!tern_str_eq(piece, TERN_STR("versions")) || !tern_str_split(&rest, '/', &piece) ||
-        !tern_num_parse_u64(piece, INT64_MAX, ret_version))
-        return tern_fail(err, TERN_INVALID_ARGUMENT,
-                         "'%.*s': expected http://HOST:PORT/v2/models/NAME/versions/NUMBER",
-                         TERN_STR_ARG(url));
-    return TERN_OK;
-}
-
-/* ["iris", ...] of {"models": [...]}: the only one, or an error that lists them. */
-static enum tern_code read_only_name(struct tern_json *json, struct tern_str *ret,
-                                     struct tern_err *err)
-{
-    struct tern_buf names;
-    struct tern_str name = {NULL, 0};
-    uint32_t n = 0;
-    bool more;
-
-    tern_buf_init(&names, 8192);
-    enum tern_code code = tern_json_array(json, err);
-    for (;;) {
-        if (code == TERN_OK)
-            code = tern_json_item(json, &more, err);
-        if (code != TERN_OK || !more)
-            break;
-        code = tern_json_string(json, &name, err);
-        if (code == TERN_OK && n++ < NAMES_SHOWN)
-            tern_buf_printf(&names, "%s%.*s", n == 1 ? "" : ", ", TERN_STR_ARG(name));
-    }
-    if (code == TERN_OK && n == 0)
-        code = tern_fail(err, TERN_NOT_FOUND, "the server has no model");
-    else if (code == TERN_OK && n > 1)
-        code = tern_fail(err, TERN_INVALID_ARGUMENT,
-                         "the server has several models: %.*s%s. Choose with --model NAME",
-                         TERN_STR_ARG(tern_buf_str(&names)), n > NAMES_SHOWN ? ", ..." : "");
-    tern_buf_fini(&names);
-    if (code == TERN_OK)
-        *ret = name;
-    return code;
-}
-
-static enum tern_code only_model(struct tern_infer_model *self, struct tern_arena *arena,
-                                 struct tern_str *ret, struct tern_err *err)
-{
-    struct tern_json json;
-    struct tern_str body = {NULL, 0}, key;
-    bool more;
-
-    TERN_TRY(call(self, "GET", TERN_STR("/v2/models"), TERN_STR(""), arena, &body, err));
-    tern_json_init(&json, body, arena);
-    TERN_TRY(tern_json_object(&json, err));
-    for (;;) {
-        TERN_TRY(tern_json_key(&json, &more, &key, err));
-        if (!more)
-            return tern_fail(err, TERN_NOT_FOUND,
-                             "the server does not list its models: choose with --model NAME");
-        if (tern_str_eq(key, TERN_STR("models")))
-            return read_only_name(&json, ret, err);
-        TERN_TRY(tern_json_skip(&json, err));
-    }
-}
-
-/* ---- the model ---- */
-
-/* Inputs, outputs, and how many rows it takes at once. That a server has no config route costs the
- * last only. */
-static enum tern_code describe(struct tern_infer_model *self, struct tern_arena *arena,
-                               struct tern_err *err)
-{
-    struct remote *remote = self->state;
-    struct tern_json json;
-    struct tern_str body = {NULL, 0};
-
-    TERN_TRY(call(self, "GET", remote->path, TERN_STR(""), arena, &body, err));
-    tern_json_init(&json, body, arena);
-    TERN_TRY(tern_v2_read_metadata(&json, &self->info, err));
-    struct tern_str config = tern_arena_printf(arena, "%.*s/config", TERN_STR_ARG(remote->path));
-    if (call(self, "GET", config, TERN_STR(""), arena, &body, NULL) != TERN_OK)
-        return TERN_OK;
-    tern_json_init(&json, body, arena);
-    (void)tern_v2_read_number(&json, TERN_STR("max_batch_size"), &self->info.max_batch_size, NULL);
-    return TERN_OK;
-}
 
 static enum tern_code run_remote(struct tern_infer_model *self,
                                  const struct tern_v2_tensors *inputs, struct tern_arena *arena,
                                  struct tern_v2_answer *ret, struct tern_err *err)
 {
-    struct remote *remote = self->state;
+    struct state *state = self->state;
+    struct tern_str answer = {NULL, 0};
     struct tern_json json;
-    struct tern_str answer;
+    size_t json_n;
 
-    tern_buf_clear(&remote->body);
-    TERN_BUF_ADD_LITERAL(&remote->body, "{\"inputs\":");
-    TERN_TRY(tern_v2_write_tensors(&remote->body, inputs->rows, inputs->n, err));
-    tern_buf_add_char(&remote->body, '}');
-    TERN_TRY(tern_buf_check(&remote->body, "the request", err));
-    struct tern_str path = tern_arena_printf(arena, "%.*s/infer", TERN_STR_ARG(remote->path));
-    TERN_TRY(call(self, "POST", path, tern_buf_str(&remote->body), arena, &answer, err));
+    tern_buf_clear(&state->body);
+    TERN_TRY(tern_v2_write_request(&state->body, inputs, false, &json_n, err));
+    struct tern_str path = tern_arena_printf(arena, "%.*s/infer", TERN_STR_ARG(state->remote.path));
+    enum tern_code code = tern_remote_call(&state->remote, "POST", path, tern_buf_str(&state->body),
+                                           arena, &answer, err);
+    self->unreachable = state->remote.unreachable;
+    if (code != TERN_OK)
+        return code;
     tern_json_init(&json, answer, arena);
-    enum tern_code code = tern_v2_read_answer(&json, ret, err);
+    code = tern_v2_read_answer(&json, TERN_STR(""), ret, err);
     if (code != TERN_OK)
         tern_err_prefix(err, "the server's answer");
     return code;
@@ -173,52 +35,28 @@ static enum tern_code run_remote(struct tern_infer_model *self,
 
 static void close_remote(struct tern_infer_model *self)
 {
-    struct remote *remote = self->state;
+    struct state *state = self->state;
 
-    tern_buf_fini(&remote->body);
-    tern_http_client_fini(&remote->client);
-}
-
-static enum tern_code open_model(struct tern_infer_model *self, struct tern_str model,
-                                 uint64_t version, struct tern_arena *arena, struct tern_err *err)
-{
-    struct remote *remote = self->state;
-
-    if (model.n == 0)
-        TERN_TRY(only_model(self, arena, &model, err));
-    if (!tern_model_name_is_valid(model))
-        return tern_fail(err, TERN_INVALID_ARGUMENT, "'%.*s' is no name of a model",
-                         TERN_STR_ARG(model));
-    remote->path = version == 0 ? tern_arena_printf(arena, "/v2/models/%.*s", TERN_STR_ARG(model))
-                                : tern_arena_printf(arena, "/v2/models/%.*s/versions/%" PRIu64,
-                                                    TERN_STR_ARG(model), version);
-    if (remote->path.p == NULL)
-        return tern_arena_fail(arena, err, "the model's path");
-    return describe(self, arena, err);
+    tern_buf_fini(&state->body);
+    tern_remote_close(&state->remote);
 }
 
 enum tern_code tern_infer_open_remote(struct tern_str url, const struct tern_infer_options *options,
                                       struct tern_arena *arena, struct tern_infer_model *ret,
                                       struct tern_err *err)
 {
-    struct remote *remote = tern_arena_zalloc(arena, 1, sizeof(*remote));
-    struct tern_str server, model = {NULL, 0};
-    uint64_t version = 0;
+    const struct tern_remote_choice choice = {.url = url,
+                                              .model = options->model,
+                                              .version = options->model_version,
+                                              .timeout_ns = options->timeout_ns};
+    struct state *state = tern_arena_zalloc(arena, 1, sizeof(*state));
 
-    if (remote == NULL)
+    if (state == NULL)
         return tern_arena_fail(arena, err, "the client");
-    *ret = (struct tern_infer_model){.run = run_remote, .close = close_remote, .state = remote};
-    TERN_TRY(split_url(url, &server, &model, &version, err));
-    enum tern_code code = tern_http_target_parse(server, &remote->target, err);
-    if (code != TERN_OK) {
-        ret->unreachable = code == TERN_UNAVAILABLE;
-        return code;
-    }
-    tern_http_client_init(&remote->client, &remote->target, options->timeout_ns, ANSWER_BYTES_MAX);
-    tern_buf_init(&remote->body, REQUEST_BYTES_MAX);
-    code = open_model(ret, options->model.n > 0 ? options->model : model,
-                      options->model_version > 0 ? options->model_version : version, arena, err);
-    if (code != TERN_OK)
-        close_remote(ret);
+    *ret = (struct tern_infer_model){.run = run_remote, .close = close_remote, .state = state};
+    tern_buf_init(&state->body, REQUEST_BYTES_MAX);
+    enum tern_code code = tern_remote_open(&state->remote, &choice, arena, err);
+    ret->unreachable = state->remote.unreachable;
+    ret->info = state->remote.info;
     return code;
 }

@@ -275,7 +275,7 @@ static void print_regression(const struct tern_infer_report *report, const struc
 
 static void print_comparison(const struct tern_infer_report *report, struct tern_buf *out)
 {
-    const struct tern_infer_comparison *c = report->comparison;
+    const struct tern_comparison *c = report->comparison;
     enum tern_table_tone tone = c->bad_rows == 0 ? TERN_TONE_GOOD : TERN_TONE_BAD;
 
     tern_buf_add_str(out, tern_str_of(tern_table_begin(tone, report->colour)));
@@ -290,12 +290,9 @@ static void print_comparison(const struct tern_infer_report *report, struct tern
     tern_buf_add_str(out, tern_str_of(tern_table_end(tone, report->colour)));
     tern_buf_add_char(out, '\n');
     for (uint32_t i = 0; i < c->n_shown; i++) {
-        const struct tern_infer_difference *d = &c->shown[i];
-        if (d->row != SIZE_MAX)
-            tern_buf_printf(out, "  row %zu, ", d->row + 1);
-        else
-            tern_buf_printf(out, "  ");
-        tern_buf_printf(out, "%.*s: %.*s\n", TERN_STR_ARG(d->output), TERN_STR_ARG(d->text));
+        tern_buf_printf(out, "  ");
+        tern_difference_print(&c->shown[i], out);
+        tern_buf_add_char(out, '\n');
     }
 }
 

@@ -142,8 +142,8 @@ static enum tern_code read_npy(struct tern_rows_reader *reader, struct tern_str 
 
 /* ---- any file ---- */
 
-static enum tern_code read_bytes(const char *path, struct tern_arena *arena, struct tern_str *ret,
-                                 struct tern_err *err)
+enum tern_code tern_rows_load(const char *path, struct tern_arena *arena, struct tern_str *ret,
+                              struct tern_err *err)
 {
     struct tern_file_info info;
     char *bytes = NULL;
@@ -191,15 +191,14 @@ static enum tern_code count_rows(struct tern_rows *rows, struct tern_err *err)
     return TERN_OK;
 }
 
-enum tern_code tern_rows_read(const char *path, const struct tern_model_info *model,
-                              struct tern_arena *arena, struct tern_rows *ret, struct tern_err *err)
+enum tern_code tern_rows_parse(const char *path, struct tern_str text,
+                               const struct tern_model_info *model, struct tern_arena *arena,
+                               struct tern_rows *ret, struct tern_err *err)
 {
-    struct tern_rows rows = {.tolerance = 1e-4};
+    struct tern_rows rows = {.tolerance = TERN_ROWS_TOLERANCE};
     struct tern_rows_reader reader = {.model = model, .arena = arena, .rows = &rows};
-    struct tern_str text = {NULL, 0};
-
-    TERN_TRY(read_bytes(path, arena, &text, err));
     enum tern_code code = read_any(&reader, text, err);
+
     if (code == TERN_OK)
         code = count_rows(&rows, err);
     if (code != TERN_OK) {
@@ -208,4 +207,13 @@ enum tern_code tern_rows_read(const char *path, const struct tern_model_info *mo
     }
     *ret = rows;
     return TERN_OK;
+}
+
+enum tern_code tern_rows_read(const char *path, const struct tern_model_info *model,
+                              struct tern_arena *arena, struct tern_rows *ret, struct tern_err *err)
+{
+    struct tern_str text = {NULL, 0};
+
+    TERN_TRY(tern_rows_load(path, arena, &text, err));
+    return tern_rows_parse(path, text, model, arena, ret, err);
 }

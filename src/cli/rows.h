@@ -19,6 +19,7 @@
 #include "core/model.h"
 
 #define TERN_ROWS_BYTES_MAX (1u << 30) /* of the file */
+#define TERN_ROWS_TOLERANCE 1e-4       /* when the file says nothing */
 
 struct tern_rows_label {
     struct tern_str text; /* as it was written */
@@ -37,10 +38,18 @@ struct tern_rows {
     struct tern_str recorded; /* "outputs" as JSON, by version; p == NULL: none */
 };
 
-/* path "-": the standard input. Everything lies in the arena, or is tied to it. */
+/* path "-": the standard input. Everything lies in the arena, or is tied to it. tern_rows_read is
+ * load and parse in one; in two, the file can say which model it is for. */
+enum tern_code tern_rows_load(const char *path, struct tern_arena *arena, struct tern_str *ret,
+                              struct tern_err *err);
+enum tern_code tern_rows_parse(const char *path, struct tern_str text,
+                               const struct tern_model_info *model, struct tern_arena *arena,
+                               struct tern_rows *ret, struct tern_err *err);
 enum tern_code tern_rows_read(const char *path, const struct tern_model_info *model,
                               struct tern_arena *arena, struct tern_rows *ret,
                               struct tern_err *err);
+/* The "model" of an example file; empty: it names none. */
+struct tern_str tern_rows_model(struct tern_str text, struct tern_arena *arena);
 /* The answers that the file has for that version; n == 0: none. */
 enum tern_code tern_rows_recorded(const struct tern_rows *rows, struct tern_str version,
                                   struct tern_arena *arena, struct tern_v2_tensors *ret,

@@ -157,6 +157,25 @@ enum tern_code tern_rows_read_json(struct tern_rows_reader *reader, struct tern_
     return TERN_OK;
 }
 
+struct tern_str tern_rows_model(struct tern_str text, struct tern_arena *arena)
+{
+    const struct tern_str none = {NULL, 0};
+    struct tern_str key, name;
+    struct tern_json json;
+    bool more;
+
+    tern_json_init(&json, text, arena);
+    if (tern_json_peek(&json) != TERN_JSON_OBJECT || tern_json_object(&json, NULL) != TERN_OK)
+        return none;
+    while (tern_json_key(&json, &more, &key, NULL) == TERN_OK && more) {
+        if (tern_str_eq(key, TERN_STR("model")))
+            return tern_json_string(&json, &name, NULL) == TERN_OK ? name : none;
+        if (tern_json_skip(&json, NULL) != TERN_OK)
+            return none;
+    }
+    return none;
+}
+
 enum tern_code tern_rows_recorded(const struct tern_rows *rows, struct tern_str version,
                                   struct tern_arena *arena, struct tern_v2_tensors *ret,
                                   struct tern_err *err)

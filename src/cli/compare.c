@@ -1,11 +1,10 @@
-/* Answers against recorded ones, as examples/README.md defines: a float is right when it differs by
- * at most tolerance x max(1, |recorded|); everything else when it is equal. */
+#include "cli/compare.h"
+
 #include <math.h>
-#include "cli/infer.h"
 #include "cli/values.h"
 
 struct compare {
-    struct tern_infer_comparison *result;
+    struct tern_comparison *result;
     struct tern_arena *arena;
     size_t rows;
     double tolerance;
@@ -13,7 +12,7 @@ struct compare {
 
 static void note(struct compare *c, struct tern_str output, size_t row, struct tern_str text)
 {
-    struct tern_infer_comparison *result = c->result;
+    struct tern_comparison *result = c->result;
 
     if (result->bad != NULL && row < c->rows) {
         result->bad_rows += !result->bad[row];
@@ -21,9 +20,9 @@ static void note(struct compare *c, struct tern_str output, size_t row, struct t
     } else {
         result->bad_rows++;
     }
-    if (result->n_shown < TERN_INFER_DIFFERENCES_SHOWN)
+    if (result->n_shown < TERN_DIFFERENCES_SHOWN)
         result->shown[result->n_shown++] =
-            (struct tern_infer_difference){.output = output, .row = row, .text = text};
+            (struct tern_difference){.output = output, .row = row, .text = text};
 }
 
 static bool is_right(struct compare *c, const struct tern_tensor *answer,
@@ -35,9 +34,11 @@ static bool is_right(struct compare *c, const struct tern_tensor *answer,
                       (const char *)recorded->data + i * size, size) == 0;
     }
     double a = tern_value_get(answer, i), r = tern_value_get(recorded, i);
+    if (a == r || (isnan(a) && isnan(r))) /* infinities have no distance, NaN no equal */
+        return true;
     double scale = fabs(r) > 1 ? fabs(r) : 1;
     double off = fabs(a - r) / scale;
-    if (!(off <= c->tolerance)) /* NaN is never right */
+    if (!(off <= c->tolerance)) /* also when one of them is NaN */
         return false;
     c->result->largest = off > c->result->largest ? off : c->result->largest;
     return true;
@@ -97,14 +98,14 @@ static void compare_tensor(struct compare *c, const struct tern_tensor *answer,
     }
 }
 
-enum tern_code tern_infer_compare(const struct tern_v2_tensors *answers,
-                                  const struct tern_v2_tensors *recorded, size_t rows,
-                                  double tolerance, struct tern_arena *arena,
-                                  struct tern_infer_comparison *ret, struct tern_err *err)
+enum tern_code tern_compare(const struct tern_v2_tensors *answers,
+                            const struct tern_v2_tensors *recorded, size_t rows, double tolerance,
+                            struct tern_arena *arena, struct tern_comparison *ret,
+                            struct tern_err *err)
 {
     struct compare c = {.result = ret, .arena = arena, .rows = rows, .tolerance = tolerance};
 
-    *ret = (struct tern_infer_comparison){.done = recorded->n > 0};
+    *ret = (struct tern_comparison){.done = recorded->n > 0};
     ret->bad = tern_arena_zalloc(arena, rows + 1, sizeof(*ret->bad));
     if (ret->bad == NULL)
         return tern_arena_fail(arena, err, "the comparison");
@@ -120,4 +121,12 @@ enum tern_code tern_infer_compare(const struct tern_v2_tensors *answers,
             compare_tensor(&c, answer, &recorded->rows[i]);
     }
     return TERN_OK;
+}
+
+void tern_difference_print(const struct tern_difference *difference, struct tern_buf *out)
+{
+    if (difference->row != SIZE_MAX)
+        tern_buf_printf(out, "row %zu, ", difference->row + 1);
+    tern_buf_printf(out, "%.*s: %.*s", TERN_STR_ARG(difference->output),
+                    TERN_STR_ARG(difference->text));
 }
