@@ -45,7 +45,7 @@ printf '%-24s %10s %10s %7s %13s | %s\n' load null/s tern/s ratio min-max "CPU u
 compare() { # NAME REQUESTS H2LOAD-OPTIONS...
     local name=$1 n=$2 a b
     shift 2
-    : >"$work/null" >"$work/tern" >"$work/ratio"
+    truncate -s 0 "$work/null" "$work/tern" "$work/ratio"
     for _ in $(seq "$rounds"); do
         a=$(load "$null_addr" "$null_pid" "$n" "$@")
         b=$(load "$tern_addr" "$tern_pid" "$n" "$@")

@@ -59,7 +59,7 @@ for name in get post.lua pipeline.lua; do
     # The null server does not read bodies: its post is a get of its own kind, only heads count.
     null_script=$script
     [ "$name" = post.lua ] && null_script=
-    : >"$work/null" >"$work/tern" >"$work/ratio"
+    truncate -s 0 "$work/null" "$work/tern" "$work/ratio"
     for _ in $(seq "$rounds"); do
         n=$(load "$null_addr" "$null_pid" "$null_script")
         t=$(load "$tern_addr" "$tern_pid" "$script")

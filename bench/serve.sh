@@ -62,7 +62,7 @@ load() { # ADDR PID SCRIPT CONNS PATH -> "req/s user_us system_us p50_us p99_us"
 }
 
 pairs() { # NAME CONNS anchor: ADDR PID SCRIPT PATH, tern: ADDR PID SCRIPT PATH
-    : >"$work/a" >"$work/t" >"$work/ratio"
+    truncate -s 0 "$work/a" "$work/t" "$work/ratio"
     local a t
     for _ in $(seq "$rounds"); do
         a=$(load "$3" "$4" "$5" "$2" "$6")

@@ -159,8 +159,8 @@ enum tern_code tern_arena_on_reset(struct tern_arena *arena, void (*run)(void *a
     return TERN_OK;
 }
 
-enum tern_code tern_arena_fail(const struct tern_arena *arena, struct tern_err *err,
-                               const char *what)
+enum tern_code(tern_arena_fail)(const struct tern_arena *arena, struct tern_err *err,
+                                const char *what)
 {
     return tern_fail(err, TERN_RESOURCE_EXHAUSTED,
                      "the memory limit of one request (%zu bytes, %zu used) leaves no room for %s",

@@ -31,7 +31,7 @@ static void TERN_PRINTF(4, 0)
     vsnprintf(err->text, sizeof(err->text), fmt, ap);
 }
 
-enum tern_code tern_fail(struct tern_err *err, enum tern_code code, const char *fmt, ...)
+enum tern_code(tern_fail)(struct tern_err *err, enum tern_code code, const char *fmt, ...)
 {
     va_list ap;
     va_start(ap, fmt);
@@ -40,8 +40,8 @@ enum tern_code tern_fail(struct tern_err *err, enum tern_code code, const char *
     return code;
 }
 
-enum tern_code tern_fail_http(struct tern_err *err, enum tern_code code, int status,
-                              const char *fmt, ...)
+enum tern_code(tern_fail_http)(struct tern_err *err, enum tern_code code, int status,
+                               const char *fmt, ...)
 {
     va_list ap;
     va_start(ap, fmt);

@@ -54,6 +54,15 @@ enum tern_code tern_fail(struct tern_err *err, enum tern_code code, const char *
 enum tern_code tern_fail_http(struct tern_err *err, enum tern_code code, int status,
                               const char *fmt, ...) TERN_PRINTF(4, 5) TERN_COLD;
 
+/* A static analyzer sees one file at a time. This tells it that what fails does not answer TERN_OK,
+ * here and for the other functions of that kind (tern_mem_fail, tern_arena_fail, tern_json_fail).
+ */
+#ifdef __clang_analyzer__
+#define tern_fail(err, code, ...) ((void)tern_fail(err, code, __VA_ARGS__), (code))
+#define tern_fail_http(err, code, status, ...) \
+    ((void)tern_fail_http(err, code, status, __VA_ARGS__), (code))
+#endif
+
 /* Puts "<prefix>: " before the text that err already carries: the outer layer says where. */
 void tern_err_prefix(struct tern_err *err, const char *fmt, ...) TERN_PRINTF(2, 3) TERN_COLD;
 

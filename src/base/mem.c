@@ -40,7 +40,7 @@ char *tern_mem_strdup(struct tern_str s)
     return z;
 }
 
-enum tern_code tern_mem_fail(struct tern_err *err, const char *what, size_t size)
+enum tern_code(tern_mem_fail)(struct tern_err *err, const char *what, size_t size)
 {
     return tern_fail(err, TERN_RESOURCE_EXHAUSTED, "out of memory: %zu bytes for %s", size, what);
 }

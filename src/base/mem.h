@@ -19,5 +19,8 @@ void tern_mem_free(void *p);
 TERN_MUST_USE char *tern_mem_strdup(struct tern_str s);
 /* The one wording of "no memory": `what` names the thing that did not fit. */
 enum tern_code tern_mem_fail(struct tern_err *err, const char *what, size_t size) TERN_COLD;
+#ifdef __clang_analyzer__
+#define tern_mem_fail(...) ((void)tern_mem_fail(__VA_ARGS__), TERN_RESOURCE_EXHAUSTED)
+#endif
 
 #endif

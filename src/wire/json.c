@@ -33,8 +33,8 @@ static void describe(const struct tern_json *json, char *dst, size_t cap)
         snprintf(dst, cap, "byte 0x%02x", c);
 }
 
-enum tern_code tern_json_fail(const struct tern_json *json, struct tern_err *err, const char *fmt,
-                              ...)
+enum tern_code(tern_json_fail)(const struct tern_json *json, struct tern_err *err, const char *fmt,
+                               ...)
 {
     char what[256], got[32];
     size_t line = 1, column = 1;

@@ -93,6 +93,9 @@ enum tern_code tern_json_end(struct tern_json *json, struct tern_err *err);
 /* "<what was wrong> at byte N (line L, column C), got 'x'": for the caller's own expectations. */
 enum tern_code tern_json_fail(const struct tern_json *json, struct tern_err *err, const char *fmt,
                               ...) TERN_PRINTF(3, 4) TERN_COLD;
+#ifdef __clang_analyzer__
+#define tern_json_fail(...) ((void)tern_json_fail(__VA_ARGS__), TERN_INVALID_ARGUMENT)
+#endif
 /* The rule for members that may stand once: `bit` of *seen is the caller's number for the key. */
 enum tern_code tern_json_once(const struct tern_json *json, uint32_t *seen, unsigned bit,
                               struct tern_str key, struct tern_err *err);
