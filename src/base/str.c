@@ -133,3 +133,27 @@ bool tern_str_is_utf8(struct tern_str s)
     }
     return true;
 }
+
+size_t tern_str_put_utf8(uint32_t c, char dst[4])
+{
+    if (c < 0x80) {
+        dst[0] = (char)c;
+        return 1;
+    }
+    if (c < 0x800) {
+        dst[0] = (char)(0xC0 | c >> 6);
+        dst[1] = (char)(0x80 | (c & 0x3F));
+        return 2;
+    }
+    if (c < 0x10000) {
+        dst[0] = (char)(0xE0 | c >> 12);
+        dst[1] = (char)(0x80 | (c >> 6 & 0x3F));
+        dst[2] = (char)(0x80 | (c & 0x3F));
+        return 3;
+    }
+    dst[0] = (char)(0xF0 | c >> 18);
+    dst[1] = (char)(0x80 | (c >> 12 & 0x3F));
+    dst[2] = (char)(0x80 | (c >> 6 & 0x3F));
+    dst[3] = (char)(0x80 | (c & 0x3F));
+    return 4;
+}

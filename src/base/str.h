@@ -58,5 +58,7 @@ bool tern_str_split(struct tern_str *rest, char separator, struct tern_str *ret_
 bool tern_str_copy_z(struct tern_str s, char *dst, size_t cap);
 /* Valid UTF-8 without surrogates and overlong forms (RFC 3629). */
 bool tern_str_is_utf8(struct tern_str s);
+/* The code point c, at most 0x10FFFF, as UTF-8; answers its 1 to 4 bytes. */
+size_t tern_str_put_utf8(uint32_t c, char dst[4]);
 
 #endif

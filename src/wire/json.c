@@ -5,9 +5,7 @@
 #include <string.h>
 #include "base/num.h"
 #include "simd/numbers.h"
-
-#define EACH_BYTE 0x0101010101010101u
-#define HIGH_BITS 0x8080808080808080u
+#include "wire/json_int.h"
 
 void tern_json_init(struct tern_json *json, struct tern_str text, struct tern_arena *arena)
 {
@@ -171,42 +169,6 @@ enum tern_code tern_json_end(struct tern_json *json, struct tern_err *err)
 
 /* -- strings ------------------------------------------------------------------------------ */
 
-/* Marks (in their high bit) the bytes that end a plain run: '"', '\', controls. Bytes above a
- * marked one may be marked wrongly by the borrow; the lowest mark is always right. */
-TERN_INLINE uint64_t mark_special(uint64_t w)
-{
-    uint64_t quote = w ^ (EACH_BYTE * '"');
-    uint64_t slash = w ^ (EACH_BYTE * '\\');
-    uint64_t control = (w - EACH_BYTE * 0x20) & ~w;
-
-    return (((quote - EACH_BYTE) & ~quote) | ((slash - EACH_BYTE) & ~slash) | control) & HIGH_BITS;
-}
-
-TERN_INLINE bool is_special(unsigned char c)
-{
-    return c == '"' || c == '\\' || c < 0x20;
-}
-
-/* The first byte that needs attention inside a string, or end. *high collects high bits. */
-TERN_INLINE const char *plain_run(const char *p, const char *end, uint64_t *high)
-{
-    while (end - p >= 8) {
-        uint64_t w;
-        memcpy(&w, p, 8);
-        uint64_t marks = mark_special(w);
-        if (marks != 0) {
-            unsigned at = (unsigned)__builtin_ctzll(marks) & ~7u;
-            *high |= w & ((UINT64_C(1) << at) - 1);
-            return p + at / 8;
-        }
-        *high |= w;
-        p += 8;
-    }
-    while (p < end && !is_special((unsigned char)*p))
-        *high |= (unsigned char)*p++;
-    return p;
-}
-
 static bool read_hex4(const char *p, const char *end, unsigned *ret)
 {
     unsigned v = 0;
@@ -224,30 +186,6 @@ static bool read_hex4(const char *p, const char *end, unsigned *ret)
     }
     *ret = v;
     return true;
-}
-
-static size_t put_utf8(unsigned c, char dst[4])
-{
-    if (c < 0x80) {
-        dst[0] = (char)c;
-        return 1;
-    }
-    if (c < 0x800) {
-        dst[0] = (char)(0xC0 | c >> 6);
-        dst[1] = (char)(0x80 | (c & 0x3F));
-        return 2;
-    }
-    if (c < 0x10000) {
-        dst[0] = (char)(0xE0 | c >> 12);
-        dst[1] = (char)(0x80 | (c >> 6 & 0x3F));
-        dst[2] = (char)(0x80 | (c & 0x3F));
-        return 3;
-    }
-    dst[0] = (char)(0xF0 | c >> 18);
-    dst[1] = (char)(0x80 | (c >> 12 & 0x3F));
-    dst[2] = (char)(0x80 | (c >> 6 & 0x3F));
-    dst[3] = (char)(0x80 | (c & 0x3F));
-    return 4;
 }
 
 /* Reads the escape at *p (its backslash); answers the bytes it stands for, 0 when it is wrong. */
@@ -281,7 +219,7 @@ static size_t read_escape(const char **p, const char *end, char dst[4])
         q += 6;
     }
     *p = q;
-    return put_utf8(c, dst);
+    return tern_str_put_utf8(c, dst);
 }
 
 /* Passes over a string; *ret_raw is what stands between its quotes, escapes checked. */
@@ -294,7 +232,7 @@ static enum tern_code scan_string(struct tern_json *json, struct tern_str *ret_r
 
     *ret_escaped = false;
     for (;;) {
-        p = plain_run(p, json->end, &high);
+        p = tern_json_plain_run(p, json->end, &high);
         if (TERN_LIKELY(p < json->end && *p == '"'))
             break;
         json->p = p;
@@ -308,7 +246,7 @@ static enum tern_code scan_string(struct tern_json *json, struct tern_str *ret_r
         *ret_escaped = true;
     }
     *ret_raw = tern_str_make(start, (size_t)(p - start));
-    if ((high & HIGH_BITS) != 0 && !tern_str_is_utf8(*ret_raw)) {
+    if ((high & TERN_JSON_HIGH_BITS) != 0 && !tern_str_is_utf8(*ret_raw)) {
         json->p = start;
         return tern_json_fail(json, err, "expected valid UTF-8 in the string that starts");
     }
@@ -348,8 +286,8 @@ static enum tern_code read_string(struct tern_json *json, struct tern_str *ret,
     bool escaped;
 
     /* Nearly all strings are keys and names: plain ASCII. */
-    const char *stop = plain_run(start, json->end, &high);
-    if (TERN_LIKELY(stop < json->end && *stop == '"' && (high & HIGH_BITS) == 0)) {
+    const char *stop = tern_json_plain_run(start, json->end, &high);
+    if (TERN_LIKELY(stop < json->end && *stop == '"' && (high & TERN_JSON_HIGH_BITS) == 0)) {
         *ret = tern_str_make(start, (size_t)(stop - start));
         json->p = stop + 1;
         return TERN_OK;
@@ -571,82 +509,4 @@ enum tern_code tern_json_skip(struct tern_json *json, struct tern_err *err)
                                             : tern_json_item(json, &more, err));
         }
     }
-}
-
-/* -- writer ------------------------------------------------------------------------------- */
-
-static void add_escape(struct tern_buf *buf, unsigned char c)
-{
-    static const char hex[] = "0123456789abcdef";
-    static const char short_forms[0x20] = {
-        ['\b'] = 'b', ['\t'] = 't', ['\n'] = 'n', ['\f'] = 'f', ['\r'] = 'r'};
-    char text[6] = {'\\', 'u', '0', '0', hex[c >> 4], hex[c & 15]};
-
-    if (c >= 0x20 || short_forms[c] != '\0') {
-        text[1] = c >= 0x20 ? (char)c : short_forms[c];
-        tern_buf_add(buf, text, 2);
-    } else {
-        tern_buf_add(buf, text, 6);
-    }
-}
-
-static void add_escaped(struct tern_buf *buf, struct tern_str s)
-{
-    const char *p = s.p, *end = s.p + s.n;
-    uint64_t high = 0;
-
-    while (p < end) {
-        const char *stop = plain_run(p, end, &high);
-        tern_buf_add(buf, p, (size_t)(stop - p));
-        if (stop < end)
-            add_escape(buf, (unsigned char)*stop++);
-        p = stop;
-    }
-}
-
-/* Bytes from p on that are one valid sequence; 0 when there is none. */
-static size_t valid_sequence(const char *p, const char *end)
-{
-    for (size_t n = 1; n <= 4 && n <= (size_t)(end - p); n++) {
-        if (tern_str_is_utf8(tern_str_make(p, n)))
-            return n;
-    }
-    return 0;
-}
-
-static void add_repaired(struct tern_buf *buf, struct tern_str s)
-{
-    const char *p = s.p, *end = s.p + s.n;
-
-    while (p < end) {
-        size_t n = valid_sequence(p, end);
-        if (n == 0)
-            TERN_BUF_ADD_LITERAL(buf, "\xEF\xBF\xBD");
-        else
-            add_escaped(buf, tern_str_make(p, n));
-        p += n == 0 ? 1 : n;
-    }
-}
-
-void tern_json_add_string(struct tern_buf *buf, struct tern_str s)
-{
-    uint64_t high = 0;
-    bool plain = s.n == 0 || plain_run(s.p, s.p + s.n, &high) == s.p + s.n;
-
-    /* Nearly all strings are names: plain ASCII, in one piece with the quotes. */
-    if (TERN_LIKELY(plain && (high & HIGH_BITS) == 0 && tern_buf_reserve(buf, s.n + 2))) {
-        char *p = buf->p + buf->n;
-        p[0] = '"';
-        if (s.n > 0)
-            memcpy(p + 1, s.p, s.n);
-        p[s.n + 1] = '"';
-        buf->n += s.n + 2;
-        return;
-    }
-    tern_buf_add_char(buf, '"');
-    if (TERN_LIKELY(tern_str_is_utf8(s)))
-        add_escaped(buf, s);
-    else
-        add_repaired(buf, s);
-    tern_buf_add_char(buf, '"');
 }

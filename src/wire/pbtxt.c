@@ -104,30 +104,6 @@ static int64_t take_digits(struct tern_pbtxt *r, int base, int max)
     return v;
 }
 
-static size_t put_utf8(char *dst, uint32_t c)
-{
-    if (c < 0x80) {
-        dst[0] = (char)c;
-        return 1;
-    }
-    if (c < 0x800) {
-        dst[0] = (char)(0xC0 | c >> 6);
-        dst[1] = (char)(0x80 | (c & 0x3F));
-        return 2;
-    }
-    if (c < 0x10000) {
-        dst[0] = (char)(0xE0 | c >> 12);
-        dst[1] = (char)(0x80 | (c >> 6 & 0x3F));
-        dst[2] = (char)(0x80 | (c & 0x3F));
-        return 3;
-    }
-    dst[0] = (char)(0xF0 | c >> 18);
-    dst[1] = (char)(0x80 | (c >> 12 & 0x3F));
-    dst[2] = (char)(0x80 | (c >> 6 & 0x3F));
-    dst[3] = (char)(0x80 | (c & 0x3F));
-    return 4;
-}
-
 /* After a backslash. Writes at most 4 bytes, never more than the escape took in the text (with its
  * backslash); answers 0 when it is no escape. */
 static size_t take_escape(struct tern_pbtxt *r, char *dst)
@@ -153,7 +129,7 @@ static size_t take_escape(struct tern_pbtxt *r, char *dst)
         v = take_digits(r, 16, c == 'u' ? 4 : 8);
         bool whole = r->at - start == (c == 'u' ? 4u : 8u);
         bool scalar = v >= 0 && v <= 0x10FFFF && (v < 0xD800 || v > 0xDFFF);
-        return whole && scalar ? put_utf8(dst, (uint32_t)v) : 0;
+        return whole && scalar ? tern_str_put_utf8((uint32_t)v, dst) : 0;
     }
     for (size_t i = 0; i < sizeof(from) - 1; i++) {
         if (c == from[i]) {
