@@ -165,7 +165,13 @@ static enum tern_code read_sample_file(const struct tern_config_warmup_input *in
                          TERN_STR_ARG(input->file), n, TERN_STR_ARG(tensor->name), tensor->n_bytes);
     tensor->data = bytes;
     tensor->n_bytes = n;
-    return TERN_OK;
+    if (tensor->dtype != TERN_DTYPE_BYTES)
+        return TERN_OK;
+    size_t count = 0;
+    return tern_shape_count(&tensor->shape, &count)
+               ? tern_tensor_check_bytes(tensor->name, bytes, n, count, err)
+               : tern_fail(err, TERN_INVALID_ARGUMENT, "input '%.*s' is too large",
+                           TERN_STR_ARG(tensor->name));
 }
 
 static enum tern_code make_sample_input(const struct tern_config_warmup *sample,

@@ -6,7 +6,7 @@
 #include <cmocka.h>
 
 #include <math.h>
-#include "cli/infer.h"
+#include "cli/compare.h"
 #include "cli/values.h"
 
 static struct tern_arena arena;
@@ -20,17 +20,27 @@ static struct tern_tensor floats(float *values, int64_t rows, int64_t columns)
                                 .n_bytes = (size_t)(rows * columns) * sizeof(float)};
 }
 
-static struct tern_infer_comparison compare(struct tern_tensor *answer,
-                                            struct tern_tensor *recorded, size_t rows)
+static struct tern_comparison compare(struct tern_tensor *answer, struct tern_tensor *recorded,
+                                      size_t rows)
 {
     const struct tern_v2_tensors answers = {answer, answer == NULL ? 0 : 1};
     const struct tern_v2_tensors wanted = {recorded, 1};
-    struct tern_infer_comparison result;
+    struct tern_comparison result;
 
-    assert_int_equal(tern_infer_compare(&answers, &wanted, rows, 1e-3, &arena, &result, NULL),
-                     TERN_OK);
+    assert_int_equal(tern_compare(&answers, &wanted, rows, 1e-3, &arena, &result, NULL), TERN_OK);
     assert_true(result.done);
     return result;
+}
+
+static void check_printed(const struct tern_difference *difference, const char *wanted)
+{
+    struct tern_buf text;
+
+    tern_buf_init(&text, 512);
+    tern_difference_print(difference, &text);
+    tern_buf_add_char(&text, '\0');
+    assert_string_equal(text.p, wanted);
+    tern_buf_fini(&text);
 }
 
 static void floats_within_the_tolerance(void **state)
@@ -40,16 +50,18 @@ static void floats_within_the_tolerance(void **state)
     struct tern_tensor recorded = floats(right, 3, 1), answer = floats(near, 3, 1);
 
     (void)state;
-    struct tern_infer_comparison good = compare(&answer, &recorded, 3);
+    struct tern_comparison good = compare(&answer, &recorded, 3);
     assert_int_equal(good.bad_rows, 0);
     assert_true(good.largest > 4e-4 && good.largest < 6e-4);
     answer.data = far;
-    struct tern_infer_comparison off = compare(&answer, &recorded, 3);
+    struct tern_comparison off = compare(&answer, &recorded, 3);
     assert_int_equal(off.bad_rows, 1);
     assert_int_equal(off.shown[0].row, 1);
     assert_true(tern_str_eq(off.shown[0].text, TERN_STR("1002, recorded 1000")));
     answer.data = nan_;
     assert_int_equal(compare(&answer, &recorded, 3).bad_rows, 1);
+    recorded.data = nan_;
+    assert_int_equal(compare(&answer, &recorded, 3).bad_rows, 0);
 }
 
 static void a_row_counts_once(void **state)
@@ -58,9 +70,9 @@ static void a_row_counts_once(void **state)
     struct tern_tensor recorded = floats(right, 2, 4), answer = floats(wrong, 2, 4);
 
     (void)state;
-    struct tern_infer_comparison result = compare(&answer, &recorded, 2);
+    struct tern_comparison result = compare(&answer, &recorded, 2);
     assert_int_equal(result.bad_rows, 2);
-    assert_int_equal(result.n_shown, TERN_INFER_DIFFERENCES_SHOWN);
+    assert_int_equal(result.n_shown, TERN_DIFFERENCES_SHOWN);
 }
 
 static void other_shapes_types_and_nothing_at_all(void **state)
@@ -73,9 +85,10 @@ static void other_shapes_types_and_nothing_at_all(void **state)
     answer = floats(values, 2, 2);
     answer.dtype = TERN_DTYPE_INT32;
     assert_int_equal(compare(&answer, &recorded, 2).bad_rows, 1);
-    struct tern_infer_comparison missing = compare(NULL, &recorded, 2);
+    struct tern_comparison missing = compare(NULL, &recorded, 2);
     assert_int_equal(missing.bad_rows, 1);
     assert_true(tern_str_eq(missing.shown[0].text, TERN_STR("missing in the answer")));
+    check_printed(&missing.shown[0], "y: missing in the answer");
 }
 
 static void strings_are_compared_one_by_one(void **state)
@@ -91,9 +104,10 @@ static void strings_are_compared_one_by_one(void **state)
     (void)state;
     assert_int_equal(compare(&answer, &recorded, 2).bad_rows, 0);
     answer.data = b;
-    struct tern_infer_comparison result = compare(&answer, &recorded, 2);
+    struct tern_comparison result = compare(&answer, &recorded, 2);
     assert_int_equal(result.bad_rows, 1);
     assert_true(tern_str_eq(result.shown[0].text, TERN_STR("d, recorded c")));
+    check_printed(&result.shown[0], "row 2, y: d, recorded c");
 }
 
 static void values_are_set_only_when_they_fit(void **state)
