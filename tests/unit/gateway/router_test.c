@@ -198,8 +198,8 @@ static const struct tern_route rows_b[] = {
     {TERN_METHOD_PUT, "/m/{model}/x", TERN_OP_INFER, NULL, NULL, ""},
     {TERN_METHOD_GET, "/b/c", TERN_OP_METRICS, NULL, NULL, ""},
 };
-static const struct tern_proto proto_a = {"a", "A", rows_a, TERN_COUNT_OF(rows_a), NULL};
-static const struct tern_proto proto_b = {"b", "B", rows_b, TERN_COUNT_OF(rows_b), NULL};
+static const struct tern_proto proto_a = {"a", "A", rows_a, TERN_COUNT_OF(rows_a), NULL, NULL};
+static const struct tern_proto proto_b = {"b", "B", rows_b, TERN_COUNT_OF(rows_b), NULL, NULL};
 
 static void a_literal_wins_and_a_capture_is_tried_after_it(void **state)
 {
