@@ -3,13 +3,19 @@ C_FILES := $(sort $(wildcard src/*.c src/*/*.[ch] src/*/*/*.[ch] tests/unit/*/*.
              tests/harness/*.[ch] tests/fuzz/*.[ch] tests/wire/*.[ch] bench/*.[ch]))
 TIDY_FILES ?= $(sort $(wildcard src/*.c src/*/*.c src/*/*/*.c))
 
-check: check-layers check-banned check-format check-shell check-compilers check-tidy check-cppcheck ## Format, layers, static analysis, gcc and clang builds
+check: check-layers check-banned check-docs check-tests check-format check-shell check-compilers check-tidy check-cppcheck ## Format, layers, static analysis, gcc and clang builds
 
 check-layers:
 	@scripts/check-layers
 
 check-banned:
 	@scripts/check-banned
+
+check-docs:
+	@scripts/check-docs
+
+check-tests:
+	@scripts/check-tests
 
 check-format:
 	@clang-format --dry-run -Werror $(C_FILES) && echo "format: $(words $(C_FILES)) files"
@@ -56,4 +62,4 @@ check-shell:
 	@shellcheck $(SHELL_FILES) && echo "shellcheck: $(words $(SHELL_FILES)) files"
 
 .PHONY: check check-layers check-banned check-format check-compilers check-tidy check-cppcheck \
-  check-shell format objects-test tidy-files
+  check-shell check-docs check-tests format objects-test tidy-files

@@ -1,4 +1,5 @@
 """The other commands, from a shell's point of view: output, exit status, advice."""
+# covers: cli/check cli/infer cli/infer_local cli/infer_remote cli/infer_report cli/offline
 
 import json
 import os

@@ -1,4 +1,5 @@
 """The process: signals, crashes, what it tells about itself."""
+# covers: cli/serve cli/serve_open cli/serve_reload
 
 import json
 import os

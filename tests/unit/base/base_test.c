@@ -1,4 +1,5 @@
 /* The small things that everything stands on: strings, numbers, arenas, buffers, types, errors. */
+// covers: base/arena base/buf base/clock base/dtype base/err base/hash base/mem base/num base/str
 // wrap: tern_mem_alloc tern_mem_realloc
 #include <stdarg.h>
 #include <stddef.h>

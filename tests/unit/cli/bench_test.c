@@ -1,4 +1,5 @@
 /* The load generator against a small server in the same process that behaves and misbehaves. */
+// covers: cli/bench_data cli/bench_load cli/bench_report cli/remote
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

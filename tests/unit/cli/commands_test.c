@@ -1,4 +1,5 @@
 /* The command line: what runs, with which options, and how mistakes end. */
+// covers: cli/client_options cli/commands_table cli/complete cli/help cli/infer_options
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

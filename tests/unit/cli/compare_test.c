@@ -1,4 +1,5 @@
 /* Answers against recorded ones: what is right, what is not, and what is said about it. */
+// covers: cli/values
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,4 +1,5 @@
 /* Rows of every form into the tensors of a model, and the mistakes in them. */
+// covers: cli/rows_csv cli/rows_json
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,5 +1,6 @@
 /* The option machinery over a small table of every type: sources, priority, bounds, misspellings.
  */
+// covers: conf/opt_read conf/opt_value conf/tree conf/yaml
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,4 +1,5 @@
 /* The server's options: safe defaults, checks that involve several, and what is generated. */
+// covers: conf/json_text conf/opt_doc conf/opt_doc_yaml
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,3 +1,4 @@
+// covers: core/vitals
 // wrap: tern_clock_wall_ns
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,3 +1,4 @@
+// covers: core/request
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

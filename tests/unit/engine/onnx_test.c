@@ -1,5 +1,7 @@
 /* Runs of real models through the engine's operations: values, shapes, types, errors, cancelling.
  */
+// covers: engine/onnx/onnx_call engine/onnx/onnx_files engine/onnx/onnx_model
+// covers: engine/onnx/onnx_options engine/onnx/onnx_run
 #include <math.h>
 #include <pthread.h>
 #include <stdatomic.h>

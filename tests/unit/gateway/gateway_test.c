@@ -1,5 +1,6 @@
 /* The whole path of a request, from bytes to bytes: the HTTP/1.1 mux, the gateway, the OIP dialect,
  * the scheduler and a fake engine, on a loop that is stepped by hand. */
+// covers: gateway/infer gateway/observe gateway/ops core/exchange core/proto
 // wrap: tern_clock_mono_ns tern_mem_alloc tern_mem_zalloc tern_mem_alloc_aligned tern_mem_realloc
 #include "unit/net/rig.h"
 

@@ -1,3 +1,4 @@
+// covers: net/conn_write net/hub net/mux_h1_read net/mux_h1_send
 // wrap: tern_clock_mono_ns tern_mem_alloc tern_mem_zalloc tern_mem_alloc_aligned tern_mem_realloc
 /* The HTTP/1.1 mux over a socketpair: life, order, time, back-pressure, memory. What a request may
  * look like is in tests/wire/http1. */

@@ -1,3 +1,4 @@
+// covers: net/listener
 // wrap: tern_sock_accept
 /* Real threads, real TCP and Unix sockets: listeners, caps, running out of descriptors, draining.
  */

@@ -1,4 +1,5 @@
 /* Infer requests of the Open Inference Protocol: what is read, and the text of every refusal. */
+// covers: proto/oip_params proto/oip_tensor
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,4 +1,7 @@
 /* A model's configuration: three formats, every mistake with its place, completion, JSON. */
+// covers: registry/model_config_extract registry/model_config_read registry/model_schema
+// covers: registry/model_schema_bind registry/model_schema_page registry/model_schema_print
+// covers: registry/model_schema_value
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

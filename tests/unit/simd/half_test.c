@@ -1,4 +1,5 @@
 /* All 65,536 half floats there and back, and rounding against exact arithmetic in double. */
+// covers: simd/half_x86
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,5 +1,8 @@
 /* The reader and the writer of JSON numbers, at every level that this machine has: each test runs
  * once for "portable", "avx2" and "avx512". strtod and printf are the oracles. */
+// covers: simd/decimal simd/numbers_read simd/numbers_read_x86 simd/numbers_scan
+// covers: simd/numbers_scan_x86 simd/numbers_window_x86 simd/numbers_write simd/numbers_write_x86
+// covers: simd/powers simd/simd simd/kernels_x86
 #include <float.h>
 #include <inttypes.h>
 #include <math.h>

@@ -1,5 +1,6 @@
 /* The JSON reader against RFC 8259's edge cases and against jansson, and the writer against both.
  */
+// covers: wire/json_write
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
