@@ -116,9 +116,9 @@ static const struct tern_opt rows[] = {
              "system."},
 
     {.name = "sched.inline_max", .type = TERN_OPT_DURATION, IN(sched.inline_max_ns),
-     .section = "Scheduling", .preset = "30us", .max = 1 * SEC,
+     .section = "Scheduling", .preset = "0", .max = 1 * SEC,
      .help = "A model that runs faster than this runs on the event loop itself: waking another "
-             "thread would take longer."},
+             "thread would take longer. 0 measures at start what a wake-up costs here."},
     {.name = "sched.threads", .type = TERN_OPT_UINT, IN(sched.threads), .section = "Scheduling",
      .preset = "0", .max = 1024, .help = "Threads that run the other models; 0 is one a core."},
     {.name = "sched.queue_max", .type = TERN_OPT_UINT, IN(sched.queue_max),

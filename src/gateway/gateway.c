@@ -289,10 +289,12 @@ enum tern_code tern_gateway_new(const struct tern_gateway_settings *settings,
                                              .self = gateway};
     atomic_init(&gateway->draining, false);
     gateway->loops = tern_mem_alloc_aligned(TERN_CACHE_LINE, size);
+    if (gateway->loops == NULL) {
+        tern_gateway_free(gateway);
+        return tern_mem_fail(err, "the gateway", size);
+    }
     enum tern_code code =
-        gateway->loops == NULL
-            ? tern_mem_fail(err, "the gateway", size)
-            : tern_router_new(settings->protos, settings->n_protos, &gateway->router, err);
+        tern_router_new(settings->protos, settings->n_protos, &gateway->router, err);
     if (code != TERN_OK) {
         tern_gateway_free(gateway);
         return code;

@@ -74,8 +74,11 @@ enum tern_code tern_observer_new(const struct tern_observer_settings *settings,
     observer->settings = *settings;
     observer->access_log = settings->access_log;
     observer->loops = tern_mem_alloc_aligned(TERN_CACHE_LINE, size);
-    enum tern_code code = observer->loops == NULL ? tern_mem_fail(err, "the observer", size)
-                                                  : get_sets(observer, err);
+    if (observer->loops == NULL) {
+        tern_observer_free(observer);
+        return tern_mem_fail(err, "the observer", size);
+    }
+    enum tern_code code = get_sets(observer, err);
     if (code == TERN_OK)
         code = init_loops(observer, err);
     if (code != TERN_OK) {

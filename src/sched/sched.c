@@ -6,12 +6,15 @@
 #include "base/mem.h"
 #include "sched/wakeup.h"
 
+#define LONG_RUN_NS (10u * TERN_NS_PER_MS)
+
 /* Nearly the median of ns per unit of work, in 1/1024 ns: each run moves it by a 32nd towards
  * itself. A mean would believe the runs during which the kernel had given the processor to somebody
  * else. Each loop has its own, so that loops share no cache line; the executors share one, under
  * the scheduler's lock. */
 struct rate {
     TERN_ALIGNED(TERN_CACHE_LINE) uint64_t per_unit_x1024;
+    bool was_long; /* the last run took more than LONG_RUN_NS */
 };
 
 struct tern_lane {
@@ -49,11 +52,16 @@ static void learn(struct rate *rate, const struct tern_work *work)
     uint64_t took_ns = work->finished_ns - work->started_ns;
     uint64_t now = took_ns * 1024 / (work->units > 0 ? work->units : 1);
     uint64_t step = rate->per_unit_x1024 / 32 + 1;
+    bool is_long = took_ns > LONG_RUN_NS;
 
-    if (now > rate->per_unit_x1024)
+    /* One long run may be the kernel's doing; a second one is the model's, and believed at once. */
+    if (is_long && rate->was_long && now > rate->per_unit_x1024)
+        rate->per_unit_x1024 = now;
+    else if (now > rate->per_unit_x1024)
         rate->per_unit_x1024 += step;
     else if (rate->per_unit_x1024 > step)
         rate->per_unit_x1024 -= step;
+    rate->was_long = is_long;
 }
 
 /* A rate that sends work away would never be corrected: it fades, and some run tries again. */
@@ -351,7 +359,7 @@ static struct rate *new_rates(uint32_t n, uint64_t per_unit_x1024)
 {
     struct rate *rates = tern_mem_alloc_aligned(TERN_CACHE_LINE, n * sizeof(*rates));
     for (uint32_t i = 0; rates != NULL && i < n; i++)
-        rates[i].per_unit_x1024 = per_unit_x1024;
+        rates[i] = (struct rate){.per_unit_x1024 = per_unit_x1024};
     return rates;
 }
 

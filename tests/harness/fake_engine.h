@@ -2,6 +2,7 @@
  *
  *     fake            the first word of the file
  *     slow            a run takes at least a millisecond, so it never stays on a loop
+ *     crawling        a run takes at least 12 milliseconds
  *     gated           each run waits in fake_engine_wait_entered / fake_engine_open
  *     broken          load fails
  *     failing         every run fails (the warm-up too)

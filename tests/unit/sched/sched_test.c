@@ -208,6 +208,29 @@ static void test_a_loop_learns_from_its_executors(void **state)
     stop(&f);
 }
 
+static void test_a_model_that_turned_slow_leaves_the_loop(void **state)
+{
+    struct fixture f;
+    struct item items[3];
+    bool on_loop[3];
+    (void)state;
+    start(&f, "fake crawling", 1000, 10); /* quick in its warm-up, it was thought */
+    for (int i = 0; i < 3; i++) {
+        item_init(&items[i], &f);
+        struct inline_probe probe = {&items[i], false};
+        loop_thread_call(&f.lt, submit_and_look, &probe);
+        on_loop[i] = probe.was_done;
+        if (!probe.was_done)
+            sem_wait(&items[i].done);
+        assert_answered(&items[i]);
+        item_fini(&items[i]);
+    }
+    assert_true(on_loop[0]); /* the first long run may be chance, the second is not */
+    assert_true(on_loop[1]);
+    assert_false(on_loop[2]);
+    stop(&f);
+}
+
 static void test_a_long_run_takes_one_hop_and_comes_home(void **state)
 {
     struct fixture f;
@@ -377,6 +400,7 @@ int main(void)
         cmocka_unit_test(test_a_short_run_stays_on_its_loop),
         cmocka_unit_test(test_a_large_request_of_a_quick_model_leaves_the_loop),
         cmocka_unit_test(test_a_loop_learns_from_its_executors),
+        cmocka_unit_test(test_a_model_that_turned_slow_leaves_the_loop),
         cmocka_unit_test(test_a_long_run_takes_one_hop_and_comes_home),
         cmocka_unit_test(test_a_full_lane_refuses),
         cmocka_unit_test(test_work_past_its_deadline_never_runs),
