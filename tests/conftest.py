@@ -1,4 +1,9 @@
+import pathlib
+import sys
+
 import pytest
+
+sys.path.insert(0, str(pathlib.Path(__file__).parent / "harness"))
 
 from harness import EXAMPLES, ONNX, Server, put_model
 
