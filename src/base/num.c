@@ -78,8 +78,13 @@ bool tern_num_parse_duration(struct tern_str s, uint64_t *ret_ns)
 
 size_t tern_num_format_u64(uint64_t v, char *dst)
 {
-    char reversed[20];
+    TERN_UNINITIALIZED char reversed[20];
     size_t n = 0;
+
+    if (v < 10) { /* versions, dimensions, labels */
+        *dst = (char)('0' + v);
+        return 1;
+    }
 
     do {
         reversed[n++] = (char)('0' + v % 10);

@@ -35,8 +35,9 @@ void tern_exchange_set_unsent(struct tern_exchange *x, size_t unsent)
 struct tern_str tern_exchange_header(const struct tern_exchange *x, struct tern_str name)
 {
     for (uint32_t i = 0; i < x->n_headers; i++) {
-        if (tern_str_eq_nocase(x->headers[i].name, name))
-            return x->headers[i].value;
+        const struct tern_header *header = &x->headers[i];
+        if (header->name.n == name.n && tern_str_eq_nocase(header->name, name))
+            return header->value;
     }
     return tern_str_make(NULL, 0);
 }
@@ -54,6 +55,8 @@ const char *tern_method_name(enum tern_method method)
 
 enum tern_method tern_method_from(struct tern_str text)
 {
+    if (TERN_LIKELY(tern_str_eq(text, TERN_STR("POST")))) /* an inference */
+        return TERN_METHOD_POST;
     for (unsigned i = 0; i < TERN_METHOD_OTHER; i++) {
         if (tern_str_eq(text, method_names[i]))
             return (enum tern_method)i;

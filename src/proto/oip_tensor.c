@@ -96,7 +96,7 @@ static enum tern_code read_numbers(struct tern_json *json, struct tern_arena *ar
                                    struct tern_tensor *tensor, size_t count, struct tern_err *err)
 {
     struct tern_str text = tern_str_make(json->p, (size_t)(json->end - json->p));
-    struct tern_numbers_result result;
+    TERN_UNINITIALIZED struct tern_numbers_result result;
 
     if (count > text.n / 2) /* a number and its separator: no memory for a shape that lies */
         return fail_too_few(tensor, err);

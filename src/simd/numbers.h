@@ -22,7 +22,7 @@
 /* The nesting that was found; always rectangular. "[[1,2,3],[4,5,6]]" is rank 2, {2, 3}. */
 struct tern_numbers_nest {
     int rank;
-    int64_t dim[TERN_NUMBERS_DEPTH_MAX];
+    int64_t dim[TERN_NUMBERS_DEPTH_MAX]; /* the first `rank` of them */
 };
 
 struct tern_numbers_result {

@@ -279,6 +279,8 @@ static enum tern_code open_array(struct tern_numbers_walk *w, struct tern_err *e
     if (w->rank != 0 && w->depth >= w->rank)
         return fail_ragged(w, "a number, as in the arrays before, got '['", err);
     w->elements[++w->depth] = 0;
+    if (w->rank == 0)
+        w->dim[w->depth] = -1; /* until the rank is known each level opens for the first time */
     w->expect = TERN_NUMBERS_FIRST;
     w->p++;
     return TERN_OK;
@@ -358,7 +360,7 @@ static enum tern_code read_all(struct tern_numbers_walk *w, struct tern_err *err
 enum tern_code tern_numbers_read(enum tern_dtype dtype, struct tern_str text, void *out, size_t cap,
                                  struct tern_numbers_result *ret, struct tern_err *err)
 {
-    struct tern_numbers_walk w;
+    TERN_UNINITIALIZED struct tern_numbers_walk w;
 
     if (text.n == 0 || text.p[0] != '[')
         return tern_fail(err, TERN_INVALID_ARGUMENT, "byte 0: expected '[' before the numbers");
@@ -374,15 +376,13 @@ enum tern_code tern_numbers_read(enum tern_dtype dtype, struct tern_str text, vo
     w.cap = cap;
     w.depth = w.rank = 0;
     w.elements[0] = 0;
-    for (int d = 0; d <= TERN_NUMBERS_DEPTH_MAX; d++)
-        w.dim[d] = -1;
     TERN_TRY(read_all(&w, err));
 
     ret->count = w.count;
     ret->used = (size_t)(w.p - w.begin);
     ret->nest.rank = w.rank;
-    for (int d = 0; d < TERN_NUMBERS_DEPTH_MAX; d++)
-        ret->nest.dim[d] = d < w.rank ? w.dim[d + 1] : 0;
+    for (int d = 0; d < w.rank; d++)
+        ret->nest.dim[d] = w.dim[d + 1];
     return TERN_OK;
 }
 

@@ -194,9 +194,12 @@ size_t tern_numbers_write_bound(enum tern_dtype dtype, size_t count)
     }                                                            \
     break
 
+/* A kernel takes as long for its first eight as this loop for four. */
+#define KERNEL_COUNT_MIN 5
+
 static char *write_f32(char *p, const float *in, size_t count)
 {
-    if (tern_simd.numbers_write_f32 != NULL)
+    if (tern_simd.numbers_write_f32 != NULL && count >= KERNEL_COUNT_MIN)
         return tern_simd.numbers_write_f32(in, count, p);
     for (size_t i = 0; i < count; i++) {
         p = tern_numbers_put_f32(p, in[i]);
@@ -208,7 +211,7 @@ static char *write_f32(char *p, const float *in, size_t count)
 /* By way of floats, a cache-sized piece at a time. */
 static char *write_half(char *p, enum tern_dtype dtype, const uint16_t *in, size_t count)
 {
-    float wide[256];
+    TERN_UNINITIALIZED float wide[256];
     for (size_t i = 0; i < count; i += TERN_COUNT_OF(wide)) {
         size_t n = count - i < TERN_COUNT_OF(wide) ? count - i : TERN_COUNT_OF(wide);
         if (dtype == TERN_DTYPE_FP16)
