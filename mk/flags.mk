@@ -49,4 +49,5 @@ PKGS := openssl libnghttp2 zlib libzstd jansson libfyaml libcurl
 CPPFLAGS += -Isrc -D_GNU_SOURCE $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
 CFLAGS_ALL := -std=c17 $(OPT) $(WARN) $(HARDEN) -pthread $(CFLAGS)
 LDFLAGS_ALL := $(OPT) $(HARDEN_LD) -pthread $(LDFLAGS)
-LDLIBS += $(shell pkg-config --libs $(PKGS) 2>/dev/null) -ldl -lm
+# OpenSSL is loaded when TLS is configured (net/openssl.h): only tests, as clients, link with it.
+LDLIBS += $(shell pkg-config --libs $(filter-out openssl,$(PKGS)) 2>/dev/null) -ldl -lm

@@ -9,7 +9,7 @@ REPLAY_BIN := $(FUZZ_SRC:%.c=$(OUT)/%_replay)
 HARNESS_OBJ := $(patsubst %.c,$(OUT)/%.o,$(sort $(wildcard tests/harness/*.c)))
 
 TEST_CPPFLAGS := -Itests
-TEST_LIBS := $(shell pkg-config --libs cmocka 2>/dev/null)
+TEST_LIBS := $(shell pkg-config --libs cmocka openssl 2>/dev/null)
 wrap_flags = $(patsubst %,-Wl$(comma)--wrap=%,$(shell sed -n 's|^// wrap:||p' $(1)))
 comma := ,
 

@@ -4,12 +4,8 @@
 #include <errno.h>
 #include <pthread.h>
 #include <string.h>
-#include <openssl/bio.h>
-#include <openssl/err.h>
-#include <openssl/pem.h>
-#include <openssl/rand.h>
-#include <openssl/ssl.h>
 #include "base/mem.h"
+#include "net/openssl.h"
 #include "os/file.h"
 #include "os/sock.h"
 
@@ -306,8 +302,8 @@ static enum tern_code tls_init(struct tern_tls *tls, const struct tern_tls_confi
 enum tern_code tern_tls_new(const struct tern_tls_config *config, struct tern_tls **ret_tls,
                             struct tern_err *err)
 {
+    TERN_TRY(tern_openssl_load(err));
     struct tern_tls *tls = tern_mem_zalloc(1, sizeof(*tls));
-
     if (tls == NULL)
         return tern_mem_fail(err, "TLS", sizeof(*tls));
     enum tern_code code = tls_init(tls, config, err);

@@ -1,0 +1,54 @@
+#define TERN_OPENSSL_LOADER
+#include "net/openssl.h"
+
+#include <pthread.h>
+#include "os/dl.h"
+
+#define TEXT_OF(macro) TEXT(macro)
+#define TEXT(text)     #text
+#define LIBRARY        "libssl.so." TEXT_OF(OPENSSL_SHLIB_VERSION)
+
+struct tern_openssl tern_openssl;
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static struct tern_dl *library; /* never closed: OpenSSL cleans up when the program ends */
+
+/* libssl brings libcrypto with it: the linker looks in both. */
+static enum tern_code find_all(struct tern_dl *dl, struct tern_openssl *ret, struct tern_err *err)
+{
+    tern_dl_fn fn;
+
+#define X(name)                                    \
+    TERN_TRY(tern_dl_symbol(dl, #name, &fn, err)); \
+    ret->p_##name = (__typeof__(name) *)(void (*)(void))fn;
+    TERN_OPENSSL_FUNCTIONS(X)
+#undef X
+    return TERN_OK;
+}
+
+static enum tern_code load(struct tern_err *err)
+{
+    struct tern_openssl found;
+    struct tern_dl *dl;
+
+    TERN_TRY(tern_dl_open(LIBRARY, &dl, err));
+    enum tern_code code = find_all(dl, &found, err);
+    if (code != TERN_OK) {
+        tern_dl_close(dl);
+        return code;
+    }
+    tern_openssl = found;
+    library = dl;
+    return TERN_OK;
+}
+
+enum tern_code tern_openssl_load(struct tern_err *err)
+{
+    struct tern_err why;
+
+    pthread_mutex_lock(&lock);
+    enum tern_code code = library != NULL ? TERN_OK : load(&why);
+    pthread_mutex_unlock(&lock);
+    if (code == TERN_OK)
+        return TERN_OK;
+    return tern_fail(err, TERN_UNAVAILABLE, "TLS needs OpenSSL (%s): %s", LIBRARY, why.text);
+}
