@@ -1,33 +1,8 @@
 /* Memory: each allocation of Tern's made to fail in turn, from loading to the answer, and none at
  * all once a shape has been seen. Under AddressSanitizer nothing may be left behind either. */
-// wrap: tern_mem_alloc tern_mem_zalloc tern_mem_alloc_aligned
-#include "base/mem.h"
+// wrap: tern_mem_alloc tern_mem_zalloc tern_mem_realloc tern_mem_alloc_aligned
+#include "harness/mem_fails.h"
 #include "onnx_fixture.h"
-
-static size_t calls;               /* since it was last set */
-static size_t fails_at = SIZE_MAX; /* the call that gets nothing */
-
-void *__real_tern_mem_alloc(size_t size);
-void *__real_tern_mem_zalloc(size_t count, size_t size);
-void *__real_tern_mem_alloc_aligned(size_t align, size_t size);
-void *__wrap_tern_mem_alloc(size_t size);
-void *__wrap_tern_mem_zalloc(size_t count, size_t size);
-void *__wrap_tern_mem_alloc_aligned(size_t align, size_t size);
-
-void *__wrap_tern_mem_alloc(size_t size)
-{
-    return calls++ == fails_at ? NULL : __real_tern_mem_alloc(size);
-}
-
-void *__wrap_tern_mem_zalloc(size_t count, size_t size)
-{
-    return calls++ == fails_at ? NULL : __real_tern_mem_zalloc(count, size);
-}
-
-void *__wrap_tern_mem_alloc_aligned(size_t align, size_t size)
-{
-    return calls++ == fails_at ? NULL : __real_tern_mem_alloc_aligned(align, size);
-}
 
 /* The whole life of a model with one request; rows: small takes a prepared call, large does not. */
 static enum tern_code live(int64_t rows, struct tern_err *err)
@@ -59,13 +34,13 @@ static void every_allocation_may_fail(void **state)
     NEEDS_LIBRARY();
     for (int64_t rows = 1; rows <= 4096; rows += 4095) {
         struct tern_err err = {0};
-        size_t at = 0;
+        long at = 0;
         for (;; at++) {
-            calls = 0;
-            fails_at = at;
+            mem_calls = 0;
+            mem_fail_at = at;
             enum tern_code code = live(rows, &err);
-            fails_at = SIZE_MAX;
-            if (calls <= at) {
+            mem_fail_at = -1;
+            if (mem_calls <= at) {
                 assert_int_equal(code, TERN_OK); /* all were tried */
                 break;
             }
@@ -88,11 +63,11 @@ static void a_shape_seen_before_takes_no_memory(void **state)
         int64_t rows = 1 + k % 16;
         struct tern_tensor in = tensor_of(&f, 0, SHAPE(rows, 3), x, (size_t)rows * 12);
         if (k == 32)
-            calls = 0;
+            mem_calls = 0;
         assert_int_equal(infer(&f, &in, 1, &out), TERN_OK);
         tern_arena_reset(&f.arena);
     }
-    assert_int_equal(calls, 0);
+    assert_int_equal(mem_calls, 0);
     close_model(&f);
 }
 

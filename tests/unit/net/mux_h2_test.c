@@ -5,47 +5,10 @@
 
 #include <stdio.h>
 
-#include "base/mem.h"
+#include "harness/mem_fails.h"
 #include "net/mux_h2.h"
 #include "wire/decoder.h"
 #include "wire/encoder.h"
-
-/* Allocations are counted, and the n-th fails on demand. */
-static long allocs;
-static long fail_at = -1;
-
-static bool fails(void)
-{
-    return allocs++ == fail_at;
-}
-
-void *__real_tern_mem_alloc(size_t size);
-void *__wrap_tern_mem_alloc(size_t size);
-void *__wrap_tern_mem_alloc(size_t size)
-{
-    return fails() ? NULL : __real_tern_mem_alloc(size);
-}
-
-void *__real_tern_mem_zalloc(size_t count, size_t size);
-void *__wrap_tern_mem_zalloc(size_t count, size_t size);
-void *__wrap_tern_mem_zalloc(size_t count, size_t size)
-{
-    return fails() ? NULL : __real_tern_mem_zalloc(count, size);
-}
-
-void *__real_tern_mem_realloc(void *p, size_t size);
-void *__wrap_tern_mem_realloc(void *p, size_t size);
-void *__wrap_tern_mem_realloc(void *p, size_t size)
-{
-    return fails() ? NULL : __real_tern_mem_realloc(p, size);
-}
-
-void *__real_tern_mem_alloc_aligned(size_t align, size_t size);
-void *__wrap_tern_mem_alloc_aligned(size_t align, size_t size);
-void *__wrap_tern_mem_alloc_aligned(size_t align, size_t size)
-{
-    return fails() ? NULL : __real_tern_mem_alloc_aligned(align, size);
-}
 
 /* The handler: paths say what to do. */
 
@@ -941,16 +904,16 @@ static void a_steady_stream_of_requests_allocates_nothing(void **state)
 
     for (int round = 0; round < 60; round++) {
         if (round == 30)
-            allocs = 0;
+            mem_calls = 0;
         for (int i = 0; i < 8; i++)
             client_request(&f->c, FIELDS("x-request-id", "abc"), TERN_STR("{\"inputs\":[]}"),
                            false);
         /* The client's buffers grow through the same port: only the server's round is counted. */
         client_send(&f->c);
-        long before = allocs;
+        long before = mem_calls;
         rig_step(&f->rig);
         if (round >= 30)
-            assert_int_equal(allocs, before);
+            assert_int_equal(mem_calls, before);
         client_run(&f->c);
     }
     assert_int_equal(f->seen.requests, 480);
@@ -965,16 +928,16 @@ static void every_allocation_may_fail(void **state)
         struct client c;
         rig_open(&rig, &f->handler, NULL, &tern_mux_h2);
         f->seen.n_late = 0;
-        allocs = 0;
-        fail_at = at;
+        mem_calls = 0;
+        mem_fail_at = at;
         client_open(&c, &rig, 65535);
         int32_t a = client_request(&c, FIELDS(":path", "/scratch"), no_body, false);
         int32_t b = client_request(&c, NULL, tern_str_make(big, 100000), false);
         client_send(&c);
         for (int i = 0; i < 20; i++)
             rig_step(&rig);
-        bool all_done = allocs <= at;
-        fail_at = -1;
+        bool all_done = mem_calls <= at;
+        mem_fail_at = -1;
         client_run(&c);
         if (all_done) {
             assert_int_equal(client_stream(&c, a)->body.n, BIG_SIZE);

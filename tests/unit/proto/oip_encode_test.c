@@ -1,5 +1,5 @@
 /* Infer answers of the Open Inference Protocol; jansson reads them back. */
-// wrap: tern_mem_alloc tern_mem_realloc
+// wrap: tern_mem_alloc tern_mem_zalloc tern_mem_realloc tern_mem_alloc_aligned
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -10,6 +10,7 @@
 #include <jansson.h>
 
 #include "harness/fake_exchange.h"
+#include "harness/mem_fails.h"
 #include "proto/oip_int.h"
 
 static const struct tern_model_info info = {
@@ -291,25 +292,6 @@ static void every_datatype_survives_both_forms(void **state)
 
 /* -- the steady state --------------------------------------------------------------------- */
 
-void *__real_tern_mem_alloc(size_t size);
-void *__wrap_tern_mem_alloc(size_t size);
-void *__real_tern_mem_realloc(void *p, size_t size);
-void *__wrap_tern_mem_realloc(void *p, size_t size);
-
-static int allocations;
-
-void *__wrap_tern_mem_alloc(size_t size)
-{
-    allocations++;
-    return __real_tern_mem_alloc(size);
-}
-
-void *__wrap_tern_mem_realloc(void *p, size_t size)
-{
-    allocations++;
-    return __real_tern_mem_realloc(p, size);
-}
-
 /* What a connection keeps (its arena's first chunk, the loop's buffer) is all that a stream of
  * similar requests needs. */
 static void later_requests_allocate_nothing(void **state)
@@ -323,16 +305,16 @@ static void later_requests_allocate_nothing(void **state)
     fake_init(&fake);
     fake_body(&fake, text, sizeof(text) - 1);
     for (int round = 0; round < 3; round++) {
-        allocations = 0;
+        mem_calls = 0;
         tern_arena_reset(&fake.arena);
         fake.call = (struct tern_call){.x = &fake.x, .arena = &fake.arena};
         assert_int_equal(tern_oip_decode_infer(&fake.call, &err), TERN_OK);
         set_outputs(&fake, fake.call.request.inputs, 1);
         assert_int_equal(tern_oip_encode_infer(&fake.call, &err), TERN_OK);
         if (round == 0)
-            assert_int_not_equal(allocations, 0); /* the count counts */
+            assert_int_not_equal(mem_calls, 0); /* the count counts */
         else
-            assert_int_equal(allocations, 0);
+            assert_int_equal(mem_calls, 0);
     }
     fake_fini(&fake);
 }

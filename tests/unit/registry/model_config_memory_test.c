@@ -1,4 +1,4 @@
-// wrap: tern_mem_alloc tern_mem_realloc
+// wrap: tern_mem_alloc tern_mem_zalloc tern_mem_realloc tern_mem_alloc_aligned
 /* Every single failure of the allocator while options and a model's configuration are read: it ends
  * in a mistake that is said, never in a crash or in half a configuration that looks whole. */
 #include <setjmp.h>
@@ -8,33 +8,11 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "base/mem.h"
+#include "harness/mem_fails.h"
 #include "conf/opt_doc.h"
 #include "conf/server_options.h"
 #include "conf/yaml.h"
 #include "registry/model_config.h"
-
-static long fail_at = -1; /* the call that fails; -1: none */
-static long calls;
-
-static bool fails(void)
-{
-    return calls++ == fail_at;
-}
-
-void *__real_tern_mem_alloc(size_t size);
-void *__wrap_tern_mem_alloc(size_t size);
-void *__wrap_tern_mem_alloc(size_t size)
-{
-    return fails() ? NULL : __real_tern_mem_alloc(size);
-}
-
-void *__real_tern_mem_realloc(void *p, size_t size);
-void *__wrap_tern_mem_realloc(void *p, size_t size);
-void *__wrap_tern_mem_realloc(void *p, size_t size)
-{
-    return fails() ? NULL : __real_tern_mem_realloc(p, size);
-}
 
 static const char options_yaml[] = "listen:\n  - {address: '127.0.0.1:0', admin: yes}\n"
                                    "  - unix:/run/t.sock\n  - '127.0.0.1:1'\n"
@@ -120,20 +98,20 @@ static void fail_each(bool (*run)(struct tern_buf *out))
 {
     struct tern_buf whole, out;
 
-    fail_at = -1;
-    calls = 0;
+    mem_fail_at = -1;
+    mem_calls = 0;
     tern_buf_init(&whole, 1u << 16);
     assert_true(run(&whole));
-    long n = calls;
+    long n = mem_calls;
     assert_true(n > 5);
     for (long i = 0; i < n; i++) {
         tern_buf_init(&out, 1u << 16);
-        fail_at = i;
-        calls = 0;
+        mem_fail_at = i;
+        mem_calls = 0;
         /* A failure may hit what is only for show (a hint, a place): then the rest is whole. */
         if (run(&out) && !out.failed)
             assert_true(tern_str_eq(tern_buf_str(&out), tern_buf_str(&whole)));
-        fail_at = -1;
+        mem_fail_at = -1;
         tern_buf_fini(&out);
     }
     tern_buf_fini(&whole);

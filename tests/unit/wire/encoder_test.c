@@ -1,42 +1,13 @@
-// wrap: tern_mem_alloc tern_mem_zalloc tern_mem_realloc
+// wrap: tern_mem_alloc tern_mem_zalloc tern_mem_realloc tern_mem_alloc_aligned
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
 
-#include "base/mem.h"
+#include "harness/mem_fails.h"
 #include "wire/decoder.h"
 #include "wire/encoder.h"
-
-static long allocs;
-static long fail_at = -1; /* the n-th allocation from now on answers NULL */
-
-static bool fails(void)
-{
-    return allocs++ == fail_at;
-}
-
-void *__real_tern_mem_alloc(size_t size);
-void *__wrap_tern_mem_alloc(size_t size);
-void *__wrap_tern_mem_alloc(size_t size)
-{
-    return fails() ? NULL : __real_tern_mem_alloc(size);
-}
-
-void *__real_tern_mem_zalloc(size_t count, size_t size);
-void *__wrap_tern_mem_zalloc(size_t count, size_t size);
-void *__wrap_tern_mem_zalloc(size_t count, size_t size)
-{
-    return fails() ? NULL : __real_tern_mem_zalloc(count, size);
-}
-
-void *__real_tern_mem_realloc(void *p, size_t size);
-void *__wrap_tern_mem_realloc(void *p, size_t size);
-void *__wrap_tern_mem_realloc(void *p, size_t size)
-{
-    return fails() ? NULL : __real_tern_mem_realloc(p, size);
-}
 
 static const enum tern_encoding codings[] = {TERN_ENCODING_GZIP, TERN_ENCODING_DEFLATE,
                                              TERN_ENCODING_ZSTD};
@@ -78,14 +49,14 @@ static void pieces_come_back_and_state_is_reused(void **state)
     tern_buf_init(&packed, 1u << 20);
     tern_buf_init(&plain, 1u << 20);
     for (int round = 0; round < 3; round++) {
-        allocs = 0;
+        mem_calls = 0;
         for (size_t i = 0; i < TERN_COUNT_OF(codings); i++) {
             assert_int_equal(round_trip(&e, &d, codings[i], pieces, 3, &packed, &plain), TERN_OK);
             assert_true(tern_str_eq(tern_buf_str(&plain), tern_str_make(text, sizeof(text))));
             assert_true(packed.n < sizeof(text) * 7 / 10);
         }
         if (round > 0)
-            assert_int_equal(allocs, 0);
+            assert_int_equal(mem_calls, 0);
     }
     tern_encoder_fini(&e);
     tern_decoder_fini(&d);
@@ -152,17 +123,17 @@ static void every_allocation_may_fail(void **state)
             tern_decoder_init(&d);
             tern_buf_init(&packed, 1u << 20);
             tern_buf_init(&plain, 1u << 20);
-            allocs = 0;
-            fail_at = at;
+            mem_calls = 0;
+            mem_fail_at = at;
             enum tern_code code = round_trip(&e, &d, codings[i], &piece, 1, &packed, &plain);
-            fail_at = -1;
+            mem_fail_at = -1;
             if (code == TERN_OK)
                 assert_true(tern_str_eq(tern_buf_str(&plain), tern_str_make(text, 5000)));
             tern_encoder_fini(&e);
             tern_decoder_fini(&d);
             tern_buf_fini(&packed);
             tern_buf_fini(&plain);
-            if (allocs <= at) {
+            if (mem_calls <= at) {
                 assert_int_equal(code, TERN_OK);
                 break;
             }
