@@ -3,44 +3,28 @@
 # the same time of day. Prints, for each load, the median ratio of requests a second and the CPU
 # microseconds a request of both. OUT: build folder; REQUESTS, ROUNDS, LOOPS: the load.
 set -eu
-out=${OUT:-build/release}
 requests=${REQUESTS:-300000}
-rounds=${ROUNDS:-5}
 loops=${LOOPS:-1}
-hz=$(getconf CLK_TCK)
-command -v h2load >/dev/null || { echo "bench-h2 needs h2load (apt-get install nghttp2-client)" >&2; exit 1; }
-work=$(mktemp -d)
-pids=()
-trap 'kill "${pids[@]}" 2>/dev/null; rm -rf "$work"' EXIT
+# shellcheck source=bench/lib.sh
+. "$(dirname "$0")/lib.sh"
+need h2load nghttp2-client
 
-start() { # NAME -> sets ADDR, PID
-    "$out/bench/$1" 127.0.0.1:0 "$loops" >"$work/$1" &
-    PID=$!
-    pids+=("$PID")
-    while ! grep -q listening "$work/$1"; do kill -0 "$PID"; sleep 0.05; done
-    ADDR=$(sed -n 's/^listening on //p' "$work/$1")
-}
-
-cpu() { # PID -> clock ticks, user and system
-    sed 's/.*) //' "/proc/$1/stat" | awk '{print $12 + $13}'
-}
+ticks() { cpu "$1" | awk '{ print $1 + $2 }'; } # user and system
 
 printf '%s' '{"inputs":[{"name":"input","datatype":"FP32","shape":[1,4],"data":[5.1,3.5,1.4,0.2]}]}' >"$work/post"
 
 load() { # ADDR PID REQUESTS H2LOAD-OPTIONS... -> "req/s cpu_us"
     local addr=$1 pid=$2 n=$3 c0 c1 log=$work/h2load.log
     shift 3
-    c0=$(cpu "$pid")
+    c0=$(ticks "$pid")
     h2load -n "$n" "$@" "http://$addr/v2/models/iris/infer" >"$log"
-    c1=$(cpu "$pid")
+    c1=$(ticks "$pid")
     grep -q "$n succeeded" "$log" || { cat "$log" >&2; exit 1; }
     awk -v c=$((c1 - c0)) -v hz="$hz" -v n="$n" '/^finished in/ { printf "%.0f %.3f\n", $4, c / hz * 1e6 / n }' "$log"
 }
 
-median() { sort -n | awk '{ v[NR] = $1 } END { print v[int((NR + 1) / 2)] }'; }
-
-start null_h2; null_addr=$ADDR null_pid=$PID
-start http_const; tern_addr=$ADDR tern_pid=$PID
+start null_h2 "$loops"; null_addr=$ADDR null_pid=$PID
+start http_const "$loops"; tern_addr=$ADDR tern_pid=$PID
 printf '%-24s %10s %10s %7s %13s | %s\n' load null/s tern/s ratio min-max "CPU us/request: null, tern"
 compare() { # NAME REQUESTS H2LOAD-OPTIONS...
     local name=$1 n=$2 a b

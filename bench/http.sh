@@ -3,28 +3,12 @@
 # the same time of day. Prints, for each load, the median ratio of requests a second and the user and
 # system CPU microseconds a request of both. OUT: build folder; SECONDS_EACH, ROUNDS, CONNS: the load.
 set -eu
-out=${OUT:-build/release}
 each=${SECONDS_EACH:-2}
-rounds=${ROUNDS:-5}
 conns=${CONNS:-64}
 loops=${LOOPS:-$(nproc)}
-hz=$(getconf CLK_TCK)
-command -v wrk >/dev/null || { echo "bench-http needs wrk (apt-get install wrk)" >&2; exit 1; }
-work=$(mktemp -d)
-pids=()
-trap 'kill "${pids[@]}" 2>/dev/null; rm -rf "$work"' EXIT
-
-start() { # NAME -> sets ADDR, PID
-    "$out/bench/$1" 127.0.0.1:0 "$loops" >"$work/$1" &
-    PID=$!
-    pids+=("$PID")
-    while ! grep -q listening "$work/$1"; do kill -0 "$PID"; sleep 0.05; done
-    ADDR=$(sed -n 's/^listening on //p' "$work/$1")
-}
-
-cpu() { # PID -> "user system" in clock ticks
-    sed 's/.*) //' "/proc/$1/stat" | awk '{print $12, $13}'
-}
+# shellcheck source=bench/lib.sh
+. "$(dirname "$0")/lib.sh"
+need wrk wrk
 
 cat >"$work/pipeline.lua" <<'LUA'
 init = function(args)
@@ -48,10 +32,8 @@ load() { # ADDR PID SCRIPT -> "req/s user_us system_us"
         END { printf "%.0f %.3f %.3f\n", r, u / hz * 1e6 / n, s / hz * 1e6 / n }' "$log"
 }
 
-median() { sort -n | awk '{ v[NR] = $1 } END { print v[int((NR + 1) / 2)] }'; }
-
-start null_epoll; null_addr=$ADDR null_pid=$PID
-start http_const; tern_addr=$ADDR tern_pid=$PID
+start null_epoll "$loops"; null_addr=$ADDR null_pid=$PID
+start http_const "$loops"; tern_addr=$ADDR tern_pid=$PID
 printf '%-22s %10s %10s %7s %7s | %s\n' load null/s tern/s ratio "min-max" "CPU us/request user+sys: null, tern"
 for name in get post.lua pipeline.lua; do
     script=$name

@@ -3,22 +3,10 @@
 # inference against the null epoll server, a binary tensor of 1 MiB against a bare recv loop, latency
 # with one connection, start to READY, and memory. OUT: build folder; SECONDS_EACH, ROUNDS: the load.
 set -eu
-out=${OUT:-build/release}
 each=${SECONDS_EACH:-2}
-rounds=${ROUNDS:-5}
-hz=$(getconf CLK_TCK)
-command -v wrk >/dev/null || { echo "bench-serve needs wrk (apt-get install wrk)" >&2; exit 1; }
-work=$(mktemp -d)
-pids=()
-trap 'kill "${pids[@]}" 2>/dev/null; wait 2>/dev/null; rm -rf "$work"' EXIT
-
-start_anchor() { # NAME [ARG...] -> ADDR, PID
-    "$out/bench/$1" 127.0.0.1:0 "${@:2}" >"$work/$1" &
-    PID=$!
-    pids+=("$PID")
-    until grep -q listening "$work/$1"; do kill -0 "$PID"; sleep 0.02; done
-    ADDR=$(sed -n 's/^listening on //p' "$work/$1")
-}
+# shellcheck source=bench/lib.sh
+. "$(dirname "$0")/lib.sh"
+need wrk wrk
 
 start_tern() { # PATH [FLAG...] -> ADDR, PID
     local ready=$work/ready
@@ -31,8 +19,6 @@ start_tern() { # PATH [FLAG...] -> ADDR, PID
     ADDR=$(sed -n 's|^http://||p' "$ready")
 }
 
-median() { sort -n | awk '{ v[NR] = $1 } END { print v[int((NR + 1) / 2)] }'; }
-cpu() { sed 's/.*) //' "/proc/$1/stat" | awk '{print $12, $13}'; }
 kib() { awk '/^VmRSS/ { print $2 }' "/proc/$1/status"; }
 
 cat >"$work/json.lua" <<'LUA'
@@ -77,8 +63,8 @@ pairs() { # NAME CONNS anchor: ADDR PID SCRIPT PATH, tern: ADDR PID SCRIPT PATH
         "$(col ratio 2)" "$(col ratio 3)"
 }
 
-start_anchor null_epoll "$(nproc)"; null=$ADDR null_pid=$PID
-start_anchor recv_loop; recv=$ADDR recv_pid=$PID
+start null_epoll "$(nproc)"; null=$ADDR null_pid=$PID
+start recv_loop; recv=$ADDR recv_pid=$PID
 start_tern examples/models; tern=$ADDR tern_pid=$PID
 start_tern bench/models --loops 1; sink=$ADDR sink_pid=$PID
 

@@ -59,7 +59,7 @@ check-cppcheck:
 
 SHELL_FILES := .ci/run $(shell grep -lE '^\#!.*(bash|sh)$$' scripts/*) $(wildcard bench/*.sh)
 check-shell:
-	@shellcheck $(SHELL_FILES) && echo "shellcheck: $(words $(SHELL_FILES)) files"
+	@shellcheck -x $(SHELL_FILES) && echo "shellcheck: $(words $(SHELL_FILES)) files"
 
 .PHONY: check check-layers check-banned check-format check-compilers check-tidy check-cppcheck \
   check-shell check-docs check-tests format objects-test tidy-files

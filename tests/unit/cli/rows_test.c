@@ -82,8 +82,8 @@ static void json_in_its_forms(void **state)
     static const char *const texts[] = {
         "[[1, 2, 3, 4], [5, 6, 7, 8.5]]",
         "{\"instances\": [[1, 2, 3, 4], [5, 6, 7, 8.5]]}",
-        ("{\"inputs\": [{\"data\": [1, 2, 3, 4, 5, 6, 7, 8.5], \"shape\": [2, 4], "
-         "\"datatype\": \"FP32\", \"name\": \"features\"}]}"),
+        "{\"inputs\": [{\"data\": [1, 2, 3, 4, 5, 6, 7, 8.5], \"shape\": [2, 4], "
+        "\"datatype\": \"FP32\", \"name\": \"features\"}]}",
     };
 
     (void)state;
