@@ -14,10 +14,26 @@
 
 #define MS ((uint64_t)TERN_NS_PER_MS)
 
-static struct tern_bench_options options_for(const struct tiny_server *server)
+static struct tiny_server server; /* each test has a fresh one */
+
+static int start(void **state)
+{
+    (void)state;
+    tiny_server_start(&server);
+    return 0;
+}
+
+static int stop(void **state)
+{
+    (void)state;
+    tiny_server_stop(&server);
+    return 0;
+}
+
+static struct tern_bench_options default_options(void)
 {
     return (struct tern_bench_options){
-        .url = tern_str_of(server->url),
+        .url = tern_str_of(server.url),
         .batch = 1,
         .connections = 4,
         .threads = 2,
@@ -79,11 +95,8 @@ static void check_good(struct tern_bench_options *options, int64_t want)
 
 static void test_closed_loop(void **state)
 {
-    struct tiny_server server;
-
     (void)state;
-    tiny_server_start(&server);
-    struct tern_bench_options options = options_for(&server);
+    struct tern_bench_options options = default_options();
     check_good(&options, 400);
     options.batch = 3;
     options.model_version = 3;
@@ -99,18 +112,15 @@ static void test_closed_loop(void **state)
     model = (struct tern_str){NULL, 0}; /* the only one served */
     check_good(&options, 100);
     model = TERN_STR("double");
-    tiny_server_stop(&server);
 }
 
 static void test_open_loop(void **state)
 {
-    struct tiny_server server;
     char log[4096];
     int status = -1;
 
     (void)state;
-    tiny_server_start(&server);
-    struct tern_bench_options options = options_for(&server);
+    struct tern_bench_options options = default_options();
     options.rate = 2000;
     options.requests = 0;
     options.warmup_ns = 50 * MS;
@@ -120,22 +130,19 @@ static void test_open_loop(void **state)
         fail_msg("exit %d: %s %s", status, log, json_dumps(root, 0));
     assert_in_range(number(root, "requests"), 598, 602); /* exactly what was asked */
     json_decref(root);
-    tiny_server_stop(&server);
 }
 
 /* A stall of 200 ms in 1 s at 500/s delays a fifth of the requests. Counted from the moment of
  * sending, only the four in flight would show it. */
 static void test_a_stall_is_seen_by_all_it_delayed(void **state)
 {
-    struct tiny_server server;
     char log[4096];
     int status = -1;
 
     (void)state;
-    tiny_server_start(&server);
     server.stall_at = 300;
     server.stall_ms = 200;
-    struct tern_bench_options options = options_for(&server);
+    struct tern_bench_options options = default_options();
     options.rate = 500;
     options.requests = 500;
     json_t *root = run(&options, &status, log);
@@ -145,22 +152,19 @@ static void test_a_stall_is_seen_by_all_it_delayed(void **state)
     assert_true(number(latency, "max") >= (int64_t)(180 * MS));
     assert_true(number(latency, "p90") >= (int64_t)(50 * MS));
     json_decref(root);
-    tiny_server_stop(&server);
 }
 
 /* One connection, 20 ms a request (in fact a stall), far more asked: what was never sent is told.
  */
 static void test_too_much_is_asked(void **state)
 {
-    struct tiny_server server;
     char log[4096];
     int status = -1;
 
     (void)state;
-    tiny_server_start(&server);
     server.stall_at = 70;
     server.stall_ms = 300;
-    struct tern_bench_options options = options_for(&server);
+    struct tern_bench_options options = default_options();
     options.threads = options.connections = 1;
     options.rate = 1000;
     options.requests = 0;
@@ -171,18 +175,15 @@ static void test_too_much_is_asked(void **state)
     assert_true(unsent > 10);
     assert_in_range(number(root, "requests") + unsent, 99, 101);
     json_decref(root);
-    tiny_server_stop(&server);
 }
 
 static void test_wrong_answers_are_found(void **state)
 {
-    struct tiny_server server;
     char log[4096];
     int status = -1;
 
     (void)state;
-    tiny_server_start(&server);
-    struct tern_bench_options options = options_for(&server);
+    struct tern_bench_options options = default_options();
     server.wrong_from = 200;
     json_t *root = run(&options, &status, log);
     assert_int_equal(status, 1);
@@ -190,18 +191,15 @@ static void test_wrong_answers_are_found(void **state)
     assert_int_equal(number(root, "wrong"), 264);
     assert_non_null(strstr(json_string_value(json_object_get(root, "first_wrong")), "recorded"));
     json_decref(root);
-    tiny_server_stop(&server);
 }
 
 static void test_errors_are_counted(void **state)
 {
-    struct tiny_server server;
     char log[4096];
     int status = -1;
 
     (void)state;
-    tiny_server_start(&server);
-    struct tern_bench_options options = options_for(&server);
+    struct tern_bench_options options = default_options();
     server.fail_from = 100;
     json_t *root = run(&options, &status, log);
     assert_int_equal(status, 1);
@@ -217,25 +215,21 @@ static void test_errors_are_counted(void **state)
     assert_int_equal(number(root, "errors"), 1);
     assert_int_equal(number(root, "requests"), 399);
     json_decref(root);
-    tiny_server_stop(&server);
 }
 
 static void test_connections_that_end_are_opened_again(void **state)
 {
-    struct tiny_server server;
     char log[4096];
     int status = -1;
 
     (void)state;
-    tiny_server_start(&server);
     server.close_every = 10;
-    struct tern_bench_options options = options_for(&server);
+    struct tern_bench_options options = default_options();
     json_t *root = run(&options, &status, log);
     assert_int_equal(status, 0);
     assert_int_equal(number(root, "errors"), 0);
     assert_true(number(root, "reconnects") >= 30);
     json_decref(root);
-    tiny_server_stop(&server);
 }
 
 static const char *write_file(const char *text)
@@ -279,13 +273,11 @@ static void test_data_files(void **state)
         {"[[1,2,3]]", 2, "has the shape [1,3]"},
         {"[1,", 2, "byte"},
     };
-    struct tiny_server server;
     char log[4096];
 
     (void)state;
-    tiny_server_start(&server);
     for (size_t i = 0; i < TERN_COUNT_OF(files); i++) {
-        struct tern_bench_options options = options_for(&server);
+        struct tern_bench_options options = default_options();
         const char *path = write_file(files[i].text);
         int status = -1;
         options.data = tern_str_of(path);
@@ -295,18 +287,15 @@ static void test_data_files(void **state)
         if (status != files[i].status || strstr(log, files[i].log) == NULL)
             fail_msg("file %zu: exit %d, \"%s\"", i, status, log);
     }
-    tiny_server_stop(&server);
 }
 
 static void test_mistakes(void **state)
 {
-    struct tiny_server server;
     char log[4096];
     int status = -1;
 
     (void)state;
-    tiny_server_start(&server);
-    struct tern_bench_options options = options_for(&server);
+    struct tern_bench_options options = default_options();
     model = TERN_STR("missing");
     assert_null(run(&options, &status, log));
     assert_int_equal(status, 2);
@@ -330,13 +319,11 @@ static void test_mistakes(void **state)
 
 static void test_text_report(void **state)
 {
-    struct tiny_server server;
     char *text = NULL;
     size_t n = 0;
 
     (void)state;
-    tiny_server_start(&server);
-    struct tern_bench_options options = options_for(&server);
+    struct tern_bench_options options = default_options();
     options.form = TERN_OUTPUT_FORM_TABLE;
     options.rate = 2000;
     options.requests = 100;
@@ -351,22 +338,23 @@ static void test_text_report(void **state)
     assert_non_null(strstr(text, "server CPU"));
     assert_non_null(strstr(text, "####"));
     free(text);
-    tiny_server_stop(&server);
 }
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, start, stop)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_closed_loop),
-        cmocka_unit_test(test_open_loop),
-        cmocka_unit_test(test_a_stall_is_seen_by_all_it_delayed),
-        cmocka_unit_test(test_too_much_is_asked),
-        cmocka_unit_test(test_wrong_answers_are_found),
-        cmocka_unit_test(test_errors_are_counted),
-        cmocka_unit_test(test_connections_that_end_are_opened_again),
-        cmocka_unit_test(test_data_files),
-        cmocka_unit_test(test_mistakes),
-        cmocka_unit_test(test_text_report),
+        TEST(test_closed_loop),
+        TEST(test_open_loop),
+        TEST(test_a_stall_is_seen_by_all_it_delayed),
+        TEST(test_too_much_is_asked),
+        TEST(test_wrong_answers_are_found),
+        TEST(test_errors_are_counted),
+        TEST(test_connections_that_end_are_opened_again),
+        TEST(test_data_files),
+        cmocka_unit_test_setup(test_mistakes, start), /* which stops it itself */
+        TEST(test_text_report),
     };
     alarm(120);
     return cmocka_run_group_tests(tests, NULL, NULL);
