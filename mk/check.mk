@@ -52,10 +52,9 @@ check-tidy:
 	@echo "clang-tidy: $(words $(TIDY_FILES)) files"
 
 check-cppcheck:
-	@mkdir -p build/cppcheck
 	@cppcheck --quiet --std=c11 --enable=warning,performance,portability --inline-suppr \
-	  --suppress=missingIncludeSystem --error-exitcode=1 -j $(shell nproc) \
-	  --cppcheck-build-dir=build/cppcheck -Isrc src && echo "cppcheck: no finding"
+	  --suppress=missingIncludeSystem --error-exitcode=1 -j $(shell nproc) -Isrc src && \
+	  echo "cppcheck: no finding"
 
 SHELL_FILES := .ci/run $(shell grep -lE '^\#!.*(bash|sh)$$' scripts/*) $(wildcard bench/*.sh)
 check-shell:

@@ -15,7 +15,7 @@ static void test_every_model_is_found(void **state)
 {
     struct tern_snapshot snapshot = {.n_models = MODELS};
     struct tern_model_entry entries[MODELS] = {{.n_versions = 0}};
-    char names[MODELS][16];
+    char names[MODELS][24];
 
     (void)state;
     tern_arena_init(&snapshot.arena, 4096, 1 << 16);
