@@ -32,7 +32,8 @@ struct tern_onnx_call {
     const char *output_names[TERN_ONNX_CALL_PORTS];
     struct ort_value *inputs[TERN_ONNX_CALL_PORTS]; /* owned, over in[].data */
     struct ort_value *outputs[TERN_ONNX_CALL_PORTS];
-    char *buffer; /* owned */
+    char *buffer;                   /* owned */
+    struct ort_io_binding *binding; /* owned; NULL: Run takes names and values each time */
 };
 
 static bool make_key(const struct tern_engine_run *run, struct key *key)
@@ -146,6 +147,29 @@ static enum tern_code make_values(const struct tern_onnx_model *model,
     return TERN_OK;
 }
 
+/* Names and values looked up once instead of at every run. Not with a device: a bound input is
+ * moved there when it is bound, and what is copied into it later would not follow. */
+static enum tern_code bind(const struct tern_onnx_instance *instance, struct tern_onnx_call *call,
+                           struct tern_err *err)
+{
+    const struct tern_ort *ort = instance->model->ort;
+    const struct ort_api *api = &ort->api;
+
+    if (instance->model->has_device)
+        return TERN_OK;
+    TERN_TRY(tern_ort_check(ort, api->CreateIoBinding(instance->session, &call->binding),
+                            "a prepared call", err));
+    for (uint32_t i = 0; i < call->n_inputs; i++)
+        TERN_TRY(tern_ort_check(
+            ort, api->BindInput(call->binding, call->input_names[i], call->inputs[i]),
+            call->input_names[i], err));
+    for (uint32_t i = 0; i < call->n_outputs; i++)
+        TERN_TRY(tern_ort_check(
+            ort, api->BindOutput(call->binding, call->output_names[i], call->outputs[i]),
+            call->output_names[i], err));
+    return TERN_OK;
+}
+
 /* *ret_call == NULL: this request is not for a prepared call. Planned on the stack first, so that
  * such a request takes no memory. */
 static enum tern_code new_call(const struct tern_onnx_instance *instance,
@@ -166,6 +190,8 @@ static enum tern_code new_call(const struct tern_onnx_instance *instance,
     call->buffer = tern_mem_alloc_aligned(TERN_ONNX_ALIGN, n_bytes + TERN_ONNX_ALIGN);
     enum tern_code code = call->buffer == NULL ? tern_mem_fail(err, "a prepared call", n_bytes)
                                                : make_values(instance->model, run, call, err);
+    if (code == TERN_OK)
+        code = bind(instance, call, err);
     if (code != TERN_OK) {
         tern_onnx_call_free(instance->model->ort, call);
         return code;
@@ -178,6 +204,8 @@ void tern_onnx_call_free(const struct tern_ort *ort, struct tern_onnx_call *call
 {
     if (call == NULL)
         return;
+    if (call->binding != NULL)
+        ort->api.ReleaseIoBinding(call->binding);
     for (uint32_t i = 0; i < call->n_inputs; i++)
         ort->api.ReleaseValue(call->inputs[i]);
     for (uint32_t i = 0; i < call->n_outputs; i++)
@@ -228,6 +256,16 @@ static bool sizes_match(const struct tern_engine_run *run, const struct tern_onn
     return true;
 }
 
+static struct ort_status *run_call(const struct tern_onnx_instance *instance,
+                                   struct tern_onnx_call *call)
+{
+    if (TERN_LIKELY(call->binding != NULL))
+        return instance->model->ort->api.RunWithBinding(instance->session, instance->run_options,
+                                                        call->binding);
+    return tern_onnx_run_session(instance, call->input_names, call->inputs, call->n_inputs,
+                                 call->output_names, call->outputs, call->n_outputs);
+}
+
 static void swap_ways(struct tern_onnx_call *ways[2])
 {
     struct tern_onnx_call *first = ways[0];
@@ -276,9 +314,7 @@ enum tern_code tern_onnx_call_run(struct tern_onnx_instance *instance,
         return TERN_OK;
     struct tern_onnx_call *call = ways[0];
     TERN_TRY(copy_in(run, call, err));
-    struct ort_status *status =
-        tern_onnx_run_session(instance, call->input_names, call->inputs, call->n_inputs,
-                              call->output_names, call->outputs, call->n_outputs);
+    struct ort_status *status = run_call(instance, call);
     if (status != NULL && tern_onnx_run_blames_shape(ort, status)) {
         ort->api.ReleaseStatus(status);
         tern_onnx_call_free(ort, call);

@@ -377,6 +377,7 @@ static enum tern_code fill(struct tern_onnx_model *model, const struct tern_engi
     TERN_TRY(read_inputs(model, arena, err));
     TERN_TRY(read_outputs(model, arena, err));
     choose_shrinkage(model, &options);
+    model->has_device = tern_onnx_options_has_device(&options);
     return keep_bytes(model, source, err);
 }
 

@@ -49,6 +49,7 @@ struct tern_onnx_model {
                                   until the first instance takes it */
     struct tern_str bytes;     /* owned: the model file, for the sessions to come; else empty */
     const char *shrinkage;     /* arena or static; NULL: none */
+    bool has_device;           /* tensors may move between kinds of memory */
 };
 
 /* Checks the file, creates a session, looks at its inputs and outputs. Strings and ports go to the

@@ -28,6 +28,7 @@ struct ort_memory_info;
 struct ort_allocator;
 struct ort_arena_config;
 struct ort_cuda_options;
+struct ort_io_binding;
 
 enum ort_error {
     ORT_OK,
@@ -174,6 +175,15 @@ struct ort_api_base {
     X(struct ort_status *, ReleaseAvailableProviders, 126, (char **, int)) \
     X(struct ort_status *, AddSessionConfigEntry, 130, \
       (struct ort_session_options *, const char *key, const char *value)) \
+    X(struct ort_status *, RunWithBinding, 133, \
+      (struct ort_session *, const struct ort_run_options *, const struct ort_io_binding *)) \
+    X(struct ort_status *, CreateIoBinding, 134, \
+      (struct ort_session *, struct ort_io_binding **)) \
+    X(void, ReleaseIoBinding, 135, (struct ort_io_binding *)) \
+    X(struct ort_status *, BindInput, 136, \
+      (struct ort_io_binding *, const char *name, const struct ort_value *)) \
+    X(struct ort_status *, BindOutput, 137, \
+      (struct ort_io_binding *, const char *name, const struct ort_value *)) \
     X(struct ort_status *, CreateAndRegisterAllocator, 144, \
       (struct ort_env *, const struct ort_memory_info *, const struct ort_arena_config *)) \
     X(void, ReleaseArenaCfg, 157, (struct ort_arena_config *)) \
