@@ -2,6 +2,8 @@
 #include "net/openssl.h"
 
 #include <pthread.h>
+#include <stddef.h>
+#include <string.h>
 #include "os/dl.h"
 
 #define TEXT_OF(macro) TEXT(macro)
@@ -12,16 +14,25 @@ struct tern_openssl tern_openssl;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct tern_dl *library; /* never closed: OpenSSL cleans up when the program ends */
 
+static const struct {
+    const char *name;
+    size_t at; /* of its pointer in struct tern_openssl */
+} functions[] = {
+#define X(name) {#name, offsetof(struct tern_openssl, p_##name)},
+    TERN_OPENSSL_FUNCTIONS(X)
+#undef X
+};
+
 /* libssl brings libcrypto with it: the linker looks in both. */
 static enum tern_code find_all(struct tern_dl *dl, struct tern_openssl *ret, struct tern_err *err)
 {
     tern_dl_fn fn;
 
-#define X(name)                                    \
-    TERN_TRY(tern_dl_symbol(dl, #name, &fn, err)); \
-    ret->p_##name = (__typeof__(name) *)(void (*)(void))fn;
-    TERN_OPENSSL_FUNCTIONS(X)
-#undef X
+    for (size_t i = 0; i < TERN_COUNT_OF(functions); i++) {
+        TERN_TRY(tern_dl_symbol(dl, functions[i].name, &fn, err));
+        memcpy((char *)ret + functions[i].at, &fn,
+               sizeof(fn)); /* pointers to functions are alike */
+    }
     return TERN_OK;
 }
 
