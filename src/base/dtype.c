@@ -38,6 +38,8 @@ const char *tern_dtype_numpy(enum tern_dtype dtype)
 
 enum tern_dtype tern_dtype_from_name(struct tern_str name)
 {
+    if (TERN_LIKELY(tern_str_eq(name, TERN_STR("FP32")))) /* what most models take */
+        return TERN_DTYPE_FP32;
     for (unsigned i = 1; i < TERN_DTYPE_COUNT; i++) {
         if (tern_str_eq(name, dtype_rows[i].name))
             return (enum tern_dtype)i;

@@ -62,10 +62,15 @@ enum tern_code tern_json_once(const struct tern_json *json, uint32_t *seen, unsi
 
 /* -- structure ---------------------------------------------------------------------------- */
 
+/* Most bytes asked about are not: one comparison says so. */
+TERN_INLINE bool is_space(char c)
+{
+    return (unsigned char)c <= ' ' && (c == ' ' || c == '\n' || c == '\r' || c == '\t');
+}
+
 TERN_INLINE void skip_space(struct tern_json *json)
 {
-    while (json->p < json->end &&
-           (*json->p == ' ' || *json->p == '\n' || *json->p == '\r' || *json->p == '\t'))
+    while (json->p < json->end && is_space(*json->p))
         json->p++;
 }
 
@@ -306,7 +311,7 @@ enum tern_code tern_json_string(struct tern_json *json, struct tern_str *ret, st
     return read_string(json, ret, err);
 }
 
-static enum tern_code pass_colon(struct tern_json *json, struct tern_err *err)
+TERN_INLINE enum tern_code pass_colon(struct tern_json *json, struct tern_err *err)
 {
     if (TERN_UNLIKELY(next_char(json) != ':'))
         return tern_json_fail(json, err, "expected ':' after a key");
