@@ -198,9 +198,9 @@ static void test_a_loop_learns_from_its_executors(void **state)
         item.work.units = 4 * 1000; /* predicted: a millisecond; in truth nothing */
         struct inline_probe probe = {&item, false};
         loop_thread_call(&f.lt, submit_and_look, &probe);
-        stayed = pthread_equal(item.ran_on_done, f.lt.thread) != 0 && probe.was_done;
         if (!probe.was_done)
             sem_wait(&item.done);
+        stayed = probe.was_done && pthread_equal(item.ran_on_done, f.lt.thread) != 0;
         assert_answered(&item);
         item_fini(&item);
     }
