@@ -20,10 +20,15 @@ void loop_thread_start(struct loop_thread *lt, uint32_t index)
     }
 }
 
-void loop_thread_stop(struct loop_thread *lt)
+void loop_thread_join(struct loop_thread *lt)
 {
     tern_loop_stop(lt->loop);
     pthread_join(lt->thread, NULL);
+}
+
+void loop_thread_stop(struct loop_thread *lt)
+{
+    loop_thread_join(lt);
     tern_loop_free(lt->loop);
 }
 

@@ -11,7 +11,8 @@ struct loop_thread {
 };
 
 void loop_thread_start(struct loop_thread *lt, uint32_t index);
-void loop_thread_stop(struct loop_thread *lt);
+void loop_thread_join(struct loop_thread *lt); /* stopped, its loop not yet freed */
+void loop_thread_stop(struct loop_thread *lt); /* that, and freed */
 /* Runs run(arg) on the loop and waits for it. */
 void loop_thread_call(struct loop_thread *lt, void (*run)(void *arg), void *arg);
 

@@ -106,8 +106,10 @@ static int teardown(void **state)
 {
     struct fixture *f = *state;
     for (uint32_t i = 0; i < LOOPS; i++)
-        loop_thread_stop(&f->lt[i]);
-    tern_registry_close(f->registry);
+        loop_thread_join(&f->lt[i]);
+    tern_registry_close(f->registry); /* until then its thread may post to them */
+    for (uint32_t i = 0; i < LOOPS; i++)
+        tern_loop_free(f->lt[i].loop);
     tree_fini(&f->tree);
     tern_mem_free(f);
     return fake_engine_loaded() != 0 || fake_engine_instances() != 0;

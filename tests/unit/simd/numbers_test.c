@@ -87,7 +87,7 @@ static void read_nested(void **state)
         assert_int_equal(r.count, cases[i].count);
         assert_int_equal(r.used, cases[i].used);
         assert_int_equal(r.nest.rank, cases[i].rank);
-        for (int d = 0; d < 4; d++)
+        for (int d = 0; d < cases[i].rank && d < 4; d++)
             assert_int_equal(r.nest.dim[d], cases[i].dim[d]);
         if (i == 4)
             assert_memory_equal(out, ((int32_t[]){1, 2, 3, 4, 5, 6}), 24);
