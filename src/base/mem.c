@@ -1,5 +1,6 @@
 #include "base/mem.h"
 
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -27,6 +28,17 @@ void *tern_mem_realloc(void *p, size_t size)
 void tern_mem_free(void *p)
 {
     free(p);
+}
+
+/* Blocks below the first bound are what requests take and free all the time: no page faults for
+ * them. The second is what each arena of malloc may keep at its end. */
+#define MAP_FROM  (4 * 1024 * 1024)
+#define KEEP_FREE (8 * 1024 * 1024)
+
+void tern_mem_tune(void)
+{
+    mallopt(M_MMAP_THRESHOLD, MAP_FROM);
+    mallopt(M_TRIM_THRESHOLD, KEEP_FREE);
 }
 
 char *tern_mem_strdup(struct tern_str s)

@@ -15,6 +15,10 @@ TERN_MUST_USE void *tern_mem_zalloc(size_t count, size_t size); /* zeroed; check
 TERN_MUST_USE void *tern_mem_alloc_aligned(size_t align, size_t size);
 TERN_MUST_USE void *tern_mem_realloc(void *p, size_t size);
 void tern_mem_free(void *p);
+/* Once, before the first thread: what is freed in large pieces goes back to the system. Without it
+ * glibc raises the size from which it does so to that of the largest body it has seen (mallopt(3),
+ * M_MMAP_THRESHOLD), and a server keeps the memory of its busiest moment for good. */
+void tern_mem_tune(void);
 /* A zero-terminated copy. */
 TERN_MUST_USE char *tern_mem_strdup(struct tern_str s);
 /* The one wording of "no memory": `what` names the thing that did not fit. */

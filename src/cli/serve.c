@@ -206,6 +206,7 @@ static int serve_child(void *arg, uint32_t start)
     uint64_t start_ns = tern_clock_mono_ns();
     struct tern_err err;
 
+    tern_mem_tune();
     if (start > 0)
         serve_reread(p);
     tern_signals_block();

@@ -127,6 +127,23 @@ def metrics(server):
     return {family.name: family for family in text_string_to_metric_families(answer.body.decode())}
 
 
+def resident_mib(pid):
+    status = pathlib.Path(f"/proc/{pid}/status").read_text()
+    return int(re.search(r"VmRSS:\s+(\d+)", status)[1]) // 1024
+
+
+@pytest.mark.skipif("asan" in harness.TERN or "tsan" in harness.TERN, reason="a sanitizer keeps what is freed")
+def test_large_bodies_leave_no_memory_behind(tmp_path):
+    numbers = {"name": "x", "datatype": "FP32", "shape": [4_000_000, 1], "data": [1] * 4_000_000}
+    text = json.dumps({"inputs": [numbers]}).encode()
+    with Server(tmp_path, harness.ONNX / "identity_fp32.onnx") as server:
+        (child,) = children(server.process.pid)
+        before = resident_mib(child)
+        for _ in range(8):  # on connections of their own: every event loop sees some
+            assert server.infer("identity_fp32", text).status == 200
+        wait_for(lambda: resident_mib(child) < before + 48, f"memory near {before} MiB again")
+
+
 def test_metrics_count_requests(tmp_path):
     with Server(tmp_path, EXAMPLES / "models" / "iris") as server:
         for _ in range(7):
