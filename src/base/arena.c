@@ -162,7 +162,8 @@ enum tern_code tern_arena_on_reset(struct tern_arena *arena, void (*run)(void *a
 enum tern_code(tern_arena_fail)(const struct tern_arena *arena, struct tern_err *err,
                                 const char *what)
 {
-    return tern_fail(err, TERN_RESOURCE_EXHAUSTED,
-                     "the memory limit of one request (%zu bytes, %zu used) leaves no room for %s",
-                     arena->max, arena->used, what);
+    return tern_fail_http(
+        err, TERN_RESOURCE_EXHAUSTED, 413,
+        "the memory limit of one request (%zu bytes, %zu used) leaves no room for %s", arena->max,
+        arena->used, what);
 }

@@ -101,6 +101,6 @@ enum tern_code tern_buf_check(const struct tern_buf *buf, const char *what, stru
 {
     if (!buf->failed)
         return TERN_OK;
-    return tern_fail(err, TERN_RESOURCE_EXHAUSTED, "%s needs more than the %zu bytes allowed", what,
-                     buf->max);
+    return tern_fail_http(err, TERN_RESOURCE_EXHAUSTED, 413,
+                          "%s needs more than the %zu bytes allowed", what, buf->max);
 }

@@ -91,7 +91,9 @@ static void encode(struct gateway_call *gc, enum tern_code *code)
     if (*code != TERN_OK) {
         call->x->n_slices = 0;
         call->proto->encode_error(call->x, &call->err);
-        if (*code == TERN_RESOURCE_EXHAUSTED || *code == TERN_UNAVAILABLE)
+        int status = tern_err_http_status(&call->err);
+        if (status == 429 ||
+            status == 503) /* a limit that the request itself breaks stays broken */
             tern_exchange_add_header(call->x, TERN_STR("retry-after"), TERN_STR("1"));
     }
 }

@@ -355,9 +355,10 @@ enum tern_code tern_router_match(const struct tern_router *router, enum tern_met
         ret->allow = tern_str_make(node->allow, node->allow_n);
         if (method == TERN_METHOD_OPTIONS)
             return TERN_OK;
+        const char *name = method < TERN_METHOD_OTHER ? tern_method_name(method) : "of that name";
         return tern_fail_http(err, TERN_UNIMPLEMENTED, 405,
-                              "method %s is not allowed for this path, expected one of: %s",
-                              tern_method_name(method), node->allow);
+                              "method %s is not allowed for this path, expected one of: %s", name,
+                              node->allow);
     }
     TERN_TRY(take_captures(&captures, raw_path, ret, err));
     ret->proto = node->route_proto[method];

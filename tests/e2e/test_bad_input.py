@@ -175,6 +175,7 @@ def test_bomb(server):
     bomb = gzip.compress(bytes(300 << 20), 9)
     answer = server.infer("iris", bomb, {"Content-Encoding": "gzip"})
     assert answer.status == 413, answer.body
+    assert "Retry-After" not in answer.headers, "it would be as large again"
 
 
 def test_unknown_coding(server):

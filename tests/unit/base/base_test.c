@@ -232,6 +232,7 @@ static void test_an_arena_without_memory_says_so(void **state)
     assert_int_equal(tern_arena_on_reset(&arena, count_run, NULL, &err), TERN_OK); /* second try */
     arena.cleanups = NULL;
     assert_int_equal(tern_arena_fail(&arena, &err, "a thing"), TERN_RESOURCE_EXHAUSTED);
+    assert_int_equal(tern_err_http_status(&err), 413); /* asking again does not help */
     tern_arena_fini(&arena);
     calls_left = -1;
 }
@@ -248,6 +249,7 @@ static void test_a_buffer_stops_at_its_maximum_and_stays_failed(void **state)
     tern_buf_add_char(&buf, 'x'); /* would fit, and does nothing any more */
     assert_str(tern_buf_str(&buf), "12345");
     assert_int_equal(tern_buf_check(&buf, "the text", &err), TERN_RESOURCE_EXHAUSTED);
+    assert_int_equal(tern_err_http_status(&err), 413);
     assert_non_null(strstr(err.text, "the text"));
     tern_buf_clear(&buf);
     assert_int_equal(tern_buf_check(&buf, "the text", &err), TERN_OK);

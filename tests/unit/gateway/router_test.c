@@ -116,7 +116,7 @@ static void refusals(void **state)
         {TERN_METHOD_GET, "/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a", 404, "more than 16 segments"},
         {TERN_METHOD_GET, "/v2/models/x/infer", 405, "expected one of: POST, OPTIONS"},
         {TERN_METHOD_DELETE, "/v2", 405, "expected one of: GET, HEAD, OPTIONS"},
-        {TERN_METHOD_OTHER, "/v2", 405, "method OTHER is not allowed"},
+        {TERN_METHOD_OTHER, "/v2", 405, "method of that name is not allowed"},
         {TERN_METHOD_GET, "/v2/models//ready", 400, "Model name cannot be empty."},
         {TERN_METHOD_GET, "/v2/models/../ready", 400,
          "model name must not contain path traversal characters"},

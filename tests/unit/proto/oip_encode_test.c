@@ -200,7 +200,7 @@ static void a_full_buffer_is_an_error(void **state)
     assert_int_equal(tern_oip_encode_infer(&fake.call, &err), TERN_RESOURCE_EXHAUSTED);
     assert_non_null(strstr(err.text, "the response needs more than"));
     tern_oip_encode_error(&fake.x, &err); /* the envelope still fits */
-    assert_int_equal(fake.x.status, 429);
+    assert_int_equal(fake.x.status, 413);
     assert_non_null(strstr(fake_response(&fake).p, "{\"error\":\"the response needs"));
     fake_fini(&fake);
 }
