@@ -14,7 +14,8 @@ need() { # COMMAND PACKAGE
 }
 
 start() { # NAME [ARG...] of a program in bench/ -> ADDR, PID
-    "$out/bench/$1" 127.0.0.1:0 "${@:2}" >"$work/$1" &
+    : >"$work/$1"
+    "$out/bench/$1" 127.0.0.1:0 "${@:2}" >>"$work/$1" &
     PID=$!
     pids+=("$PID")
     until grep -q listening "$work/$1"; do kill -0 "$PID"; sleep 0.02; done
