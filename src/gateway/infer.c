@@ -135,9 +135,12 @@ static enum tern_code fail_missing(const struct tern_call *call, const bool *giv
 static enum tern_code match_inputs(struct tern_call *call, uint32_t *spec_of, struct tern_err *err)
 {
     const struct tern_model_info *info = call->info;
-    bool given[TERN_TENSORS_MAX] = {false};
+    /* One an input of the model: it may have more than a request can name. */
+    bool *given = tern_arena_zalloc(call->arena, info->n_inputs, sizeof(*given));
     uint32_t n_required = 0, n_given = 0;
 
+    if (given == NULL)
+        return tern_arena_fail(call->arena, err, "the inputs");
     for (uint32_t i = 0; i < call->request.n_inputs; i++) {
         struct tern_str name = call->request.inputs[i].name;
         const struct tern_tensor_spec *spec = tern_model_input(info, name);

@@ -228,6 +228,29 @@ static void wrong_requests(void **state)
     free_world(w);
 }
 
+/* A model may have more inputs than one request can name: naming its last one is no fault of the
+ * server's memory. */
+static void a_model_with_very_many_inputs(void **state)
+{
+    enum { MANY = 1000 };
+    static struct tern_tensor_spec specs[MANY];
+    static char names[MANY][8];
+    struct world *w = new_world("fake");
+    (void)state;
+    for (size_t i = 0; i < MANY; i++) {
+        specs[i] = w->version.engine.inputs[0];
+        int n = snprintf(names[i], sizeof(names[i]), "x%zu", i);
+        specs[i].name = tern_str_make(names[i], (size_t)n);
+    }
+    w->version.info.inputs = specs;
+    w->version.info.n_inputs = MANY;
+    struct rig_answer answer = ask_infer(w, "{\"inputs\":[{\"name\":\"x999\",\"shape\":[1,4],"
+                                            "\"datatype\":\"FP32\",\"data\":[1,2,3,4]}]}");
+    assert_int_equal(answer.status, 400);
+    assert_non_null(strstr(answer.body, "expected 1000 inputs but got 1 inputs"));
+    free_world(w);
+}
+
 static void lookups(void **state)
 {
     static const struct {
@@ -396,6 +419,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_prediction),
         cmocka_unit_test(wrong_requests),
+        cmocka_unit_test(a_model_with_very_many_inputs),
         cmocka_unit_test(lookups),
         cmocka_unit_test(an_unknown_model_is_refused_before_its_body),
         cmocka_unit_test(control_needs_an_admin_listener_and_no_browser),
