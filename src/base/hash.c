@@ -15,11 +15,18 @@ static uint64_t fold(uint64_t a, uint64_t b)
 #endif
 }
 
-static uint64_t load_up_to_8(const char *p, size_t n)
+/* All of n < 8 bytes, without a copy of variable length: two loads that may overlap. */
+static uint64_t load_rest(const char *p, size_t n)
 {
-    uint64_t v = 0;
-    memcpy(&v, p, n);
-    return v;
+    uint32_t low, high;
+
+    if (n >= 4) {
+        memcpy(&low, p, 4);
+        memcpy(&high, p + n - 4, 4);
+        return (uint64_t)high << 32 | low;
+    }
+    return (uint64_t)(unsigned char)p[0] << 16 | (uint64_t)(unsigned char)p[n / 2] << 8 |
+           (unsigned char)p[n - 1];
 }
 
 uint64_t tern_hash_bytes(struct tern_str s, uint64_t seed)
@@ -34,6 +41,6 @@ uint64_t tern_hash_bytes(struct tern_str s, uint64_t seed)
         h = fold(h ^ v, 0xD6E8FEB86659FD93u);
     }
     if (left > 0)
-        h = fold(h ^ load_up_to_8(p, left), 0xA0761D6478BD642Fu);
+        h = fold(h ^ load_rest(p, left), 0xA0761D6478BD642Fu);
     return fold(h ^ s.n, 0xE7037ED1A0B428DBu);
 }
