@@ -50,7 +50,8 @@ enum tern_code tern_listener_open(const struct tern_listener_config *config, uin
     if (listener == NULL)
         return tern_mem_fail(err, "a listener", sizeof(*listener));
     listener->n_loops = n_loops;
-    listener->n_fds = tern_sock_addr_is_unix(&addr) ? 1 : n_loops;
+    listener->is_unix = tern_sock_addr_is_unix(&addr);
+    listener->n_fds = listener->is_unix ? 1 : n_loops;
     listener->transport = config->transport;
     listener->transport_config = config->transport_config;
     listener->info.admin = config->admin;
@@ -156,22 +157,28 @@ static void take(struct tern_acceptor *acceptor, int fd, const struct tern_sock_
     (void)tern_conn_open(acceptor->hub, fd, &config, NULL);
 }
 
-static void on_acceptable(struct tern_loop_fd *self, unsigned events)
+/* Whether more may be waiting. */
+static bool accept_some(struct tern_acceptor *acceptor)
 {
-    struct tern_acceptor *acceptor = TERN_CONTAINER_OF(self, struct tern_acceptor, io);
     struct tern_sock_addr peer;
 
-    (void)events;
     for (int i = 0; i < ACCEPTS_A_ROUND; i++) {
-        int fd = tern_sock_accept(self->fd, &peer);
+        int fd = tern_sock_accept(acceptor->io.fd, &peer);
         if (fd >= 0) {
             take(acceptor, fd, &peer);
             continue;
         }
         if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
             shed_and_pause(acceptor);
-        return;
+        return false;
     }
+    return true;
+}
+
+static void on_acceptable(struct tern_loop_fd *self, unsigned events)
+{
+    (void)events;
+    (void)accept_some(TERN_CONTAINER_OF(self, struct tern_acceptor, io));
 }
 
 enum tern_code tern_acceptor_start(struct tern_acceptor *acceptor, struct tern_err *err)
@@ -194,9 +201,17 @@ void tern_acceptor_stop(struct tern_acceptor *acceptor)
     if (!acceptor->accepting)
         return;
     acceptor->accepting = false;
-    /* Who was let in by the kernel already is served. */
-    if (acceptor->pause.slot == 0)
-        on_acceptable(&acceptor->io, TERN_LOOP_READ);
+    /* Who was let in by the kernel already is served; who comes now is refused at once, although
+     * the supervisor holds the socket too: else the kernel would let in clients whom nobody hears.
+     * A Unix socket keeps its queue when it is shut, a TCP socket resets who stands in it. */
+    if (acceptor->listener->is_unix)
+        tern_sock_refuse(acceptor->io.fd);
+    for (int i = 0; i < BACKLOG / ACCEPTS_A_ROUND + 1 && acceptor->pause.slot == 0; i++) {
+        if (!accept_some(acceptor))
+            break;
+    }
+    if (!acceptor->listener->is_unix)
+        tern_sock_refuse(acceptor->io.fd);
     if (acceptor->pause.slot == 0)
         tern_loop_remove(acceptor->hub->loop, &acceptor->io);
     tern_loop_timer_stop(acceptor->hub->loop, &acceptor->pause);

@@ -32,7 +32,8 @@ struct tern_listener {
     void *transport_config;
     uint32_t n_loops;
     uint32_t n_fds; /* n_loops, or 1 (Unix) */
-    int *fds;       /* owned */
+    bool is_unix;
+    int *fds; /* owned */
     char name[TERN_SOCK_NAME_MAX];
 };
 

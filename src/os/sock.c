@@ -297,6 +297,11 @@ ssize_t tern_sock_send(int fd, const struct iovec *iov, int n)
     return sent;
 }
 
+void tern_sock_refuse(int fd)
+{
+    (void)shutdown(fd, SHUT_RD);
+}
+
 void tern_sock_shutdown_write(int fd)
 {
     (void)shutdown(fd, SHUT_WR);

@@ -48,6 +48,8 @@ int tern_sock_accept(int fd, struct tern_sock_addr *ret_peer);
 /* As recv(2) and sendmsg(2) without signals: bytes, 0 at the end, or -1 with errno. */
 ssize_t tern_sock_recv(int fd, void *p, size_t n);
 ssize_t tern_sock_send(int fd, const struct iovec *iov, int n);
+/* A listening socket lets nobody in any more, in every process that holds it. */
+void tern_sock_refuse(int fd);
 void tern_sock_shutdown_write(int fd);
 void tern_sock_set_nodelay(int fd);
 void tern_sock_close(int fd);

@@ -1,6 +1,7 @@
 """The process: signals, crashes, what it tells about itself."""
 # covers: cli/serve cli/serve_open cli/serve_reload
 
+import errno
 import json
 import os
 import pathlib
@@ -43,6 +44,32 @@ def test_drain_answers_what_was_accepted(tmp_path):
         assert got.startswith(b"HTTP/1.1 200 "), got
         assert b"\r\nConnection: close\r\n" in got
         sock.close()
+    assert server.process.wait(DEADLINE) == 0
+
+
+@pytest.mark.parametrize("supervise", ["--supervise", "--no-supervise"])
+def test_who_comes_while_it_drains_is_refused_at_once(tmp_path, supervise):
+    """The supervisor holds the sockets too: what only stopped accepting would keep them waiting."""
+    path = tmp_path / "socket"
+    listen = ("127.0.0.1:0", f"unix:{path}")
+    server = Server(tmp_path, EXAMPLES / "models" / "iris", supervise, listen=listen).start()
+    head = b"POST /v2/models/iris/infer HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % len(TEXT)
+    with socket.create_connection((server.host, server.port), timeout=DEADLINE) as slow:
+        slow.sendall(head)
+        server.get("/v2/health/live")  # the loops have seen the connection
+        server.process.send_signal(signal.SIGTERM)
+        wait_for(lambda: any(line["event"] == "server.draining" for line in server.log()), "the drain")
+
+        def is_refused(family, address):
+            with socket.socket(family) as sock:
+                sock.settimeout(DEADLINE)
+                return sock.connect_ex(address) == errno.ECONNREFUSED
+
+        wait_for(lambda: is_refused(socket.AF_INET, (server.host, server.port)), "the TCP port to refuse")
+        wait_for(lambda: is_refused(socket.AF_UNIX, str(path)), "the Unix socket to refuse")
+        slow.sendall(TEXT)
+        slow.settimeout(DEADLINE)
+        assert slow.recv(100).startswith(b"HTTP/1.1 200")
     assert server.process.wait(DEADLINE) == 0
 
 

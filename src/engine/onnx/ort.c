@@ -183,8 +183,9 @@ static enum tern_code try_named(const char *name, const char *source, struct ter
     if (try_library(name, &why) == TERN_OK)
         return TERN_OK;
     tern_ort_strip_paths(why.text);
-    return tern_fail(err, TERN_UNAVAILABLE, "ONNX Runtime cannot be loaded from %s: %s", source,
-                     why.text);
+    return tern_fail(err, TERN_UNAVAILABLE,
+                     "ONNX Runtime cannot be loaded from %s: %s; `make onnxruntime` gets one",
+                     source, why.text);
 }
 
 /* Beside the program, where `make onnxruntime` and a packed folder put it. A file that is there and
