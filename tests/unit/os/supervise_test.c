@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <cmocka.h>
 #include "os/supervise.c" // the delays are static
@@ -44,7 +45,8 @@ static char hear(int fd)
     return n == 1 ? c : '\0'; /* end of file: all writers are gone */
 }
 
-/* Greets each client with its pid until it is told to stop. */
+/* Greets one client after the other with its pid and, until that one leaves, does what it says:
+ * dies by the signal whose number comes. Whoever connects meanwhile waits in the socket's queue. */
 static int run_greeter(struct server *server, uint32_t start)
 {
     struct sigaction catch = {.sa_handler = tell_and_leave, .sa_flags = SA_RESTART};
@@ -55,13 +57,23 @@ static int run_greeter(struct server *server, uint32_t start)
     sigaction(SIGINT, &catch, NULL);
     sigaction(SIGHUP, &catch, NULL);
     tell(server->pipe_fd, 'u');
+    /* Not in accept: ThreadSanitizer runs handlers at once only in calls like epoll_wait. */
+    struct epoll_event event = {.events = EPOLLIN};
+    int epoll = epoll_create1(EPOLL_CLOEXEC);
+    if (epoll < 0 || epoll_ctl(epoll, EPOLL_CTL_ADD, server->listen_fd, &event) != 0)
+        return 10;
     for (;;) {
+        if (epoll_wait(epoll, &event, 1, -1) != 1)
+            continue;
         int fd = accept(server->listen_fd, NULL, NULL);
         if (fd < 0)
             continue;
         struct hello hello = {.pid = getpid(), .start = start};
+        unsigned char order;
         if (write(fd, &hello, sizeof(hello)) < 0)
             return 9;
+        while (read(fd, &order, 1) == 1)
+            raise(order);
         close(fd);
     }
 }
@@ -90,11 +102,16 @@ static int child(void *arg, uint32_t start)
 /* Forks the parent; its exit status is what tern_supervise_run said. */
 static pid_t start_parent(struct server *server, uint64_t delay_ns_, uint32_t crashes_max)
 {
+    pid_t test = getpid();
     pid_t pid = fork();
 
     assert_true(pid >= 0);
     if (pid > 0)
         return pid;
+    /* A test that fails leaves nobody behind: the parent goes with it, the server with the parent.
+     */
+    if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0 || getppid() != test)
+        _exit(97);
     struct tern_log log;
     struct tern_supervise spec;
     struct tern_err err;
@@ -118,20 +135,32 @@ static int wait_status(pid_t pid)
     return WIFEXITED(status) ? WEXITSTATUS(status) : 1000 + WTERMSIG(status);
 }
 
-/* Connecting must never be refused. A connection that the dying server had already accepted ends
- * without a greeting; a client asks again, as a client would. */
-static struct hello ask(const struct sockaddr_in *addr)
+static int dial(const struct sockaddr_in *addr)
+{
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    assert_int_equal(connect(fd, (const struct sockaddr *)addr, sizeof(*addr)), 0);
+    return fd;
+}
+
+static struct hello greeting(int fd)
 {
     struct hello hello = {0};
-    ssize_t n = 0;
 
-    while (n != (ssize_t)sizeof(hello)) {
-        int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-        assert_int_equal(connect(fd, (const struct sockaddr *)addr, sizeof(*addr)), 0);
-        n = recv(fd, &hello, sizeof(hello), MSG_WAITALL);
-        close(fd);
-    }
+    assert_int_equal(recv(fd, &hello, sizeof(hello), MSG_WAITALL), sizeof(hello));
     return hello;
+}
+
+/* The server that greeted this client dies. Its end of the connection goes with it: after that no
+ * code of it runs. */
+static void order_death(int fd, int signo)
+{
+    unsigned char order = (unsigned char)signo;
+    char byte;
+
+    assert_int_equal(write(fd, &order, 1), 1);
+    assert_true(read(fd, &byte, 1) <= 0);
+    close(fd);
 }
 
 static int open_pipe(struct server *server)
@@ -162,18 +191,23 @@ static void test_crash_does_not_close_the_socket(void **state)
     pid_t parent = start_parent(&server, 20 * TERN_NS_PER_MS, 10);
 
     (void)state;
-    struct hello first = ask(&addr);
-    assert_int_equal(first.start, 0);
-    assert_int_equal(kill(first.pid, SIGSEGV), 0);
-    for (uint32_t i = 1; i < 3; i++) { /* nobody is refused, whoever asks waits in the queue */
-        struct hello next = ask(&addr);
-        while (next.pid == first.pid) /* the old one was not dead yet */
-            next = ask(&addr);
-        assert_int_equal(next.start, i);
-        first = next;
-        if (i == 1)
-            assert_int_equal(kill(next.pid, SIGKILL), 0);
+    static const int signals[] = {SIGSEGV, SIGKILL};
+    int now = dial(&addr);
+    struct hello before = greeting(now);
+    assert_int_equal(before.start, 0);
+    for (uint32_t i = 0; i < 2; i++) {
+        int waiting = dial(&addr); /* the server is busy with the other: this one is in the queue */
+        order_death(now, signals[i]);
+        int late = dial(&addr); /* between two servers */
+        struct hello hello = greeting(waiting);
+        assert_int_equal(hello.start, i + 1);
+        assert_int_not_equal(hello.pid, before.pid);
+        close(waiting);
+        before = greeting(late);
+        assert_int_equal(before.pid, hello.pid);
+        now = late;
     }
+    close(now);
     assert_int_equal(kill(parent, SIGTERM), 0);
     assert_int_equal(wait_status(parent), 7);
     close(server.pipe_fd);
