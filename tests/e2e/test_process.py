@@ -215,3 +215,44 @@ def test_starts_without_onnx_runtime(tmp_path, library):
         assert server.get("/v2/health/live").status == 200
         assert server.state("iris") == "UNAVAILABLE"
         assert "ONNX Runtime" in server.index()[("iris", "1")]["reason"]
+
+
+def test_the_server_drains_when_its_parent_is_killed(tmp_path):
+    """Nobody would restart an orphan: it answers what it has and goes."""
+    server = Server(tmp_path, EXAMPLES / "models" / "iris").start()
+    child = children(server.process.pid)[0]
+    head = b"POST /v2/models/iris/infer HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % len(TEXT)
+    with socket.create_connection((server.host, server.port), timeout=DEADLINE) as sock:
+        sock.sendall(head + TEXT[:20])
+        connection = server.connect()
+        assert server.get("/v2/health/live", connection=connection).status == 200
+        server.process.kill()
+        server.process.wait(DEADLINE)
+        wait_for(lambda: server.events("server.draining"), "the drain to start")
+        sock.sendall(TEXT[20:])
+        got = b""
+        while part := sock.recv(65536):
+            got += part
+    assert got.startswith(b"HTTP/1.1 200 "), got
+
+    def has_ended():
+        try:
+            return pathlib.Path(f"/proc/{child}/stat").read_text().rsplit(") ", 1)[1][0] == "Z"
+        except FileNotFoundError:
+            return True
+
+    wait_for(has_ended, "the end of the server")
+    assert server.events("server.stopped")
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection((server.host, server.port), timeout=DEADLINE)
+
+
+def test_signals_reach_the_server_through_its_parent(tmp_path):
+    server = Server(tmp_path, EXAMPLES / "models" / "iris").start()
+    assert children(server.process.pid)
+    server.process.send_signal(signal.SIGHUP)
+    wait_for(lambda: server.events("server.reload"), "the reload")
+    server.process.send_signal(signal.SIGTERM)
+    assert server.process.wait(DEADLINE) == 0
+    assert [line["signal"] for line in server.events("server.draining")] == ["Terminated"]
+    assert len(server.events("server.stopped")) == 1
