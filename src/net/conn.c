@@ -477,15 +477,32 @@ enum tern_code tern_conn_open(struct tern_hub *hub, int fd, const struct tern_co
     return TERN_OK;
 }
 
+/* No byte of it was read. One may be in the socket, or on its way from a client that has just
+ * connected; who has been silent for longer is let go. */
+static void drain_silent(struct tern_conn *conn)
+{
+    uint64_t now = tern_loop_now_ns(conn->hub->loop);
+
+    on_readable(conn);
+    if (conn->state != TERN_CONN_DETECT || conn->in != NULL)
+        return;
+    /* The idle deadline was set when the connection came. */
+    if (conn->mux_due_ns + TERN_CONN_BUSY_NS > now + conn->hub->limits.idle_ns)
+        tern_conn_deadline(conn, TERN_CONN_DRAIN_GRACE_NS);
+    else
+        tern_conn_abort(conn);
+}
+
 void tern_conn_drain(struct tern_conn *conn)
 {
     if (conn->draining)
         return;
-    conn->draining = true;
-    if (conn->state == TERN_CONN_OPEN)
+    if (conn->state == TERN_CONN_OPEN) {
+        conn->draining = true;
         conn->mux->drain(conn);
-    else if (conn->state == TERN_CONN_DETECT && conn->in == NULL)
-        tern_conn_abort(conn); /* it never sent a byte */
+    } else if (conn->state == TERN_CONN_DETECT && conn->in == NULL) {
+        drain_silent(conn);
+    } /* else start_mux() comes back here */
 }
 
 void tern_conn_free(struct tern_conn *conn)

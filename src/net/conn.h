@@ -89,6 +89,10 @@ enum tern_conn_state {
 #define TERN_CONN_IOV_MAX 64
 #define TERN_PEER_MAX     64
 #define TERN_CHUNK_SIZE   16384u
+/* A drain lets a client that was busy (or connected) within the first finish what it has probably
+ * begun to send: so long does it wait for the first byte. */
+#define TERN_CONN_BUSY_NS        (1ull * TERN_NS_PER_S)
+#define TERN_CONN_DRAIN_GRACE_NS (200ull * TERN_NS_PER_MS)
 
 /* One entry of a write queue: bytes copied into it, or a reference to bytes elsewhere. */
 struct tern_piece {

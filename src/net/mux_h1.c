@@ -8,8 +8,6 @@
 #define ARENA_FIRST    8192u
 #define EXCHANGES_KEPT 1024u
 #define CONNS_KEPT     1024u
-#define DRAIN_BUSY_NS  (1ull * TERN_NS_PER_S)
-#define DRAIN_GRACE_NS (200ull * TERN_NS_PER_MS)
 #define KEPT_QUIET     4u
 #define DECODED_KEPT   (64u << 10)
 #define HELD_KEPT      (16u << 10)
@@ -276,8 +274,8 @@ static void h1_drain(struct tern_conn *conn)
     if (h1->now != NULL || h1->n_waiting > 0 || conn->in != NULL)
         return;
     /* The idle deadline was set when the last answer was out. */
-    if (conn->mux_due_ns + DRAIN_BUSY_NS > now + idle_ns)
-        tern_conn_deadline(conn, DRAIN_GRACE_NS);
+    if (conn->mux_due_ns + TERN_CONN_BUSY_NS > now + idle_ns)
+        tern_conn_deadline(conn, TERN_CONN_DRAIN_GRACE_NS);
     else
         h1_on_readable(conn);
 }

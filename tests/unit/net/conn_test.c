@@ -154,10 +154,28 @@ static void draining_reaches_whoever_has_the_connection(void **state)
     rig_free(rig);
     rig = rig_new_with_h2(); /* it never sent a byte */
     rig_connect(rig);
+    rig_after(rig, 2);
     tern_hub_drain(rig->hub);
     rig_pump(rig);
     assert_true(rig->client_saw_end);
     assert_int_equal(rig->n_got, 0);
+    rig_free(rig);
+    rig = rig_new_with_h2(); /* its first byte is in the socket, unseen; or about to come */
+    rig_connect(rig);
+    assert_int_equal(send(rig->client, GET, strlen(GET), MSG_NOSIGNAL), strlen(GET));
+    tern_hub_drain(rig->hub);
+    rig_pump(rig);
+    rig_expect(rig, 200, "GET /a 0:");
+    assert_non_null(strstr(rig->got, "Connection: close"));
+    rig_free(rig);
+    rig = rig_new_with_h2();
+    rig_connect(rig);
+    tern_hub_drain(rig->hub);
+    rig_pump(rig);
+    assert_false(rig->client_saw_end);
+    rig_say(rig, GET);
+    rig_expect(rig, 200, "GET /a 0:");
+    assert_non_null(strstr(rig->got, "Connection: close"));
     /* Who still comes gets one answer. */
     rig_connect(rig);
     rig_say(rig, GET);
