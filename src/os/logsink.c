@@ -110,8 +110,9 @@ static void write_ring(void *self, struct tern_str line)
     wake(sink);
 }
 
-/* write(2) until all is out; on an error that does not pass, the bytes are given up. */
-static void write_all(int fd, const char *p, size_t n)
+/* write(2) until all is out; on an error that does not pass (a full disk, a closed pipe) the bytes
+ * are given up: returns how many. */
+static size_t write_all(int fd, const char *p, size_t n)
 {
     while (n > 0) {
         ssize_t k = write(fd, p, n);
@@ -122,14 +123,23 @@ static void write_all(int fd, const char *p, size_t n)
             struct pollfd pfd = {.fd = fd, .events = POLLOUT};
             (void)poll(&pfd, 1, -1);
         } else if (k == 0 || errno != EINTR) {
-            return;
+            return n;
         }
     }
+    return 0;
 }
 
 static void flush_batch(struct tern_logsink *sink)
 {
-    write_all(sink->fd, sink->batch, sink->batch_n);
+    size_t left = write_all(sink->fd, sink->batch, sink->batch_n);
+    uint64_t lines = 0;
+
+    for (const char *p = sink->batch + sink->batch_n - left; left > 0; left--)
+        lines += *p++ == '\n';
+    if (lines > 0) {
+        atomic_fetch_add_explicit(&sink->dropped, lines, memory_order_relaxed);
+        sink->dropped_told += lines; /* a line about it would be lost too */
+    }
     sink->batch_n = 0;
 }
 
@@ -311,7 +321,7 @@ uint64_t tern_logsink_dropped(const struct tern_logsink *sink)
 
 static void write_direct(void *self, struct tern_str line)
 {
-    write_all((int)(intptr_t)self, line.p, line.n);
+    (void)write_all((int)(intptr_t)self, line.p, line.n);
 }
 
 struct tern_log_sink tern_logsink_direct(int fd)

@@ -40,7 +40,7 @@ static const struct tern_metric_row server_rows[] = {
     PLAIN(COUNTER, NONE, "tern_sent_bytes_total", struct tern_server_cells, bytes_sent,
           "Bytes written to client connections."),
     PLAIN(COUNTER, NONE, "tern_log_dropped_total", struct tern_server_cells, log_dropped,
-          "Log lines lost because the output was slower than the lines came."),
+          "Log lines lost: the output was slower than they came, or failed."),
 };
 
 static const struct tern_metric_row op_rows[] = {

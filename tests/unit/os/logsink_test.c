@@ -61,7 +61,7 @@ static void put(struct tern_logsink *sink, const char *line)
 static void test_lines_arrive_in_order(void **state)
 {
     int fd = temp_file();
-    struct tern_logsink *sink = open_sink(fd, 0);
+    struct tern_logsink *sink = open_sink(fd, 1u << 16);
     char line[64];
 
     (void)state;
@@ -111,7 +111,7 @@ static void *produce(void *arg)
 static void test_many_producers(void **state)
 {
     int fd = temp_file();
-    struct tern_logsink *sink = open_sink(fd, 0);
+    struct tern_logsink *sink = open_sink(fd, 1u << 16);
     struct producer producers[3];
     pthread_t threads[3];
     int last[3] = {-1, -1, -1};
@@ -178,6 +178,20 @@ static void test_full_ring_drops_and_says_so(void **state)
     close(fds[1]);
 }
 
+static void test_lines_for_a_full_disk_are_counted(void **state)
+{
+    int fd = open("/dev/full", O_WRONLY | O_CLOEXEC);
+    struct tern_logsink *sink = open_sink(fd, 1u << 16);
+
+    (void)state;
+    put(sink, "one\n");
+    put(sink, "two\n");
+    tern_logsink_flush(sink);
+    assert_int_equal(tern_logsink_dropped(sink), 2);
+    tern_logsink_close(sink);
+    close(fd);
+}
+
 static void test_an_idle_writer_is_woken(void **state)
 {
     int fds[2];
@@ -237,6 +251,7 @@ int main(void)
         cmocka_unit_test(test_lines_arrive_in_order),
         cmocka_unit_test(test_many_producers),
         cmocka_unit_test(test_full_ring_drops_and_says_so),
+        cmocka_unit_test(test_lines_for_a_full_disk_are_counted),
         cmocka_unit_test(test_an_idle_writer_is_woken),
         cmocka_unit_test(test_open_can_fail),
         cmocka_unit_test(test_direct),
