@@ -67,6 +67,19 @@ void tern_err_prefix(struct tern_err *err, const char *fmt, ...)
     memcpy(err->text, text, sizeof(text));
 }
 
+void tern_err_hide(struct tern_err *err, const char *what, size_t n)
+{
+    char *end = err->text + strlen(err->text);
+
+    for (char *at = err->text; n > 0 && at < end;) {
+        at = memmem(at, (size_t)(end - at), what, n);
+        if (at == NULL)
+            return;
+        memmove(at, at + n, (size_t)(end - at) - n + 1);
+        end -= n;
+    }
+}
+
 const char *tern_code_label(enum tern_code code)
 {
     return row_of(code)->label;

@@ -9,6 +9,7 @@
 #define TERN_BASE_ERR_H
 
 #include <stdarg.h>
+#include <stddef.h>
 #include "base/compiler.h"
 
 /* X(name, number, HTTP status, label used in metrics and logs) */
@@ -65,6 +66,10 @@ enum tern_code tern_fail_http(struct tern_err *err, enum tern_code code, int sta
 
 /* Puts "<prefix>: " before the text that err already carries: the outer layer says where. */
 void tern_err_prefix(struct tern_err *err, const char *fmt, ...) TERN_PRINTF(2, 3) TERN_COLD;
+
+/* Takes every occurrence of `what` out of the text: how the path of this machine that a lower layer
+ * put in front is kept from clients. */
+void tern_err_hide(struct tern_err *err, const char *what, size_t n) TERN_COLD;
 
 const char *tern_code_label(enum tern_code code);
 const char *tern_code_name(enum tern_code code); /* "INVALID_ARGUMENT" */

@@ -26,6 +26,7 @@ struct serve_process {
     uint32_t n_loops;
     struct tern_logsink *logsink;
     struct tern_log log;
+    struct tern_log_limit engine_lines; /* an engine may warn at every request */
     struct tern_metrics *metrics;
     struct tern_observer *observer;
     struct tern_sched *sched;

@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 #include <unistd.h>
+#include "base/clock.h"
 #include "base/mem.h"
 #include "base/version.h"
 #include "engine/engines.h"
@@ -12,7 +13,8 @@
 #include "proto/protos.h"
 #include "simd/simd.h"
 
-#define METRIC_SETS_MAX 10000
+#define METRIC_SETS_MAX       10000
+#define ENGINE_LINES_A_SECOND 5
 
 /* ---- log ---- */
 
@@ -45,12 +47,18 @@ static enum tern_code open_log(struct serve_process *p, struct tern_err *err)
 
 static void on_engine_log(void *arg, int level, const char *text)
 {
-    struct tern_log *log = arg;
+    struct serve_process *p = arg;
+    uint32_t suppressed = 0;
 
+    if (!tern_log_allow(&p->engine_lines, tern_clock_mono_ns(), ENGINE_LINES_A_SECOND, &suppressed))
+        return;
     if (level >= 3)
-        tern_log_warn(log, "engine.onnxruntime", text, TERN_KV_U64("severity", (uint64_t)level));
+        tern_log_warn(&p->log, "engine.onnxruntime", text, TERN_KV_U64("severity", (uint64_t)level),
+                      TERN_KV_U64("suppressed", suppressed));
     else
-        tern_log_debug(log, "engine.onnxruntime", text, TERN_KV_U64("severity", (uint64_t)level));
+        tern_log_debug(&p->log, "engine.onnxruntime", text,
+                       TERN_KV_U64("severity", (uint64_t)level),
+                       TERN_KV_U64("suppressed", suppressed));
 }
 
 static void add_option(struct serve_process *p, const char *key, struct tern_str value)
@@ -63,7 +71,7 @@ static enum tern_code open_engines(struct serve_process *p, struct tern_err *err
 {
     static const char *const levels[] = {"none", "basic", "extended", "all"};
     const struct tern_server_options *options = &p->options;
-    const struct tern_onnx_config config = {options->onnxruntime.library.p, on_engine_log, &p->log};
+    const struct tern_onnx_config config = {options->onnxruntime.library.p, on_engine_log, p};
     uint32_t n_providers = options->onnxruntime.providers.n;
 
     TERN_TRY(tern_onnx_configure(&config, err));

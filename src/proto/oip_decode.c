@@ -431,6 +431,16 @@ static enum tern_code finish(struct decoder *d, struct tern_err *err)
     return TERN_OK;
 }
 
+/* Two lengths are two readings of one body: none of them is taken. */
+static bool is_given_twice(const struct tern_exchange *x)
+{
+    uint32_t n = 0;
+
+    for (uint32_t i = 0; i < x->n_headers; i++)
+        n += tern_str_eq_nocase(x->headers[i].name, TERN_STR(TERN_OIP_LENGTH_HEADER));
+    return n > 1;
+}
+
 /* How much of the body is JSON. *ret_given: the header was there. */
 static enum tern_code json_length(const struct tern_exchange *x, uint64_t *ret, bool *ret_given,
                                   struct tern_err *err)
@@ -441,6 +451,9 @@ static enum tern_code json_length(const struct tern_exchange *x, uint64_t *ret, 
     *ret = x->body.n;
     if (TERN_LIKELY(!*ret_given))
         return TERN_OK;
+    if (is_given_twice(x))
+        return tern_fail(err, TERN_INVALID_ARGUMENT,
+                         "header " TERN_OIP_LENGTH_HEADER " is given more than once");
     if (!tern_num_parse_u64(value, UINT64_MAX, ret))
         return tern_fail(err, TERN_INVALID_ARGUMENT,
                          "header " TERN_OIP_LENGTH_HEADER

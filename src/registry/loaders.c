@@ -24,6 +24,8 @@ static void load(struct tern_registry *registry, struct registry_job *job)
         if (tern_repository_fingerprint(spec.path, spec.folder, &spec.fingerprint, NULL) != TERN_OK)
             break;
     }
+    if (job->code != TERN_OK)
+        registry_hide_path(registry, &job->err);
     if (job->code == TERN_OK) {
         struct tern_registry_hooks *hooks = &registry->settings.hooks;
         job->version->home = &registry->home;

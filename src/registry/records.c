@@ -357,6 +357,8 @@ static enum tern_code want(struct tern_registry *registry, struct registry_recor
             return code;
     }
     if (record->problem.code != TERN_OK)
+        registry_hide_path(registry, &record->problem);
+    if (record->problem.code != TERN_OK)
         tern_log_error(registry->settings.log, "model.failed", "model cannot be served",
                        TERN_KV_Z("model", record->name), TERN_KV_ERR(&record->problem));
     record->wanted = true;

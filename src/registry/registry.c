@@ -7,6 +7,7 @@
 #include <time.h>
 #include "base/clock.h"
 #include "base/mem.h"
+#include "os/file.h"
 
 #define RETRY_NS (100u * TERN_NS_PER_MS)
 
@@ -39,6 +40,12 @@ void tern_registry_submit(struct tern_registry *registry, struct tern_registry_c
     pthread_mutex_unlock(&registry->lock);
 }
 
+void registry_hide_path(const struct tern_registry *registry, struct tern_err *err)
+{
+    const char *path = registry->settings.path;
+    tern_err_hide(err, path, strlen(path) - tern_file_base_name(path).n);
+}
+
 /* ---- handling ---- */
 
 static void finish(struct tern_registry_command *command)
@@ -56,6 +63,8 @@ static void wait_for(struct registry_record *record, struct tern_registry_comman
 static void do_load(struct tern_registry *registry, struct tern_registry_command *command)
 {
     command->code = registry_rescan(registry, command->name, true, &command->err);
+    if (command->code != TERN_OK)
+        registry_hide_path(registry, &command->err);
     struct registry_record *record = registry_find(registry, command->name);
     if (command->code != TERN_OK || record == NULL || !record->wanted) {
         if (command->code == TERN_OK)

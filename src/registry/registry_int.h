@@ -89,6 +89,9 @@ struct tern_registry {
     uint32_t n_loaders;
 };
 
+/* Clients may read it: leaves only what lies below the folder that holds the repository. */
+void registry_hide_path(const struct tern_registry *registry, struct tern_err *err);
+
 /* records.c: what is wanted and what is there. */
 struct registry_record *registry_find(struct tern_registry *registry, const char *name);
 enum tern_code registry_rescan(struct tern_registry *registry, const char *only, bool force,

@@ -312,6 +312,10 @@ static void test_errors(void **state)
     assert_string_equal(err.text, "kitchen 3: no cake");
     tern_fail_http(&err, TERN_INVALID_ARGUMENT, 415, "odd");
     assert_int_equal(tern_err_http_status(&err), 415);
+    tern_fail(&err, TERN_INTERNAL, "/a/b/m: gone, /a/b/n too, /a/");
+    tern_err_hide(&err, "/a/b/", 5);
+    assert_string_equal(err.text, "m: gone, n too, /a/");
+    tern_err_hide(&err, "", 0);
     tern_fail(NULL, TERN_INTERNAL, "nobody listens");
     assert_string_equal(tern_code_label(TERN_RESOURCE_EXHAUSTED), "resource_exhausted");
     assert_string_equal(tern_code_name((enum tern_code)77), "UNKNOWN");

@@ -264,6 +264,19 @@ static void header_of_zero_makes_a_raw_request(void **state)
     fake_fini(&fake);
 }
 
+static void two_lengths_are_refused(void **state)
+{
+    (void)state;
+    struct fake_exchange fake;
+    struct tern_err err = {0};
+    fake_init(&fake);
+    fake_header(&fake, TERN_OIP_LENGTH_HEADER, "2");
+    fake_header(&fake, "inference-header-content-length", "2");
+    assert_int_equal(decode_bytes(&fake, "{}", 2, &err), TERN_INVALID_ARGUMENT);
+    assert_non_null(strstr(err.text, "more than once"));
+    fake_fini(&fake);
+}
+
 static void refuses_wrong_binary(void **state)
 {
     (void)state;
@@ -612,6 +625,7 @@ int main(void)
         cmocka_unit_test(timeout_sets_the_earlier_deadline),
         cmocka_unit_test(binary_inputs_are_slices_of_the_body),
         cmocka_unit_test(header_of_zero_makes_a_raw_request),
+        cmocka_unit_test(two_lengths_are_refused),
         cmocka_unit_test(refuses_wrong_binary),
         cmocka_unit_test(refuses_wrong_inputs),
         cmocka_unit_test(refuses_wrong_requests),

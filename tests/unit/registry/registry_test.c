@@ -275,6 +275,21 @@ static void test_explicit_load_and_unload(void **state)
     assert_int_equal(ask(f, TERN_REGISTRY_UNLOAD, "nosuch", &err), TERN_NOT_FOUND);
 }
 
+static void test_no_client_reads_a_path_of_the_machine(void **state)
+{
+    struct fixture *f = *state;
+    struct tern_err err;
+    const struct tern_str load[] = {TERN_STR("a")};
+    tree_write(&f->tree, "repo/a/1/model.fake", "fake");
+    tree_write(&f->tree, "repo/gone/1/notes.txt", "no model here");
+    tree_write(&f->tree, "repo/gone/config.pbtxt", "default_model_filename: \"lost.fake\"");
+    open_mode(f, TERN_REGISTRY_EXPLICIT, 0, load, 1);
+    assert_int_not_equal(ask(f, TERN_REGISTRY_LOAD, "gone", &err), TERN_OK);
+    assert_non_null(strstr(err.text, "repo/gone/1/lost.fake"));
+    assert_null(strstr(err.text, f->tree.root));
+    assert_null(strstr(see(f, "gone", 0).reason, f->tree.root));
+}
+
 static void test_a_failed_reload_keeps_what_is_served(void **state)
 {
     struct fixture *f = *state;
@@ -390,6 +405,7 @@ int main(void)
         CASE(test_a_model_whose_warm_up_fails_is_served_but_not_on_a_loop),
         CASE(test_commands_need_explicit_mode),
         CASE(test_explicit_load_and_unload),
+        CASE(test_no_client_reads_a_path_of_the_machine),
         CASE(test_a_failed_reload_keeps_what_is_served),
         CASE(test_loading_the_same_files_again_does_nothing),
         CASE(test_an_unload_waits_for_the_last_pin),
