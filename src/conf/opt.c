@@ -48,8 +48,9 @@ enum tern_code tern_opt_load_init(struct tern_opt_load *load, const struct tern_
     *load = (struct tern_opt_load){
         .table = table, .values = values, .arena = arena, .problems = problems};
     load->origins = tern_arena_zalloc(arena, table->n, 1);
+    load->places = tern_arena_zalloc(arena, table->n, sizeof(*load->places));
     load->shadow = tern_arena_zalloc(arena, 1, table->size);
-    if (load->origins == NULL || load->shadow == NULL)
+    if (load->origins == NULL || load->places == NULL || load->shadow == NULL)
         return tern_arena_fail(arena, err, "the options");
     memset(values, 0, table->size);
     for (uint32_t i = 0; i < table->n; i++) {
@@ -82,8 +83,24 @@ void tern_opt_set(struct tern_opt_load *load, const struct tern_opt *opt,
 
     if (origin == TERN_OPT_FROM_FILE)
         snprintf(subject, sizeof(subject), "%s: ", opt->name);
-    tern_opt_value_set(opt, tern_opt_claim(load, opt, origin), text,
+    void *base = tern_opt_claim(load, opt, origin);
+    tern_opt_keep_place(load, opt, base, place);
+    tern_opt_value_set(opt, base, text,
                        &(struct tern_opt_value_at){load->arena, load->problems, place, subject});
+}
+
+void tern_opt_keep_place(struct tern_opt_load *load, const struct tern_opt *opt, const void *base,
+                         struct tern_str place)
+{
+    if (base == load->values)
+        load->places[opt - load->table->rows] = tern_arena_copy(load->arena, place);
+}
+
+struct tern_str tern_opt_place_of(const struct tern_opt_load *load, const char *name)
+{
+    const struct tern_opt *opt = tern_opt_find(load->table, tern_str_of(name));
+
+    return opt == NULL ? tern_str_make(NULL, 0) : load->places[opt - load->table->rows];
 }
 
 /* Levenshtein's distance with one row of the matrix; words above the row's length are far apart. */

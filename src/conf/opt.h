@@ -59,6 +59,8 @@ struct tern_opt_record {
     const struct tern_opt *rows;
     uint32_t n;
     size_t size; /* of one struct */
+    bool keeps_place;
+    size_t place; /* offset of a struct tern_str that is told where the record was given */
 };
 
 struct tern_opt {
@@ -96,6 +98,7 @@ struct tern_opt_load {
     struct tern_arena *arena;       /* borrowed */
     struct tern_problems *problems; /* borrowed */
     uint8_t *origins;               /* arena: enum tern_opt_origin, one a row */
+    struct tern_str *places;        /* arena: where each was given, one a row; empty: nowhere */
     void *shadow; /* arena: takes values that lost to a source of higher priority, once checked */
 };
 
@@ -128,6 +131,9 @@ void tern_opt_set(struct tern_opt_load *load, const struct tern_opt *opt,
 void *tern_opt_claim(struct tern_opt_load *load, const struct tern_opt *opt,
                      enum tern_opt_origin origin);
 
+/* Where the option was given ("tern.yaml:12:5", "flag --x"), for checks of several options at once;
+ * empty when it has its default. */
+struct tern_str tern_opt_place_of(const struct tern_opt_load *load, const char *name);
 enum tern_opt_origin tern_opt_origin_of(const struct tern_opt_load *load, const char *name);
 const struct tern_opt *tern_opt_find(const struct tern_opt_table *table, struct tern_str name);
 

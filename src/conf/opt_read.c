@@ -364,6 +364,7 @@ static void take_option(const struct level *level, const struct tern_opt *opt,
         return;
     }
     void *base = tern_opt_claim(level->load, opt, TERN_OPT_FROM_FILE);
+    tern_opt_keep_place(level->load, opt, base, place_of(level, node->line, node->column));
     snprintf(subject, sizeof(subject), "%s: ", opt->name);
     if (node->kind == TERN_TREE_LIST)
         read_elements(level, opt, base, node, subject);

@@ -245,6 +245,10 @@ void *tern_opt_value_record(const struct tern_opt *opt, void *base,
     records->items = items;
     void *item = (char *)items + records->n * record->size;
     memset(item, 0, record->size);
+    if (record->keeps_place) {
+        struct tern_str place = tern_arena_copy(at->arena, at->place);
+        memcpy((char *)item + record->place, &place, sizeof(place));
+    }
     for (uint32_t i = 0; i < record->n; i++) {
         if (record->rows[i].preset != NULL)
             set_scalar(&record->rows[i], item, tern_str_of(record->rows[i].preset), at);

@@ -29,4 +29,8 @@ void tern_opt_value_record_text(const struct tern_opt *opt, void *base, struct t
 /* Empties a list or records before a source of higher priority fills it. */
 void tern_opt_value_clear(const struct tern_opt *opt, void *base);
 
+/* Remembers where the option was given, when base is the caller's struct and not the shadow. */
+void tern_opt_keep_place(struct tern_opt_load *load, const struct tern_opt *opt, const void *base,
+                         struct tern_str place);
+
 #endif

@@ -42,6 +42,7 @@ static const struct tern_opt listener_rows[] = {
 
 static const struct tern_opt_record listener_record = {
     listener_rows, TERN_COUNT_OF(listener_rows), sizeof(struct tern_listener_options),
+    true, offsetof(struct tern_listener_options, place),
 };
 
 static const struct tern_opt rows[] = {
@@ -287,21 +288,25 @@ static void check_listener(struct tern_opt_load *load, struct tern_listener_opti
                            bool insecure)
 {
     struct tern_problems *problems = load->problems;
-    struct tern_str place =
-        tern_arena_printf(load->arena, "listen %.*s", TERN_STR_ARG(listener->address));
+    struct tern_str address = listener->address;
+    struct tern_str place = listener->place;
 
     if (!derive_address(load, listener)) {
-        tern_problem_add(problems, place, "expected HOST:PORT, [IPV6]:PORT or unix:PATH");
+        tern_problem_add(problems, place,
+                         "listen %.*s: expected HOST:PORT, [IPV6]:PORT or unix:PATH",
+                         TERN_STR_ARG(address));
         return;
     }
     listener->tls = listener->tls || listener->tls_cert.n > 0 || listener->tls_key.n > 0 ||
                     listener->tls_client_ca.n > 0;
     if (listener->tls && (listener->tls_cert.n == 0 || listener->tls_key.n == 0))
-        tern_problem_add(problems, place, "TLS needs both tls.cert and tls.key");
+        tern_problem_add(problems, place, "listen %.*s: TLS needs both tls.cert and tls.key",
+                         TERN_STR_ARG(address));
     if (!listener->is_loopback && !insecure && (!listener->tls || listener->tls_client_ca.n == 0))
         tern_problem_add(problems, place,
-                         "other machines can reach this address: add tls.cert, tls.key and "
-                         "tls.client_ca, or accept the risk with --insecure");
+                         "listen %.*s: other machines can reach this address: add tls.cert, "
+                         "tls.key and tls.client_ca, or accept the risk with --insecure",
+                         TERN_STR_ARG(address));
 }
 
 static void check_listeners(struct tern_opt_load *load, const struct tern_server_options *options)
@@ -315,7 +320,8 @@ static void check_listeners(struct tern_opt_load *load, const struct tern_server
         for (uint32_t j = 0; j < i; j++) {
             if (tern_str_eq(listeners[i].address, listeners[j].address) &&
                 (listeners[i].is_unix || listeners[i].port != 0))
-                tern_problem_add(load->problems, TERN_STR("listen"), "%.*s is given twice",
+                tern_problem_add(load->problems, listeners[i].place,
+                                 "listen %.*s: the address is given twice",
                                  TERN_STR_ARG(listeners[i].address));
         }
     }
@@ -327,16 +333,17 @@ void tern_server_options_check(struct tern_opt_load *load)
 
     check_listeners(load, options);
     if (!tern_version_policy_parse(options->model.version_policy, &options->model.policy))
-        tern_problem_add(load->problems, TERN_STR("model.version_policy"),
-                         "expected latest, latest:N, all or specific:N,N, got \"%.*s\"",
-                         TERN_STR_ARG(options->model.version_policy));
+        tern_problem_add(
+            load->problems, tern_opt_place_of(load, "model.version_policy"),
+            "model.version_policy: expected latest, latest:N, all or specific:N,N, got \"%.*s\"",
+            TERN_STR_ARG(options->model.version_policy));
     if (options->model.load.n > 0 && options->model.control != TERN_MODEL_CONTROL_EXPLICIT)
-        tern_problem_add(load->problems, TERN_STR("model.load"),
-                         "only has a meaning with model.control explicit");
+        tern_problem_add(load->problems, tern_opt_place_of(load, "model.load"),
+                         "model.load: only has a meaning with model.control explicit");
     if (options->http.field_max > options->http.head_max)
-        tern_problem_add(load->problems, TERN_STR("http.field_max"),
-                         "must not be above http.head_max");
+        tern_problem_add(load->problems, tern_opt_place_of(load, "http.field_max"),
+                         "http.field_max: must not be above http.head_max");
     if (options->http.uri_max > options->http.head_max)
-        tern_problem_add(load->problems, TERN_STR("http.uri_max"),
-                         "must not be above http.head_max");
+        tern_problem_add(load->problems, tern_opt_place_of(load, "http.uri_max"),
+                         "http.uri_max: must not be above http.head_max");
 }

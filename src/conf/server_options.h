@@ -16,6 +16,7 @@ struct tern_listener_options {
     struct tern_str tls_cert; /* paths of PEM files */
     struct tern_str tls_key;
     struct tern_str tls_client_ca; /* empty: clients need no certificate */
+    struct tern_str place;         /* where it was given */
     /* Set by tern_server_options_check from the address; host and path end with a zero. */
     bool is_unix;
     bool is_loopback;     /* a Unix socket too */

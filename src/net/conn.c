@@ -215,7 +215,7 @@ static void linger(struct tern_conn *conn)
 
 static bool replace_in(struct tern_conn *conn, size_t cap)
 {
-    size_t waiting = conn->in_end - conn->in_at;
+    size_t waiting = conn->in == NULL ? 0 : conn->in_end - conn->in_at;
     struct tern_rbuf *fresh = tern_hub_rbuf_take(conn->hub, cap);
 
     if (fresh == NULL)
@@ -231,7 +231,7 @@ static bool replace_in(struct tern_conn *conn, size_t cap)
 
 static bool make_room(struct tern_conn *conn, size_t want)
 {
-    size_t waiting = conn->in_end - conn->in_at;
+    size_t waiting = conn->in == NULL ? 0 : conn->in_end - conn->in_at;
 
     if (conn->in == NULL)
         return replace_in(conn, want);
@@ -323,6 +323,14 @@ void tern_conn_read_on(struct tern_conn *conn, bool on)
 
 /* From first bytes to a mux. */
 
+static void drain_mux(struct tern_conn *conn)
+{
+    if (conn->draining)
+        return;
+    conn->draining = true;
+    conn->mux->drain(conn);
+}
+
 static void start_mux(struct tern_conn *conn, const struct tern_mux_ops *mux)
 {
     conn->mux_due_ns = 0;
@@ -333,7 +341,7 @@ static void start_mux(struct tern_conn *conn, const struct tern_mux_ops *mux)
     conn->mux = mux;
     conn->state = TERN_CONN_OPEN;
     if (conn->hub->draining)
-        tern_conn_drain(conn);
+        drain_mux(conn);
 }
 
 static void detect(struct tern_conn *conn)
@@ -495,14 +503,11 @@ static void drain_silent(struct tern_conn *conn)
 
 void tern_conn_drain(struct tern_conn *conn)
 {
-    if (conn->draining)
-        return;
-    if (conn->state == TERN_CONN_OPEN) {
-        conn->draining = true;
-        conn->mux->drain(conn);
-    } else if (conn->state == TERN_CONN_DETECT && conn->in == NULL) {
+    if (conn->state == TERN_CONN_OPEN)
+        drain_mux(conn);
+    else if (conn->state == TERN_CONN_DETECT && conn->in == NULL)
         drain_silent(conn);
-    } /* else start_mux() comes back here */
+    /* else start_mux() sees that the hub drains */
 }
 
 void tern_conn_free(struct tern_conn *conn)

@@ -251,6 +251,16 @@ static struct tern_tensor_spec *complete_tensors(struct completer *c, const char
     return specs;
 }
 
+/* Where the file gives a field of the model itself. */
+static struct tern_str place_of(struct completer *c, const char *key)
+{
+    const struct tern_tree *node = tern_tree_find(c->config->tree, tern_str_of(key));
+
+    return node == NULL
+               ? c->config->file
+               : tern_problem_place(c->problems, c->config->file, node->line, node->column);
+}
+
 static void check_names(struct completer *c, struct tern_str model_name)
 {
     struct tern_model_config *config = c->config;
@@ -258,15 +268,15 @@ static void check_names(struct completer *c, struct tern_str model_name)
     struct tern_str platform = tern_str_of(c->model->platform);
 
     if (config->name.n > 0 && !tern_str_eq(config->name, model_name))
-        tern_problem_add(c->problems, config->file,
+        tern_problem_add(c->problems, place_of(c, "name"),
                          "name is \"%.*s\", but the model's folder is called \"%.*s\"",
                          TERN_STR_ARG(config->name), TERN_STR_ARG(model_name));
     if (config->backend.n > 0 && !tern_str_eq(config->backend, backend))
-        tern_problem_add(c->problems, config->file,
+        tern_problem_add(c->problems, place_of(c, "backend"),
                          "backend is \"%.*s\", but the model's file is one for \"%.*s\"",
                          TERN_STR_ARG(config->backend), TERN_STR_ARG(backend));
     if (config->platform.n > 0 && !tern_str_eq(config->platform, platform))
-        tern_problem_add(c->problems, config->file,
+        tern_problem_add(c->problems, place_of(c, "platform"),
                          "platform is \"%.*s\", but the model's file is one for \"%.*s\"",
                          TERN_STR_ARG(config->platform), TERN_STR_ARG(platform));
     config->name = model_name;

@@ -42,7 +42,8 @@ static const struct tern_opt door_rows[] = {
     {.name = "open", .type = TERN_OPT_BOOL, .offset = offsetof(struct door, open)},
     {.name = "lock.key", .type = TERN_OPT_STRING, .offset = offsetof(struct door, key)},
 };
-static const struct tern_opt_record door_record = {door_rows, 3, sizeof(struct door)};
+static const struct tern_opt_record door_record = {
+    .rows = door_rows, .n = 3, .size = sizeof(struct door)};
 
 #define IN(field) .offset = offsetof(struct house, field)
 static const struct tern_opt house_rows[] = {

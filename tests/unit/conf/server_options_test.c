@@ -189,11 +189,11 @@ static void options_that_belong_together(void **state)
                           "model: {load: [a], version_policy: 'latest:0'}\n"
                           "http: {head_max: 1KiB}\n"));
     assert_string_equal(said(w),
-                        "listen 127.0.0.1:80: TLS needs both tls.cert and tls.key\n"
-                        "listen: 127.0.0.1:80 is given twice\n"
-                        "model.version_policy: expected latest, latest:N, all or specific:N,N, got "
-                        "\"latest:0\"\n"
-                        "model.load: only has a meaning with model.control explicit\n"
+                        "t.yaml:1:11: listen 127.0.0.1:80: TLS needs both tls.cert and tls.key\n"
+                        "t.yaml:1:31: listen 127.0.0.1:80: the address is given twice\n"
+                        "t.yaml:2:37: model.version_policy: expected latest, latest:N, all or "
+                        "specific:N,N, got \"latest:0\"\n"
+                        "t.yaml:2:15: model.load: only has a meaning with model.control explicit\n"
                         "http.field_max: must not be above http.head_max\n"
                         "http.uri_max: must not be above http.head_max\n");
 }

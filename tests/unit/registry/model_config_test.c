@@ -249,8 +249,8 @@ static void disagreements_are_named(void **state)
     complete(w);
     assert_string_equal(
         said(w),
-        "c.pbtxt: name is \"other\", but the model's folder is called \"digits\"\n"
-        "c.pbtxt: backend is \"python\", but the model's file is one for \"onnxruntime\"\n"
+        "c.pbtxt:1:7: name is \"other\", but the model's folder is called \"digits\"\n"
+        "c.pbtxt:1:24: backend is \"python\", but the model's file is one for \"onnxruntime\"\n"
         "c.pbtxt:2:7: input \"image\" has data_type TYPE_FP64, the model has TYPE_FP32\n"
         "c.pbtxt:2:7: input \"image\" has dims [1,8,8], the model has [-1,1,8,8]; dims leave out "
         "the batch dimension only when max_batch_size is above 0\n"
