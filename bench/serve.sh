@@ -77,6 +77,26 @@ pairs "JSON infer, 1 conn" 1 "$null" "$null_pid" "" $infer "$tern" "$tern_pid" j
 pairs "binary 1 MiB, 4 conns" 4 "$recv" "$recv_pid" binary.lua / "$sink" "$sink_pid" binary.lua \
     /v2/models/shape_of/infer
 
+# Paced: requests leave on a schedule, below what either server could do. Needs h2load.
+body='{"inputs":[{"name":"features","datatype":"FP32","shape":[1,4],"data":[5.1,3.5,1.4,0.2]}]}'
+echo "$body" >"$work/body.json"
+paced() { # URL [FLAG...] -> "p50 p99" in us
+    rm -f "$work/paced"
+    h2load --h1 -c16 -t1 --rps=2500 -D "$each" "${@:2}" --log-file="$work/paced" "$1" >/dev/null
+    cut -f3 "$work/paced" | sort -n | awk '{ v[NR] = $1 } END { print v[int(NR * 0.5)], v[int(NR * 0.99)] }'
+}
+if command -v h2load >/dev/null; then
+    : >"$work/latency"
+    for _ in $(seq "$rounds"); do
+        paste -d' ' <(paced "http://$null/") \
+            <(paced "http://$tern$infer" -d "$work/body.json" -H content-type:application/json) |
+            awk '{ print $1, $3, $3 / $1, $2, $4, $4 / $2 }' >>"$work/latency"
+    done
+    field() { cut -d' ' -f"$1" "$work/latency" | median; }
+    printf 'paced at 40000/s: p50 %s us, tern %s us, ratio %.2f; p99 %s us, tern %s us, ratio %.2f\n' \
+        "$(field 1)" "$(field 2)" "$(field 3)" "$(field 4)" "$(field 5)" "$(field 6)"
+fi
+
 echo
 after=$(kib "$tern_pid")
 for _ in $(seq "$rounds"); do
