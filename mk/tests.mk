@@ -38,7 +38,7 @@ THREAD_DIRS := os stat engine sched registry net gateway
 THREAD_BIN := $(filter-out %/supervise_test, \
     $(foreach dir,$(THREAD_DIRS),$(filter $(OUT)/tests/unit/$(dir)/%,$(UNIT_BIN))))
 test-threads: $(THREAD_BIN)
-	@OUT=$(OUT) scripts/run-tests $(THREAD_BIN)
+	@TSAN_OPTIONS="suppressions=tests/harness/tsan.supp $(TSAN_OPTIONS)" OUT=$(OUT) scripts/run-tests $(THREAD_BIN)
 
 test: ## Everything: unit, wire, fuzz corpora, sanitizers, end to end
 	@scripts/test-all

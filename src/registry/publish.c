@@ -191,7 +191,7 @@ void registry_publish(struct tern_registry *registry)
     registry->finished = NULL;
     registry->snapshot = snapshot;
     registry->dirty = false;
-    registry->publications_out++;
+    tern_list_append(&registry->on_their_way, &publication->on_its_way);
     if (registry->loops_run) {
         for (uint32_t i = 0; i < registry->settings.n_loops; i++)
             tern_loop_post(registry->settings.loops[i], &publication->tasks[i].task);
@@ -214,9 +214,30 @@ void registry_finish(struct tern_registry_command *commands)
 
 void registry_published(struct registry_publication *publication)
 {
-    publication->registry->publications_out--;
+    tern_list_remove(&publication->on_its_way);
     registry_finish(publication->finished);
     registry_free_snapshot(publication->before);
     tern_mem_free(publication->tasks);
     tern_mem_free(publication);
+}
+
+void registry_drop_publications(struct tern_registry *registry)
+{
+    struct tern_registry_hooks *hooks = &registry->settings.hooks;
+
+    for (;;) {
+        struct tern_list *first = tern_list_pop(&registry->on_their_way);
+        if (first == NULL)
+            return;
+        struct registry_publication *publication =
+            TERN_CONTAINER_OF(first, struct registry_publication, on_its_way);
+        /* Some loop still holds each of them: none has come home. */
+        while (publication->retired != NULL) {
+            struct tern_model_version *version = publication->retired;
+            publication->retired = version->next_retired;
+            hooks->on_unloaded(hooks->arg, version);
+            tern_version_free(version);
+        }
+        registry_published(publication);
+    }
 }

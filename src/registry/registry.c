@@ -264,6 +264,7 @@ static enum tern_code init_sync(struct tern_registry *registry, struct tern_err 
 
     registry->commands_end = &registry->commands;
     registry->jobs_end = &registry->jobs;
+    tern_list_init(&registry->on_their_way);
     registry->home.come_home = come_home;
     if (pthread_mutex_init(&registry->lock, NULL) != 0 || pthread_condattr_init(&attr) != 0)
         return tern_fail(err, TERN_RESOURCE_EXHAUSTED, "cannot make a lock");
@@ -374,6 +375,7 @@ void tern_registry_close(struct tern_registry *registry)
     }
     registry_loaders_stop(registry);
     drop_mail(registry);
+    registry_drop_publications(registry);
     registry_free_records(registry);
     registry_free_snapshot(registry->snapshot);
     pthread_cond_destroy(&registry->to_control);

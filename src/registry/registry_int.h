@@ -4,6 +4,7 @@
 #define TERN_REGISTRY_REGISTRY_INT_H
 
 #include <pthread.h>
+#include "base/list.h"
 #include "registry/registry.h"
 #include "registry/version.h"
 
@@ -45,6 +46,7 @@ struct registry_job {
 /* One publication on its way to every loop. */
 struct registry_publication {
     struct registry_publication *next;
+    struct tern_list on_its_way; /* in registry->on_their_way */
     struct tern_registry *registry;
     struct tern_snapshot *snapshot;
     struct tern_snapshot *before;
@@ -67,7 +69,8 @@ struct tern_registry {
     struct tern_snapshot *snapshot; /* the newest published */
     struct tern_model_version *to_retire;
     struct tern_registry_command *finished; /* decided; answered with the next publication */
-    uint32_t jobs_out, publications_out;
+    uint32_t jobs_out;
+    struct tern_list on_their_way; /* publications that some loop has not seen */
     uint64_t poll_due_ns;
     bool dirty;
     bool loops_run;
@@ -109,6 +112,8 @@ void registry_free_job(struct registry_job *job);
 
 /* publish.c */
 void registry_publish(struct tern_registry *registry);
+/* Publications that the loops were stopped before they saw: nobody will switch any more. */
+void registry_drop_publications(struct tern_registry *registry);
 /* Every loop has switched. */
 void registry_published(struct registry_publication *publication);
 void registry_finish(struct tern_registry_command *commands);

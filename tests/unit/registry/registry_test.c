@@ -27,6 +27,7 @@ struct fixture {
     const struct tern_snapshot *seen[LOOPS]; /* each written on its loop */
     struct tern_log log;
     struct tern_registry *registry;
+    bool joined; /* the loops are stopped already */
     atomic_int unloaded;
 };
 
@@ -105,7 +106,7 @@ static int setup(void **state)
 static int teardown(void **state)
 {
     struct fixture *f = *state;
-    for (uint32_t i = 0; i < LOOPS; i++)
+    for (uint32_t i = 0; i < LOOPS && !f->joined; i++)
         loop_thread_join(&f->lt[i]);
     tern_registry_close(f->registry); /* until then its thread may post to them */
     for (uint32_t i = 0; i < LOOPS; i++)
@@ -360,6 +361,28 @@ static void test_an_unload_waits_for_the_last_pin(void **state)
     sem_destroy(&wish.done);
 }
 
+/* Closed between a publication and the loops that should have seen it: the fixture's end looks
+ * whether all is given back. */
+static void test_a_publication_that_no_loop_sees(void **state)
+{
+    struct fixture *f = *state;
+    const struct tern_str load[] = {TERN_STR("a")};
+    struct tern_registry_command unload = {.verb = TERN_REGISTRY_UNLOAD, .name = "a"};
+
+    tree_write(&f->tree, "repo/a/1/model.fake", "fake");
+    open_mode(f, TERN_REGISTRY_EXPLICIT, 0, load, 1);
+    for (uint32_t i = 0; i < LOOPS; i++)
+        loop_thread_join(&f->lt[i]);
+    f->joined = true;
+    tern_registry_submit(f->registry, &unload);
+    /* The first of these may share the unload's turn; after the second, that turn is over. */
+    assert_int_equal(ask(f, TERN_REGISTRY_UNLOAD, "nosuch", NULL), TERN_NOT_FOUND);
+    assert_int_equal(ask(f, TERN_REGISTRY_UNLOAD, "nosuch", NULL), TERN_NOT_FOUND);
+    tern_registry_close(f->registry);
+    f->registry = NULL;
+    assert_int_equal(fake_engine_loaded(), 0);
+}
+
 static void test_polling_follows_the_files(void **state)
 {
     struct fixture *f = *state;
@@ -409,6 +432,7 @@ int main(void)
         CASE(test_a_failed_reload_keeps_what_is_served),
         CASE(test_loading_the_same_files_again_does_nothing),
         CASE(test_an_unload_waits_for_the_last_pin),
+        CASE(test_a_publication_that_no_loop_sees),
         CASE(test_polling_follows_the_files),
         CASE(test_the_config_chooses_the_versions),
     };
