@@ -88,9 +88,9 @@ paced() { # URL [FLAG...] -> "p50 p99" in us
 if command -v h2load >/dev/null; then
     : >"$work/latency"
     for _ in $(seq "$rounds"); do
-        paste -d' ' <(paced "http://$null/") \
-            <(paced "http://$tern$infer" -d "$work/body.json" -H content-type:application/json) |
-            awk '{ print $1, $3, $3 / $1, $2, $4, $4 / $2 }' >>"$work/latency"
+        a=$(paced "http://$null/")
+        t=$(paced "http://$tern$infer" -d "$work/body.json" -H content-type:application/json)
+        echo "$a $t" | awk '{ print $1, $3, $3 / $1, $2, $4, $4 / $2 }' >>"$work/latency"
     done
     field() { cut -d' ' -f"$1" "$work/latency" | median; }
     printf 'paced at 40000/s: p50 %s us, tern %s us, ratio %.2f; p99 %s us, tern %s us, ratio %.2f\n' \
