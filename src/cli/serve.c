@@ -236,13 +236,11 @@ static int supervise(struct serve_process *p, struct tern_err *err)
 {
     struct tern_supervise spec;
     struct tern_log log;
-    bool terminal = isatty(STDERR_FILENO) == 1;
-    bool json = p->options.log.format == TERN_LOG_FORMAT_OPTION_JSON ||
-                (p->options.log.format == TERN_LOG_FORMAT_OPTION_AUTO && !terminal);
+    bool colour;
+    enum tern_log_format format = serve_log_format(&p->options, &colour);
     int status = 1;
 
-    tern_log_init(&log, tern_logsink_direct(STDERR_FILENO), TERN_LOG_INFO,
-                  json ? TERN_LOG_JSON : TERN_LOG_TEXT, terminal && !json);
+    tern_log_init(&log, tern_logsink_direct(STDERR_FILENO), TERN_LOG_INFO, format, colour);
     tern_supervise_defaults(&spec);
     spec.child = serve_child;
     spec.arg = p;

@@ -24,6 +24,7 @@ struct serve_process {
     const char *path;                   /* absolute */
     struct serve_listeners *listeners;
     uint32_t n_loops;
+    uint32_t n_executors;
     struct tern_logsink *logsink;
     struct tern_log log;
     struct tern_log_limit engine_lines; /* an engine may warn at every request */
@@ -46,6 +47,8 @@ struct serve_process {
     bool drained;
 };
 
+/* The form that the options and the terminal ask for: every log of this process looks alike. */
+enum tern_log_format serve_log_format(const struct tern_server_options *options, bool *ret_colour);
 enum tern_log_level serve_log_level(enum tern_log_level_option option);
 /* Makes every part in order; what was made is taken down by serve_close. */
 enum tern_code serve_open(struct serve_process *p, struct tern_err *err);

@@ -29,17 +29,24 @@ enum tern_log_level serve_log_level(enum tern_log_level_option option)
     return levels[option];
 }
 
-static enum tern_code open_log(struct serve_process *p, struct tern_err *err)
+enum tern_log_format serve_log_format(const struct tern_server_options *options, bool *ret_colour)
 {
-    const struct tern_server_options *options = &p->options;
     bool terminal = isatty(STDERR_FILENO) == 1;
     bool json = options->log.format == TERN_LOG_FORMAT_OPTION_JSON ||
                 (options->log.format == TERN_LOG_FORMAT_OPTION_AUTO && !terminal);
-    enum tern_log_format format = json ? TERN_LOG_JSON : TERN_LOG_TEXT;
+
+    *ret_colour = terminal && !json;
+    return json ? TERN_LOG_JSON : TERN_LOG_TEXT;
+}
+
+static enum tern_code open_log(struct serve_process *p, struct tern_err *err)
+{
+    bool colour;
+    enum tern_log_format format = serve_log_format(&p->options, &colour);
 
     TERN_TRY(tern_logsink_open(STDERR_FILENO, TERN_LOGSINK_RING_SIZE, format, &p->logsink, err));
-    tern_log_init(&p->log, tern_logsink_port(p->logsink), serve_log_level(options->log.level),
-                  format, terminal && !json);
+    tern_log_init(&p->log, tern_logsink_port(p->logsink), serve_log_level(p->options.log.level),
+                  format, colour);
     return TERN_OK;
 }
 
@@ -196,8 +203,9 @@ static enum tern_code open_sched(struct serve_process *p, struct tern_err *err)
 {
     const struct tern_server_options *options = &p->options;
     uint64_t threads = options->sched.threads > 0 ? options->sched.threads : p->n_loops;
+    p->n_executors = (uint32_t)threads; /* the registry makes instances for as many */
     const struct tern_sched_settings settings = {
-        .executors = (uint32_t)threads,
+        .executors = p->n_executors,
         .queue_max = (uint32_t)options->sched.queue_max,
         .inline_max_ns = options->sched.inline_max_ns,
     };
@@ -245,13 +253,12 @@ static enum tern_code open_registry(struct serve_process *p, struct tern_err *er
         [TERN_MODEL_CONTROL_EXPLICIT] = TERN_REGISTRY_EXPLICIT,
     };
     const struct tern_server_options *options = &p->options;
-    uint64_t executors = options->sched.threads > 0 ? options->sched.threads : p->n_loops;
     const struct tern_registry_settings settings = {
         .path = p->path,
         .mode = modes[options->model.control],
         .poll_ns = options->model.poll_interval_ns,
         .load_threads = (uint32_t)options->model.load_threads,
-        .executors = (uint32_t)executors,
+        .executors = p->n_executors,
         .version_policy = options->model.policy,
         .strict_readiness = options->model.strict_readiness,
         .load = options->model.load.items,
