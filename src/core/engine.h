@@ -15,6 +15,7 @@
 #include "base/arena.h"
 #include "base/err.h"
 #include "core/model.h"
+#include "core/request.h"
 #include "core/tensor.h"
 
 /* One option of a model for its engine, as text ("intra_op_thread_count" = "2"): from config.pbtxt
@@ -51,6 +52,7 @@ struct tern_engine_model {
  * tern_arena_on_reset; it stays valid until the arena is reset, on whatever thread that happens.
  * Inputs need no alignment beyond 1: the engine copies when it must. */
 struct tern_engine_run {
+    const struct tern_params *params; /* of the request; may be NULL */
     const struct tern_tensor *inputs;
     const uint32_t *input_spec; /* index into model->inputs, one an input */
     uint32_t n_inputs;
@@ -58,6 +60,17 @@ struct tern_engine_run {
     const uint32_t *output_spec; /* index into model->outputs, one an output */
     uint32_t n_outputs;
     struct tern_arena *arena;
+    /* (decoupled models) Where answers go, as many as the model wants; `outputs` then only says
+     * which tensors are wanted. */
+    struct tern_engine_sink *sink;
+};
+
+/* Takes the answers of one run of a decoupled model. */
+struct tern_engine_sink {
+    /* From the thread of the run: one answer. The outputs are copied before the call returns; it
+     * may wait while the client reads slowly. CANCELLED: nobody listens any more, stop. */
+    enum tern_code (*emit)(struct tern_engine_sink *self, const struct tern_tensor *outputs,
+                           uint32_t n_outputs, struct tern_err *err);
 };
 
 struct tern_engine_ops {

@@ -48,6 +48,12 @@ void tern_exchange_add_header(struct tern_exchange *x, struct tern_str name, str
         x->response_headers[x->n_response_headers++] = (struct tern_header){name, value};
 }
 
+void tern_exchange_add_trailer(struct tern_exchange *x, struct tern_str name, struct tern_str value)
+{
+    if (x->n_response_trailers < TERN_RESPONSE_TRAILERS_MAX)
+        x->response_trailers[x->n_response_trailers++] = (struct tern_header){name, value};
+}
+
 const char *tern_method_name(enum tern_method method)
 {
     return method_names[method].p;

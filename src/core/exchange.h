@@ -7,6 +7,8 @@
  *      set body_max, or answer at once (the mux then skips or closes over the body).
  *   2. the mux collects the body, decompressed if it came compressed, in one contiguous piece with
  *      TERN_TEXT_PAD readable bytes after it, and calls handler->on_request.
+ *      A handler that set x->wants_parts in on_head gets on_part instead, each time that bytes
+ *      came and once when the request is complete: see there.
  *   3. the handler answers, then or later, by tern_exchange_send. Another thread never touches an
  *      exchange: it posts a task to x->loop.
  *   4. the mux frees the exchange after the last byte was written. When the client goes away first,
@@ -47,7 +49,8 @@ struct tern_slice {
     size_t n;
 };
 
-#define TERN_RESPONSE_HEADERS_MAX 16
+#define TERN_RESPONSE_HEADERS_MAX  16
+#define TERN_RESPONSE_TRAILERS_MAX 8
 /* Bytes kept free before the body in x->out, where the mux writes the response head: one contiguous
  * piece, one send. */
 #define TERN_HEAD_ROOM 1024
@@ -60,6 +63,9 @@ struct tern_exchange_ops {
      * Without end the body is streamed (h1: chunked; h2: DATA); x->unsent and x->on_room tell about
      * room. */
     void (*send)(struct tern_exchange *x, bool end);
+    /* The first n bytes of x->body are done with: the client may send as many more. For requests
+     * with wants_parts, HTTP/2 only. */
+    void (*take)(struct tern_exchange *x, size_t n);
 };
 
 struct tern_handler {
@@ -69,6 +75,10 @@ struct tern_handler {
      * answer may lie beyond the body. May be NULL: the first byte. */
     size_t (*body_pivot)(void *self, const struct tern_exchange *x);
     void (*on_request)(void *self, struct tern_exchange *x);
+    /* A part of a request with wants_parts: x->body holds all bytes that came and were not taken
+     * (tern_exchange_take), in one piece that may move between calls; x->body_done: no more will
+     * come. What is not taken holds the client back, but for what x->body_need asks. */
+    void (*on_part)(void *self, struct tern_exchange *x);
     void (*on_gone)(void *self, struct tern_exchange *x); /* may be NULL */
     /* A request that the mux itself had to refuse (malformed, too large, timed out): the handler
      * writes the body of the error answer in the form its dialect wants (headers and body of x),
@@ -89,6 +99,12 @@ struct tern_exchange {
     struct tern_str content_type;
     struct tern_str body;
     size_t body_max; /* set by on_head; the listener's default otherwise */
+    /* Set by on_head, HTTP/2 only: the body comes through on_part, and answers may leave before it
+     * ended. body_max is then about what waits untaken. */
+    bool wants_parts;
+    bool body_done;   /* with wants_parts: x->body is the last of it */
+    size_t body_need; /* with wants_parts, set by the handler: it can go on when so many bytes wait
+                       */
     uint8_t http_major, http_minor;
 
     /* response, filled by the handler */
@@ -96,6 +112,10 @@ struct tern_exchange {
     struct tern_str response_type; /* Content-Type; empty: no body */
     struct tern_header response_headers[TERN_RESPONSE_HEADERS_MAX];
     uint32_t n_response_headers;
+    /* Sent after the last byte of the body, with END. Only HTTP/2 carries them: on HTTP/1.1 they
+     * are dropped. */
+    struct tern_header response_trailers[TERN_RESPONSE_TRAILERS_MAX];
+    uint32_t n_response_trailers;
     /* The body: what is in out, then the slices in order. Inserted slices that belong between bytes
      * of out are not needed: JSON first, raw tensors after. */
     /* A scratch of the loop: get it by tern_exchange_body, send before returning to the loop. Its
@@ -130,6 +150,7 @@ struct tern_exchange {
 struct tern_listener_info {
     struct tern_str name; /* "127.0.0.1:8080" */
     bool admin;           /* control operations are allowed here */
+    uint32_t protos;      /* dialects spoken here, one bit each as in tern_protos; 0: all */
     /* May change while serving. */
     _Atomic size_t body_max;
     _Atomic size_t memory_max;       /* bytes of arena one request may take */
@@ -148,9 +169,18 @@ struct tern_str tern_exchange_header(const struct tern_exchange *x, struct tern_
 /* Adds a response header; dropped silently when the table is full (it is sized for our own). */
 void tern_exchange_add_header(struct tern_exchange *x, struct tern_str name, struct tern_str value);
 
+/* The same for a trailer. */
+void tern_exchange_add_trailer(struct tern_exchange *x, struct tern_str name,
+                               struct tern_str value);
+
 TERN_INLINE void tern_exchange_send(struct tern_exchange *x, bool end)
 {
     x->ops->send(x, end);
+}
+
+TERN_INLINE void tern_exchange_take(struct tern_exchange *x, size_t n)
+{
+    x->ops->take(x, n);
 }
 
 const char *tern_method_name(enum tern_method method);

@@ -20,24 +20,44 @@ enum tern_access {
     TERN_ACCESS_CONTROL, /* changes what is served: listeners marked admin only */
 };
 
-/* X(NAME, label for metrics and logs, access) */
-#define TERN_OPS(X)                                    \
-    X(WELCOME, "welcome", OPEN)                        \
-    X(SERVER_LIVE, "server_live", OPEN)                \
-    X(SERVER_READY, "server_ready", OPEN)              \
-    X(SERVER_METADATA, "server_metadata", READ)        \
-    X(MODEL_LIST, "model_list", READ)                  \
-    X(MODEL_METADATA, "model_metadata", READ)          \
-    X(MODEL_READY, "model_ready", OPEN)                \
-    X(MODEL_CONFIG, "model_config", READ)              \
-    X(INFER, "infer", INFER)                           \
-    X(REPOSITORY_INDEX, "repository_index", READ)      \
-    X(REPOSITORY_LOAD, "repository_load", CONTROL)     \
-    X(REPOSITORY_UNLOAD, "repository_unload", CONTROL) \
-    X(METRICS, "metrics", OBSERVE)
+/* What an operation is about. A listener may demand a secret header for a family (Triton calls this
+ * a restricted API and a family a protocol). */
+enum tern_family {
+    TERN_FAMILY_NONE,
+    TERN_FAMILY_HEALTH,
+    TERN_FAMILY_METADATA,
+    TERN_FAMILY_INFERENCE,
+    TERN_FAMILY_SHARED_MEMORY,
+    TERN_FAMILY_MODEL_CONFIG,
+    TERN_FAMILY_MODEL_REPOSITORY,
+    TERN_FAMILY_STATISTICS,
+    TERN_FAMILY_TRACE,
+    TERN_FAMILY_LOGGING,
+};
+
+enum tern_subject {
+    TERN_SUBJECT_SERVER,
+    TERN_SUBJECT_MODEL, /* call->model names one that is served: it is pinned before the run */
+};
+
+/* X(NAME, label for metrics and logs, access, family, subject) */
+#define TERN_OPS(X)                                                              \
+    X(WELCOME, "welcome", OPEN, NONE, SERVER)                                    \
+    X(SERVER_LIVE, "server_live", OPEN, HEALTH, SERVER)                          \
+    X(SERVER_READY, "server_ready", OPEN, HEALTH, SERVER)                        \
+    X(SERVER_METADATA, "server_metadata", READ, METADATA, SERVER)                \
+    X(MODEL_LIST, "model_list", READ, METADATA, SERVER)                          \
+    X(MODEL_METADATA, "model_metadata", READ, METADATA, MODEL)                   \
+    X(MODEL_READY, "model_ready", OPEN, HEALTH, MODEL)                           \
+    X(MODEL_CONFIG, "model_config", READ, MODEL_CONFIG, MODEL)                   \
+    X(INFER, "infer", INFER, INFERENCE, MODEL)                                   \
+    X(REPOSITORY_INDEX, "repository_index", READ, MODEL_REPOSITORY, SERVER)      \
+    X(REPOSITORY_LOAD, "repository_load", CONTROL, MODEL_REPOSITORY, SERVER)     \
+    X(REPOSITORY_UNLOAD, "repository_unload", CONTROL, MODEL_REPOSITORY, SERVER) \
+    X(METRICS, "metrics", OBSERVE, NONE, SERVER)
 
 enum tern_op {
-#define X(name, label, access) TERN_OP_##name,
+#define X(name, label, access, family, subject) TERN_OP_##name,
     TERN_OPS(X)
 #undef X
         TERN_OP_COUNT
@@ -63,11 +83,15 @@ struct tern_call {
     struct tern_exchange *x;
     struct tern_arena *arena;
 
+    /* What decode reads: the body of the request, or one message of it, unframed. */
+    struct tern_str message;
+
     /* From the route's captures, percent-decoded, names checked. */
     struct tern_str model; /* {model} */
     int64_t version;       /* {version}; 0: not given, the version policy decides */
 
-    /* Set by the gateway before decode when the operation names a model that is there. */
+    /* Set by the gateway when the operation is about a model: before decode when the path names it,
+     * else after decode has set model and version. */
     const struct tern_model_info *info;
     const int64_t *versions; /* of that model that are served, ascending; arena */
     uint32_t n_versions;
@@ -95,24 +119,62 @@ struct tern_call {
     struct tern_err err; /* last: its text is the one part that need not start as zero */
 };
 
+/* How many messages a request and its answer have. */
+enum tern_stream {
+    TERN_STREAM_NONE,   /* one and one */
+    TERN_STREAM_ANSWER, /* one request, any number of answers */
+    TERN_STREAM_BOTH,   /* any number of either, answers as soon as they are there */
+};
+
+struct tern_framing;
+
 struct tern_route {
     enum tern_method method;
     /* "/v2/models/{model}/versions/{version}/infer": captures are whole segments, and only {model}
      * and {version} exist. A GET row answers HEAD too. */
     const char *pattern;
     enum tern_op op;
-    /* Reads x->body (and headers) into the call. May be NULL. */
+    /* Reads call->message (and headers) into the call. May be NULL. */
     enum tern_code (*decode)(struct tern_call *call, struct tern_err *err);
-    /* Writes status, response_type, headers, body and slices of x; does not send. */
+    /* Writes status, response_type, headers, body and slices of x; does not send. In a stream: one
+     * answer of it. */
     enum tern_code (*encode)(struct tern_call *call, struct tern_err *err);
     const char *help; /* one line, for doc/routes.md */
+    enum tern_stream stream;
+    const struct tern_framing *framing; /* NULL: the body is the message; streams need one */
 };
+
+/* How messages stand in a body where the body is not simply the message: gRPC, server-sent events.
+ */
+struct tern_framing {
+    /* Cuts the next message off x->body. OK with *ret_used > 0: *ret_message, which lies in the
+     * body or in the arena. OK with *ret_used == 0: x->body must have *ret_need bytes first. May be
+     * NULL: the body is the message. */
+    enum tern_code (*next)(struct tern_exchange *x, struct tern_arena *arena,
+                           struct tern_str *ret_message, size_t *ret_used, size_t *ret_need,
+                           struct tern_err *err);
+    /* Around route->encode: the first empties the body of x (tern_exchange_body) and leaves room
+     * for the frame's head, the second fills it in. Slices count. May be NULL. */
+    void (*begin)(struct tern_call *call);
+    enum tern_code (*finish)(struct tern_call *call, struct tern_err *err);
+    /* The last words after the last message: trailers, or a last piece of body. err: how it ended,
+     * NULL: well. head_sent: messages, or at least the head, went out before. */
+    void (*end)(struct tern_exchange *x, const struct tern_err *err, bool head_sent);
+};
+
+/* A row in which the body is the message. */
+#define TERN_ROUTE(method_, pattern_, op_, decode_, encode_, help_)                      \
+    {.method = TERN_METHOD_##method_, .pattern = (pattern_), .op = TERN_OP_##op_,        \
+     .decode = (decode_), .encode = (encode_), .help = (help_)}
 
 struct tern_proto {
     const char *name; /* "oip" */
     const char *help;
     const struct tern_route *routes;
     uint32_t n_routes;
+    /* Whether a request that no route takes is meant for this dialect, by its head alone: who
+     * claims it answers the error. May be NULL: never. */
+    bool (*claims)(const struct tern_exchange *x);
     /* The dialect's envelope for an error; sets status, response_type and body. */
     void (*encode_error)(struct tern_exchange *x, const struct tern_err *err);
     /* Where tensors begin in the body of this request, as its head says: see struct tern_handler.
@@ -122,5 +184,7 @@ struct tern_proto {
 
 const char *tern_op_label(enum tern_op op);
 enum tern_access tern_op_access(enum tern_op op);
+enum tern_family tern_op_family(enum tern_op op);
+enum tern_subject tern_op_subject(enum tern_op op);
 
 #endif

@@ -36,10 +36,9 @@ static enum tern_code fail_no_version(const struct tern_snapshot *snapshot, stru
                      TERN_STR_ARG(model));
 }
 
-/* Operations that change what is served name a model that need not be there. */
 static bool needs_model(const struct tern_call *call)
 {
-    return call->model.n > 0 && tern_op_access(call->op) != TERN_ACCESS_CONTROL;
+    return tern_op_subject(call->op) == TERN_SUBJECT_MODEL;
 }
 
 /* Sets entry and version. */
@@ -82,12 +81,27 @@ static enum tern_code pin_model(struct gateway_call *gc, struct tern_err *err)
 
 /* ---- answering ---- */
 
+static enum tern_code encode_result(struct tern_call *call, struct tern_err *err)
+{
+    const struct tern_framing *framing = call->route->framing;
+
+    if (framing == NULL)
+        return call->route->encode(call, err);
+    if (framing->begin != NULL)
+        framing->begin(call);
+    TERN_TRY(call->route->encode(call, err));
+    if (framing->finish != NULL)
+        TERN_TRY(framing->finish(call, err));
+    framing->end(call->x, NULL, true);
+    return TERN_OK;
+}
+
 static void encode(struct gateway_call *gc, enum tern_code *code)
 {
     struct tern_call *call = &gc->call;
 
     if (*code == TERN_OK)
-        *code = call->route->encode(call, &call->err);
+        *code = encode_result(call, &call->err);
     if (*code != TERN_OK) {
         call->x->n_slices = 0;
         call->proto->encode_error(call->x, &call->err);
@@ -118,6 +132,14 @@ static void answer_error(struct tern_gateway *gateway, struct tern_exchange *x,
                          const struct tern_proto *proto, const struct tern_err *err)
 {
     struct tern_observation observation = {0};
+
+    for (uint32_t i = 0; i < gateway->settings.n_protos; i++) {
+        const struct tern_proto *other = gateway->settings.protos[i];
+        if (other->claims != NULL && other->claims(x)) {
+            proto = other;
+            break;
+        }
+    }
 
     tern_observer_begin(gateway->settings.observer, x, &observation);
     proto->encode_error(x, err);
@@ -214,7 +236,7 @@ static void on_head(void *self, struct tern_exchange *x)
     }
     x->user = gc;
     tern_observer_begin(gateway->settings.observer, x, &gc->observation);
-    if (needs_model(&gc->call) && find_model(gc, &gc->call.err) != TERN_OK)
+    if (needs_model(&gc->call) && gc->call.model.n > 0 && find_model(gc, &gc->call.err) != TERN_OK)
         gateway_finish(gc, gc->call.err.code);
 }
 
@@ -226,14 +248,35 @@ static size_t body_pivot(void *self, const struct tern_exchange *x)
     return gc == NULL || gc->call.proto->body_pivot == NULL ? 0 : gc->call.proto->body_pivot(x);
 }
 
+/* The one message that the body is. */
+static enum tern_code unframe(struct tern_call *call, struct tern_err *err)
+{
+    const struct tern_framing *framing = call->route->framing;
+    struct tern_exchange *x = call->x;
+    size_t used = 0, need = 0;
+
+    call->message = x->body;
+    if (framing == NULL || framing->next == NULL)
+        return TERN_OK;
+    TERN_TRY(framing->next(x, call->arena, &call->message, &used, &need, err));
+    if (used == 0)
+        return tern_fail(err, TERN_INTERNAL, "the request ends inside its message");
+    if (used < x->body.n)
+        return tern_fail(err, TERN_UNIMPLEMENTED, "the request has more than one message");
+    return TERN_OK;
+}
+
 static enum tern_code start_call(struct gateway_call *gc, bool *ret_pending)
 {
     struct tern_call *call = &gc->call;
 
-    if (needs_model(call))
+    TERN_TRY(unframe(call, &call->err));
+    if (needs_model(call) && call->model.n > 0)
         TERN_TRY(pin_model(gc, &call->err));
     if (call->route->decode != NULL)
         TERN_TRY(call->route->decode(call, &call->err));
+    if (needs_model(call) && call->pinned == NULL)
+        TERN_TRY(pin_model(gc, &call->err)); /* the message named it */
     return gateway_run_op(gc, ret_pending, &call->err);
 }
 

@@ -34,14 +34,14 @@ static enum tern_code encode_metrics(struct tern_call *call, struct tern_err *er
 
 // clang-format off
 static const struct tern_route routes[] = {
-    {TERN_METHOD_GET, "/", TERN_OP_WELCOME,
-     NULL, encode_welcome, "This list"},
-    {TERN_METHOD_GET, "/livez", TERN_OP_SERVER_LIVE,
-     NULL, tern_oip_encode_live, "200 while the process answers"},
-    {TERN_METHOD_GET, "/readyz", TERN_OP_SERVER_READY,
-     NULL, tern_oip_encode_ready, "200 when requests can be served, else 503"},
-    {TERN_METHOD_GET, "/metrics", TERN_OP_METRICS,
-     NULL, encode_metrics, "Metrics in Prometheus' text form"},
+    TERN_ROUTE(GET, "/", WELCOME, NULL, encode_welcome,
+               "This list"),
+    TERN_ROUTE(GET, "/livez", SERVER_LIVE, NULL, tern_oip_encode_live,
+               "200 while the process answers"),
+    TERN_ROUTE(GET, "/readyz", SERVER_READY, NULL, tern_oip_encode_ready,
+               "200 when requests can be served, else 503"),
+    TERN_ROUTE(GET, "/metrics", METRICS, NULL, encode_metrics,
+               "Metrics in Prometheus' text form"),
 };
 // clang-format on
 

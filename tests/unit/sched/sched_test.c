@@ -60,7 +60,13 @@ static void item_init(struct item *item, struct fixture *f)
                                    .n_bytes = sizeof(item->data)};
     item->work = (struct tern_work){
         .version = &f->version,
-        .run = {&item->x, &item->spec, 1, &item->y, &item->spec, 1, &item->arena},
+        .run = {.inputs = &item->x,
+                .input_spec = &item->spec,
+                .n_inputs = 1,
+                .outputs = &item->y,
+                .output_spec = &item->spec,
+                .n_outputs = 1,
+                .arena = &item->arena},
         .units = 4,
         .loop = f->lt.loop,
         .on_done = on_done,

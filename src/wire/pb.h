@@ -1,0 +1,70 @@
+/* Protocol buffers, the wire format only (protobuf.dev/programming-guides/encoding): a reader that
+ * walks fields in place and a writer that appends. No message types: who reads a message switches
+ * on its field numbers, as the .proto files in api/ have them.
+ *
+ * The reader copies nothing: bytes are slices of the message. It refuses truncated fields, varints
+ * of more than ten bytes, field number 0, numbers above 2^29-1 and groups; unknown fields are
+ * passed over. Nesting is the caller's: a sub-message is a slice to be read by another reader.
+ *
+ * The writer leaves out nothing by itself; a caller that wants proto3's defaults left out uses the
+ * _unless_zero forms. Lengths of sub-messages are written by reserving their bytes first and
+ * closing (tern_pb_open, tern_pb_close), so a message is written front to back in one pass. */
+#ifndef TERN_WIRE_PB_H
+#define TERN_WIRE_PB_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/str.h"
+
+enum tern_pb_wire {
+    TERN_PB_VARINT = 0,
+    TERN_PB_FIXED64 = 1,
+    TERN_PB_BYTES = 2, /* strings, sub-messages, packed lists */
+    TERN_PB_FIXED32 = 5,
+};
+
+struct tern_pb {
+    const char *p;
+    const char *end;
+    const char *message; /* where it began, for the offsets in errors */
+};
+
+/* One field as it stands on the wire. */
+struct tern_pb_field {
+    uint32_t number;
+    enum tern_pb_wire wire;
+    uint64_t value;        /* VARINT, FIXED32, FIXED64 */
+    struct tern_str bytes; /* BYTES */
+};
+
+void tern_pb_init(struct tern_pb *pb, struct tern_str message);
+/* The next field; *ret_more false at the end. INVALID_ARGUMENT tells the offset. */
+enum tern_code tern_pb_next(struct tern_pb *pb, struct tern_pb_field *ret, bool *ret_more,
+                            struct tern_err *err);
+/* Whether the field has the wire type that its number wants; the error names `what`. */
+enum tern_code tern_pb_want(const struct tern_pb_field *field, enum tern_pb_wire wire,
+                            const char *what, struct tern_err *err);
+/* A string field: BYTES that are UTF-8. */
+enum tern_code tern_pb_text(const struct tern_pb_field *field, const char *what,
+                            struct tern_str *ret, struct tern_err *err);
+/* The next element of a packed list of varints; false at its end or when it is damaged (then
+ * *at > list.n). */
+bool tern_pb_packed_varint(struct tern_str list, size_t *at, uint64_t *ret);
+
+/* Writer. */
+void tern_pb_add_varint(struct tern_buf *buf, uint32_t number, uint64_t value);
+void tern_pb_add_fixed32(struct tern_buf *buf, uint32_t number, uint32_t value);
+void tern_pb_add_fixed64(struct tern_buf *buf, uint32_t number, uint64_t value);
+void tern_pb_add_bytes(struct tern_buf *buf, uint32_t number, struct tern_str bytes);
+void tern_pb_add_varint_unless_zero(struct tern_buf *buf, uint32_t number, uint64_t value);
+void tern_pb_add_bytes_unless_empty(struct tern_buf *buf, uint32_t number, struct tern_str bytes);
+/* Starts a sub-message (or a packed list): answers a mark for its close. */
+size_t tern_pb_open(struct tern_buf *buf, uint32_t number);
+void tern_pb_close(struct tern_buf *buf, size_t mark);
+/* A varint without a tag, for packed lists; and how many bytes it takes. */
+void tern_pb_put_varint(struct tern_buf *buf, uint64_t value);
+size_t tern_pb_varint_size(uint64_t value);
+
+#endif
