@@ -112,8 +112,9 @@ struct tern_exchange {
     struct tern_str response_type; /* Content-Type; empty: no body */
     struct tern_header response_headers[TERN_RESPONSE_HEADERS_MAX];
     uint32_t n_response_headers;
-    /* Sent after the last byte of the body, with END. Only HTTP/2 carries them: on HTTP/1.1 they
-     * are dropped. */
+    /* Sent after the last byte of the body, with END: names and values as long-lived as a slice.
+     * Only HTTP/2 carries them: on HTTP/1.1 they are dropped. An answer with trailers has no
+     * Content-Length. */
     struct tern_header response_trailers[TERN_RESPONSE_TRAILERS_MAX];
     uint32_t n_response_trailers;
     /* The body: what is in out, then the slices in order. Inserted slices that belong between bytes

@@ -2,8 +2,8 @@
  * once, because x->out is the loop's scratch; DATA frames then draw from it as the windows of RFC
  * 9113 5.2 allow. Small pieces are copied behind their frame header, large ones are sent in place.
  *
- * Trailers (gRPC's status) belong in read_data: where the last byte is given out it would set
- * NGHTTP2_DATA_FLAG_NO_END_STREAM and submit the trailer. */
+ * Trailers (gRPC's status) follow the last byte where it is given out, in read_data; when no byte
+ * is left at the end they go at once, because no window holds them back. */
 #include "net/h2_int.h"
 
 #include <assert.h>
@@ -129,6 +129,22 @@ static void append(struct tern_h2_stream *s)
     x->crowded |= s->pending > TERN_STREAM_HIGH;
 }
 
+/* Queues the trailers, which end the stream. Names go out in lower case: nghttp2 sees to it. */
+static bool submit_trailers(struct tern_h2_stream *s)
+{
+    const struct tern_exchange *x = &s->x;
+    nghttp2_nv nv[TERN_RESPONSE_TRAILERS_MAX];
+
+    for (uint32_t i = 0; i < x->n_response_trailers; i++) {
+        struct tern_str name = x->response_trailers[i].name;
+        struct tern_str value = x->response_trailers[i].value;
+        nv[i] = (nghttp2_nv){(uint8_t *)(uintptr_t)name.p, (uint8_t *)(uintptr_t)value.p, name.n,
+                             value.n, NGHTTP2_NV_FLAG_NONE};
+    }
+    s->trailers_sent = true;
+    return nghttp2_submit_trailer(s->h->session, s->id, nv, x->n_response_trailers) == 0;
+}
+
 /* nghttp2_data_source_read_callback: how many bytes the next frame may take. */
 static ssize_t read_data(nghttp2_session *session, int32_t id, uint8_t *buf, size_t length,
                          uint32_t *flags, nghttp2_data_source *source, void *user)
@@ -139,17 +155,22 @@ static ssize_t read_data(nghttp2_session *session, int32_t id, uint8_t *buf, siz
     (void)buf;
     (void)user;
 
-    if (s->pending == 0 && !s->ended) {
+    if (s->pending == 0 && (!s->ended || s->trailers_sent)) {
         s->deferred = true;
         return NGHTTP2_ERR_DEFERRED;
     }
     *flags |= NGHTTP2_DATA_FLAG_NO_COPY;
-    if (s->pending <= length) {
-        length = s->pending;
-        if (s->ended)
-            *flags |= NGHTTP2_DATA_FLAG_EOF;
+    if (s->pending > length)
+        return (ssize_t)length;
+    if (s->ended) {
+        *flags |= NGHTTP2_DATA_FLAG_EOF;
+        if (s->x.n_response_trailers > 0) {
+            *flags |= NGHTTP2_DATA_FLAG_NO_END_STREAM;
+            if (!submit_trailers(s))
+                return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+        }
     }
-    return (ssize_t)length;
+    return (ssize_t)s->pending;
 }
 
 /* The next run of body bytes that lie together, at most n, and whether they stay in place. */
@@ -238,6 +259,20 @@ static void build_head(struct tern_h2_stream *s, struct head *head, enum tern_en
     }
 }
 
+/* `empty`: no body byte will come. */
+static bool submit_head(struct tern_h2_stream *s, const struct head *head, bool empty)
+{
+    nghttp2_session *session = s->h->session;
+    nghttp2_data_provider provider = {.source = {.ptr = s}, .read_callback = read_data};
+
+    if (s->no_body || !empty)
+        return nghttp2_submit_response(session, s->id, head->nv, head->n,
+                                       s->no_body ? NULL : &provider) == 0;
+    return nghttp2_submit_headers(session, NGHTTP2_FLAG_NONE, s->id, NULL, head->nv, head->n,
+                                  NULL) == 0 &&
+           submit_trailers(s);
+}
+
 /* The first call of send: head, and the body or its first part. */
 static void start(struct tern_h2_stream *s, bool end)
 {
@@ -247,11 +282,12 @@ static void start(struct tern_h2_stream *s, bool end)
     size_t total = body.n + slices_size(x);
     bool bodiless_status = x->status == 204 || x->status == 304;
     struct head head = {.n = 0};
-    nghttp2_data_provider provider = {.source = {.ptr = s}, .read_callback = read_data};
 
     if (x->status < 200 || x->status > 999)
         x->status = x->status == 0 ? 200 : 500;
-    s->no_body = x->method == TERN_METHOD_HEAD || bodiless_status || (end && total == 0);
+    bool has_trailers = x->n_response_trailers > 0;
+    s->no_body =
+        x->method == TERN_METHOD_HEAD || bodiless_status || (end && total == 0 && !has_trailers);
     if (!s->no_body && !end) {
         append(s);
     } else if (!s->no_body) {
@@ -264,10 +300,23 @@ static void start(struct tern_h2_stream *s, bool end)
         total = s->pending;
     }
     s->head_sent = true;
-    build_head(s, &head, encoding, end && !bodiless_status, total);
-    if (s->out.failed || nghttp2_submit_response(s->h->session, s->id, head.nv, head.n,
-                                                 s->no_body ? NULL : &provider) != 0)
+    build_head(s, &head, encoding, end && !bodiless_status && !has_trailers, total);
+    if (s->out.failed || !submit_head(s, &head, end && total == 0))
         reset(s, NGHTTP2_INTERNAL_ERROR);
+}
+
+/* Wakes what waited for this send. */
+static void go_on(struct tern_h2_stream *s)
+{
+    bool only_trailers = s->ended && s->pending == 0 && !s->no_body && s->x.n_response_trailers > 0;
+
+    if (only_trailers && !s->trailers_sent) {
+        if (!submit_trailers(s))
+            reset(s, NGHTTP2_INTERNAL_ERROR);
+    } else if (s->deferred && !s->trailers_sent) {
+        s->deferred = false;
+        nghttp2_session_resume_data(s->h->session, s->id);
+    }
 }
 
 static void send(struct tern_exchange *x, bool end)
@@ -291,10 +340,7 @@ static void send(struct tern_exchange *x, bool end)
             tern_h2_request_release(s);
         return;
     }
-    if (s->deferred) {
-        s->deferred = false;
-        nghttp2_session_resume_data(s->h->session, s->id);
-    }
+    go_on(s);
     s->progress_ns = tern_loop_now_ns(x->loop);
     tern_mux_h2_touch(s->h);
 }

@@ -14,6 +14,7 @@
 struct client_stream {
     int status; /* of the final head; 0: none came */
     int informational;
+    int heads; /* header blocks: the final head, trailers */
     bool closed;
     uint32_t error;       /* of RST_STREAM, when it closed by one */
     struct tern_buf head; /* "name: value\n" each */
@@ -87,6 +88,8 @@ static inline int client_on_frame(nghttp2_session *session, const nghttp2_frame 
         c->goaway_error = frame->goaway.error_code;
         c->goaway_last = frame->goaway.last_stream_id;
     }
+    if (frame->hd.type == NGHTTP2_HEADERS)
+        client_stream(c, frame->hd.stream_id)->heads++;
     return 0;
 }
 
@@ -99,7 +102,9 @@ static inline int client_on_close(nghttp2_session *session, int32_t id, uint32_t
     return 0;
 }
 
-static inline void client_open(struct client *c, struct rig *rig, uint32_t window)
+/* by_hand: the test opens the windows itself. */
+static inline void client_open_windows(struct client *c, struct rig *rig, uint32_t window,
+                                       bool by_hand)
 {
     nghttp2_session_callbacks *callbacks;
     nghttp2_option *option;
@@ -114,10 +119,16 @@ static inline void client_open(struct client *c, struct rig *rig, uint32_t windo
     nghttp2_option_new(&option);
     nghttp2_option_set_no_http_messaging(option, 1);
     nghttp2_option_set_peer_max_concurrent_streams(option, 1000);
+    nghttp2_option_set_no_auto_window_update(option, by_hand);
     assert_int_equal(nghttp2_session_client_new2(&c->session, callbacks, c, option), 0);
     nghttp2_option_del(option);
     nghttp2_session_callbacks_del(callbacks);
     nghttp2_submit_settings(c->session, NGHTTP2_FLAG_NONE, &settings, 1);
+}
+
+static inline void client_open(struct client *c, struct rig *rig, uint32_t window)
+{
+    client_open_windows(c, rig, window, false);
 }
 
 static inline void client_close(struct client *c)
