@@ -7,8 +7,10 @@
  * passed over. Nesting is the caller's: a sub-message is a slice to be read by another reader.
  *
  * The writer leaves out nothing by itself; a caller that wants proto3's defaults left out uses the
- * _unless_zero forms. Lengths of sub-messages are written by reserving their bytes first and
- * closing (tern_pb_open, tern_pb_close), so a message is written front to back in one pass. */
+ * _unless_zero and _unless_empty forms. A sub-message is opened and closed (tern_pb_open,
+ * tern_pb_close), so a message is written front to back in one pass: one byte is kept for its
+ * length, and what proves longer than 127 bytes is moved by the bytes that were missing. Large
+ * contents whose size is known go out after tern_pb_add_head instead. */
 #ifndef TERN_WIRE_PB_H
 #define TERN_WIRE_PB_H
 
@@ -49,15 +51,25 @@ enum tern_code tern_pb_want(const struct tern_pb_field *field, enum tern_pb_wire
 /* A string field: BYTES that are UTF-8. */
 enum tern_code tern_pb_text(const struct tern_pb_field *field, const char *what,
                             struct tern_str *ret, struct tern_err *err);
-/* The next element of a packed list of varints; false at its end or when it is damaged (then
- * *at > list.n). */
+/* The next element of a packed list of varints, *at bytes into it, which is 0 at the start; false
+ * at its end or when it is damaged (then *at > list.n). */
 bool tern_pb_packed_varint(struct tern_str list, size_t *at, uint64_t *ret);
+/* How many varints a packed list has: bytes that end one. A damaged list is counted all the same.
+ */
+size_t tern_pb_packed_count(struct tern_str list);
+
+/* Room for the tag and the length of a field: what precedes bytes that are sent from elsewhere. */
+#define TERN_PB_HEAD_MAX 15
+/* Writes tag and length of a BYTES field of n bytes; answers how many bytes that took. */
+size_t tern_pb_write_head(char dst[TERN_PB_HEAD_MAX], uint32_t number, uint64_t n);
 
 /* Writer. */
 void tern_pb_add_varint(struct tern_buf *buf, uint32_t number, uint64_t value);
 void tern_pb_add_fixed32(struct tern_buf *buf, uint32_t number, uint32_t value);
 void tern_pb_add_fixed64(struct tern_buf *buf, uint32_t number, uint64_t value);
 void tern_pb_add_bytes(struct tern_buf *buf, uint32_t number, struct tern_str bytes);
+/* Tag and length of a BYTES field; the caller appends its n bytes. */
+void tern_pb_add_head(struct tern_buf *buf, uint32_t number, uint64_t n);
 void tern_pb_add_varint_unless_zero(struct tern_buf *buf, uint32_t number, uint64_t value);
 void tern_pb_add_bytes_unless_empty(struct tern_buf *buf, uint32_t number, struct tern_str bytes);
 /* Starts a sub-message (or a packed list): answers a mark for its close. */

@@ -1,0 +1,285 @@
+#include "wire/pb.h"
+
+#define VARINT_MAX 10
+#define NUMBER_MAX ((1u << 29) - 1)
+#define LENGTH_MAX ((UINT64_C(1) << 31) - 1) /* what every other implementation stops at */
+
+/* ---- reader ---- */
+
+/* Bytes that the varint at p took, 0 when it does not end in time. The tenth byte can only hold the
+ * 64th bit. */
+static size_t read_varint(const char *p, size_t n, uint64_t *ret)
+{
+    const unsigned char *q = (const unsigned char *)p;
+    uint64_t value = 0;
+
+    if (TERN_LIKELY(n > 0 && q[0] < 0x80)) {
+        *ret = q[0];
+        return 1;
+    }
+    for (size_t i = 0; i < n && i < VARINT_MAX; i++) {
+        value |= (uint64_t)(q[i] & 0x7f) << (7 * i);
+        if (q[i] >= 0x80)
+            continue;
+        if (i == VARINT_MAX - 1 && q[i] > 1)
+            return 0;
+        *ret = value;
+        return i + 1;
+    }
+    return 0;
+}
+
+void tern_pb_init(struct tern_pb *pb, struct tern_str message)
+{
+    pb->p = message.p;
+    pb->end = message.n == 0 ? message.p : message.p + message.n;
+    pb->message = message.p;
+}
+
+static TERN_COLD enum tern_code fail_at(const struct tern_pb *pb, const char *what,
+                                        struct tern_err *err)
+{
+    return tern_fail(err, TERN_INVALID_ARGUMENT, "malformed message: %s at byte %zu", what,
+                     (size_t)(pb->p - pb->message));
+}
+
+static size_t left(const struct tern_pb *pb)
+{
+    return (size_t)(pb->end - pb->p);
+}
+
+static enum tern_code read_fixed(struct tern_pb *pb, size_t n, uint64_t *ret, struct tern_err *err)
+{
+    uint64_t value = 0;
+
+    if (left(pb) < n)
+        return fail_at(pb, "a field that is cut off", err);
+    for (size_t i = 0; i < n; i++)
+        value |= (uint64_t)(unsigned char)pb->p[i] << (8 * i);
+    pb->p += n;
+    *ret = value;
+    return TERN_OK;
+}
+
+static enum tern_code read_bytes(struct tern_pb *pb, struct tern_str *ret, struct tern_err *err)
+{
+    uint64_t length = 0;
+    size_t used = read_varint(pb->p, left(pb), &length);
+
+    if (used == 0)
+        return fail_at(pb, "a length that is no varint", err);
+    if (length > LENGTH_MAX || length > left(pb) - used)
+        return fail_at(pb, "a length beyond the end", err);
+    *ret = tern_str_make(pb->p + used, (size_t)length);
+    pb->p += used + (size_t)length;
+    return TERN_OK;
+}
+
+enum tern_code tern_pb_next(struct tern_pb *pb, struct tern_pb_field *ret, bool *ret_more,
+                            struct tern_err *err)
+{
+    uint64_t tag = 0;
+
+    *ret_more = pb->p < pb->end;
+    if (!*ret_more)
+        return TERN_OK;
+    size_t used = read_varint(pb->p, left(pb), &tag);
+    if (used == 0 || tag >> 3 == 0 || tag >> 3 > NUMBER_MAX)
+        return fail_at(pb, "a tag without a field number", err);
+    ret->number = (uint32_t)(tag >> 3);
+    ret->value = 0;
+    ret->bytes = tern_str_make(NULL, 0);
+    switch (tag & 7) {
+    case TERN_PB_VARINT:
+        ret->wire = TERN_PB_VARINT;
+        pb->p += used;
+        used = read_varint(pb->p, left(pb), &ret->value);
+        if (used == 0)
+            return fail_at(pb, "a value that is no varint", err);
+        pb->p += used;
+        return TERN_OK;
+    case TERN_PB_FIXED64:
+        ret->wire = TERN_PB_FIXED64;
+        pb->p += used;
+        return read_fixed(pb, 8, &ret->value, err);
+    case TERN_PB_BYTES:
+        ret->wire = TERN_PB_BYTES;
+        pb->p += used;
+        return read_bytes(pb, &ret->bytes, err);
+    case TERN_PB_FIXED32:
+        ret->wire = TERN_PB_FIXED32;
+        pb->p += used;
+        return read_fixed(pb, 4, &ret->value, err);
+    default:
+        return fail_at(pb, "a group or an unknown wire type", err);
+    }
+}
+
+static const char *wire_name(enum tern_pb_wire wire)
+{
+    switch (wire) {
+    case TERN_PB_VARINT:
+        return "a varint";
+    case TERN_PB_FIXED64:
+        return "eight bytes";
+    case TERN_PB_BYTES:
+        return "a length and bytes";
+    case TERN_PB_FIXED32:
+    default:
+        return "four bytes";
+    }
+}
+
+enum tern_code tern_pb_want(const struct tern_pb_field *field, enum tern_pb_wire wire,
+                            const char *what, struct tern_err *err)
+{
+    if (TERN_LIKELY(field->wire == wire))
+        return TERN_OK;
+    return tern_fail(err, TERN_INVALID_ARGUMENT, "malformed message: %s is %s, expected %s", what,
+                     wire_name(field->wire), wire_name(wire));
+}
+
+enum tern_code tern_pb_text(const struct tern_pb_field *field, const char *what,
+                            struct tern_str *ret, struct tern_err *err)
+{
+    TERN_TRY(tern_pb_want(field, TERN_PB_BYTES, what, err));
+    if (!tern_str_is_utf8(field->bytes))
+        return tern_fail(err, TERN_INVALID_ARGUMENT, "malformed message: %s is not UTF-8", what);
+    *ret = field->bytes;
+    return TERN_OK;
+}
+
+bool tern_pb_packed_varint(struct tern_str list, size_t *at, uint64_t *ret)
+{
+    if (*at >= list.n)
+        return false;
+    size_t used = read_varint(list.p + *at, list.n - *at, ret);
+    if (used == 0) {
+        *at = list.n + 1;
+        return false;
+    }
+    *at += used;
+    return true;
+}
+
+size_t tern_pb_packed_count(struct tern_str list)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < list.n; i++)
+        count += ((unsigned char)list.p[i] & 0x80) == 0;
+    return count;
+}
+
+/* ---- writer ---- */
+
+static size_t write_varint(char *dst, uint64_t value)
+{
+    size_t n = 0;
+
+    while (value >= 0x80) {
+        dst[n++] = (char)(value | 0x80);
+        value >>= 7;
+    }
+    dst[n++] = (char)value;
+    return n;
+}
+
+static uint64_t tag_of(uint32_t number, enum tern_pb_wire wire)
+{
+    return (uint64_t)number << 3 | (uint64_t)wire;
+}
+
+size_t tern_pb_varint_size(uint64_t value)
+{
+    size_t n = 1;
+
+    while (value >= 0x80) {
+        value >>= 7;
+        n++;
+    }
+    return n;
+}
+
+void tern_pb_put_varint(struct tern_buf *buf, uint64_t value)
+{
+    if (tern_buf_reserve(buf, VARINT_MAX))
+        buf->n += write_varint(buf->p + buf->n, value);
+}
+
+size_t tern_pb_write_head(char dst[TERN_PB_HEAD_MAX], uint32_t number, uint64_t n)
+{
+    size_t used = write_varint(dst, tag_of(number, TERN_PB_BYTES));
+
+    return used + write_varint(dst + used, n);
+}
+
+void tern_pb_add_varint(struct tern_buf *buf, uint32_t number, uint64_t value)
+{
+    tern_pb_put_varint(buf, tag_of(number, TERN_PB_VARINT));
+    tern_pb_put_varint(buf, value);
+}
+
+static void add_fixed(struct tern_buf *buf, uint64_t tag, uint64_t value, size_t n)
+{
+    tern_pb_put_varint(buf, tag);
+    if (!tern_buf_reserve(buf, n))
+        return;
+    for (size_t i = 0; i < n; i++)
+        buf->p[buf->n++] = (char)(value >> (8 * i));
+}
+
+void tern_pb_add_fixed32(struct tern_buf *buf, uint32_t number, uint32_t value)
+{
+    add_fixed(buf, tag_of(number, TERN_PB_FIXED32), value, 4);
+}
+
+void tern_pb_add_fixed64(struct tern_buf *buf, uint32_t number, uint64_t value)
+{
+    add_fixed(buf, tag_of(number, TERN_PB_FIXED64), value, 8);
+}
+
+void tern_pb_add_head(struct tern_buf *buf, uint32_t number, uint64_t n)
+{
+    if (tern_buf_reserve(buf, TERN_PB_HEAD_MAX))
+        buf->n += tern_pb_write_head(buf->p + buf->n, number, n);
+}
+
+void tern_pb_add_bytes(struct tern_buf *buf, uint32_t number, struct tern_str bytes)
+{
+    tern_pb_add_head(buf, number, bytes.n);
+    tern_buf_add_str(buf, bytes);
+}
+
+void tern_pb_add_varint_unless_zero(struct tern_buf *buf, uint32_t number, uint64_t value)
+{
+    if (value != 0)
+        tern_pb_add_varint(buf, number, value);
+}
+
+void tern_pb_add_bytes_unless_empty(struct tern_buf *buf, uint32_t number, struct tern_str bytes)
+{
+    if (bytes.n > 0)
+        tern_pb_add_bytes(buf, number, bytes);
+}
+
+size_t tern_pb_open(struct tern_buf *buf, uint32_t number)
+{
+    tern_pb_put_varint(buf, tag_of(number, TERN_PB_BYTES));
+    tern_buf_add_char(buf, 0);
+    return buf->n;
+}
+
+void tern_pb_close(struct tern_buf *buf, size_t mark)
+{
+    if (buf->failed)
+        return;
+    size_t n = buf->n - mark, more = tern_pb_varint_size(n) - 1;
+    if (TERN_UNLIKELY(more > 0)) {
+        if (!tern_buf_reserve(buf, more))
+            return;
+        memmove(buf->p + mark + more, buf->p + mark, n);
+        buf->n += more;
+    }
+    write_varint(buf->p + mark - 1, n);
+}
