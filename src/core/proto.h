@@ -163,9 +163,11 @@ struct tern_framing {
 };
 
 /* A row in which the body is the message. */
-#define TERN_ROUTE(method_, pattern_, op_, decode_, encode_, help_)                      \
-    {.method = TERN_METHOD_##method_, .pattern = (pattern_), .op = TERN_OP_##op_,        \
-     .decode = (decode_), .encode = (encode_), .help = (help_)}
+#define TERN_ROUTE(method_, pattern_, op_, decode_, encode_, help_)                  \
+    {                                                                                \
+        .method = TERN_METHOD_##method_, .pattern = (pattern_), .op = TERN_OP_##op_, \
+        .decode = (decode_), .encode = (encode_), .help = (help_)                    \
+    }
 
 struct tern_proto {
     const char *name; /* "oip" */

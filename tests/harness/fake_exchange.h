@@ -28,9 +28,14 @@ static inline void fake_send(struct tern_exchange *x, bool end)
     fake->ended = end;
 }
 
+static inline void fake_take(struct tern_exchange *x, size_t n)
+{
+    x->body = tern_str_from(x->body, n);
+}
+
 static inline void fake_init(struct fake_exchange *fake)
 {
-    static const struct tern_exchange_ops ops = {fake_send};
+    static const struct tern_exchange_ops ops = {.send = fake_send, .take = fake_take};
 
     memset(fake, 0, sizeof(*fake));
     tern_arena_init(&fake->arena, 16384, 64u << 20);

@@ -190,16 +190,18 @@ static void options_lists_the_methods(void **state)
 /* -- made-up dialects --------------------------------------------------------------------- */
 
 static const struct tern_route rows_a[] = {
-    {TERN_METHOD_GET, "/m/{model}/x", TERN_OP_MODEL_READY, NULL, NULL, ""},
-    {TERN_METHOD_GET, "/m/{model}/versions/{version}/x", TERN_OP_MODEL_READY, NULL, NULL, ""},
-    {TERN_METHOD_GET, "/m/stats", TERN_OP_METRICS, NULL, NULL, ""},
+    TERN_ROUTE(GET, "/m/{model}/x", MODEL_READY, NULL, NULL, ""),
+    TERN_ROUTE(GET, "/m/{model}/versions/{version}/x", MODEL_READY, NULL, NULL, ""),
+    TERN_ROUTE(GET, "/m/stats", METRICS, NULL, NULL, ""),
 };
 static const struct tern_route rows_b[] = {
-    {TERN_METHOD_PUT, "/m/{model}/x", TERN_OP_INFER, NULL, NULL, ""},
-    {TERN_METHOD_GET, "/b/c", TERN_OP_METRICS, NULL, NULL, ""},
+    TERN_ROUTE(PUT, "/m/{model}/x", INFER, NULL, NULL, ""),
+    TERN_ROUTE(GET, "/b/c", METRICS, NULL, NULL, ""),
 };
-static const struct tern_proto proto_a = {"a", "A", rows_a, TERN_COUNT_OF(rows_a), NULL, NULL};
-static const struct tern_proto proto_b = {"b", "B", rows_b, TERN_COUNT_OF(rows_b), NULL, NULL};
+static const struct tern_proto proto_a = {
+    .name = "a", .help = "A", .routes = rows_a, .n_routes = TERN_COUNT_OF(rows_a)};
+static const struct tern_proto proto_b = {
+    .name = "b", .help = "B", .routes = rows_b, .n_routes = TERN_COUNT_OF(rows_b)};
 
 static void a_literal_wins_and_a_capture_is_tried_after_it(void **state)
 {
