@@ -29,6 +29,7 @@ struct tern_model_info {
     const struct tern_tensor_spec *outputs;
     uint32_t n_outputs;
     struct tern_str config_json; /* Triton's ModelConfig as JSON text */
+    struct tern_str config_pb;   /* the same, serialized (api/model_config.proto) */
 };
 
 /* "READY" and so on, as the repository index spells them. */

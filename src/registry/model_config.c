@@ -5,7 +5,7 @@
 #include "os/file.h"
 #include "registry/model_schema.h"
 
-#define JSON_MAX (8u << 20)
+#define FORM_MAX (8u << 20) /* bytes of the whole, as JSON or encoded */
 
 struct completer {
     struct tern_model_config *config;
@@ -310,23 +310,42 @@ void tern_model_config_complete(struct tern_model_config *config, struct tern_st
     *ret_specs = specs;
 }
 
+/* Writes the whole tree in one of its forms, and keeps it in the arena. */
+static enum tern_code write_form(const struct tern_model_config *config,
+                                 void (*write)(const struct tern_schema_message *message,
+                                               const struct tern_tree *tree, struct tern_buf *out),
+                                 const char *what, struct tern_arena *arena,
+                                 struct tern_str *ret_text, struct tern_err *err)
+{
+    struct tern_buf out;
+    struct tern_str text = {NULL, 0};
+
+    tern_buf_init(&out, FORM_MAX);
+    write(&tern_model_schema, config->tree, &out);
+    enum tern_code code = tern_buf_check(&out, what, err);
+    if (code == TERN_OK) {
+        text = tern_arena_copy(arena, tern_buf_str(&out));
+        if (text.p == NULL)
+            code = tern_arena_fail(arena, err, what);
+    }
+    tern_buf_fini(&out);
+    if (code == TERN_OK)
+        *ret_text = text;
+    return code;
+}
+
 enum tern_code tern_model_config_print(const struct tern_model_config *config,
                                        struct tern_arena *arena, struct tern_str *ret_json,
                                        struct tern_err *err)
 {
-    struct tern_buf out;
-    struct tern_str json = {NULL, 0};
+    return write_form(config, tern_model_schema_print, "the configuration as JSON", arena, ret_json,
+                      err);
+}
 
-    tern_buf_init(&out, JSON_MAX);
-    tern_model_schema_print(&tern_model_schema, config->tree, &out);
-    enum tern_code code = tern_buf_check(&out, "the configuration as JSON", err);
-    if (code == TERN_OK) {
-        json = tern_arena_copy(arena, tern_buf_str(&out));
-        if (json.p == NULL)
-            code = tern_arena_fail(arena, err, "the configuration as JSON");
-    }
-    tern_buf_fini(&out);
-    if (code == TERN_OK)
-        *ret_json = json;
-    return code;
+enum tern_code tern_model_config_encode(const struct tern_model_config *config,
+                                        struct tern_arena *arena, struct tern_str *ret_pb,
+                                        struct tern_err *err)
+{
+    return write_form(config, tern_model_schema_encode, "the configuration as protocol buffers",
+                      arena, ret_pb, err);
 }

@@ -136,5 +136,9 @@ void tern_model_config_complete(struct tern_model_config *config, struct tern_st
 enum tern_code tern_model_config_print(const struct tern_model_config *config,
                                        struct tern_arena *arena, struct tern_str *ret_json,
                                        struct tern_err *err);
+/* ModelConfig as a serialized message of protocol buffers; in the arena. */
+enum tern_code tern_model_config_encode(const struct tern_model_config *config,
+                                        struct tern_arena *arena, struct tern_str *ret_pb,
+                                        struct tern_err *err);
 
 #endif

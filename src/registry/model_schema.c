@@ -137,12 +137,14 @@ MESSAGE(dynamic_batching, "ModelDynamicBatching",
     F(priority_levels, 4, UINT64, ONE, KEPT),
     F(default_priority_level, 5, UINT64, ONE, KEPT),
     M(default_queue_policy, 6, ONE, KEPT, queue_policy),
-    M(priority_queue_policy, 7, MAP, KEPT, queue_policy));
+    {.name = "priority_queue_policy", .number = 7, .type = TERN_SCHEMA_MESSAGE,
+     .label = TERN_SCHEMA_MAP, .how = TERN_SCHEMA_KEPT, .number_keys = true,
+     .message = &queue_policy});
 
 MESSAGE(control, "Control",
     E(kind, 1, ONE, KEPT, control_kinds),
     F(int32_false_true, 2, INT32, REPEATED, KEPT),
-    F(fp32_false_true, 3, REAL, REPEATED, KEPT),
+    F(fp32_false_true, 3, FLOAT, REPEATED, KEPT),
     F(bool_false_true, 5, BOOL, REPEATED, KEPT),
     E(data_type, 4, ONE, KEPT, data_types));
 MESSAGE(control_input, "ControlInput",
@@ -159,7 +161,7 @@ MESSAGE(state, "State",
     F(use_growable_memory, 7, BOOL, ONE, KEPT));
 MESSAGE(direct, "StrategyDirect",
     F(max_queue_delay_microseconds, 1, UINT64, ONE, KEPT),
-    F(minimum_slot_utilization, 2, REAL, ONE, KEPT));
+    F(minimum_slot_utilization, 2, FLOAT, ONE, KEPT));
 MESSAGE(oldest, "StrategyOldest",
     F(max_candidate_sequences, 1, INT32, ONE, KEPT),
     F(preferred_batch_size, 2, INT32, REPEATED, KEPT),
@@ -195,7 +197,7 @@ MESSAGE(agents, "ModelRepositoryAgents",
     REFUSE_M(agents, 1, REPEATED, agent, "agents that check or change model files are not run"));
 MESSAGE(response_cache, "ModelResponseCache", F(enable, 1, BOOL, ONE, KEPT));
 MESSAGE(metric_identifier, "MetricIdentifier", F(family, 1, STRING, ONE, KEPT));
-MESSAGE(histogram_options, "HistogramOptions", F(buckets, 1, REAL, REPEATED, KEPT));
+MESSAGE(histogram_options, "HistogramOptions", F(buckets, 1, DOUBLE, REPEATED, KEPT));
 MESSAGE(metric_control, "MetricControl",
     M(metric_identifier, 1, ONE, KEPT, metric_identifier),
     M(histogram_options, 2, ONEOF, KEPT, histogram_options));

@@ -1,8 +1,9 @@
-/* Triton's model_config.proto as a table: every message, field, number and type, and what Tern does
- * with each. A configuration from config.pbtxt, config.yaml or config.json is bound to it: unknown
- * names and wrong types are mistakes with a place, repeated fields become lists and map fields
- * become maps whatever format they came in. The bound tree prints as JSON in the way Triton prints
- * a ModelConfig: proto field names, defaults included, 64-bit integers as numbers. */
+/* Triton's model_config.proto (ours is api/model_config.proto; a test compares them) as a table:
+ * every message, field, number and type, and what Tern does with each. A configuration from
+ * config.pbtxt, config.yaml or config.json is bound to it: unknown names and wrong types are
+ * mistakes with a place, repeated fields become lists and map fields become maps whatever format
+ * they came in. The bound tree prints as JSON in the way Triton prints a ModelConfig: proto field
+ * names, defaults included, 64-bit integers as numbers. */
 #ifndef TERN_REGISTRY_MODEL_SCHEMA_H
 #define TERN_REGISTRY_MODEL_SCHEMA_H
 
@@ -19,7 +20,8 @@ enum tern_schema_type {
     TERN_SCHEMA_INT64,
     TERN_SCHEMA_UINT32,
     TERN_SCHEMA_UINT64,
-    TERN_SCHEMA_REAL,
+    TERN_SCHEMA_FLOAT,  /* 32 bits */
+    TERN_SCHEMA_DOUBLE, /* 64 bits */
     TERN_SCHEMA_STRING,
     TERN_SCHEMA_ENUM,
     TERN_SCHEMA_MESSAGE,
@@ -28,7 +30,7 @@ enum tern_schema_type {
 enum tern_schema_label {
     TERN_SCHEMA_ONE,
     TERN_SCHEMA_REPEATED,
-    TERN_SCHEMA_MAP,   /* keys are text; numbers are checked where they are used */
+    TERN_SCHEMA_MAP,   /* keys are text, or digits: number_keys */
     TERN_SCHEMA_ONEOF, /* at most one of the message's fields marked so; printed only when set */
 };
 
@@ -51,6 +53,7 @@ struct tern_schema_field {
     enum tern_schema_type type;
     enum tern_schema_label label;
     enum tern_schema_how how;
+    bool number_keys;                          /* MAP: keys are uint64 */
     const struct tern_schema_message *message; /* MESSAGE */
     const struct tern_schema_enum *values;     /* ENUM; ends with a NULL name; first is default */
     const char *why;                           /* REFUSED: the rest of the sentence */
@@ -71,6 +74,10 @@ void tern_model_schema_bind(struct tern_tree *root, struct tern_str file, bool e
 /* A bound message as JSON. */
 void tern_model_schema_print(const struct tern_schema_message *message,
                              const struct tern_tree *tree, struct tern_buf *out);
+/* The same as protocol buffers: a serialized ModelConfig. What has proto3's default is left out,
+ * but for the member of a oneof that was chosen. */
+void tern_model_schema_encode(const struct tern_schema_message *message,
+                              const struct tern_tree *tree, struct tern_buf *out);
 /* doc/model_config.md: every message and field, and what is done with it. */
 void tern_model_schema_page(struct tern_buf *out);
 /* Adds a node under key (an element of a list: NULL), or changes the text of the one there, as if

@@ -1,5 +1,6 @@
 /* Binding a tree to the schema: names checked, types checked, one shape for three formats. */
 #include <stdio.h>
+#include "base/num.h"
 #include "conf/opt.h"
 #include "registry/model_schema.h"
 #include "registry/model_schema_value.h"
@@ -180,6 +181,13 @@ static void add_entry(const struct binder *b, struct tern_tree *map,
     if (map->n == TERN_TREE_KEYS_MAX) {
         tern_problem_add(b->problems, place(b, value->key_line, value->key_column),
                          "%s: more than %u entries", field->name, TERN_TREE_KEYS_MAX);
+        return;
+    }
+    uint64_t number;
+    if (field->number_keys && !tern_num_parse_u64(key, UINT64_MAX, &number)) {
+        tern_problem_add(b->problems, place(b, value->key_line, value->key_column),
+                         "%s: expected a whole number, 0 or more, as key, got \"%.*s\"",
+                         field->name, TERN_STR_ARG(key));
         return;
     }
     if (!tern_str_is_utf8(key)) {

@@ -8,9 +8,9 @@ static const char *type_name(const struct tern_schema_field *field)
     static const char *const names[] = {
         [TERN_SCHEMA_BOOL] = "bool",     [TERN_SCHEMA_INT32] = "int32",
         [TERN_SCHEMA_INT64] = "int64",   [TERN_SCHEMA_UINT32] = "uint32",
-        [TERN_SCHEMA_UINT64] = "uint64", [TERN_SCHEMA_REAL] = "number",
-        [TERN_SCHEMA_STRING] = "string", [TERN_SCHEMA_ENUM] = "enum",
-        [TERN_SCHEMA_MESSAGE] = "",
+        [TERN_SCHEMA_UINT64] = "uint64", [TERN_SCHEMA_FLOAT] = "number",
+        [TERN_SCHEMA_DOUBLE] = "number", [TERN_SCHEMA_STRING] = "string",
+        [TERN_SCHEMA_ENUM] = "enum",     [TERN_SCHEMA_MESSAGE] = "",
     };
     return field->type == TERN_SCHEMA_MESSAGE ? field->message->name : names[field->type];
 }

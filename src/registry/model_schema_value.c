@@ -124,7 +124,8 @@ bool tern_model_schema_value(const struct tern_schema_field *field, struct tern_
     case TERN_SCHEMA_UINT32:
     case TERN_SCHEMA_UINT64:
         return canonical_integer(field, node, arena);
-    case TERN_SCHEMA_REAL:
+    case TERN_SCHEMA_FLOAT:
+    case TERN_SCHEMA_DOUBLE:
         return canonical_real(node, arena);
     case TERN_SCHEMA_STRING:
         return tern_str_is_utf8(node->text);
@@ -151,7 +152,8 @@ const char *tern_model_schema_expected(const struct tern_schema_field *field, ch
         return "a whole number from 0 to 4294967295";
     case TERN_SCHEMA_UINT64:
         return "a whole number, 0 or more";
-    case TERN_SCHEMA_REAL:
+    case TERN_SCHEMA_FLOAT:
+    case TERN_SCHEMA_DOUBLE:
         return "a finite number";
     case TERN_SCHEMA_STRING:
         return "a text in UTF-8";
@@ -176,7 +178,8 @@ const char *tern_model_schema_default(const struct tern_schema_field *field)
     case TERN_SCHEMA_INT64:
     case TERN_SCHEMA_UINT32:
     case TERN_SCHEMA_UINT64:
-    case TERN_SCHEMA_REAL:
+    case TERN_SCHEMA_FLOAT:
+    case TERN_SCHEMA_DOUBLE:
         return "0";
     case TERN_SCHEMA_STRING:
         return "";

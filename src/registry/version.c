@@ -177,7 +177,8 @@ static enum tern_code fill_info(struct loading *l, struct tern_err *err)
         .outputs = specs.outputs,
         .n_outputs = version->engine.n_outputs,
     };
-    return tern_model_config_print(&l->config, arena, &version->info.config_json, err);
+    TERN_TRY(tern_model_config_print(&l->config, arena, &version->info.config_json, err));
+    return tern_model_config_encode(&l->config, arena, &version->info.config_pb, err);
 }
 
 static enum tern_code check_unchanged(const struct loading *l, struct tern_err *err)
