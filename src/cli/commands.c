@@ -8,6 +8,7 @@
 #include "conf/server_options.h"
 #include "conf/yaml.h"
 #include "os/file.h"
+#include "proto/protos.h"
 
 #define ARENA_FIRST (16u << 10)
 #define ARENA_MAX   (16u << 20)
@@ -63,6 +64,21 @@ static void find_file(struct tern_opt_load *load)
     read_file(load, options->config);
 }
 
+/* What conf/ cannot know: the names of dialects. */
+static void check_dialects(struct tern_opt_load *load)
+{
+    const struct tern_server_options *options = load->values;
+    const struct tern_listener_options *rows = options->listen.items;
+    struct tern_err err;
+    uint32_t mask;
+
+    for (uint32_t i = 0; i < options->listen.n; i++) {
+        if (tern_protos_mask(rows[i].dialects.items, rows[i].dialects.n, &mask, &err) != TERN_OK)
+            tern_problem_add(load->problems, rows[i].place, "listen %.*s: %s",
+                             TERN_STR_ARG(rows[i].address), err.text);
+    }
+}
+
 void tern_commands_read_server(int argc, char *const *argv, char *const *environment, void *options,
                                struct tern_opt_load *load, struct tern_opt_rest *ret_rest,
                                struct tern_arena *arena, struct tern_problems *problems)
@@ -81,6 +97,7 @@ void tern_commands_read_server(int argc, char *const *argv, char *const *environ
     tern_opt_read_env(load, environment);
     find_file(load);
     tern_server_options_check(load);
+    check_dialects(load);
 }
 
 /* The options of any command into memory of the arena; answers that memory. */

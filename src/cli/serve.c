@@ -11,6 +11,7 @@
 #include "base/version.h"
 #include "os/cpu.h"
 #include "os/supervise.h"
+#include "proto/protos.h"
 #include "simd/simd.h"
 
 #define DRAIN_LOOK_NS (10u * TERN_NS_PER_MS)
@@ -21,9 +22,14 @@ static enum tern_code open_listener(const struct tern_server_options *options,
                                     const struct tern_listener_options *from, uint32_t n_loops,
                                     struct tern_listener **ret_listener, struct tern_err *err)
 {
+    uint32_t protos;
+
+    TERN_TRY(tern_protos_mask(from->dialects.items, from->dialects.n, &protos, err));
     const struct tern_listener_config config = {
         .address = from->address,
         .admin = from->admin,
+        .triton_health = from->triton_health,
+        .protos = protos,
         .body_max = options->http.body_max,
         .memory_max = options->request.memory_max,
         .json_depth_max = (uint32_t)options->json.depth_max,

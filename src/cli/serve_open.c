@@ -187,9 +187,15 @@ static enum tern_code open_server(struct serve_process *p, struct tern_err *err)
 
 static enum tern_code open_gateway(struct serve_process *p, struct tern_err *err)
 {
+    const struct tern_listener_info *listeners[TERN_LISTENERS_MAX];
+
+    for (uint32_t i = 0; i < p->listeners->n; i++)
+        listeners[i] = &p->listeners->rows[i]->info;
     const struct tern_gateway_settings settings = {
         .protos = tern_protos,
         .n_protos = TERN_PROTOS_N,
+        .listeners = listeners,
+        .n_listeners = p->listeners->n,
         .n_loops = p->n_loops,
         .timeout_ns = p->options.request.timeout_ns,
         .sched = p->sched,

@@ -89,6 +89,33 @@ void tern_opt_set(struct tern_opt_load *load, const struct tern_opt *opt,
                        &(struct tern_opt_value_at){load->arena, load->problems, place, subject});
 }
 
+static const struct tern_opt *find_field(const struct tern_opt_record *record, const char *name)
+{
+    for (uint32_t i = 0; i < record->n; i++) {
+        if (strcmp(record->rows[i].name, name) == 0)
+            return &record->rows[i];
+    }
+    return NULL;
+}
+
+void tern_opt_add_record(struct tern_opt_load *load, const struct tern_opt *opt,
+                         enum tern_opt_origin origin, struct tern_str place,
+                         const struct tern_opt_field *fields, uint32_t n)
+{
+    const struct tern_opt_value_at at = {load->arena, load->problems, place, ""};
+    void *base = tern_opt_claim(load, opt, origin);
+
+    tern_opt_keep_place(load, opt, base, place);
+    void *item = tern_opt_value_record(opt, base, &at);
+    for (uint32_t i = 0; item != NULL && i < n; i++) {
+        const struct tern_opt *row = find_field(opt->record, fields[i].name);
+        if (row == NULL)
+            tern_problem_add(load->problems, place, "no such key: %s", fields[i].name);
+        else
+            tern_opt_value_set_field(row, item, fields[i].text, &at);
+    }
+}
+
 void tern_opt_keep_place(struct tern_opt_load *load, const struct tern_opt *opt, const void *base,
                          struct tern_str place)
 {

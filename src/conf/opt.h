@@ -38,6 +38,7 @@ enum tern_opt_type {                    /* the field of the struct */
 #define TERN_OPT_RELOAD   1u /* a running server takes a new value; without it: a restart */
 #define TERN_OPT_FLAG     2u /* flag (and environment) only: not in a file */
 #define TERN_OPT_ADVANCED 4u /* left out of the short help */
+#define TERN_OPT_SECRET   8u /* of a record's text: never shown, only compared */
 
 struct tern_opt;
 
@@ -53,8 +54,8 @@ struct tern_opt_records {
 
 /* An option whose every value is a small struct, such as a listener. In a file: a list of maps. As
  * a flag or variable: the first row's value, then `key=value` or a bare key for a bool, separated
- * by commas; a key is a row's name or its last part. A variable separates records by ';'. No row is
- * itself a list. */
+ * by commas; a key is a row's name or its last part. A variable separates records by ';'. The items
+ * of a list within a record are separated by '+'. */
 struct tern_opt_record {
     const struct tern_opt *rows;
     uint32_t n;
@@ -126,6 +127,17 @@ void tern_opt_read_tree(struct tern_opt_load *load, struct tern_str file,
 void tern_opt_set(struct tern_opt_load *load, const struct tern_opt *opt,
                   enum tern_opt_origin origin, struct tern_str place, struct tern_str text);
 
+/* One field of a record that is made elsewhere than from its short form: any text, commas too. */
+struct tern_opt_field {
+    const char *name;
+    struct tern_str text;
+};
+
+/* Adds one record, as a flag with these fields would. */
+void tern_opt_add_record(struct tern_opt_load *load, const struct tern_opt *opt,
+                         enum tern_opt_origin origin, struct tern_str place,
+                         const struct tern_opt_field *fields, uint32_t n);
+
 /* The struct to write a value of that origin into: the caller's, or the shadow. A list is emptied
  * when the origin's priority is above what was there. */
 void *tern_opt_claim(struct tern_opt_load *load, const struct tern_opt *opt,
@@ -137,13 +149,18 @@ struct tern_str tern_opt_place_of(const struct tern_opt_load *load, const char *
 enum tern_opt_origin tern_opt_origin_of(const struct tern_opt_load *load, const char *name);
 const struct tern_opt *tern_opt_find(const struct tern_opt_table *table, struct tern_str name);
 
+#define TERN_OPT_HIDDEN "(hidden)"
+
 #define TERN_OPT_NAME_MAX 64 /* with room for "--", "TERN_" and a zero */
 
 /* "--http-body-max", "TERN_HTTP_BODY_MAX"; dst is answered. */
 const char *tern_opt_flag(const struct tern_opt *opt, char dst[TERN_OPT_NAME_MAX]);
 const char *tern_opt_env(const struct tern_opt *opt, char dst[TERN_OPT_NAME_MAX]);
-/* The value now in the struct, in the form that a file or flag accepts. */
+/* The value now in the struct, in the form that a file or flag accepts; instead of a secret stands
+ * TERN_OPT_HIDDEN. */
 void tern_opt_print(const struct tern_opt *opt, const void *values, struct tern_buf *out);
+/* The same with its secrets, to compare. */
+void tern_opt_print_whole(const struct tern_opt *opt, const void *values, struct tern_buf *out);
 /* "a size from 1KiB to 1GiB": what the option accepts. */
 void tern_opt_print_expected(const struct tern_opt *opt, struct tern_buf *out);
 

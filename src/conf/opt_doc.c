@@ -189,8 +189,8 @@ uint32_t tern_opt_doc_diff(const struct tern_opt_table *table, const void *befor
         const struct tern_opt *opt = &table->rows[i];
         tern_buf_clear(&was);
         tern_buf_clear(&is);
-        tern_opt_print(opt, before, &was);
-        tern_opt_print(opt, after, &is);
+        tern_opt_print_whole(opt, before, &was);
+        tern_opt_print_whole(opt, after, &is);
         /* Without memory to compare, a change is what must not be missed. */
         if (!was.failed && !is.failed && tern_str_eq(tern_buf_str(&was), tern_buf_str(&is)))
             continue;

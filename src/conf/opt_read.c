@@ -293,20 +293,36 @@ static void read_level(const struct level *level)
     }
 }
 
+static void take_text(const struct level *level, const struct tern_opt *opt,
+                      const struct tern_tree *node, const char *subject)
+{
+    if (node->kind != TERN_TREE_SCALAR && opt->type == TERN_OPT_LIST) {
+        tern_problem_add(level->load->problems, place_of(level, node->line, node->column),
+                         "%severy element must be a plain text", subject);
+        return;
+    }
+    if (node->kind != TERN_TREE_SCALAR) {
+        wrong_kind(level, opt, node);
+        return;
+    }
+    tern_opt_value_set_field(opt, level->item, node->text,
+                             &(struct tern_opt_value_at){level->load->arena, level->load->problems,
+                                                         place_of(level, node->line, node->column),
+                                                         subject});
+}
+
 static void take_field(const struct level *level, const struct tern_opt *opt,
                        const struct tern_tree *node)
 {
     char subject[2 * TERN_OPT_NAME_MAX + 4];
 
-    if (node->kind != TERN_TREE_SCALAR) {
-        wrong_kind(level, opt, node);
-        return;
-    }
     snprintf(subject, sizeof(subject), "%s%s: ", level->of, opt->name);
-    tern_opt_value_set(opt, level->item, node->text,
-                       &(struct tern_opt_value_at){level->load->arena, level->load->problems,
-                                                   place_of(level, node->line, node->column),
-                                                   subject});
+    if (node->kind == TERN_TREE_LIST && opt->type == TERN_OPT_LIST) {
+        for (const struct tern_tree *item = node->first; item != NULL; item = item->next)
+            take_text(level, opt, item, subject);
+    } else {
+        take_text(level, opt, node, subject);
+    }
 }
 
 /* An element of a list of records: a map, or the short form as text. */

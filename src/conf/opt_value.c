@@ -193,7 +193,7 @@ void tern_opt_value_append(const struct tern_opt *opt, void *base, struct tern_s
     list->items[list->n++] = copy;
 }
 
-/* Any type but lists and records, which is also what the rows of a record may be. */
+/* Any type but lists and records. */
 static void set_scalar(const struct tern_opt *opt, void *base, struct tern_str text,
                        const struct tern_opt_value_at *at)
 {
@@ -229,6 +229,22 @@ static void set_scalar(const struct tern_opt *opt, void *base, struct tern_str t
         complain(opt, text, at);
 }
 
+void tern_opt_value_set_field(const struct tern_opt *row, void *item, struct tern_str text,
+                              const struct tern_opt_value_at *at)
+{
+    struct tern_str piece;
+
+    if (row->type != TERN_OPT_LIST) {
+        set_scalar(row, item, text, at);
+        return;
+    }
+    while (tern_str_split(&text, '+', &piece)) {
+        piece = tern_str_trim(piece);
+        if (piece.n > 0)
+            tern_opt_value_append(row, item, piece, at);
+    }
+}
+
 void *tern_opt_value_record(const struct tern_opt *opt, void *base,
                             const struct tern_opt_value_at *at)
 {
@@ -251,7 +267,8 @@ void *tern_opt_value_record(const struct tern_opt *opt, void *base,
     }
     for (uint32_t i = 0; i < record->n; i++) {
         if (record->rows[i].preset != NULL)
-            set_scalar(&record->rows[i], item, tern_str_of(record->rows[i].preset), at);
+            tern_opt_value_set_field(&record->rows[i], item, tern_str_of(record->rows[i].preset),
+                                     at);
     }
     records->n++;
     return item;
@@ -270,6 +287,15 @@ static const struct tern_opt *record_row(const struct tern_opt_record *record, s
     return NULL;
 }
 
+static bool has_secret(const struct tern_opt_record *record)
+{
+    for (uint32_t i = 0; i < record->n; i++) {
+        if ((record->rows[i].flags & TERN_OPT_SECRET) != 0)
+            return true;
+    }
+    return false;
+}
+
 static void set_record_piece(const struct tern_opt *opt, void *item, struct tern_str piece,
                              const struct tern_opt_value_at *at)
 {
@@ -277,11 +303,13 @@ static void set_record_piece(const struct tern_opt *opt, void *item, struct tern
     struct tern_str key = tern_str_trim(tern_str_make(piece.p, equals));
     const struct tern_opt *row = record_row(opt->record, key);
 
-    if (row == NULL)
+    if (row == NULL && has_secret(opt->record)) /* it may be the rest of a secret */
+        tern_problem_add(at->problems, at->place, "%sa key that does not exist", at->subject);
+    else if (row == NULL)
         tern_problem_add(at->problems, at->place, "%sno such key: \"%.*s\"", at->subject,
                          TERN_STR_ARG(key));
     else if (equals < piece.n)
-        set_scalar(row, item, tern_str_trim(tern_str_from(piece, equals + 1)), at);
+        tern_opt_value_set_field(row, item, tern_str_trim(tern_str_from(piece, equals + 1)), at);
     else if (row->type == TERN_OPT_BOOL)
         set_scalar(row, item, TERN_STR("true"), at);
     else
@@ -299,7 +327,7 @@ void tern_opt_value_record_text(const struct tern_opt *opt, void *base, struct t
     for (bool first = true; item != NULL && tern_str_split(&rest, ',', &piece); first = false) {
         piece = tern_str_trim(piece);
         if (first)
-            set_scalar(&opt->record->rows[0], item, piece, at);
+            tern_opt_value_set_field(&opt->record->rows[0], item, piece, at);
         else
             set_record_piece(opt, item, piece, at);
     }
@@ -364,41 +392,83 @@ static void print_scalar(const struct tern_opt *opt, const void *base, struct te
     }
 }
 
-/* The short form that flags take; what is off or empty is left out. */
-static void print_record(const struct tern_opt_record *record, const void *item,
+static void print_list(const struct tern_opt *opt, const void *base, char separator,
+                       struct tern_buf *out)
+{
+    const struct tern_opt_list *list = const_field_of(opt, base);
+
+    for (uint32_t i = 0; i < list->n; i++) {
+        if (i > 0)
+            tern_buf_add_char(out, separator);
+        tern_buf_add_str(out, list->items[i]);
+    }
+}
+
+static void print_field(const struct tern_opt *row, const void *item, bool whole,
+                        struct tern_buf *out)
+{
+    if ((row->flags & TERN_OPT_SECRET) != 0 && !whole)
+        TERN_BUF_ADD_LITERAL(out, TERN_OPT_HIDDEN);
+    else if (row->type == TERN_OPT_LIST)
+        print_list(row, item, '+', out);
+    else
+        print_scalar(row, item, out);
+}
+
+/* What a record's short form leaves out: a default, and what is empty. */
+static bool is_left_out(const struct tern_opt *row, const void *item)
+{
+    const void *field = const_field_of(row, item);
+
+    if (row->type == TERN_OPT_BOOL)
+        return !*(const bool *)field;
+    if (row->type == TERN_OPT_ENUM)
+        return *(const int *)field == 0 && row->preset == NULL;
+    if (row->type == TERN_OPT_LIST)
+        return ((const struct tern_opt_list *)field)->n == 0;
+    return row->type == TERN_OPT_STRING && ((const struct tern_str *)field)->n == 0;
+}
+
+/* The short form that flags take. */
+static void print_record(const struct tern_opt_record *record, const void *item, bool whole,
                          struct tern_buf *out)
 {
-    print_scalar(&record->rows[0], item, out);
+    print_field(&record->rows[0], item, whole, out);
     for (uint32_t i = 1; i < record->n; i++) {
         const struct tern_opt *row = &record->rows[i];
-        const void *field = const_field_of(row, item);
-        if (row->type == TERN_OPT_BOOL) {
-            if (*(const bool *)field)
-                tern_buf_printf(out, ",%s", row->name);
-        } else if (row->type != TERN_OPT_STRING || ((const struct tern_str *)field)->n > 0) {
-            tern_buf_printf(out, ",%s=", row->name);
-            print_scalar(row, item, out);
+        if (is_left_out(row, item))
+            continue;
+        tern_buf_printf(out, ",%s", row->name);
+        if (row->type != TERN_OPT_BOOL) {
+            tern_buf_add_char(out, '=');
+            print_field(row, item, whole, out);
         }
     }
 }
 
-void tern_opt_print(const struct tern_opt *opt, const void *values, struct tern_buf *out)
+static void print(const struct tern_opt *opt, const void *values, bool whole, struct tern_buf *out)
 {
     if (opt->type == TERN_OPT_LIST) {
-        const struct tern_opt_list *list = const_field_of(opt, values);
-        for (uint32_t i = 0; i < list->n; i++) {
-            if (i > 0)
-                tern_buf_add_char(out, ',');
-            tern_buf_add_str(out, list->items[i]);
-        }
+        print_list(opt, values, ',', out);
     } else if (opt->type == TERN_OPT_RECORDS) {
         const struct tern_opt_records *records = const_field_of(opt, values);
         for (uint32_t i = 0; i < records->n; i++) {
             if (i > 0)
                 tern_buf_add_char(out, ';');
-            print_record(opt->record, (const char *)records->items + i * opt->record->size, out);
+            print_record(opt->record, (const char *)records->items + i * opt->record->size, whole,
+                         out);
         }
     } else {
         print_scalar(opt, values, out);
     }
+}
+
+void tern_opt_print(const struct tern_opt *opt, const void *values, struct tern_buf *out)
+{
+    print(opt, values, false, out);
+}
+
+void tern_opt_print_whole(const struct tern_opt *opt, const void *values, struct tern_buf *out)
+{
+    print(opt, values, true, out);
 }

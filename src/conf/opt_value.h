@@ -26,6 +26,9 @@ void *tern_opt_value_record(const struct tern_opt *opt, void *base,
 /* One record from "value,key=value,key". */
 void tern_opt_value_record_text(const struct tern_opt *opt, void *base, struct tern_str text,
                                 const struct tern_opt_value_at *at);
+/* One field of a record; the items of a list are split at '+'. */
+void tern_opt_value_set_field(const struct tern_opt *row, void *item, struct tern_str text,
+                              const struct tern_opt_value_at *at);
 /* Empties a list or records before a source of higher priority fills it. */
 void tern_opt_value_clear(const struct tern_opt *opt, void *base);
 

@@ -30,6 +30,12 @@ static const struct tern_opt listener_rows[] = {
              "free one."},
     {.name = "admin", .type = TERN_OPT_BOOL, OF(admin),
      .help = "Allow operations that change what is served (load, unload) here."},
+    {.name = "dialects", .type = TERN_OPT_LIST, OF(dialects), .max = 32, .metavar = "NAME[+NAME]",
+     .help = "The dialects spoken here (doc/routes.md names them); all by default. Paths of the "
+             "others do not exist here."},
+    {.name = "triton_health", .type = TERN_OPT_BOOL, OF(triton_health),
+     .help = "A health route that says no answers 400 without a body, as Triton does, instead of "
+             "503."},
     {.name = "tls", .type = TERN_OPT_BOOL, OF(tls),
      .help = "Speak TLS; implied by tls.cert."},
     {.name = "tls.cert", .type = TERN_OPT_STRING, OF(tls_cert), .metavar = "FILE",
@@ -52,10 +58,10 @@ static const struct tern_opt rows[] = {
              "read if it is there."},
     {.name = "listen", .type = TERN_OPT_RECORDS, IN(listen), .section = "Server",
      .preset = "127.0.0.1:8080", .max = TERN_LISTENERS_MAX, .record = &listener_record,
-     .letter = 'l', .metavar = "ADDRESS[,admin][,cert=FILE,key=FILE]",
+     .letter = 'l', .metavar = "ADDRESS[,admin][,dialects=NAME+NAME][,cert=FILE,key=FILE]",
      .help = "Where to listen: HOST:PORT, [IPV6]:PORT or unix:PATH; HTTP/1.1 and HTTP/2 share the "
-             "port. May be repeated. `admin` allows load and unload there; `cert`, `key` and "
-             "`client_ca` (PEM files) turn on TLS."},
+             "port. May be repeated. `admin` allows load and unload there; `dialects` says what "
+             "is spoken there; `cert`, `key` and `client_ca` (PEM files) turn on TLS."},
     {.name = "insecure", .type = TERN_OPT_BOOL, IN(insecure), .section = "Server",
      .help = "Allow listeners that other machines can reach without TLS and client certificates. "
              "Meant for a private network or a container behind a gateway: anyone who reaches the "

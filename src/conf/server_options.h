@@ -12,6 +12,8 @@
 struct tern_listener_options {
     struct tern_str address; /* "127.0.0.1:8080", "[::1]:8080", "unix:/run/tern.sock" */
     bool admin;
+    struct tern_opt_list dialects; /* names; empty: all */
+    bool triton_health;
     bool tls;
     struct tern_str tls_cert; /* paths of PEM files */
     struct tern_str tls_key;

@@ -151,6 +151,7 @@ struct tern_exchange {
 struct tern_listener_info {
     struct tern_str name; /* "127.0.0.1:8080" */
     bool admin;           /* control operations are allowed here */
+    bool triton_health;   /* health routes say no as Triton does: 400 and no body */
     uint32_t protos;      /* dialects spoken here, one bit each as in tern_protos; 0: all */
     /* May change while serving. */
     _Atomic size_t body_max;

@@ -4,8 +4,6 @@
 #include "base/clock.h"
 #include "base/mem.h"
 
-#define WELCOME_MAX (64u << 10)
-
 /* ---- finding the model ---- */
 
 static enum tern_code fail_no_version(const struct tern_snapshot *snapshot, struct tern_str model,
@@ -132,9 +130,10 @@ static void answer_error(struct tern_gateway *gateway, struct tern_exchange *x,
                          const struct tern_proto *proto, const struct tern_err *err)
 {
     struct tern_observation observation = {0};
+    const struct tern_dialect_set *spoken = tern_dialects_of(gateway->dialects, x->listener);
 
-    for (uint32_t i = 0; i < gateway->settings.n_protos; i++) {
-        const struct tern_proto *other = gateway->settings.protos[i];
+    for (uint32_t i = 0; i < spoken->n_protos; i++) {
+        const struct tern_proto *other = spoken->protos[i];
         if (other->claims != NULL && other->claims(x)) {
             proto = other;
             break;
@@ -212,8 +211,8 @@ static void on_head(void *self, struct tern_exchange *x)
     TERN_UNINITIALIZED struct tern_err err;
     struct gateway_loop *loop = &gateway->loops[tern_loop_index(x->loop)];
 
-    enum tern_code code =
-        tern_router_recall(gateway->router, &loop->memo, x->method, x->path, &match, &err);
+    const struct tern_router *router = tern_dialects_of(gateway->dialects, x->listener)->router;
+    enum tern_code code = tern_router_recall(router, &loop->memo, x->method, x->path, &match, &err);
     if (code != TERN_OK) {
         if (match.allow.n > 0)
             tern_exchange_add_header(x, TERN_STR("allow"), match.allow);
@@ -311,7 +310,7 @@ static void on_refused(void *self, struct tern_exchange *x, const struct tern_er
         gateway_finish(gc, err->code);
         return;
     }
-    answer_error(gateway, x, gateway->settings.protos[0], err);
+    answer_error(gateway, x, tern_dialects_of(gateway->dialects, x->listener)->protos[0], err);
 }
 
 /* ---- life ---- */
@@ -325,6 +324,7 @@ enum tern_code tern_gateway_new(const struct tern_gateway_settings *settings,
     if (gateway == NULL)
         return tern_mem_fail(err, "the gateway", sizeof(*gateway));
     gateway->settings = *settings;
+    gateway->settings.listeners = NULL; /* only lent */
     gateway->timeout_ns = settings->timeout_ns;
     gateway->handler = (struct tern_handler){.on_head = on_head,
                                              .body_pivot = body_pivot,
@@ -339,15 +339,14 @@ enum tern_code tern_gateway_new(const struct tern_gateway_settings *settings,
         return tern_mem_fail(err, "the gateway", size);
     }
     enum tern_code code =
-        tern_router_new(settings->protos, settings->n_protos, &gateway->router, err);
+        tern_dialects_new(settings->protos, settings->n_protos, settings->listeners,
+                          settings->n_listeners, &gateway->dialects, err);
     if (code != TERN_OK) {
         tern_gateway_free(gateway);
         return code;
     }
     for (uint32_t i = 0; i < settings->n_loops; i++)
         gateway->loops[i] = (struct gateway_loop){.index = i};
-    tern_buf_init(&gateway->welcome, WELCOME_MAX);
-    tern_router_print_welcome(settings->protos, settings->n_protos, &gateway->welcome);
     *ret_gateway = gateway;
     return TERN_OK;
 }
@@ -356,8 +355,7 @@ void tern_gateway_free(struct tern_gateway *gateway)
 {
     if (gateway == NULL)
         return;
-    tern_router_free(gateway->router);
-    tern_buf_fini(&gateway->welcome);
+    tern_dialects_free(gateway->dialects);
     tern_mem_free(gateway->loops);
     tern_mem_free(gateway);
 }

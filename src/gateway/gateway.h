@@ -21,6 +21,9 @@ struct tern_sched;
 struct tern_gateway_settings {
     const struct tern_proto *const *protos;
     uint32_t n_protos;
+    /* Where each is spoken; borrowed for the call. Without any, all are spoken everywhere. */
+    const struct tern_listener_info *const *listeners;
+    uint32_t n_listeners;
     uint32_t n_loops;
     uint64_t timeout_ns; /* deadline of a request that gives none */
     struct tern_sched *sched;

@@ -3,6 +3,7 @@
 #define TERN_GATEWAY_GATEWAY_INT_H
 
 #include "core/trace.h"
+#include "gateway/dialects.h"
 #include "gateway/gateway.h"
 #include "gateway/observe.h"
 #include "gateway/router.h"
@@ -20,9 +21,8 @@ struct gateway_loop {
 struct tern_gateway {
     struct tern_gateway_settings settings;
     struct tern_handler handler;
-    struct tern_router *router;
+    struct tern_dialects *dialects;
     struct tern_registry *registry;
-    struct tern_buf welcome; /* what GET / answers */
     struct gateway_loop *loops;
     atomic_bool draining;
     _Atomic uint64_t timeout_ns;

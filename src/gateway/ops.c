@@ -13,7 +13,8 @@ static enum tern_code run_nothing(struct gateway_call *gc, bool *ret_pending, st
 static enum tern_code run_welcome(struct gateway_call *gc, bool *ret_pending, struct tern_err *err)
 {
     (void)ret_pending, (void)err;
-    gc->call.text = tern_buf_str(&gc->gateway->welcome);
+    gc->call.text =
+        tern_buf_str(&tern_dialects_of(gc->gateway->dialects, gc->call.x->listener)->welcome);
     return TERN_OK;
 }
 

@@ -368,13 +368,15 @@ enum tern_code tern_router_match(const struct tern_router *router, enum tern_met
 
 /* -- remembering -------------------------------------------------------------------------- */
 
-static void remember(struct tern_router_memo_row *row, enum tern_method method,
-                     struct tern_str raw_path, const struct tern_match *match)
+static void remember(const struct tern_router *router, struct tern_router_memo_row *row,
+                     enum tern_method method, struct tern_str raw_path,
+                     const struct tern_match *match)
 {
     bool is_decoded = match->model.p == match->decoded_model;
 
     if (match->route == NULL || is_decoded || raw_path.n > TERN_ROUTER_MEMO_PATH)
         return;
+    row->router = router;
     row->route = match->route;
     row->proto = match->proto;
     row->version = match->version;
@@ -389,11 +391,12 @@ enum tern_code tern_router_recall(const struct tern_router *router, struct tern_
                                   enum tern_method method, struct tern_str raw_path,
                                   struct tern_match *ret, struct tern_err *err)
 {
-    size_t slot = tern_hash_bytes(raw_path, 0) % TERN_ROUTER_MEMO_ROWS;
+    size_t slot = tern_hash_bytes(raw_path, (uintptr_t)router) % TERN_ROUTER_MEMO_ROWS;
     struct tern_router_memo_row *row = &memo->rows[slot];
     struct tern_str path = tern_str_make(row->path, row->n_path);
 
-    if (TERN_LIKELY(row->route != NULL && row->method == method && tern_str_eq(path, raw_path))) {
+    if (TERN_LIKELY(row->router == router && row->route != NULL && row->method == method &&
+                    tern_str_eq(path, raw_path))) {
         ret->route = row->route;
         ret->proto = row->proto;
         ret->version = row->version;
@@ -402,7 +405,7 @@ enum tern_code tern_router_recall(const struct tern_router *router, struct tern_
         return TERN_OK;
     }
     TERN_TRY(tern_router_match(router, method, raw_path, ret, err));
-    remember(row, method, raw_path, ret);
+    remember(router, row, method, raw_path, ret);
     return TERN_OK;
 }
 

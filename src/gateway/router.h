@@ -1,5 +1,6 @@
-/* From method and path to a route: the rows of a listener's dialects, compiled into one trie whose
- * edges are path segments. Immutable once made; any thread may match. A match allocates nothing.
+/* From method and path to a route: the rows of some listeners' dialects, compiled into one trie
+ * whose edges are path segments. Immutable once made; any thread may match. A match allocates
+ * nothing.
  *
  * Every segment is percent-decoded once (wire/url.h) before it is compared, and compared in full.
  * A literal segment wins over a capture; where that leads nowhere, the capture is tried. */
@@ -42,7 +43,8 @@ enum tern_code tern_router_match(const struct tern_router *router, enum tern_met
 
 struct tern_router_memo {
     struct tern_router_memo_row {
-        const struct tern_route *route; /* NULL: nothing is remembered here */
+        const struct tern_router *router; /* a loop asks several: one a set of dialects */
+        const struct tern_route *route;   /* NULL: nothing is remembered here */
         const struct tern_proto *proto;
         int64_t version;
         enum tern_method method;

@@ -19,6 +19,8 @@
 struct tern_listener_config {
     struct tern_str address; /* tern_sock_addr_parse */
     bool admin;
+    bool triton_health; /* see tern_listener_info */
+    uint32_t protos;    /* 0: all */
     size_t body_max;
     size_t memory_max;
     uint32_t json_depth_max;                    /* 0: the reader's default */

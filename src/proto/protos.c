@@ -1,5 +1,6 @@
 #include "proto/protos.h"
 
+#include <stdio.h>
 #include "proto/admin.h"
 #include "proto/oip.h"
 
@@ -8,11 +9,43 @@ const struct tern_proto *const tern_protos[TERN_PROTOS_N] = {
     &tern_admin,
 };
 
+static size_t index_of(struct tern_str name)
+{
+    size_t i = 0;
+
+    while (i < TERN_PROTOS_N && !tern_str_eq(name, tern_str_of(tern_protos[i]->name)))
+        i++;
+    return i;
+}
+
 const struct tern_proto *tern_protos_find(struct tern_str name)
 {
-    for (size_t i = 0; i < TERN_PROTOS_N; i++) {
-        if (tern_str_eq(name, tern_str_of(tern_protos[i]->name)))
-            return tern_protos[i];
+    size_t i = index_of(name);
+
+    return i < TERN_PROTOS_N ? tern_protos[i] : NULL;
+}
+
+static enum tern_code fail_name(struct tern_str name, struct tern_err *err)
+{
+    char known[256] = "";
+    size_t n = 0;
+
+    for (size_t i = 0; i < TERN_PROTOS_N && n < sizeof(known); i++)
+        n += (size_t)snprintf(known + n, sizeof(known) - n, "%s%s", i == 0 ? "" : ", ",
+                              tern_protos[i]->name);
+    return tern_fail(err, TERN_INVALID_ARGUMENT, "no such dialect: \"%.*s\", expected of: %s",
+                     TERN_STR_ARG(name), known);
+}
+
+enum tern_code tern_protos_mask(const struct tern_str *names, uint32_t n, uint32_t *ret_mask,
+                                struct tern_err *err)
+{
+    *ret_mask = 0;
+    for (uint32_t i = 0; i < n; i++) {
+        size_t at = index_of(names[i]);
+        if (at == TERN_PROTOS_N)
+            return fail_name(names[i], err);
+        *ret_mask |= UINT32_C(1) << at;
     }
-    return NULL;
+    return TERN_OK;
 }

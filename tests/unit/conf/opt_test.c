@@ -17,6 +17,11 @@ struct door {
     struct tern_str key;
 };
 
+struct safe {
+    struct tern_opt_list owners;
+    struct tern_str code;
+};
+
 enum colour {
     RED,
     GREEN,
@@ -32,6 +37,7 @@ struct house {
     enum colour colour;
     struct tern_opt_list guests;
     struct tern_opt_records doors;
+    struct tern_opt_records safes;
     uint64_t secret;
 };
 
@@ -44,6 +50,16 @@ static const struct tern_opt door_rows[] = {
 };
 static const struct tern_opt_record door_record = {
     .rows = door_rows, .n = 3, .size = sizeof(struct door)};
+
+static const struct tern_opt safe_rows[] = {
+    {.name = "owners", .type = TERN_OPT_LIST, .offset = offsetof(struct safe, owners), .max = 3},
+    {.name = "code",
+     .type = TERN_OPT_STRING,
+     .offset = offsetof(struct safe, code),
+     .flags = TERN_OPT_SECRET},
+};
+static const struct tern_opt_record safe_record = {
+    .rows = safe_rows, .n = 2, .size = sizeof(struct safe)};
 
 #define IN(field) .offset = offsetof(struct house, field)
 static const struct tern_opt house_rows[] = {
@@ -69,9 +85,11 @@ static const struct tern_opt house_rows[] = {
      .preset = "front",
      .max = 2,
      .record = &door_record},
+    {.name = "safe", .type = TERN_OPT_RECORDS, IN(safes), .record = &safe_record},
     {.name = "secret", .type = TERN_OPT_UINT, IN(secret), .max = 9, .flags = TERN_OPT_FLAG},
 };
-static const struct tern_opt_table house_table = {house_rows, 9, sizeof(struct house)};
+static const struct tern_opt_table house_table = {house_rows, TERN_COUNT_OF(house_rows),
+                                                  sizeof(struct house)};
 
 struct world {
     struct tern_arena arena;
@@ -190,6 +208,44 @@ static void records_from_flags_and_file(void **state)
                                  "flag --door: at most 2 values are allowed\n");
 }
 
+static void lists_and_secrets_within_records(void **state)
+{
+    struct world *w = *state;
+    struct tern_buf whole;
+    read_file(w, "safe:\n  - {owners: [ann, bob], code: 1234}\n  - {owners: carl+dora}\n");
+    assert_string_equal(said(w), "");
+    assert_string_equal(printed(w, "safe"), "ann+bob,code=(hidden);carl+dora");
+    tern_buf_init(&whole, 4096);
+    tern_opt_print_whole(tern_opt_find(&house_table, TERN_STR("safe")), &w->house, &whole);
+    assert_true(tern_str_eq(tern_buf_str(&whole), TERN_STR("ann+bob,code=1234;carl+dora")));
+    tern_buf_fini(&whole);
+    /* The end of a secret with a comma is not said either. */
+    FLAGS(w, "--safe=ann,code=12,34");
+    assert_string_equal(said(w), "flag --safe: a key that does not exist\n");
+}
+
+static void a_mistake_in_a_list_within_a_record(void **state)
+{
+    struct world *w = *state;
+    read_file(w, "safe:\n  - owners: [a, b, c, d]\n  - owners: [[a]]\n");
+    assert_string_equal(said(w), "t.yaml:2:23: safe: owners: at most 3 values are allowed\n"
+                                 "t.yaml:3:14: safe: owners: every element must be a plain text\n");
+}
+
+static void records_of_fields(void **state)
+{
+    struct world *w = *state;
+    const struct tern_opt *opt = tern_opt_find(&house_table, TERN_STR("safe"));
+    const struct tern_opt_field fields[] = {
+        {"code", TERN_STR("a,b;c")}, {"owners", TERN_STR("eve")}, {"colour", TERN_STR("red")}};
+    tern_opt_add_record(&w->load, opt, TERN_OPT_FROM_FLAG, TERN_STR("here"), fields, 3);
+    assert_string_equal(said(w), "here: no such key: colour\n");
+    assert_int_equal(w->house.safes.n, 1);
+    const struct safe *safe = w->house.safes.items;
+    assert_string_equal(safe->code.p, "a,b;c");
+    assert_string_equal(safe->owners.items[0].p, "eve");
+}
+
 static void a_flag_beats_the_environment_beats_the_file(void **state)
 {
     struct world *w = *state;
@@ -285,6 +341,9 @@ int main(void)
         TEST(defaults_of_every_type),
         TEST(flags_of_every_type),
         TEST(records_from_flags_and_file),
+        TEST(lists_and_secrets_within_records),
+        TEST(a_mistake_in_a_list_within_a_record),
+        TEST(records_of_fields),
         TEST(a_flag_beats_the_environment_beats_the_file),
         TEST(every_mistake_is_reported_at_its_place),
         TEST(a_mistake_in_a_value_that_loses_is_reported_too),
