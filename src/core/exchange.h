@@ -7,8 +7,9 @@
  *      set body_max, or answer at once (the mux then skips or closes over the body).
  *   2. the mux collects the body, decompressed if it came compressed, in one contiguous piece with
  *      TERN_TEXT_PAD readable bytes after it, and calls handler->on_request.
- *      A handler that set x->wants_parts in on_head gets on_part instead, each time that bytes
- *      came and once when the request is complete: see there.
+ *      A handler that set x->wants_parts in on_head gets on_part instead: once after the head, each
+ *      time that bytes came, and once when the request is complete; of these, what one read brought
+ *      is one call. HTTP/1.1 collects such a request too and calls once.
  *   3. the handler answers, then or later, by tern_exchange_send. Another thread never touches an
  *      exchange: it posts a task to x->loop.
  *   4. the mux frees the exchange after the last byte was written. When the client goes away first,
@@ -63,8 +64,9 @@ struct tern_exchange_ops {
      * Without end the body is streamed (h1: chunked; h2: DATA); x->unsent and x->on_room tell about
      * room. */
     void (*send)(struct tern_exchange *x, bool end);
-    /* The first n bytes of x->body are done with: the client may send as many more. For requests
-     * with wants_parts, HTTP/2 only. */
+    /* The first n bytes of x->body are done with: it begins behind them from now on, and the client
+     * may send as many more (HTTP/2). For requests with wants_parts. Any time until END, also after
+     * the client went away. */
     void (*take)(struct tern_exchange *x, size_t n);
 };
 
@@ -76,8 +78,10 @@ struct tern_handler {
     size_t (*body_pivot)(void *self, const struct tern_exchange *x);
     void (*on_request)(void *self, struct tern_exchange *x);
     /* A part of a request with wants_parts: x->body holds all bytes that came and were not taken
-     * (tern_exchange_take), in one piece that may move between calls; x->body_done: no more will
-     * come. What is not taken holds the client back, but for what x->body_need asks. */
+     * (tern_exchange_take), maybe none, in one piece with TERN_TEXT_PAD bytes after it that moves
+     * when more come or some are taken; x->body_done: no more will come. What is not taken holds
+     * the client back, but for what x->body_need asks. The answer may begin and end before the
+     * request does; after END there are no more calls. */
     void (*on_part)(void *self, struct tern_exchange *x);
     void (*on_gone)(void *self, struct tern_exchange *x); /* may be NULL */
     /* A request that the mux itself had to refuse (malformed, too large, timed out): the handler
@@ -99,12 +103,14 @@ struct tern_exchange {
     struct tern_str content_type;
     struct tern_str body;
     size_t body_max; /* set by on_head; the listener's default otherwise */
-    /* Set by on_head, HTTP/2 only: the body comes through on_part, and answers may leave before it
-     * ended. body_max is then about what waits untaken. */
+    /* Set by on_head: the body comes through on_part, and over HTTP/2 answers may leave before it
+     * ended. body_max then bounds body_need. */
     bool wants_parts;
-    bool body_done;   /* with wants_parts: x->body is the last of it */
-    size_t body_need; /* with wants_parts, set by the handler: it can go on when so many bytes wait
-                       */
+    bool body_done; /* with wants_parts: x->body is the last of it */
+    /* With wants_parts, set by the handler in on_part or before a take: it can go on when so many
+     * bytes wait. Until then the client may send, however small its window. A handler that needs
+     * more than body_max must refuse by itself: it would wait forever. */
+    size_t body_need;
     uint8_t http_major, http_minor;
 
     /* response, filled by the handler */

@@ -74,6 +74,11 @@ static int on_data_chunk(nghttp2_session *session, uint8_t flags, int32_t id, co
     if (s != NULL && s->unwanted)
         return nghttp2_session_consume_connection(session, n) == 0 ? 0
                                                                    : NGHTTP2_ERR_CALLBACK_FAILURE;
+    if (s != NULL && s->parts && s->phase != TERN_H2_PHASE_DONE) {
+        tern_h2_parts_add(s, p, n); /* sees to the stream's window */
+        return nghttp2_session_consume_connection(session, n) == 0 ? 0
+                                                                   : NGHTTP2_ERR_CALLBACK_FAILURE;
+    }
     if (s != NULL)
         tern_h2_request_add_body(s, p, n);
     return nghttp2_session_consume(session, id, n) == 0 ? 0 : NGHTTP2_ERR_CALLBACK_FAILURE;
@@ -120,6 +125,14 @@ static void on_settings(struct tern_h2_conn *h, const nghttp2_frame *frame)
         tern_mux_h2_control(h);
 }
 
+/* A client that has its answer may drop what it has not sent of the request: that costs us nothing.
+ */
+static void on_reset(struct tern_h2_conn *h, const struct tern_h2_stream *s)
+{
+    if (s == NULL || !s->unwanted)
+        tern_mux_h2_glitch(h, 1);
+}
+
 static int on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame, void *user)
 {
     struct tern_h2_conn *h = user;
@@ -133,7 +146,7 @@ static int on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame, v
         on_data_end(h, find(h, frame->hd.stream_id), frame);
         break;
     case NGHTTP2_RST_STREAM:
-        tern_mux_h2_glitch(h, 1);
+        on_reset(h, find(h, frame->hd.stream_id));
         break;
     case NGHTTP2_PING:
         on_ping(h, frame);

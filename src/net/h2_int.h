@@ -1,4 +1,4 @@
-/* Shared by the files of the HTTP/2 mux: mux_h2, h2_frames, h2_request, h2_response. */
+/* Shared by the files of the HTTP/2 mux: mux_h2, h2_frames, h2_request, h2_parts, h2_response. */
 #ifndef TERN_NET_H2_INT_H
 #define TERN_NET_H2_INT_H
 
@@ -58,8 +58,8 @@ struct tern_h2_conn {
     struct tern_h2_hub *shared;
     nghttp2_session *session;      /* owned */
     struct tern_list open;         /* streams that nghttp2 knows */
-    struct tern_list ready;        /* of these: complete, not handed over (through ready_link) */
-    struct tern_list roomy;        /* streamed answers to be told of room (through ready_link) */
+    struct tern_list ready;        /* of these: complete, or with a new part (ready_link) */
+    struct tern_list roomy;        /* streamed answers to be told of room (room_link) */
     struct tern_list orphans;      /* closed by the client, the handler still works */
     struct tern_list finishing;    /* closed and answered, bytes still referred to by the queue */
     struct tern_list dirty;        /* shared->dirty */
@@ -90,6 +90,7 @@ struct tern_h2_stream {
     struct tern_h2_hub *shared;
     struct tern_list link; /* h->open, h->orphans, h->finishing, shared->streams_free */
     struct tern_list ready_link;
+    struct tern_list room_link;
     struct tern_arena arena;
     int32_t id;
     enum tern_h2_phase phase;
@@ -99,15 +100,18 @@ struct tern_h2_stream {
     /* Request. */
     bool head_too_large;
     bool expects_continue;
-    bool unwanted; /* answered already, the client still sends */
+    bool unwanted; /* answered (or cut) already, the client still sends */
+    bool parts;    /* the handler asked for it in parts */
     uint32_t headers_cap;
     size_t header_bytes;
     size_t content_length; /* SIZE_MAX: not said */
     enum tern_encoding encoding;
-    char *body; /* from the hub's pool when body_cap > 0, else in the arena */
+    char *body;     /* from the hub's pool when body_cap > 0, else in the arena */
+    size_t body_at; /* where the bytes begin that wait; 0 but for parts */
     size_t body_n;
     size_t body_room;
     size_t body_cap;
+    size_t uncredited;     /* parts: of body_n, what the stream's window was not opened for */
     struct tern_buf plain; /* the decompressed body */
     uint64_t progress_ns;  /* when progress_n was taken (body), when bytes left last (answer) */
     size_t progress_n;
@@ -165,7 +169,7 @@ void tern_h2_request_add_header(struct tern_h2_stream *s, nghttp2_rcbuf *name,
 void tern_h2_request_head_done(struct tern_h2_stream *s, bool end);
 void tern_h2_request_add_body(struct tern_h2_stream *s, const uint8_t *p, size_t n);
 void tern_h2_request_complete(struct tern_h2_stream *s);
-/* Gives a complete request to the handler. */
+/* Gives a complete request, or what came of one in parts, to the handler. */
 void tern_h2_request_hand_over(struct tern_h2_stream *s);
 /* Has the handler write an error answer. */
 void tern_h2_request_refuse(struct tern_h2_stream *s, const struct tern_err *err);
@@ -175,6 +179,20 @@ void tern_h2_request_closed(struct tern_h2_stream *s);
 void tern_h2_request_release(struct tern_h2_stream *s);
 /* Gives the streams kept for reuse back, down to `keep`. */
 void tern_h2_request_trim(struct tern_h2_hub *shared, uint32_t keep);
+/* The bodies that the connection holds leave room for another. */
+bool tern_h2_request_may_hold_more(const struct tern_h2_conn *h);
+/* Drops the received body. */
+void tern_h2_request_give_body(struct tern_h2_stream *s);
+
+/* h2_parts.c: the same for a request whose handler set wants_parts. */
+
+/* After the head: the handler is called at the end of this read, with what came by then. */
+void tern_h2_parts_begin(struct tern_h2_stream *s);
+void tern_h2_parts_add(struct tern_h2_stream *s, const uint8_t *p, size_t n);
+void tern_h2_parts_complete(struct tern_h2_stream *s);
+void tern_h2_parts_hand_over(struct tern_h2_stream *s);
+/* tern_exchange_ops.take */
+void tern_h2_parts_take(struct tern_exchange *x, size_t n);
 
 /* h2_response.c */
 

@@ -55,14 +55,21 @@ struct tern_h2_stream *tern_h2_request_new(struct tern_h2_conn *h, int32_t id)
     /* Copied: the exchange may outlive the connection. */
     s->x.peer = tern_arena_copy(&s->arena, tern_str_make(conn->peer, conn->n_peer));
     tern_list_init(&s->ready_link);
+    tern_list_init(&s->room_link);
     tern_list_append(&h->open, &s->link);
     if (h->n_open++ == 0)
         tern_mux_h2_rearm(h);
     return s;
 }
 
-static void give_body(struct tern_h2_stream *s)
+bool tern_h2_request_may_hold_more(const struct tern_h2_conn *h)
 {
+    return h->body_bytes <= h->conn->listener->body_max * CONN_BODIES_MAX;
+}
+
+void tern_h2_request_give_body(struct tern_h2_stream *s)
+{
+    s->body_at = 0;
     if (s->body_cap == 0)
         return;
     tern_hub_body_give(s->shared->hub, s->body, s->body_cap);
@@ -92,7 +99,7 @@ void tern_h2_request_release(struct tern_h2_stream *s)
     }
     TERN_COUNT(shared->hub->counters.exchanges_ended, 1);
     tern_arena_reset(&s->arena);
-    give_body(s);
+    tern_h2_request_give_body(s);
     tern_buf_clear(&s->plain);
     tern_buf_shrink(&s->plain, 0);
     tern_buf_clear(&s->out);
@@ -124,6 +131,7 @@ void tern_h2_request_closed(struct tern_h2_stream *s)
     s->closed = true;
     tern_list_remove(&s->link);
     tern_list_remove(&s->ready_link);
+    tern_list_remove(&s->room_link);
     if (h->recent == s)
         h->recent = NULL;
     if (--h->n_open == 0)
@@ -299,6 +307,27 @@ static void count_request(struct tern_h2_conn *h)
         tern_mux_h2_drain_start(h);
 }
 
+static void begin_parts(struct tern_h2_stream *s, bool end)
+{
+    struct tern_err err;
+
+    if (s->encoding != TERN_ENCODING_IDENTITY) {
+        tern_fail_http(&err, TERN_UNIMPLEMENTED, 415,
+                       "Content-Encoding: expected none for a request that is a stream");
+        if (s->head_sent) /* by on_head: it cannot be taken back */
+            nghttp2_submit_rst_stream(s->h->session, NGHTTP2_FLAG_NONE, s->id,
+                                      NGHTTP2_INTERNAL_ERROR);
+        else
+            tern_h2_request_refuse(s, &err);
+        return;
+    }
+    tern_h2_parts_begin(s);
+    if (end)
+        tern_h2_parts_complete(s);
+    else if (s->expects_continue && !s->head_sent)
+        send_continue(s);
+}
+
 void tern_h2_request_head_done(struct tern_h2_stream *s, bool end)
 {
     const struct tern_handler *handler = s->shared->hub->handler;
@@ -317,6 +346,10 @@ void tern_h2_request_head_done(struct tern_h2_stream *s, bool end)
     }
     if (handler->on_head != NULL)
         handler->on_head(handler->self, &s->x);
+    if (s->x.wants_parts && s->phase != TERN_H2_PHASE_DONE) {
+        begin_parts(s, end);
+        return;
+    }
     if (s->phase != TERN_H2_PHASE_BODY)
         return; /* answered at once */
     if (s->content_length != SIZE_MAX && s->content_length > s->x.body_max) {
@@ -351,7 +384,7 @@ static bool grow_body(struct tern_h2_stream *s, size_t need)
         s->body_room = want;
         return s->body != NULL;
     }
-    if (h->body_bytes > h->conn->listener->body_max * CONN_BODIES_MAX)
+    if (!tern_h2_request_may_hold_more(h))
         return false;
     char *fresh = tern_hub_body_take(s->shared->hub, want, &cap);
     if (fresh == NULL)
@@ -359,7 +392,7 @@ static bool grow_body(struct tern_h2_stream *s, size_t need)
     size_t n = s->body_n;
     if (s->body != NULL)
         memcpy(fresh, s->body, n);
-    give_body(s);
+    tern_h2_request_give_body(s);
     s->body = fresh;
     s->body_room = s->body_cap = cap;
     h->body_bytes += cap;
@@ -392,6 +425,10 @@ void tern_h2_request_add_body(struct tern_h2_stream *s, const uint8_t *p, size_t
 void tern_h2_request_complete(struct tern_h2_stream *s)
 {
     s->complete = true;
+    if (s->parts && s->phase != TERN_H2_PHASE_DONE && !s->unwanted) {
+        tern_h2_parts_complete(s);
+        return;
+    }
     if (s->phase != TERN_H2_PHASE_BODY)
         return; /* answered before */
     s->phase = TERN_H2_PHASE_READY;
@@ -411,7 +448,7 @@ static enum tern_code decode_body(struct tern_h2_stream *s, struct tern_err *err
     TERN_TRY(tern_decoder_finish(decoder, err));
     if (!tern_buf_reserve(&s->plain, TERN_TEXT_PAD))
         return tern_buf_check(&s->plain, "the decompressed body", err);
-    give_body(s);
+    tern_h2_request_give_body(s);
     x->body = tern_buf_str(&s->plain);
     return TERN_OK;
 }
@@ -423,6 +460,10 @@ void tern_h2_request_hand_over(struct tern_h2_stream *s)
     struct tern_exchange *x = &s->x;
     struct tern_err err;
 
+    if (s->parts) {
+        tern_h2_parts_hand_over(s);
+        return;
+    }
     x->body = s->body_n > 0 ? tern_str_make(s->body, s->body_n) : tern_str_make(nothing, 0);
     if (s->encoding != TERN_ENCODING_IDENTITY && s->body_n > 0 && decode_body(s, &err) != TERN_OK) {
         tern_h2_request_refuse(s, &err);
@@ -440,7 +481,7 @@ void tern_h2_request_refuse(struct tern_h2_stream *s, const struct tern_err *err
     if (s->phase >= TERN_H2_PHASE_HANDED)
         return;
     tern_list_remove(&s->ready_link);
-    give_body(s);
+    tern_h2_request_give_body(s);
     s->phase = TERN_H2_PHASE_HANDED;
     s->x.body = tern_str_make(NULL, 0);
     s->x.status = tern_err_http_status(err);

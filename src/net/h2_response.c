@@ -214,8 +214,8 @@ int tern_h2_response_send_data(nghttp2_session *session, nghttp2_frame *frame,
     tern_mux_h2_add_segment(shared, NULL, FRAME_HEAD);
     s->pending -= length;
     s->x.bytes_out += length;
-    if (s->x.crowded && s->pending <= TERN_STREAM_LOW && tern_list_is_empty(&s->ready_link))
-        tern_list_append(&h->roomy, &s->ready_link); /* told after the flush */
+    if (s->x.crowded && s->pending <= TERN_STREAM_LOW && tern_list_is_empty(&s->room_link))
+        tern_list_append(&h->roomy, &s->room_link); /* told after the flush */
     s->progress_ns = tern_loop_now_ns(shared->hub->loop);
     while (length > 0) {
         bool stable = false;
@@ -325,6 +325,8 @@ static void send(struct tern_exchange *x, bool end)
 
     assert(!s->ended);
     s->ended = end;
+    if (s->pending == 0) /* a client that takes nothing is not helped by more that it could take */
+        s->progress_ns = tern_loop_now_ns(x->loop);
     if (!s->closed) {
         if (!s->head_sent)
             start(s, end);
@@ -341,8 +343,7 @@ static void send(struct tern_exchange *x, bool end)
         return;
     }
     go_on(s);
-    s->progress_ns = tern_loop_now_ns(x->loop);
     tern_mux_h2_touch(s->h);
 }
 
-const struct tern_exchange_ops tern_h2_response_ops = {.send = send};
+const struct tern_exchange_ops tern_h2_response_ops = {.send = send, .take = tern_h2_parts_take};

@@ -133,7 +133,11 @@ static void complete(struct h1 *h1)
         return;
     }
     hx->handed = true;
-    handler->on_request(handler->self, &hx->x);
+    hx->x.body_done = true;
+    if (hx->x.wants_parts)
+        handler->on_part(handler->self, &hx->x); /* one, and whole */
+    else
+        handler->on_request(handler->self, &hx->x);
 }
 
 /* Heads. */

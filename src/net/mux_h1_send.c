@@ -497,4 +497,11 @@ void h1_send_held(struct h1 *h1)
     }
 }
 
-const struct tern_exchange_ops h1_exchange_ops = {.send = h1_send};
+/* The whole body is here: there is no window to open. */
+static void h1_take(struct tern_exchange *x, size_t n)
+{
+    assert(n <= x->body.n);
+    x->body = tern_str_make(x->body.p + n, x->body.n - n);
+}
+
+const struct tern_exchange_ops h1_exchange_ops = {.send = h1_send, .take = h1_take};

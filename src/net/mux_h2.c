@@ -163,7 +163,7 @@ static void tell_room(struct tern_h2_conn *h)
     while ((link = tern_list_pop(&h->roomy)) != NULL)
         tern_list_append(&told, link);
     while ((link = tern_list_pop(&told)) != NULL) {
-        struct tern_h2_stream *s = TERN_CONTAINER_OF(link, struct tern_h2_stream, ready_link);
+        struct tern_h2_stream *s = TERN_CONTAINER_OF(link, struct tern_h2_stream, room_link);
         if (!s->ended)
             tern_exchange_set_unsent(&s->x, s->pending);
     }

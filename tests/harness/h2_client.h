@@ -264,6 +264,18 @@ static inline int32_t client_request(struct client *c, const char *const *fields
     return id;
 }
 
+/* More of a request that was held open; without `hold` its end. What was not sent yet must be part
+ * of it. Queued until the next client_send. */
+static inline void client_more(struct client *c, int32_t id, struct tern_str body, bool hold)
+{
+    struct client_stream *s = client_stream(c, id);
+
+    s->send = body.p;
+    s->send_n = body.n;
+    s->hold = hold;
+    nghttp2_session_resume_data(c->session, id);
+}
+
 /* The whole exchange: asks, runs, answers the stream. */
 static inline struct client_stream *client_ask(struct client *c, const char *const *fields,
                                                struct tern_str body)
