@@ -153,12 +153,31 @@ struct tern_exchange {
     void *user; /* the handler's: its call */
 };
 
+/* Where the servers that speak the Open Inference Protocol over gRPC differ on one listener: in
+ * ModelStreamInfer's answers, in the fields of the repository calls, and in whether typed inputs
+ * are answered with typed outputs (Triton: always raw). */
+enum tern_grpc_form {
+    TERN_GRPC_FORM_TRITON,
+    TERN_GRPC_FORM_KSERVE,
+    TERN_GRPC_FORM_MLSERVER,
+};
+
+/* How hard gRPC answers are compressed, for clients that take it (option grpc.compression). */
+enum tern_grpc_compression {
+    TERN_GRPC_COMPRESSION_NONE,
+    TERN_GRPC_COMPRESSION_LOW,
+    TERN_GRPC_COMPRESSION_MEDIUM,
+    TERN_GRPC_COMPRESSION_HIGH,
+};
+
 /* What the layers above may know about a listener. */
 struct tern_listener_info {
     struct tern_str name; /* "127.0.0.1:8080" */
     bool admin;           /* control operations are allowed here */
     bool triton_health;   /* health routes say no as Triton does: 400 and no body */
     uint32_t protos;      /* dialects spoken here, one bit each as in tern_protos; 0: all */
+    enum tern_grpc_form grpc_form;
+    enum tern_grpc_compression grpc_compression;
     /* May change while serving. */
     _Atomic size_t body_max;
     _Atomic size_t memory_max;       /* bytes of arena one request may take */

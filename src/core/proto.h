@@ -157,8 +157,9 @@ struct tern_framing {
      * for the frame's head, the second fills it in. Slices count. May be NULL. */
     void (*begin)(struct tern_call *call);
     enum tern_code (*finish)(struct tern_call *call, struct tern_err *err);
-    /* The last words after the last message: trailers, or a last piece of body. err: how it ended,
-     * NULL: well. head_sent: messages, or at least the head, went out before. */
+    /* The last words after the last message: trailers, or a piece that is added to the body of x (a
+     * stream that has sent its last message empties it before). err: how it ended, NULL: well.
+     * head_sent: messages, or at least the head, went out before or stand in the body now. */
     void (*end)(struct tern_exchange *x, const struct tern_err *err, bool head_sent);
 };
 
@@ -177,6 +178,9 @@ struct tern_proto {
     /* Whether a request that no route takes is meant for this dialect, by its head alone: who
      * claims it answers the error. May be NULL: never. */
     bool (*claims)(const struct tern_exchange *x);
+    /* The code of that error when no path fits, where NOT_FOUND would speak of a model; OK: it is
+     * NOT_FOUND all the same. */
+    enum tern_code no_route;
     /* The dialect's envelope for an error; sets status, response_type and body. */
     void (*encode_error)(struct tern_exchange *x, const struct tern_err *err);
     /* Where tensors begin in the body of this request, as its head says: see struct tern_handler.

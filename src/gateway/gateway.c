@@ -125,21 +125,30 @@ void gateway_finish(struct gateway_call *gc, enum tern_code code)
         tern_version_unpin(pinned, loop);
 }
 
-/* An answer to a request that has no call. */
-static void answer_error(struct tern_gateway *gateway, struct tern_exchange *x,
-                         const struct tern_proto *proto, const struct tern_err *err)
+/* The dialect whose error answer a request without a call gets. */
+static const struct tern_proto *claimed_by(const struct tern_gateway *gateway,
+                                           const struct tern_exchange *x,
+                                           const struct tern_proto *otherwise)
 {
-    struct tern_observation observation = {0};
     const struct tern_dialect_set *spoken = tern_dialects_of(gateway->dialects, x->listener);
 
     for (uint32_t i = 0; i < spoken->n_protos; i++) {
-        const struct tern_proto *other = spoken->protos[i];
-        if (other->claims != NULL && other->claims(x)) {
-            proto = other;
-            break;
-        }
+        const struct tern_proto *proto = spoken->protos[i];
+        if (proto->claims != NULL && proto->claims(x))
+            return proto;
     }
+    return otherwise;
+}
 
+/* An answer to a request that has no call. */
+static void answer_error(struct tern_gateway *gateway, struct tern_exchange *x,
+                         const struct tern_proto *proto, struct tern_err *err)
+{
+    struct tern_observation observation = {0};
+
+    proto = claimed_by(gateway, x, proto);
+    if (err->code == TERN_NOT_FOUND && proto->no_route != TERN_OK)
+        err->code = proto->no_route;
     tern_observer_begin(gateway->settings.observer, x, &observation);
     proto->encode_error(x, err);
     tern_observer_end(gateway->settings.observer, x, NULL, &observation, err->code, err);
@@ -310,7 +319,8 @@ static void on_refused(void *self, struct tern_exchange *x, const struct tern_er
         gateway_finish(gc, err->code);
         return;
     }
-    answer_error(gateway, x, tern_dialects_of(gateway->dialects, x->listener)->protos[0], err);
+    struct tern_err copy = *err;
+    answer_error(gateway, x, tern_dialects_of(gateway->dialects, x->listener)->protos[0], &copy);
 }
 
 /* ---- life ---- */

@@ -37,7 +37,7 @@ void tern_encoder_fini(struct tern_encoder *e)
     tern_encoder_init(e);
 }
 
-static enum tern_code start_deflate(void **slot, int window, struct tern_err *err)
+static enum tern_code start_deflate(void **slot, int level, int window, struct tern_err *err)
 {
     if (*slot != NULL) {
         deflateReset(*slot);
@@ -48,7 +48,8 @@ static enum tern_code start_deflate(void **slot, int window, struct tern_err *er
         return tern_mem_fail(err, "a compressor", sizeof(*z));
     z->zalloc = tern_codec_mem_zalloc;
     z->zfree = tern_codec_mem_free;
-    if (deflateInit2(z, ZLIB_LEVEL, Z_DEFLATED, window, MEM_LEVEL, Z_DEFAULT_STRATEGY) != Z_OK) {
+    if (deflateInit2(z, level == 0 ? ZLIB_LEVEL : level, Z_DEFLATED, window, MEM_LEVEL,
+                     Z_DEFAULT_STRATEGY) != Z_OK) {
         tern_mem_free(z);
         return tern_mem_fail(err, "a compressor", 1u << 18);
     }
@@ -149,10 +150,10 @@ static enum tern_code run(struct tern_encoder *e, enum tern_encoding encoding,
 {
     switch (encoding) {
     case TERN_ENCODING_GZIP:
-        TERN_TRY(start_deflate(&e->gzip, WINDOW_GZIP, err));
+        TERN_TRY(start_deflate(&e->gzip, e->level, WINDOW_GZIP, err));
         return run_deflate(e->gzip, pieces, n_pieces, out, err);
     case TERN_ENCODING_DEFLATE:
-        TERN_TRY(start_deflate(&e->deflate, WINDOW_ZLIB, err));
+        TERN_TRY(start_deflate(&e->deflate, e->level, WINDOW_ZLIB, err));
         return run_deflate(e->deflate, pieces, n_pieces, out, err);
     case TERN_ENCODING_ZSTD:
         TERN_TRY(start_zstd(e, err));

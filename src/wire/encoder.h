@@ -10,6 +10,7 @@
 #include "wire/encoding.h"
 
 struct tern_encoder {
+    int level;     /* of gzip and deflate, 1 to 9, set before the first run; 0: the fastest */
     void *gzip;    /* owned: z_stream */
     void *deflate; /* owned: z_stream */
     void *zstd;    /* owned: ZSTD_CCtx */
