@@ -9,6 +9,7 @@
 #ifndef TERN_CORE_ENGINE_H
 #define TERN_CORE_ENGINE_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -61,8 +62,11 @@ struct tern_engine_run {
     uint32_t n_outputs;
     struct tern_arena *arena;
     /* (decoupled models) Where answers go, as many as the model wants; `outputs` then only says
-     * which tensors are wanted. */
+     * which tensors are wanted, and may be filled again for each answer. */
     struct tern_engine_sink *sink;
+    /* Set before ops->cancel is called for this run; NULL: it is never cancelled. What cancel left
+     * at the instance may be an older run's: this is not. */
+    const atomic_bool *cancelled;
 };
 
 /* Takes the answers of one run of a decoupled model. */
@@ -71,6 +75,8 @@ struct tern_engine_sink {
      * may wait while the client reads slowly. CANCELLED: nobody listens any more, stop. */
     enum tern_code (*emit)(struct tern_engine_sink *self, const struct tern_tensor *outputs,
                            uint32_t n_outputs, struct tern_err *err);
+    /* Not for engines. From any thread: nobody listens any more, an emit that waits ends. */
+    void (*stop)(struct tern_engine_sink *self);
 };
 
 struct tern_engine_ops {

@@ -44,7 +44,7 @@ enum tern_method {
 };
 
 /* A piece of the response body: memory that stays valid until the exchange is freed (arena, static,
- * or tied to the arena by a cleanup). */
+ * or tied to the arena by a cleanup). What is sent without END is copied, and need not stay. */
 struct tern_slice {
     const void *p;
     size_t n;

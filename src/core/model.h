@@ -24,6 +24,7 @@ struct tern_model_info {
     struct tern_str backend;  /* "onnxruntime" */
     int64_t version;
     int64_t max_batch_size; /* 0: the first dimension is not a batch */
+    bool decoupled;         /* a request has any number of answers */
     const struct tern_tensor_spec *inputs;
     uint32_t n_inputs;
     const struct tern_tensor_spec *outputs;

@@ -45,6 +45,7 @@ enum tern_subject {
     X(WELCOME, "welcome", OPEN, NONE, SERVER)                                    \
     X(SERVER_LIVE, "server_live", OPEN, HEALTH, SERVER)                          \
     X(SERVER_READY, "server_ready", OPEN, HEALTH, SERVER)                        \
+    X(HEALTH_WATCH, "health_watch", OPEN, HEALTH, SERVER)                        \
     X(SERVER_METADATA, "server_metadata", READ, METADATA, SERVER)                \
     X(MODEL_LIST, "model_list", READ, METADATA, SERVER)                          \
     X(MODEL_METADATA, "model_metadata", READ, METADATA, MODEL)                   \
@@ -69,6 +70,14 @@ struct tern_index_row {
     int64_t version; /* 0: none */
     enum tern_model_state state;
     struct tern_str reason;
+};
+
+/* What HEALTH_WATCH answers, with the numbers of grpc.health.v1. */
+enum tern_serving {
+    TERN_SERVING_UNKNOWN = 0,
+    TERN_SERVING_YES = 1,
+    TERN_SERVING_NO = 2,
+    TERN_SERVING_NO_SUCH = 3, /* nothing of that name is known; it may come */
 };
 
 struct tern_route;
@@ -107,6 +116,9 @@ struct tern_call {
     const struct tern_index_row *index; /* arena */
     uint32_t n_index;
 
+    /* HEALTH_WATCH: of the server, or of the model that call->model names. In a stream there is an
+     * answer now and one for each change. */
+    enum tern_serving serving;
     bool yes;             /* SERVER_LIVE, SERVER_READY, MODEL_READY: the answer */
     struct tern_str text; /* METRICS: the exposition; WELCOME: the page; arena or static */
 
@@ -142,6 +154,16 @@ struct tern_route {
     const char *help; /* one line, for doc/routes.md */
     enum tern_stream stream;
     const struct tern_framing *framing; /* NULL: the body is the message; streams need one */
+    /* (streams) Writes the error of one call as one more message, as encode does. NULL, or not OK:
+     * the error ends the stream. In a stream of answers to one request only an error after the
+     * first answer comes here: until then the status tells. */
+    enum tern_code (*encode_error_message)(struct tern_call *call, const struct tern_err *error,
+                                           struct tern_err *err);
+    /* (INFER, one answer) What a decoupled model's client reads: "<unary> doesn't support models
+     * with decoupled transaction policy", or, where the route collects the answers, "<unary>
+     * expects model to produce exactly 1 response". NULL: no name. */
+    const char *unary;
+    bool collects;
 };
 
 /* How messages stand in a body where the body is not simply the message: gRPC, server-sent events.
@@ -161,6 +183,9 @@ struct tern_framing {
      * stream that has sent its last message empties it before). err: how it ended, NULL: well.
      * head_sent: messages, or at least the head, went out before or stand in the body now. */
     void (*end)(struct tern_exchange *x, const struct tern_err *err, bool head_sent);
+    /* (streams) How long the whole exchange may take, in ns from x->start_ns, by what its head
+     * says. 0: it says nothing. May be NULL. */
+    uint64_t (*timeout)(const struct tern_exchange *x);
 };
 
 /* A row in which the body is the message. */

@@ -117,6 +117,12 @@ void gateway_finish(struct gateway_call *gc, enum tern_code code)
     struct tern_model_version *pinned = call->pinned;
     uint32_t loop = gc->loop->index;
 
+    if (gc->part != NULL) {
+        gateway_stream_finish(gc, code);
+        return;
+    }
+    if (gc->sink != NULL)
+        code = gateway_sink_collect(gc, code, &call->err);
     encode(gc, &code);
     tern_observer_end(gc->gateway->settings.observer, x, call, &gc->observation, code, &call->err);
     x->user = NULL;
@@ -174,7 +180,24 @@ static enum tern_code check_access(const struct tern_exchange *x, const struct t
     return TERN_OK;
 }
 
-static struct gateway_call *new_call(struct tern_gateway *gateway, struct tern_exchange *x,
+void gateway_init_call(struct gateway_call *gc, struct gateway_loop *loop,
+                       const struct tern_proto *proto, const struct tern_route *route,
+                       struct tern_exchange *x, struct tern_arena *arena)
+{
+    memset(gc, 0, offsetof(struct gateway_call, call) + offsetof(struct tern_call, err));
+    gc->gateway = loop->gateway;
+    gc->loop = loop;
+    gc->came_ns = x->start_ns;
+    gc->call.op = route->op;
+    gc->call.proto = proto;
+    gc->call.route = route;
+    gc->call.x = x;
+    gc->call.arena = arena;
+    gc->call.err.code = TERN_OK;
+    gc->call.err.http_status = 0;
+}
+
+static struct gateway_call *new_call(struct gateway_loop *loop, struct tern_exchange *x,
                                      const struct tern_match *match)
 {
     struct gateway_call *gc =
@@ -182,17 +205,8 @@ static struct gateway_call *new_call(struct tern_gateway *gateway, struct tern_e
 
     if (gc == NULL)
         return NULL;
-    memset(gc, 0, offsetof(struct gateway_call, call) + offsetof(struct tern_call, err));
-    gc->gateway = gateway;
-    gc->loop = &gateway->loops[tern_loop_index(x->loop)];
-    gc->call.op = match->route->op;
-    gc->call.proto = match->proto;
-    gc->call.route = match->route;
-    gc->call.x = x;
-    gc->call.arena = x->arena;
+    gateway_init_call(gc, loop, match->proto, match->route, x, x->arena);
     gc->call.version = match->version;
-    gc->call.err.code = TERN_OK;
-    gc->call.err.http_status = 0;
     gc->call.model = match->model;
     /* A decoded name lives in the match, which ends with this round. */
     if (match->model.p == match->decoded_model)
@@ -236,7 +250,7 @@ static void on_head(void *self, struct tern_exchange *x)
         answer_error(gateway, x, match.proto, &err);
         return;
     }
-    struct gateway_call *gc = new_call(gateway, x, &match);
+    struct gateway_call *gc = new_call(loop, x, &match);
     if (gc == NULL) {
         tern_arena_fail(x->arena, &err, "the call");
         answer_error(gateway, x, match.proto, &err);
@@ -244,8 +258,13 @@ static void on_head(void *self, struct tern_exchange *x)
     }
     x->user = gc;
     tern_observer_begin(gateway->settings.observer, x, &gc->observation);
-    if (needs_model(&gc->call) && gc->call.model.n > 0 && find_model(gc, &gc->call.err) != TERN_OK)
-        gateway_finish(gc, gc->call.err.code);
+    code = TERN_OK;
+    if (needs_model(&gc->call) && gc->call.model.n > 0)
+        code = find_model(gc, &gc->call.err);
+    if (code == TERN_OK && match.route->stream == TERN_STREAM_BOTH)
+        code = gateway_stream_open(gc, &gc->call.err);
+    if (code != TERN_OK)
+        gateway_finish(gc, code);
 }
 
 static size_t body_pivot(void *self, const struct tern_exchange *x)
@@ -256,8 +275,7 @@ static size_t body_pivot(void *self, const struct tern_exchange *x)
     return gc == NULL || gc->call.proto->body_pivot == NULL ? 0 : gc->call.proto->body_pivot(x);
 }
 
-/* The one message that the body is. */
-static enum tern_code unframe(struct tern_call *call, struct tern_err *err)
+enum tern_code gateway_unframe(struct tern_call *call, struct tern_err *err)
 {
     const struct tern_framing *framing = call->route->framing;
     struct tern_exchange *x = call->x;
@@ -274,11 +292,10 @@ static enum tern_code unframe(struct tern_call *call, struct tern_err *err)
     return TERN_OK;
 }
 
-static enum tern_code start_call(struct gateway_call *gc, bool *ret_pending)
+enum tern_code gateway_start(struct gateway_call *gc, bool *ret_pending)
 {
     struct tern_call *call = &gc->call;
 
-    TERN_TRY(unframe(call, &call->err));
     if (needs_model(call) && call->model.n > 0)
         TERN_TRY(pin_model(gc, &call->err));
     if (call->route->decode != NULL)
@@ -294,19 +311,49 @@ static void on_request(void *self, struct tern_exchange *x)
     struct tern_gateway *gateway = self;
     bool pending = false;
 
+    enum tern_code code = TERN_OK;
+    if (gc->call.route->stream == TERN_STREAM_ANSWER) {
+        code = gateway_stream_open(gc, &gc->call.err);
+        if (code == TERN_OK) {
+            gateway_stream_read(gc);
+            return;
+        }
+    }
     tern_observer_enter(gateway->settings.observer, x, &gc->observation);
-    enum tern_code code = start_call(gc, &pending);
+    if (code == TERN_OK)
+        code = gateway_unframe(&gc->call, &gc->call.err);
+    if (code == TERN_OK)
+        code = gateway_start(gc, &pending);
     if (code != TERN_OK || !pending) /* a pending call may be finished and gone already */
         gateway_finish(gc, code);
 }
 
+static void on_part(void *self, struct tern_exchange *x)
+{
+    (void)self;
+    if (x->user != NULL)
+        gateway_stream_read(x->user);
+}
+
+void gateway_cancel(struct gateway_call *gc)
+{
+    if (gc->submitted) {
+        tern_sched_cancel(gc->gateway->settings.sched, &gc->work);
+    } else if (gateway_unwatch(gc)) {
+        enum tern_code code = tern_fail(&gc->call.err, TERN_CANCELLED, "the watch was ended");
+        gateway_finish(gc, code);
+    }
+}
+
 static void on_gone(void *self, struct tern_exchange *x)
 {
-    struct tern_gateway *gateway = self;
     struct gateway_call *gc = x->user;
 
-    if (gc != NULL && gc->submitted)
-        tern_sched_cancel(gateway->settings.sched, &gc->work);
+    (void)self;
+    if (gc != NULL && gc->stream != NULL)
+        gateway_stream_gone(gc);
+    else if (gc != NULL)
+        gateway_cancel(gc);
 }
 
 static void on_refused(void *self, struct tern_exchange *x, const struct tern_err *err)
@@ -314,6 +361,10 @@ static void on_refused(void *self, struct tern_exchange *x, const struct tern_er
     struct tern_gateway *gateway = self;
     struct gateway_call *gc = x->user;
 
+    if (gc != NULL && gc->stream != NULL) {
+        gateway_stream_fail(gc, err);
+        return;
+    }
     if (gc != NULL) {
         gc->call.err = *err;
         gateway_finish(gc, err->code);
@@ -324,6 +375,17 @@ static void on_refused(void *self, struct tern_exchange *x, const struct tern_er
 }
 
 /* ---- life ---- */
+
+static void init_loop(struct tern_gateway *gateway, uint32_t index)
+{
+    struct gateway_loop *loop = &gateway->loops[index];
+
+    *loop = (struct gateway_loop){.gateway = gateway, .index = index};
+    tern_list_init(&loop->streams);
+    tern_list_init(&loop->watches);
+    tern_list_init(&loop->parts_free);
+    tern_list_init(&loop->sinks_free);
+}
 
 enum tern_code tern_gateway_new(const struct tern_gateway_settings *settings,
                                 struct tern_gateway **ret_gateway, struct tern_err *err)
@@ -339,6 +401,7 @@ enum tern_code tern_gateway_new(const struct tern_gateway_settings *settings,
     gateway->handler = (struct tern_handler){.on_head = on_head,
                                              .body_pivot = body_pivot,
                                              .on_request = on_request,
+                                             .on_part = on_part,
                                              .on_gone = on_gone,
                                              .on_refused = on_refused,
                                              .self = gateway};
@@ -356,7 +419,7 @@ enum tern_code tern_gateway_new(const struct tern_gateway_settings *settings,
         return code;
     }
     for (uint32_t i = 0; i < settings->n_loops; i++)
-        gateway->loops[i] = (struct gateway_loop){.index = i};
+        init_loop(gateway, i);
     *ret_gateway = gateway;
     return TERN_OK;
 }
@@ -365,6 +428,10 @@ void tern_gateway_free(struct tern_gateway *gateway)
 {
     if (gateway == NULL)
         return;
+    for (uint32_t i = 0; gateway->dialects != NULL && i < gateway->settings.n_loops; i++) {
+        gateway_stream_fini(&gateway->loops[i]);
+        gateway_sink_fini(&gateway->loops[i]);
+    }
     tern_dialects_free(gateway->dialects);
     tern_mem_free(gateway->loops);
     tern_mem_free(gateway);
@@ -385,6 +452,7 @@ void tern_gateway_set_snapshot(struct tern_gateway *gateway, uint32_t loop,
 {
     gateway->loops[loop].snapshot = snapshot;
     gateway->loops[loop].n_snapshots++;
+    gateway_watch_look(&gateway->loops[loop]);
 }
 
 void tern_gateway_set_timeout(struct tern_gateway *gateway, uint64_t timeout_ns)
@@ -392,7 +460,26 @@ void tern_gateway_set_timeout(struct tern_gateway *gateway, uint64_t timeout_ns)
     gateway->timeout_ns = timeout_ns;
 }
 
+static void on_drain(struct tern_loop_task *task)
+{
+    struct gateway_loop *loop = TERN_CONTAINER_OF(task, struct gateway_loop, drain);
+
+    gateway_watch_look(loop); /* the last that watchers hear */
+    gateway_watch_end(loop);
+    gateway_stream_drain(loop);
+}
+
 void tern_gateway_set_draining(struct tern_gateway *gateway)
 {
-    atomic_store_explicit(&gateway->draining, true, memory_order_relaxed);
+    if (atomic_exchange(&gateway->draining, true))
+        return;
+    /* A loop without a stream by now will know when it opens one: both sides write before they
+     * read. */
+    for (uint32_t i = 0; i < gateway->settings.n_loops; i++) {
+        struct tern_loop *loop = atomic_load(&gateway->loops[i].loop);
+        if (loop == NULL)
+            continue;
+        gateway->loops[i].drain.run = on_drain;
+        tern_loop_post(loop, &gateway->loops[i].drain);
+    }
 }

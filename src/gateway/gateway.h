@@ -43,7 +43,8 @@ void tern_gateway_set_snapshot(struct tern_gateway *gateway, uint32_t loop,
                                const struct tern_snapshot *snapshot);
 /* Another deadline for requests that come from now on. Any thread. */
 void tern_gateway_set_timeout(struct tern_gateway *gateway, uint64_t timeout_ns);
-/* While draining, server_ready says no. Any thread. */
+/* While draining, server_ready says no, and streams are ended that wait for nothing but their
+ * client. Any thread. */
 void tern_gateway_set_draining(struct tern_gateway *gateway);
 
 #endif

@@ -312,7 +312,7 @@ static uint64_t deadline_of(const struct gateway_call *gc)
 {
     const struct tern_call *call = &gc->call;
     uint64_t longest = atomic_load_explicit(&gc->gateway->timeout_ns, memory_order_relaxed);
-    uint64_t deadline = call->x->start_ns + longest;
+    uint64_t deadline = gc->came_ns + longest;
     const struct tern_param *timeout =
         call->request.params.n == 0 ? NULL
                                     : tern_params_find(&call->request.params, TERN_STR("timeout"));
@@ -321,11 +321,25 @@ static uint64_t deadline_of(const struct gateway_call *gc)
         uint64_t asked = 0;
         if (!__builtin_mul_overflow((uint64_t)timeout->int64, (uint64_t)1000, &asked) &&
             asked < longest)
-            deadline = call->x->start_ns + asked;
+            deadline = gc->came_ns + asked;
     }
     if (call->request.deadline_ns != 0 && call->request.deadline_ns < deadline)
         deadline = call->request.deadline_ns;
     return deadline;
+}
+
+/* A decoupled model answers as often as it likes: where there is room for that, or for one. */
+static enum tern_code open_sink(struct gateway_call *gc, struct tern_err *err)
+{
+    const struct tern_route *route = gc->call.route;
+
+    if (gc->part == NULL && !route->collects)
+        return tern_fail(err, TERN_UNIMPLEMENTED,
+                         "%s doesn't support models with decoupled transaction policy",
+                         route->unary == NULL ? "the request" : route->unary);
+    TERN_TRY(gateway_sink_take(gc, err));
+    gc->work.run.sink = &gc->sink->base;
+    return TERN_OK;
 }
 
 enum tern_code gateway_run_infer(struct gateway_call *gc, bool *ret_pending, struct tern_err *err)
@@ -356,6 +370,8 @@ enum tern_code gateway_run_infer(struct gateway_call *gc, bool *ret_pending, str
         .n_outputs = call->response.n_outputs,
         .arena = call->arena,
     };
+    if (call->info->decoupled)
+        TERN_TRY(open_sink(gc, err));
     gc->work.version = call->pinned;
     gc->work.units = count_units(call);
     gc->work.deadline_ns = deadline_of(gc);

@@ -151,21 +151,21 @@ void tern_observer_enter(struct tern_observer *observer, const struct tern_excha
     tern_counter_add(&server_cells(observer, x)->requests_in_flight, 1);
 }
 
-static void count_model(const struct tern_exchange *x, const struct tern_call *call,
-                        const struct tern_observation *observation, enum tern_code code,
-                        uint64_t now)
+/* start_ns: the request began to come; body_ns: it was complete. */
+static void count_model(const struct tern_call *call, const struct tern_observation *observation,
+                        enum tern_code code, uint64_t start_ns, uint64_t body_ns, uint64_t now)
 {
     if (call->op != TERN_OP_INFER || call->pinned == NULL || call->pinned->stat == NULL)
         return;
     struct tern_model_cells *cells =
-        tern_metric_set_cells(call->pinned->stat, tern_loop_index(x->loop));
+        tern_metric_set_cells(call->pinned->stat, tern_loop_index(call->x->loop));
     tern_counter_add(&cells->requests[tern_outcome_of(code)], 1);
     if (code != TERN_OK)
         return;
     tern_counter_add(&cells->inferences, observation->rows);
     tern_counter_add(&cells->executions, 1);
-    tern_latency_record(&cells->stage[TERN_STAGE_RECEIVE], x->body_ns - x->start_ns);
-    tern_latency_record(&cells->stage[TERN_STAGE_DECODE], call->queued_ns - x->body_ns);
+    tern_latency_record(&cells->stage[TERN_STAGE_RECEIVE], body_ns - start_ns);
+    tern_latency_record(&cells->stage[TERN_STAGE_DECODE], call->queued_ns - body_ns);
     tern_latency_record(&cells->stage[TERN_STAGE_QUEUE], call->started_ns - call->queued_ns);
     tern_latency_record(&cells->stage[TERN_STAGE_INFER], call->finished_ns - call->started_ns);
     tern_latency_record(&cells->stage[TERN_STAGE_ENCODE], now - call->finished_ns);
@@ -192,8 +192,8 @@ static void log_access(struct tern_observer *observer, const struct tern_exchang
         .method = x->method_text,
         .path = x->path,
         .status = x->status,
-        .bytes_in = x->body.n,
-        .bytes_out = body_bytes(x),
+        .bytes_in = observation->bytes_in + x->body.n,
+        .bytes_out = observation->bytes_out + body_bytes(x),
         .duration_ns = duration_ns,
         .op = op_name(call == NULL ? TERN_OP_COUNT : (unsigned)call->op),
         .model = call == NULL ? tern_str_make(NULL, 0) : call->model,
@@ -219,9 +219,17 @@ void tern_observer_end(struct tern_observer *observer, struct tern_exchange *x,
     tern_counter_add(&cells->requests[code], 1);
     tern_latency_record(&cells->duration, duration);
     if (call != NULL)
-        count_model(x, call, observation, code, now);
+        count_model(call, observation, code, x->start_ns, x->body_ns, now);
     if (observer->access_log)
         log_access(observer, x, call, observation, code, err, duration);
+}
+
+void tern_observer_count(struct tern_observer *observer, const struct tern_call *call,
+                         const struct tern_observation *observation, uint64_t came_ns,
+                         enum tern_code code)
+{
+    (void)observer;
+    count_model(call, observation, code, came_ns, came_ns, tern_clock_mono_ns());
 }
 
 /* ---- models ---- */

@@ -33,6 +33,8 @@ struct tern_observation {
     bool traced;   /* trace is filled */
     bool entered;  /* it counts as in flight */
     uint64_t rows; /* INFER: rows of the batch */
+    /* Of a stream: what does not stand in its exchange any more. */
+    uint64_t bytes_in, bytes_out;
 };
 
 enum tern_code tern_observer_new(const struct tern_observer_settings *settings,
@@ -54,6 +56,12 @@ void tern_observer_enter(struct tern_observer *observer, const struct tern_excha
 void tern_observer_end(struct tern_observer *observer, struct tern_exchange *x,
                        const struct tern_call *call, const struct tern_observation *observation,
                        enum tern_code code, const struct tern_err *err);
+
+/* On the loop, when a call of a stream has answered: the model's part of tern_observer_end. The
+ * request was complete at came_ns. */
+void tern_observer_count(struct tern_observer *observer, const struct tern_call *call,
+                         const struct tern_observation *observation, uint64_t came_ns,
+                         enum tern_code code);
 
 /* A model version's cells: from load to unload. Any thread. */
 enum tern_code tern_observer_add_model(struct tern_observer *observer,

@@ -167,7 +167,7 @@ static run_fn *const op_runs[TERN_OP_COUNT] = {
     [TERN_OP_MODEL_READY] = run_on_model,      [TERN_OP_MODEL_CONFIG] = run_on_model,
     [TERN_OP_INFER] = gateway_run_infer,       [TERN_OP_REPOSITORY_INDEX] = run_index,
     [TERN_OP_REPOSITORY_LOAD] = run_command,   [TERN_OP_REPOSITORY_UNLOAD] = run_command,
-    [TERN_OP_METRICS] = run_metrics,
+    [TERN_OP_METRICS] = run_metrics,           [TERN_OP_HEALTH_WATCH] = gateway_run_watch,
 };
 
 enum tern_code gateway_run_op(struct gateway_call *gc, bool *ret_pending, struct tern_err *err)

@@ -317,6 +317,8 @@ static bool add_pieces(struct h1_exchange *hx, struct pieces *pieces, struct ter
     pieces->n += n_slices;
     if (tail.n > 0)
         pieces->rows[pieces->n++] = (struct tern_slice){tail.p, tail.n};
+    if (!hx->ended) /* what a part of a stream lies in is used again for the next */
+        pieces->n_copied = pieces->n;
     return true;
 }
 

@@ -214,9 +214,21 @@ static enum tern_code next(struct tern_exchange *x, struct tern_arena *arena,
     return TERN_OK;
 }
 
+/* A malformed one is refused with the first message (tern_grpc_read_deadline). */
+static uint64_t timeout(const struct tern_exchange *x)
+{
+    struct tern_str value = tern_exchange_header(x, TERN_STR("grpc-timeout"));
+    uint64_t ns = 0;
+
+    if (value.p == NULL || tern_grpc_parse_timeout(value, &ns, NULL) != TERN_OK)
+        return 0;
+    return ns > 0 ? ns : 1;
+}
+
 const struct tern_framing tern_grpc_framing = {
     .next = next,
     .begin = grpc_begin,
     .finish = grpc_finish,
     .end = grpc_end,
+    .timeout = timeout,
 };

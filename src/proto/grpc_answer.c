@@ -321,6 +321,10 @@ void grpc_end(struct tern_exchange *x, const struct tern_err *err, bool head_sen
         tern_grpc_encode_error(x, err);
         return;
     }
+    if (!head_sent) { /* a stream without a message */
+        x->status = 200;
+        x->response_type = grpc_kind_of(x).answer_type;
+    }
     struct ending ending = ending_of(x->arena, err);
     if (form == GRPC_FORM_WEB || form == GRPC_FORM_WEB_TEXT)
         append_frame(x, form, &ending);

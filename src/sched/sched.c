@@ -116,7 +116,7 @@ static void deliver(struct tern_loop_task *task)
     struct rate *rate = loop_rate(work);
 
     tern_loop_timer_stop(work->loop, &work->timer);
-    if (work->code == TERN_OK && rate != NULL)
+    if (work->code == TERN_OK && rate != NULL && work->run.sink == NULL)
         learn(rate, work);
     if (work->expired && work->code != TERN_OK)
         work->code = tern_fail(work->err, TERN_DEADLINE_EXCEEDED,
@@ -189,7 +189,7 @@ static void *executor_main(void *arg)
         pthread_mutex_unlock(&sched->lock);
         run_or_expire(work);
         pthread_mutex_lock(&sched->lock);
-        if (work->code == TERN_OK)
+        if (work->code == TERN_OK && work->run.sink == NULL)
             learn(&lane->rate, work);
         lane->idle_instances[lane->n_idle++] = instance;
         put_in_ready(sched, lane);
@@ -210,7 +210,8 @@ static void refuse(struct tern_work *work)
 static bool fits_inline(const struct tern_sched *sched, const struct tern_work *work,
                         const struct rate *rate)
 {
-    return rate != NULL && predict_ns(rate, work->units) <= sched->settings.inline_max_ns;
+    return rate != NULL && work->run.sink == NULL &&
+           predict_ns(rate, work->units) <= sched->settings.inline_max_ns;
 }
 
 /* Whether work that joins the lane now can start before its deadline. */
@@ -272,9 +273,13 @@ static bool stop_work(struct tern_sched *sched, struct tern_work *work)
         tern_list_remove(&work->link);
         atomic_fetch_sub_explicit(&lane->depth, 1, memory_order_relaxed);
         put_in_ready(sched, lane);
-    } else if (work->state == TERN_WORK_RUNNING && model->ops->cancel != NULL) {
+    } else if (work->state == TERN_WORK_RUNNING) {
         /* Under the lock: the instance cannot have gone on to other work. */
-        model->ops->cancel(model, work->instance);
+        atomic_store_explicit(&work->cancelled, true, memory_order_release);
+        if (work->run.sink != NULL)
+            work->run.sink->stop(work->run.sink);
+        if (model->ops->cancel != NULL)
+            model->ops->cancel(model, work->instance);
     }
     pthread_mutex_unlock(&sched->lock);
     return was_waiting;
@@ -311,6 +316,8 @@ void tern_sched_submit(struct tern_sched *sched, struct tern_work *work)
     tern_list_init(&work->link);
     work->code = TERN_OK;
     work->expired = false;
+    atomic_init(&work->cancelled, false);
+    work->run.cancelled = &work->cancelled;
     work->timer.slot = 0;
     work->queued_ns = tern_clock_mono_ns();
     struct rate *rate = loop_rate(work);

@@ -6,7 +6,8 @@
  * in turn, so that a busy model cannot keep an idle one waiting for more than one run. A lane is
  * bounded; work that cannot start before its deadline is refused at once, and a run that is still
  * going on at its deadline is stopped where the engine can. A run on the loop is not: it was
- * predicted to be over before anybody could look.
+ * predicted to be over before anybody could look. A run with a sink (a decoupled model's) never is:
+ * nobody knows how often it answers, nor how long its client lets it wait.
  *
  * Batching, sequences and graphs will grow on the lane; the contract with the gateway stays. */
 #ifndef TERN_SCHED_SCHED_H
@@ -52,6 +53,7 @@ struct tern_work {
     /* The scheduler's. */
     enum tern_work_state state; /* guarded by the scheduler's lock once submitted */
     void *instance;             /* it runs on */
+    atomic_bool cancelled;      /* run.cancelled */
     struct tern_list link;
     struct tern_loop_task task;
     struct tern_loop_timer timer; /* runs from joining a lane until the deadline */

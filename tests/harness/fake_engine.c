@@ -148,6 +148,24 @@ static void instance_free(const struct tern_engine_model *model, void *instance)
     atomic_fetch_sub(&instances, 1);
 }
 
+/* A decoupled model: as many answers as the first number says, 0, 1, 2, ... */
+static enum tern_code answer_often(const struct tern_engine_run *run, struct tern_err *err)
+{
+    float n, at;
+
+    memcpy(&n, run->inputs[0].data, sizeof(n));
+    for (at = 0; at < n; at++) {
+        for (uint32_t i = 0; i < run->n_outputs; i++) {
+            run->outputs[i].dtype = TERN_DTYPE_FP32;
+            run->outputs[i].shape = (struct tern_shape){2, {1, 1}};
+            run->outputs[i].data = &at;
+            run->outputs[i].n_bytes = sizeof(at);
+        }
+        TERN_TRY(run->sink->emit(run->sink, run->outputs, run->n_outputs, err));
+    }
+    return TERN_OK;
+}
+
 static enum tern_code infer(const struct tern_engine_model *model, void *instance,
                             const struct tern_engine_run *run, struct tern_err *err)
 {
@@ -159,6 +177,8 @@ static enum tern_code infer(const struct tern_engine_model *model, void *instanc
         return tern_fail(err, TERN_INTERNAL, "this model fails on purpose");
     if (state->gated)
         pass_gate();
+    if (run->sink != NULL)
+        return answer_often(run, err);
     for (uint64_t start = tern_clock_mono_ns(); tern_clock_mono_ns() - start < state->least_ns;)
         ;
     for (uint32_t i = 0; i < run->n_outputs; i++) {

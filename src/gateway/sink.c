@@ -1,0 +1,204 @@
+/* The answers of decoupled models: from the thread of the run to the event loop, a few at a time.
+ * Each is copied into an arena of its own, which goes round: filled by the run, encoded by the
+ * loop, filled again. A run that is faster than its client waits here. */
+#include <string.h>
+#include "base/mem.h"
+#include "gateway/gateway_int.h"
+
+#define ANSWER_FIRST_SIZE 1024u
+#define SINKS_KEPT        16u
+
+/* ---- on the thread of the run ---- */
+
+static struct gateway_answer *take_room(struct gateway_sink *sink)
+{
+    struct tern_list *link = NULL;
+
+    pthread_mutex_lock(&sink->lock);
+    while (!sink->stopped && tern_list_is_empty(&sink->room))
+        pthread_cond_wait(&sink->room_came, &sink->lock);
+    if (!sink->stopped)
+        link = tern_list_pop(&sink->room);
+    pthread_mutex_unlock(&sink->lock);
+    return link == NULL ? NULL : TERN_CONTAINER_OF(link, struct gateway_answer, link);
+}
+
+static enum tern_code copy_outputs(struct gateway_answer *answer, const struct tern_tensor *outputs,
+                                   uint32_t n_outputs, struct tern_err *err)
+{
+    struct tern_arena *arena = &answer->arena;
+    struct tern_tensor *copies = tern_arena_zalloc(arena, n_outputs + 1, sizeof(*copies));
+
+    if (copies == NULL)
+        return tern_arena_fail(arena, err, "an answer");
+    for (uint32_t i = 0; i < n_outputs; i++) {
+        copies[i] = outputs[i];
+        copies[i].data = tern_arena_alloc(arena, 64, outputs[i].n_bytes);
+        if (copies[i].data == NULL)
+            return tern_arena_fail(arena, err, "an answer");
+        if (outputs[i].n_bytes > 0)
+            memcpy(copies[i].data, outputs[i].data, outputs[i].n_bytes);
+    }
+    answer->outputs = copies;
+    answer->n_outputs = n_outputs;
+    return TERN_OK;
+}
+
+static void on_answer(struct tern_loop_task *task);
+
+static enum tern_code emit(struct tern_engine_sink *self, const struct tern_tensor *outputs,
+                           uint32_t n_outputs, struct tern_err *err)
+{
+    struct gateway_sink *sink = TERN_CONTAINER_OF(self, struct gateway_sink, base);
+    struct gateway_answer *answer = take_room(sink);
+
+    if (answer == NULL)
+        return tern_fail(err, TERN_CANCELLED, "nobody waits for more answers");
+    enum tern_code code = copy_outputs(answer, outputs, n_outputs, err);
+    if (code != TERN_OK) {
+        gateway_answer_free(answer);
+        return code;
+    }
+    answer->task.run = on_answer;
+    tern_loop_post(sink->gc->work.loop, &answer->task);
+    return TERN_OK;
+}
+
+static void stop(struct tern_engine_sink *self)
+{
+    struct gateway_sink *sink = TERN_CONTAINER_OF(self, struct gateway_sink, base);
+
+    pthread_mutex_lock(&sink->lock);
+    sink->stopped = true;
+    pthread_cond_broadcast(&sink->room_came);
+    pthread_mutex_unlock(&sink->lock);
+}
+
+/* ---- on the loop ---- */
+
+void gateway_answer_free(struct gateway_answer *answer)
+{
+    struct gateway_sink *sink = answer->sink;
+
+    tern_arena_reset(&answer->arena);
+    pthread_mutex_lock(&sink->lock);
+    tern_list_append(&sink->room, &answer->link);
+    pthread_cond_signal(&sink->room_came);
+    pthread_mutex_unlock(&sink->lock);
+}
+
+/* Tasks of one thread run in the order posted: all answers come before the end of their run. */
+static void on_answer(struct tern_loop_task *task)
+{
+    struct gateway_answer *answer = TERN_CONTAINER_OF(task, struct gateway_answer, task);
+    struct gateway_sink *sink = answer->sink;
+
+    sink->n_answers++;
+    if (sink->gc->part != NULL)
+        gateway_stream_answer(sink->gc, answer);
+    else if (sink->first == NULL)
+        sink->first = answer;
+    else
+        gateway_answer_free(answer);
+}
+
+enum tern_code gateway_sink_collect(struct gateway_call *gc, enum tern_code code,
+                                    struct tern_err *err)
+{
+    struct gateway_sink *sink = gc->sink;
+    const char *unary = gc->call.route->unary;
+
+    if (code != TERN_OK)
+        return code;
+    if (sink->n_answers != 1)
+        return tern_fail(err, TERN_INTERNAL, "%s expects model to produce exactly 1 response",
+                         unary == NULL ? "the request" : unary);
+    gc->call.response.outputs = sink->first->outputs;
+    gc->call.response.n_outputs = sink->first->n_outputs;
+    return TERN_OK;
+}
+
+/* ---- life ---- */
+
+static void free_sink(struct gateway_sink *sink)
+{
+    for (uint32_t i = 0; i < GATEWAY_SINK_ANSWERS; i++)
+        tern_arena_fini(&sink->answers[i].arena);
+    pthread_cond_destroy(&sink->room_came);
+    pthread_mutex_destroy(&sink->lock);
+    tern_mem_free(sink);
+}
+
+static struct gateway_sink *new_sink(void)
+{
+    struct gateway_sink *sink = tern_mem_zalloc(1, sizeof(*sink));
+
+    if (sink == NULL)
+        return NULL;
+    sink->base = (struct tern_engine_sink){.emit = emit, .stop = stop};
+    pthread_mutex_init(&sink->lock, NULL);
+    pthread_cond_init(&sink->room_came, NULL);
+    tern_list_init(&sink->room);
+    tern_list_init(&sink->link);
+    for (uint32_t i = 0; i < GATEWAY_SINK_ANSWERS; i++) {
+        sink->answers[i].sink = sink;
+        tern_arena_init(&sink->answers[i].arena, ANSWER_FIRST_SIZE, 0);
+        tern_list_append(&sink->room, &sink->answers[i].link);
+    }
+    return sink;
+}
+
+static void give_back(void *arg)
+{
+    gateway_sink_give(arg);
+}
+
+enum tern_code gateway_sink_take(struct gateway_call *gc, struct tern_err *err)
+{
+    struct tern_list *link = tern_list_pop(&gc->loop->sinks_free);
+    struct gateway_sink *sink =
+        link == NULL ? new_sink() : TERN_CONTAINER_OF(link, struct gateway_sink, link);
+
+    if (sink == NULL)
+        return tern_mem_fail(err, "the answers of a model", sizeof(*sink));
+    gc->loop->n_sinks_free -= link != NULL;
+    sink->loop = gc->loop;
+    sink->gc = gc;
+    sink->stopped = false;
+    sink->n_answers = 0;
+    for (uint32_t i = 0; i < GATEWAY_SINK_ANSWERS; i++)
+        sink->answers[i].arena.max = gc->call.arena->max;
+    if (gc->part == NULL) {
+        enum tern_code code = tern_arena_on_reset(gc->call.arena, give_back, sink, err);
+        if (code != TERN_OK) {
+            gateway_sink_give(sink);
+            return code;
+        }
+    }
+    gc->sink = sink;
+    return TERN_OK;
+}
+
+void gateway_sink_give(struct gateway_sink *sink)
+{
+    struct gateway_loop *loop = sink->loop;
+
+    if (sink->first != NULL)
+        gateway_answer_free(sink->first);
+    sink->first = NULL;
+    sink->gc = NULL;
+    if (loop->n_sinks_free == SINKS_KEPT) {
+        free_sink(sink);
+        return;
+    }
+    loop->n_sinks_free++;
+    tern_list_append(&loop->sinks_free, &sink->link);
+}
+
+void gateway_sink_fini(struct gateway_loop *loop)
+{
+    struct tern_list *link;
+
+    while ((link = tern_list_pop(&loop->sinks_free)) != NULL)
+        free_sink(TERN_CONTAINER_OF(link, struct gateway_sink, link));
+}
