@@ -120,6 +120,7 @@ struct tern_call {
      * answer now and one for each change. */
     enum tern_serving serving;
     bool yes;             /* SERVER_LIVE, SERVER_READY, MODEL_READY: the answer */
+    bool absent_is_no;    /* MODEL_READY, set by decode: no such model is an answer, no error */
     struct tern_str text; /* METRICS: the exposition; WELCOME: the page; arena or static */
 
     /* Stages, monotonic ns; 0: not reached. */

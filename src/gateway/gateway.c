@@ -300,8 +300,11 @@ enum tern_code gateway_start(struct gateway_call *gc, bool *ret_pending)
         TERN_TRY(pin_model(gc, &call->err));
     if (call->route->decode != NULL)
         TERN_TRY(call->route->decode(call, &call->err));
-    if (needs_model(call) && call->pinned == NULL)
-        TERN_TRY(pin_model(gc, &call->err)); /* the message named it */
+    if (needs_model(call) && call->pinned == NULL) { /* the message named it */
+        enum tern_code code = pin_model(gc, &call->err);
+        if (code != TERN_OK)
+            return call->absent_is_no ? TERN_OK : code;
+    }
     return gateway_run_op(gc, ret_pending, &call->err);
 }
 

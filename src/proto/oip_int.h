@@ -26,6 +26,11 @@ enum tern_code tern_oip_encode_ready(struct tern_call *call, struct tern_err *er
 enum tern_code tern_oip_encode_model_ready(struct tern_call *call, struct tern_err *err);
 
 /* oip_metadata.c */
+/* An extension is listed when all of it works, in the order Triton lists them; NULL ends. */
+extern const char *const tern_oip_extensions[];
+/* The versions that a model's metadata lists: the one that was asked for, else all that are served.
+ */
+uint32_t tern_oip_versions(const struct tern_call *call, const int64_t **ret_versions);
 enum tern_code tern_oip_encode_server_metadata(struct tern_call *call, struct tern_err *err);
 enum tern_code tern_oip_encode_model_metadata(struct tern_call *call, struct tern_err *err);
 enum tern_code tern_oip_encode_model_config(struct tern_call *call, struct tern_err *err);

@@ -2,14 +2,22 @@
 #include "base/version.h"
 #include "proto/oip_int.h"
 
-/* An extension is listed when all of it works, in the order Triton lists them. */
+const char *const tern_oip_extensions[] = {
+    "model_repository", "model_configuration", "binary_tensor_data", "parameters", NULL,
+};
+
 enum tern_code tern_oip_encode_server_metadata(struct tern_call *call, struct tern_err *err)
 {
     struct tern_buf *out = tern_oip_begin_json(call->x, 200);
 
-    TERN_BUF_ADD_LITERAL(out, "{\"name\":\"tern\",\"version\":\"" TERN_VERSION "\",\"extensions\":["
-                              "\"model_repository\",\"model_configuration\",\"binary_tensor_data\","
-                              "\"parameters\"]}");
+    TERN_BUF_ADD_LITERAL(out,
+                         "{\"name\":\"tern\",\"version\":\"" TERN_VERSION "\",\"extensions\":[");
+    for (size_t i = 0; tern_oip_extensions[i] != NULL; i++) {
+        if (i > 0)
+            tern_buf_add_char(out, ',');
+        tern_json_add_string(out, tern_str_of(tern_oip_extensions[i]));
+    }
+    TERN_BUF_ADD_LITERAL(out, "]}");
     return tern_buf_check(out, "the response", err);
 }
 
@@ -29,16 +37,25 @@ static void write_version(struct tern_buf *out, int64_t version)
     tern_buf_add_char(out, '"');
 }
 
+uint32_t tern_oip_versions(const struct tern_call *call, const int64_t **ret_versions)
+{
+    if (call->version == 0 && call->n_versions > 0) {
+        *ret_versions = call->versions;
+        return call->n_versions;
+    }
+    *ret_versions = call->version != 0 ? &call->version : &call->info->version;
+    return 1;
+}
+
 static void write_versions(struct tern_buf *out, const struct tern_call *call)
 {
-    if (call->version != 0 || call->n_versions == 0) {
-        write_version(out, call->version != 0 ? call->version : call->info->version);
-        return;
-    }
-    for (uint32_t i = 0; i < call->n_versions; i++) {
+    const int64_t *versions;
+    uint32_t n = tern_oip_versions(call, &versions);
+
+    for (uint32_t i = 0; i < n; i++) {
         if (i > 0)
             tern_buf_add_char(out, ',');
-        write_version(out, call->versions[i]);
+        write_version(out, versions[i]);
     }
 }
 

@@ -3,9 +3,11 @@
 #include <stdio.h>
 #include "proto/admin.h"
 #include "proto/oip.h"
+#include "proto/oip_grpc.h"
 
 const struct tern_proto *const tern_protos[TERN_PROTOS_N] = {
     &tern_oip,
+    &tern_oip_grpc,
     &tern_admin,
 };
 
