@@ -15,6 +15,7 @@ struct line {
     char *end;
     bool full;
     bool json;
+    bool iso;               /* the form of the time */
     const char *key_colour; /* "" without colours */
     const char *reset;
 };
@@ -285,7 +286,7 @@ static void put_time(struct line *line, uint64_t wall_ns)
     put_padded(line, month, 2);
     put_char(line, '-');
     put_padded(line, day, 2);
-    put_char(line, line->json ? 'T' : ' ');
+    put_char(line, line->iso ? 'T' : ' ');
     put_padded(line, of_day / 3600, 2);
     put_char(line, ':');
     put_padded(line, of_day / 60 % 60, 2);
@@ -293,7 +294,7 @@ static void put_time(struct line *line, uint64_t wall_ns)
     put_padded(line, of_day % 60, 2);
     put_char(line, '.');
     put_padded(line, wall_ns % TERN_NS_PER_S / TERN_NS_PER_MS, 3);
-    if (line->json)
+    if (line->iso)
         put_char(line, 'Z');
 }
 
@@ -343,6 +344,8 @@ size_t tern_log_format(const struct tern_log *log, uint64_t wall_ns, enum tern_l
     struct line line = {.at = dst,
                         .end = dst + cap - ROOM_FOR_END,
                         .json = log->format == TERN_LOG_JSON,
+                        .iso = log->format == TERN_LOG_JSON ||
+                               atomic_load_explicit(&log->iso_times, memory_order_relaxed),
                         .key_colour = colour ? "\033[2m" : "",
                         .reset = colour ? "\033[0m" : ""};
 
@@ -384,7 +387,8 @@ void tern_log_init(struct tern_log *log, struct tern_log_sink sink, enum tern_lo
     log->sink = sink;
     log->format = format;
     log->colour = colour;
-    atomic_init(&log->level, (int)level);
+    atomic_init(&log->levels, tern_log_levels_upto(level));
+    atomic_init(&log->iso_times, false);
 }
 
 const char *tern_log_level_name(enum tern_log_level level)

@@ -87,8 +87,10 @@ struct tern_log_sink {
 struct tern_log {
     struct tern_log_sink sink;
     enum tern_log_format format;
-    bool colour;       /* text only; the caller knows whether a terminal is there */
-    _Atomic int level; /* lines above it are dropped; may change at any time (reload) */
+    bool colour; /* text only; the caller knows whether a terminal is there */
+    /* The next two may change at any time. */
+    _Atomic unsigned levels; /* one bit a level; lines of others are dropped */
+    atomic_bool iso_times;   /* text only: 2026-03-01T12:00:00.123Z, as JSON has it anyway */
 };
 
 void tern_log_init(struct tern_log *log, struct tern_log_sink sink, enum tern_log_level level,
@@ -96,7 +98,18 @@ void tern_log_init(struct tern_log *log, struct tern_log_sink sink, enum tern_lo
 
 TERN_INLINE bool tern_log_wants(struct tern_log *log, enum tern_log_level level)
 {
-    return (int)level <= atomic_load_explicit(&log->level, memory_order_relaxed);
+    return (atomic_load_explicit(&log->levels, memory_order_relaxed) >> level & 1u) != 0;
+}
+
+/* The bits of a level and of all that are more important. */
+TERN_INLINE unsigned tern_log_levels_upto(enum tern_log_level level)
+{
+    return (2u << level) - 1;
+}
+
+TERN_INLINE void tern_log_set_level(struct tern_log *log, enum tern_log_level level)
+{
+    atomic_store_explicit(&log->levels, tern_log_levels_upto(level), memory_order_relaxed);
 }
 
 /* Makes the line and hands it to the sink, without looking at the level. */

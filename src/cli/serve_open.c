@@ -117,14 +117,44 @@ static void collect_network(void *arg, struct tern_server_cells *cells)
 #undef COUNT
 }
 
+static enum tern_code open_traces(struct serve_process *p, struct tern_err *err)
+{
+    const struct tern_server_options *options = &p->options;
+    bool otlp = options->trace.mode == TERN_TRACE_MODE_OPTION_OPENTELEMETRY;
+    const struct tern_sampler_settings settings = {
+        .level = options->trace.levels,
+        .rate = options->trace.rate,
+        .count = options->trace.count > 0 ? (int64_t)options->trace.count : -1,
+        .log_frequency = options->trace.log_frequency,
+        .mode = otlp ? TERN_TRACE_MODE_OPENTELEMETRY : TERN_TRACE_MODE_TRITON,
+        .file = options->trace.file,
+        .url = options->trace.otlp.url,
+    };
+    return tern_sampler_new(&settings, &p->sampler, err);
+}
+
+static unsigned metric_parts(const struct tern_server_options *options)
+{
+    unsigned parts = TERN_METRIC_PART_BIT(TERN_METRIC_PART_OWN);
+
+    if (options->metrics.triton)
+        parts |= TERN_METRIC_PART_BIT(TERN_METRIC_PART_TRITON);
+    if (options->metrics.triton && options->metrics.summaries)
+        parts |= TERN_METRIC_PART_BIT(TERN_METRIC_PART_TRITON_SUMMARIES);
+    return parts;
+}
+
 static enum tern_code open_observer(struct serve_process *p, struct tern_err *err)
 {
+    TERN_TRY(open_traces(p, err));
     TERN_TRY(tern_metrics_new(tern_catalog_groups, TERN_CATALOG_GROUPS, p->n_loops, METRIC_SETS_MAX,
                               &p->metrics, err));
+    tern_metrics_show(p->metrics, metric_parts(&p->options));
     const struct tern_observer_settings settings = {
         .metrics = p->metrics,
         .log = &p->log,
         .logsink = p->logsink,
+        .sampler = p->sampler,
         .access_log = p->options.log.access,
         .n_loops = p->n_loops,
         .collect = collect_network,
@@ -304,6 +334,7 @@ void serve_close(struct serve_process *p)
     tern_gateway_free(p->gateway);
     tern_sched_free(p->sched);
     tern_observer_free(p->observer);
+    tern_sampler_free(p->sampler);
     tern_metrics_free(p->metrics);
     tern_engines_close();
     if (p->logsink != NULL)

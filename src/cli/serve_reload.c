@@ -71,7 +71,7 @@ static void apply(struct serve_process *p)
     const struct tern_net_limits limits = serve_net_limits(options);
     struct tern_err err;
 
-    atomic_store(&p->log.level, (int)serve_log_level(options->log.level));
+    tern_log_set_level(&p->log, serve_log_level(options->log.level));
     tern_observer_set_access_log(p->observer, options->log.access);
     tern_sched_set_queue_max(p->sched, (uint32_t)options->sched.queue_max);
     tern_gateway_set_timeout(p->gateway, options->request.timeout_ns);
@@ -107,8 +107,7 @@ static void tell(struct serve_process *p, const struct tern_server_options *fres
     struct tern_str waiting = list(arena, changes, shown, true);
     enum tern_log_level level = serve_log_level(fresh->log.level);
 
-    if ((int)level > atomic_load(&p->log.level))
-        atomic_store(&p->log.level, (int)level);
+    atomic_fetch_or(&p->log.levels, tern_log_levels_upto(level));
     if (applied.n > 0)
         tern_log_info(&p->log, "server.options_changed", "new option values are in force",
                       TERN_KV_STR("options", applied));

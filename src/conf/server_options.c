@@ -21,6 +21,7 @@ static const char *const controls[] = {"none", "poll", "explicit", NULL};
 static const char *const graph_levels[] = {"none", "basic", "extended", "all", NULL};
 static const char *const tls_versions[] = {"1.2", "1.3", NULL};
 static const char *const log_levels[] = {"debug", "info", "warn", "error", NULL};
+static const char *const trace_modes[] = {"triton", "opentelemetry", NULL};
 static const char *const log_formats[] = {"auto", "text", "json", NULL};
 
 /* clang-format off */
@@ -223,6 +224,45 @@ static const struct tern_opt rows[] = {
      .flags = RELOAD, .help = "Write one line for each request."},
     {.name = "metrics.enabled", .type = TERN_OPT_BOOL, IN(metrics.enabled),
      .section = "Logs and metrics", .preset = "true", .help = "Serve /metrics (Prometheus text)."},
+    {.name = "metrics.triton", .type = TERN_OPT_BOOL, IN(metrics.triton),
+     .section = "Logs and metrics", .preset = "true",
+     .help = "Show them under Triton's names (nv_*) too."},
+    {.name = "metrics.summaries", .type = TERN_OPT_BOOL, IN(metrics.summaries),
+     .section = "Logs and metrics",
+     .help = "With metrics.triton: show Triton's latency summaries too, as quantiles of all "
+             "requests since the start."},
+
+    {.name = "trace.level", .type = TERN_OPT_LIST, IN(trace.level), .section = "Traces",
+     .max = 2, .metavar = "TIMESTAMPS[,TENSORS]",
+     .help = "What is traced of a request: TIMESTAMPS, TENSORS or both; OFF by default. Clients "
+             "may change the first four of these while the server runs."},
+    {.name = "trace.rate", .type = TERN_OPT_UINT, IN(trace.rate), .section = "Traces",
+     .preset = "1000", .min = 1, .max = INT32_MAX, .help = "Trace one request of so many."},
+    {.name = "trace.count", .type = TERN_OPT_UINT, IN(trace.count), .section = "Traces",
+     .preset = "0", .max = INT32_MAX, .help = "Traces to take in all; 0 has no end."},
+    {.name = "trace.log_frequency", .type = TERN_OPT_UINT, IN(trace.log_frequency),
+     .section = "Traces", .preset = "0", .max = INT32_MAX,
+     .help = "Traces a file: FILE.0, FILE.1 and so on; 0 writes all to one file."},
+    {.name = "trace.mode", .type = TERN_OPT_ENUM, IN(trace.mode), .section = "Traces",
+     .preset = "triton", .values = trace_modes,
+     .help = "`triton` writes files as Triton does, `opentelemetry` sends spans over OTLP."},
+    {.name = "trace.file", .type = TERN_OPT_STRING, IN(trace.file), .section = "Traces",
+     .metavar = "FILE", .help = "Where traces are written in mode triton."},
+    {.name = "trace.otlp.url", .type = TERN_OPT_STRING, IN(trace.otlp.url), .section = "Traces",
+     .preset = "http://localhost:4318/v1/traces", .metavar = "URL",
+     .help = "Collector that takes OTLP over HTTP."},
+    {.name = "trace.otlp.resource", .type = TERN_OPT_LIST, IN(trace.otlp.resource),
+     .section = "Traces", .max = 32, .metavar = "KEY=VALUE[,KEY=VALUE]",
+     .help = "Attributes of this server; service.name is tern unless given."},
+    {.name = "trace.otlp.queue_max", .type = TERN_OPT_UINT, IN(trace.otlp.queue_max),
+     .section = "Traces", .flags = RARE, .preset = "2048", .min = 1, .max = 1000000,
+     .help = "Requests that may wait for being written or sent; further ones are not traced."},
+    {.name = "trace.otlp.delay", .type = TERN_OPT_DURATION, IN(trace.otlp.delay_ns),
+     .section = "Traces", .flags = RARE, .preset = "5s", .min = 1 * MS, .max = 3600 * SEC,
+     .help = "Longest time until a batch is sent that is not full."},
+    {.name = "trace.otlp.batch_max", .type = TERN_OPT_UINT, IN(trace.otlp.batch_max),
+     .section = "Traces", .flags = RARE, .preset = "512", .min = 1, .max = 100000,
+     .help = "Requests sent at once."},
 };
 /* clang-format on */
 
@@ -333,10 +373,41 @@ static void check_listeners(struct tern_opt_load *load, const struct tern_server
     }
 }
 
+static void check_trace(struct tern_opt_load *load, struct tern_server_options *options)
+{
+    static const char *const levels[] = {"TIMESTAMPS", "TENSORS"}; /* in the order of the bits */
+    struct tern_str place = tern_opt_place_of(load, "trace.level");
+
+    options->trace.levels = 0;
+    for (uint32_t i = 0; i < options->trace.level.n; i++) {
+        struct tern_str text = options->trace.level.items[i];
+        if (tern_str_eq(text, TERN_STR("OFF")) && options->trace.level.n == 1)
+            return;
+        unsigned bit = 0;
+        while (bit < TERN_COUNT_OF(levels) && !tern_str_eq(text, tern_str_of(levels[bit])))
+            bit++;
+        if (bit == TERN_COUNT_OF(levels))
+            tern_problem_add(load->problems, place,
+                             "trace.level: expected OFF, or TIMESTAMPS and TENSORS, got \"%.*s\"",
+                             TERN_STR_ARG(text));
+        else
+            options->trace.levels |= 1u << bit;
+    }
+    for (uint32_t i = 0; i < options->trace.otlp.resource.n; i++) {
+        struct tern_str text = options->trace.otlp.resource.items[i];
+        size_t at = tern_str_find(text, '=');
+        if (at == 0 || at == text.n)
+            tern_problem_add(load->problems, tern_opt_place_of(load, "trace.otlp.resource"),
+                             "trace.otlp.resource: expected KEY=VALUE, got \"%.*s\"",
+                             TERN_STR_ARG(text));
+    }
+}
+
 void tern_server_options_check(struct tern_opt_load *load)
 {
     struct tern_server_options *options = load->values;
 
+    check_trace(load, options);
     check_listeners(load, options);
     if (!tern_version_policy_parse(options->model.version_policy, &options->model.policy))
         tern_problem_add(

@@ -57,6 +57,11 @@ enum tern_log_level_option {
     TERN_LOG_LEVEL_OPTION_ERROR,
 };
 
+enum tern_trace_mode_option {
+    TERN_TRACE_MODE_OPTION_TRITON,
+    TERN_TRACE_MODE_OPTION_OPENTELEMETRY,
+};
+
 struct tern_server_options {
     struct tern_str config;         /* path of the file that was read; empty: none */
     struct tern_opt_records listen; /* struct tern_listener_options */
@@ -127,7 +132,25 @@ struct tern_server_options {
 
     struct {
         bool enabled;
+        bool triton;
+        bool summaries;
     } metrics;
+
+    struct {
+        struct tern_opt_list level;
+        unsigned levels; /* the same as TERN_TRACE_* bits, by tern_server_options_check */
+        uint64_t rate;
+        uint64_t count; /* 0: no end */
+        uint64_t log_frequency;
+        enum tern_trace_mode_option mode;
+        struct tern_str file;
+        struct {
+            struct tern_str url;
+            struct tern_opt_list resource; /* "key=value" */
+            uint64_t queue_max, batch_max;
+            uint64_t delay_ns;
+        } otlp;
+    } trace;
 
     struct {
         uint64_t grace_ns;

@@ -10,6 +10,8 @@
 #include "core/exchange.h"
 #include "core/model.h"
 #include "core/request.h"
+#include "core/settings.h"
+#include "core/stats.h"
 
 /* Who may call: what a listener allows is decided on this class, never on a path. */
 enum tern_access {
@@ -55,7 +57,12 @@ enum tern_subject {
     X(REPOSITORY_INDEX, "repository_index", READ, MODEL_REPOSITORY, SERVER)      \
     X(REPOSITORY_LOAD, "repository_load", CONTROL, MODEL_REPOSITORY, SERVER)     \
     X(REPOSITORY_UNLOAD, "repository_unload", CONTROL, MODEL_REPOSITORY, SERVER) \
-    X(METRICS, "metrics", OBSERVE, NONE, SERVER)
+    X(METRICS, "metrics", OBSERVE, NONE, SERVER)                                 \
+    X(MODEL_STATISTICS, "model_statistics", READ, STATISTICS, SERVER)            \
+    X(TRACE_READ, "trace_read", READ, TRACE, SERVER)                             \
+    X(TRACE_UPDATE, "trace_update", CONTROL, TRACE, SERVER)                      \
+    X(LOG_READ, "log_read", READ, LOGGING, SERVER)                               \
+    X(LOG_UPDATE, "log_update", CONTROL, LOGGING, SERVER)
 
 enum tern_op {
 #define X(name, label, access, family, subject) TERN_OP_##name,
@@ -119,6 +126,14 @@ struct tern_call {
     /* HEALTH_WATCH: of the server, or of the model that call->model names. In a stream there is an
      * answer now and one for each change. */
     enum tern_serving serving;
+
+    /* MODEL_STATISTICS: of call->model and call->version where they are given, else of all */
+    const struct tern_model_stats *stats; /* arena */
+    uint32_t n_stats;
+
+    /* TRACE_*, LOG_*: what to change, then what holds now. TRACE_*: call->model may be empty. */
+    struct tern_settings settings;
+
     bool yes;             /* SERVER_LIVE, SERVER_READY, MODEL_READY: the answer */
     bool absent_is_no;    /* MODEL_READY, set by decode: no such model is an answer, no error */
     struct tern_str text; /* METRICS: the exposition; WELCOME: the page; arena or static */

@@ -6,8 +6,8 @@
 
 /* ---- finding the model ---- */
 
-static enum tern_code fail_no_version(const struct tern_snapshot *snapshot, struct tern_str model,
-                                      int64_t version, struct tern_err *err)
+enum tern_code gateway_fail_no_version(const struct tern_snapshot *snapshot, struct tern_str model,
+                                       int64_t version, struct tern_err *err)
 {
     bool known = false;
 
@@ -49,7 +49,7 @@ static enum tern_code find_model(struct gateway_call *gc, struct tern_err *err)
         entry == NULL ? NULL : tern_snapshot_version(entry, call->version);
 
     if (version == NULL)
-        return fail_no_version(snapshot, call->model, call->version, err);
+        return gateway_fail_no_version(snapshot, call->model, call->version, err);
     gc->entry = entry;
     gc->version = version;
     gc->found_at = gc->loop->n_snapshots;

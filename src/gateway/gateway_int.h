@@ -39,6 +39,7 @@ struct tern_gateway {
     struct gateway_loop *loops;
     atomic_bool draining;
     _Atomic uint64_t timeout_ns;
+    _Atomic uint32_t log_verbose; /* as a client set it last */
 };
 
 struct gateway_part;
@@ -70,6 +71,14 @@ struct gateway_call {
 enum tern_code gateway_run_op(struct gateway_call *gc, bool *ret_pending, struct tern_err *err);
 /* The infer operation alone (gateway/infer.c). */
 enum tern_code gateway_run_infer(struct gateway_call *gc, bool *ret_pending, struct tern_err *err);
+/* What a caller hears of a model, or a version of it, that is not served. */
+enum tern_code gateway_fail_no_version(const struct tern_snapshot *snapshot, struct tern_str model,
+                                       int64_t version, struct tern_err *err);
+/* Statistics of models (gateway/statistics.c), settings (gateway/settings.c). */
+enum tern_code gateway_run_statistics(struct gateway_call *gc, bool *ret_pending,
+                                      struct tern_err *err);
+enum tern_code gateway_run_trace(struct gateway_call *gc, bool *ret_pending, struct tern_err *err);
+enum tern_code gateway_run_log(struct gateway_call *gc, bool *ret_pending, struct tern_err *err);
 /* Encodes the result, or the error when code != OK, sends it and forgets the call. */
 void gateway_finish(struct gateway_call *gc, enum tern_code code);
 /* A fresh call for what was routed; the error text stays uninitialised. */

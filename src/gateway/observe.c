@@ -9,6 +9,7 @@
 #include "core/vitals.h"
 #include "os/logsink.h"
 #include "os/loop.h"
+#include "sched/sched.h"
 
 #define OPS (TERN_OP_COUNT + 1) /* the last one: requests that reached no operation */
 
@@ -160,15 +161,24 @@ static void count_model(const struct tern_call *call, const struct tern_observat
     struct tern_model_cells *cells =
         tern_metric_set_cells(call->pinned->stat, tern_loop_index(call->x->loop));
     tern_counter_add(&cells->requests[tern_outcome_of(code)], 1);
-    if (code != TERN_OK)
+    if (code != TERN_OK) {
+        tern_counter_add(&cells->failures[tern_failure_of(code)], 1);
+        tern_counter_add(&cells->failed_ns, body_ns > 0 ? now - body_ns : 0);
         return;
+    }
+    uint64_t decode_ns = call->queued_ns - body_ns;
+    uint64_t infer_ns = call->finished_ns - call->started_ns;
+    uint64_t encode_ns = now - call->finished_ns;
     tern_counter_add(&cells->inferences, observation->rows);
     tern_counter_add(&cells->executions, 1);
+    tern_latency_record(&cells->answered, now - body_ns);
     tern_latency_record(&cells->stage[TERN_STAGE_RECEIVE], body_ns - start_ns);
-    tern_latency_record(&cells->stage[TERN_STAGE_DECODE], call->queued_ns - body_ns);
+    tern_latency_record(&cells->stage[TERN_STAGE_DECODE], decode_ns);
     tern_latency_record(&cells->stage[TERN_STAGE_QUEUE], call->started_ns - call->queued_ns);
-    tern_latency_record(&cells->stage[TERN_STAGE_INFER], call->finished_ns - call->started_ns);
-    tern_latency_record(&cells->stage[TERN_STAGE_ENCODE], now - call->finished_ns);
+    tern_latency_record(&cells->stage[TERN_STAGE_INFER], infer_ns);
+    tern_latency_record(&cells->stage[TERN_STAGE_ENCODE], encode_ns);
+    tern_batch_count(cells->batch, observation->rows, decode_ns, infer_ns, encode_ns);
+    atomic_store_explicit(&cells->last_ns.value, now, memory_order_relaxed);
 }
 
 static uint64_t body_bytes(const struct tern_exchange *x)
@@ -263,6 +273,29 @@ void tern_observer_remove_model(struct tern_observer *observer, struct tern_mode
 }
 
 /* ---- the rest ---- */
+
+void tern_observer_note_queues(const struct tern_snapshot *snapshot)
+{
+    for (uint32_t i = 0; i < snapshot->n_models; i++) {
+        const struct tern_model_entry *entry = &snapshot->models[i];
+        for (uint32_t v = 0; v < entry->n_versions; v++) {
+            if (entry->versions[v]->stat == NULL)
+                continue;
+            struct tern_model_cells *cells = tern_metric_set_shared(entry->versions[v]->stat);
+            tern_counter_set_shared(&cells->queue_depth, tern_sched_depth(entry->versions[v]));
+        }
+    }
+}
+
+struct tern_sampler *tern_observer_sampler(const struct tern_observer *observer)
+{
+    return observer->settings.sampler;
+}
+
+struct tern_log *tern_observer_log(const struct tern_observer *observer)
+{
+    return observer->settings.log;
+}
 
 enum tern_code tern_observer_write_metrics(struct tern_observer *observer, struct tern_buf *buf,
                                            struct tern_err *err)

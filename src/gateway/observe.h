@@ -11,6 +11,7 @@
 #include "core/trace.h"
 #include "registry/snapshot.h"
 #include "stat/catalog.h"
+#include "trace/sampler.h"
 
 struct tern_observer;
 struct tern_logsink;
@@ -20,6 +21,7 @@ struct tern_observer_settings {
     struct tern_log *log;
     const struct tern_logsink *logsink; /* for its count of lost lines; may be NULL */
     bool access_log;
+    struct tern_sampler *sampler; /* which requests are traced; NULL: none */
     uint32_t n_loops;
     /* (optional) Before a scrape: fills the numbers that the network counts for itself. */
     void (*collect)(void *arg, struct tern_server_cells *cells);
@@ -68,6 +70,10 @@ enum tern_code tern_observer_add_model(struct tern_observer *observer,
                                        struct tern_model_version *version, struct tern_err *err);
 void tern_observer_remove_model(struct tern_observer *observer, struct tern_model_version *version);
 
+/* Before a scrape, on the snapshot's loop: how many requests wait for each model. */
+void tern_observer_note_queues(const struct tern_snapshot *snapshot);
+struct tern_sampler *tern_observer_sampler(const struct tern_observer *observer);
+struct tern_log *tern_observer_log(const struct tern_observer *observer);
 /* The text exposition, fresh process numbers included. Any one thread at a time per buf. */
 enum tern_code tern_observer_write_metrics(struct tern_observer *observer, struct tern_buf *buf,
                                            struct tern_err *err);

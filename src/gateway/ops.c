@@ -153,6 +153,7 @@ static enum tern_code run_metrics(struct gateway_call *gc, bool *ret_pending, st
         return tern_arena_fail(call->arena, err, "the metrics");
     tern_buf_init(text, 64u << 20);
     TERN_TRY(tern_arena_on_reset(call->arena, free_text, text, err));
+    tern_observer_note_queues(gc->loop->snapshot);
     TERN_TRY(tern_observer_write_metrics(gc->gateway->settings.observer, text, err));
     call->text = tern_buf_str(text);
     return TERN_OK;
@@ -161,13 +162,25 @@ static enum tern_code run_metrics(struct gateway_call *gc, bool *ret_pending, st
 typedef enum tern_code run_fn(struct gateway_call *gc, bool *ret_pending, struct tern_err *err);
 
 static run_fn *const op_runs[TERN_OP_COUNT] = {
-    [TERN_OP_WELCOME] = run_welcome,           [TERN_OP_SERVER_LIVE] = run_server_live,
-    [TERN_OP_SERVER_READY] = run_server_ready, [TERN_OP_SERVER_METADATA] = run_nothing,
-    [TERN_OP_MODEL_LIST] = run_index,          [TERN_OP_MODEL_METADATA] = run_on_model,
-    [TERN_OP_MODEL_READY] = run_on_model,      [TERN_OP_MODEL_CONFIG] = run_on_model,
-    [TERN_OP_INFER] = gateway_run_infer,       [TERN_OP_REPOSITORY_INDEX] = run_index,
-    [TERN_OP_REPOSITORY_LOAD] = run_command,   [TERN_OP_REPOSITORY_UNLOAD] = run_command,
-    [TERN_OP_METRICS] = run_metrics,           [TERN_OP_HEALTH_WATCH] = gateway_run_watch,
+    [TERN_OP_WELCOME] = run_welcome,
+    [TERN_OP_SERVER_LIVE] = run_server_live,
+    [TERN_OP_SERVER_READY] = run_server_ready,
+    [TERN_OP_SERVER_METADATA] = run_nothing,
+    [TERN_OP_MODEL_LIST] = run_index,
+    [TERN_OP_MODEL_METADATA] = run_on_model,
+    [TERN_OP_MODEL_READY] = run_on_model,
+    [TERN_OP_MODEL_CONFIG] = run_on_model,
+    [TERN_OP_INFER] = gateway_run_infer,
+    [TERN_OP_REPOSITORY_INDEX] = run_index,
+    [TERN_OP_REPOSITORY_LOAD] = run_command,
+    [TERN_OP_REPOSITORY_UNLOAD] = run_command,
+    [TERN_OP_HEALTH_WATCH] = gateway_run_watch,
+    [TERN_OP_METRICS] = run_metrics,
+    [TERN_OP_MODEL_STATISTICS] = gateway_run_statistics,
+    [TERN_OP_TRACE_READ] = gateway_run_trace,
+    [TERN_OP_TRACE_UPDATE] = gateway_run_trace,
+    [TERN_OP_LOG_READ] = gateway_run_log,
+    [TERN_OP_LOG_UPDATE] = gateway_run_log,
 };
 
 enum tern_code gateway_run_op(struct gateway_call *gc, bool *ret_pending, struct tern_err *err)

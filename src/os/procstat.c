@@ -27,7 +27,9 @@ static enum tern_code read_small(pid_t pid, const char *name, char *dst, size_t 
 {
     char path[64];
 
-    if (pid == 0)
+    if (pid == 0 && name[0] == '/')
+        (void)snprintf(path, sizeof(path), "%s", name);
+    else if (pid == 0)
         (void)snprintf(path, sizeof(path), "/proc/self/%s", name);
     else
         (void)snprintf(path, sizeof(path), "/proc/%ld/%s", (long)pid, name);
@@ -115,5 +117,58 @@ enum tern_code tern_procstat_read(pid_t pid, struct tern_procstat *ret, struct t
         if (getrlimit(RLIMIT_NOFILE, &limit) == 0)
             ret->max_fds = (uint64_t)limit.rlim_cur;
     }
+    return TERN_OK;
+}
+
+/* The first line, "cpu  user nice system idle iowait irq ...", in ticks. */
+static void sum_ticks(struct tern_str line, struct tern_procstat_machine *ret)
+{
+    enum { IDLE = 3, IOWAIT = 4, STEAL = 7 };
+    struct tern_str piece;
+    uint64_t ticks;
+
+    (void)tern_str_split(&line, ' ', &piece); /* "cpu" */
+    for (int i = 0; i <= STEAL && tern_str_split(&line, ' ', &piece);) {
+        if (!tern_num_parse_u64(piece, UINT64_MAX, &ticks))
+            continue; /* the second of two spaces */
+        ret->ticks += ticks;
+        ret->busy_ticks += i == IDLE || i == IOWAIT ? 0 : ticks;
+        i++;
+    }
+}
+
+/* "MemTotal:       16384 kB" */
+static uint64_t field_kib(struct tern_str text, struct tern_str name)
+{
+    struct tern_str line, piece;
+    uint64_t kib;
+
+    while (tern_str_split(&text, '\n', &line)) {
+        if (!tern_str_starts(line, name))
+            continue;
+        while (tern_str_split(&line, ' ', &piece)) {
+            if (tern_num_parse_u64(piece, UINT64_MAX >> 10, &kib))
+                return kib << 10;
+        }
+    }
+    return 0;
+}
+
+enum tern_code tern_procstat_read_machine(struct tern_procstat_machine *ret, struct tern_err *err)
+{
+    struct tern_procstat_machine machine = {0};
+    char text[1024];
+    size_t n = 0;
+
+    TERN_TRY(read_small(0, "/proc/stat", text, sizeof(text), &n, err));
+    struct tern_str stat = tern_str_make(text, n);
+    sum_ticks(tern_str_make(text, tern_str_find(stat, '\n')), &machine);
+    TERN_TRY(read_small(0, "/proc/meminfo", text, sizeof(text), &n, err));
+    struct tern_str meminfo = tern_str_make(text, n);
+    machine.memory_bytes = field_kib(meminfo, TERN_STR("MemTotal:"));
+    uint64_t free_bytes = field_kib(meminfo, TERN_STR("MemAvailable:"));
+    if (free_bytes < machine.memory_bytes)
+        machine.memory_used_bytes = machine.memory_bytes - free_bytes;
+    *ret = machine;
     return TERN_OK;
 }

@@ -20,4 +20,14 @@ struct tern_procstat {
 /* pid 0: this process. NOT_FOUND when there is no such process. */
 enum tern_code tern_procstat_read(pid_t pid, struct tern_procstat *ret, struct tern_err *err);
 
+/* What the kernel says about the whole machine. */
+struct tern_procstat_machine {
+    uint64_t busy_ticks; /* of all processors since it started; waiting for disks is not busy */
+    uint64_t ticks;
+    uint64_t memory_bytes;
+    uint64_t memory_used_bytes; /* what a new program could not have */
+};
+
+enum tern_code tern_procstat_read_machine(struct tern_procstat_machine *ret, struct tern_err *err);
+
 #endif

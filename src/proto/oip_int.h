@@ -43,6 +43,12 @@ enum tern_code tern_oip_decode_control(struct tern_call *call, struct tern_err *
 enum tern_code tern_oip_encode_load(struct tern_call *call, struct tern_err *err);
 enum tern_code tern_oip_encode_unload(struct tern_call *call, struct tern_err *err);
 
+/* oip_stats.c, oip_settings.c */
+enum tern_code tern_oip_encode_statistics(struct tern_call *call, struct tern_err *err);
+enum tern_code tern_oip_decode_log_settings(struct tern_call *call, struct tern_err *err);
+enum tern_code tern_oip_decode_trace_settings(struct tern_call *call, struct tern_err *err);
+enum tern_code tern_oip_encode_settings(struct tern_call *call, struct tern_err *err);
+
 /* oip_decode.c, oip_encode.c */
 /* The first tensor stands behind the JSON. */
 size_t tern_oip_body_pivot(const struct tern_exchange *x);

@@ -6,6 +6,7 @@
 static const char *const code_labels[] = {TERN_CODES(CODE_LABEL)};
 static const char *const outcome_labels[] = {TERN_OUTCOMES(LABEL_OF)};
 static const char *const stage_labels[] = {TERN_STAGES(LABEL_OF)};
+static const char *const failure_labels[] = {TERN_FAILURES(LABEL_OF)};
 static const char *const refusal_labels[] = {TERN_REFUSALS(LABEL_OF)};
 
 _Static_assert(TERN_COUNT_OF(code_labels) == TERN_CODE_COUNT, "one label a code");
@@ -23,6 +24,20 @@ _Static_assert(TERN_COUNT_OF(code_labels) == TERN_CODE_COUNT, "one label a code"
         .unit = TERN_METRIC_UNIT_##in, .offset = offsetof(cells, member), .label = (label_), \
         .values = (values_), .n_values = TERN_COUNT_OF(values_), .sparse = (sparse_)         \
     }
+/* Triton's names for what the cells hold: rows of the parts TRITON and TRITON_SUMMARIES. */
+#define TRITON(kind, in, name_, cells, member, help_)                      \
+    {                                                                      \
+        .part = TERN_METRIC_PART_TRITON, .name = (name_), .help = (help_), \
+        .type = TERN_METRIC_##kind, .unit = TERN_METRIC_UNIT_##in,         \
+        .offset = offsetof(cells, member), .n_values = 1                   \
+    }
+#define SUMMARY(name_, cells, member, help_)                                         \
+    {                                                                                \
+        .part = TERN_METRIC_PART_TRITON_SUMMARIES, .name = (name_), .help = (help_), \
+        .type = TERN_METRIC_SUMMARY, .unit = TERN_METRIC_UNIT_MICROSECONDS,          \
+        .offset = offsetof(cells, member), .n_values = 1, .sparse = true             \
+    }
+#define STAGE_NS(stage_) stage[TERN_STAGE_##stage_].sum_ns
 
 // clang-format off
 static const struct tern_metric_row server_rows[] = {
@@ -68,6 +83,41 @@ static const struct tern_metric_row model_rows[] = {
           "1 when the model version is served, else 0."),
     PLAIN(GAUGE, SECONDS, "tern_model_load_duration_seconds", struct tern_model_cells, load_ns,
           "How long the last load took, warm-up included."),
+
+    TRITON(COUNTER, NONE, "nv_inference_request_success", struct tern_model_cells,
+           requests[TERN_OUTCOME_OK], "Inference requests answered well."),
+    {.part = TERN_METRIC_PART_TRITON, .name = "nv_inference_request_failure",
+     .type = TERN_METRIC_COUNTER, .offset = offsetof(struct tern_model_cells, failures),
+     .label = "reason", .values = failure_labels, .n_values = TERN_FAILURE_COUNT,
+     .help = "Inference requests that failed, by reason."},
+    TRITON(COUNTER, NONE, "nv_inference_count", struct tern_model_cells, inferences,
+           "Rows predicted."),
+    TRITON(COUNTER, NONE, "nv_inference_exec_count", struct tern_model_cells, executions,
+           "Runs of the engine."),
+    TRITON(COUNTER, MICROSECONDS, "nv_inference_request_duration_us", struct tern_model_cells,
+           answered.sum_ns, "Time from the whole request to its encoded answer, summed."),
+    TRITON(COUNTER, MICROSECONDS, "nv_inference_queue_duration_us", struct tern_model_cells,
+           STAGE_NS(QUEUE), "Time of waiting for the model, summed."),
+    TRITON(COUNTER, MICROSECONDS, "nv_inference_compute_input_duration_us",
+           struct tern_model_cells, STAGE_NS(DECODE), "Time from bytes to tensors, summed."),
+    TRITON(COUNTER, MICROSECONDS, "nv_inference_compute_infer_duration_us",
+           struct tern_model_cells, STAGE_NS(INFER), "Time inside the engine, summed."),
+    TRITON(COUNTER, MICROSECONDS, "nv_inference_compute_output_duration_us",
+           struct tern_model_cells, STAGE_NS(ENCODE), "Time from tensors to bytes, summed."),
+    TRITON(GAUGE, NONE, "nv_inference_pending_request_count", struct tern_model_cells,
+           queue_depth, "Requests waiting for the model."),
+    TRITON(GAUGE, SECONDS, "nv_model_load_duration_secs", struct tern_model_cells, load_ns,
+           "How long the last load took."),
+    SUMMARY("nv_inference_request_summary_us", struct tern_model_cells, answered,
+            "Time from the whole request to its encoded answer."),
+    SUMMARY("nv_inference_queue_summary_us", struct tern_model_cells, stage[TERN_STAGE_QUEUE],
+            "Time of waiting for the model."),
+    SUMMARY("nv_inference_compute_input_summary_us", struct tern_model_cells,
+            stage[TERN_STAGE_DECODE], "Time from bytes to tensors."),
+    SUMMARY("nv_inference_compute_infer_summary_us", struct tern_model_cells,
+            stage[TERN_STAGE_INFER], "Time inside the engine."),
+    SUMMARY("nv_inference_compute_output_summary_us", struct tern_model_cells,
+            stage[TERN_STAGE_ENCODE], "Time from tensors to bytes."),
 };
 
 static const struct tern_metric_row process_rows[] = {
@@ -85,6 +135,17 @@ static const struct tern_metric_row process_rows[] = {
           "When the server process started, since 1970."),
     PLAIN(GAUGE, NONE, "process_threads", struct tern_process_cells, threads,
           "Threads of the server process."),
+
+    TRITON(GAUGE, RATIO, "nv_cpu_utilization", struct tern_process_cells, machine_busy,
+           "Share of the machine's processor time in use since the last scrape, 0 to 1."),
+    TRITON(GAUGE, NONE, "nv_cpu_memory_total_bytes", struct tern_process_cells,
+           machine_memory_bytes, "Memory of the machine."),
+    TRITON(GAUGE, NONE, "nv_cpu_memory_used_bytes", struct tern_process_cells,
+           machine_memory_used_bytes, "Memory of the machine that is in use."),
+    TRITON(GAUGE, NONE, "nv_pinned_memory_pool_total_bytes", struct tern_process_cells,
+           pinned_bytes, "Always 0: no memory is pinned for an accelerator."),
+    TRITON(GAUGE, NONE, "nv_pinned_memory_pool_used_bytes", struct tern_process_cells,
+           pinned_bytes, "Always 0: no memory is pinned for an accelerator."),
 };
 
 static const struct tern_metric_row build_rows[] = {
@@ -158,6 +219,37 @@ enum tern_outcome tern_outcome_of(enum tern_code code)
         [TERN_UNAUTHENTICATED] = TERN_OUTCOME_INVALID,
     };
     return (enum tern_outcome)of[code];
+}
+
+enum tern_failure tern_failure_of(enum tern_code code)
+{
+    static const uint8_t of[TERN_OUTCOME_COUNT] = {
+        [TERN_OUTCOME_OK] = TERN_FAILURE_OTHER,
+        [TERN_OUTCOME_INVALID] = TERN_FAILURE_OTHER,
+        [TERN_OUTCOME_REJECTED] = TERN_FAILURE_REJECTED,
+        [TERN_OUTCOME_EXPIRED] = TERN_FAILURE_REJECTED,
+        [TERN_OUTCOME_CANCELLED] = TERN_FAILURE_CANCELED,
+        [TERN_OUTCOME_FAILED] = TERN_FAILURE_BACKEND,
+    };
+    return (enum tern_failure)of[tern_outcome_of(code)];
+}
+
+void tern_batch_count(struct tern_batch_cells cells[TERN_BATCH_SIZES_MAX], uint64_t size,
+                      uint64_t input_ns, uint64_t infer_ns, uint64_t output_ns)
+{
+    for (uint64_t i = 0; i < TERN_BATCH_SIZES_MAX; i++) {
+        struct tern_batch_cells *row = &cells[(size + i) & (TERN_BATCH_SIZES_MAX - 1)];
+        uint64_t taken = atomic_load_explicit(&row->size.value, memory_order_relaxed);
+        if (taken == 0)
+            atomic_store_explicit(&row->size.value, size, memory_order_relaxed);
+        else if (taken != size)
+            continue;
+        tern_counter_add(&row->count, 1);
+        tern_counter_add(&row->input_ns, input_ns);
+        tern_counter_add(&row->infer_ns, infer_ns);
+        tern_counter_add(&row->output_ns, output_ns);
+        return;
+    }
 }
 
 const char *tern_outcome_label(enum tern_outcome outcome)

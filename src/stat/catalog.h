@@ -59,6 +59,31 @@ enum tern_refusal {
         TERN_REFUSAL_COUNT
 };
 
+/* Why a request to a model failed, in Triton's words. X(NAME, label) */
+#define TERN_FAILURES(X)                                      \
+    X(REJECTED, "REJECTED") /* by a full queue, a deadline */ \
+    X(CANCELED, "CANCELED")                                   \
+    X(BACKEND, "BACKEND") /* the engine or the server */      \
+    X(OTHER, "OTHER")     /* the client's mistake */
+
+enum tern_failure {
+#define X(name, label) TERN_FAILURE_##name,
+    TERN_FAILURES(X)
+#undef X
+        TERN_FAILURE_COUNT
+};
+
+/* How many different batch sizes of one model version are told apart; runs of any further one count
+ * in the sums alone. A power of two. */
+#define TERN_BATCH_SIZES_MAX 32
+
+/* One batch size's runs: `size` is 0 until it is taken. Sizes hash to their low bits. */
+struct tern_batch_cells {
+    struct tern_counter size;
+    struct tern_counter count;
+    struct tern_counter input_ns, infer_ns, output_ns;
+};
+
 /* Labels: op. */
 struct tern_op_cells {
     struct tern_counter requests[TERN_CODE_COUNT]; /* by enum tern_code */
@@ -68,12 +93,17 @@ struct tern_op_cells {
 /* Labels: model, version. */
 struct tern_model_cells {
     struct tern_counter requests[TERN_OUTCOME_COUNT];
+    struct tern_counter failures[TERN_FAILURE_COUNT]; /* the same that are not OK */
     struct tern_latency stage[TERN_STAGE_COUNT];
+    struct tern_latency answered;    /* OK: whole request to encoded answer */
+    struct tern_counter failed_ns;   /* the same of what failed, summed */
+    struct tern_counter last_ns;     /* monotonic: the last OK answer; the largest shard counts */
     struct tern_counter inferences;  /* rows */
     struct tern_counter executions;  /* runs of the engine: inferences / executions = mean batch */
-    struct tern_counter queue_depth; /* gauge: add when queued, sub when taken */
+    struct tern_counter queue_depth; /* gauge: set from the scheduler's lane at scrape */
     struct tern_counter ready;       /* gauge: 0 or 1, set through the shared cells */
     struct tern_counter load_ns;     /* gauge: how long the last load took, shared cells */
+    struct tern_batch_cells batch[TERN_BATCH_SIZES_MAX];
 };
 
 /* No labels. */
@@ -96,6 +126,12 @@ struct tern_process_cells {
     struct tern_counter virtual_bytes;
     struct tern_counter start_ns; /* since 1970 */
     struct tern_counter threads;
+    struct tern_counter machine_busy; /* billionths of the machine's time since the last scrape */
+    struct tern_counter machine_memory_bytes;
+    struct tern_counter machine_memory_used_bytes;
+    struct tern_counter machine_busy_ticks; /* as of the last scrape, for machine_busy */
+    struct tern_counter machine_ticks;
+    struct tern_counter pinned_bytes; /* no accelerator's memory is pinned here: always 0 */
 };
 
 /* Labels: version, compiler, platform. */
@@ -114,6 +150,11 @@ extern const struct tern_metric_group tern_catalog_build;
 extern const struct tern_metric_group *const tern_catalog_groups[TERN_CATALOG_GROUPS];
 
 enum tern_outcome tern_outcome_of(enum tern_code code);
+/* code != OK */
+enum tern_failure tern_failure_of(enum tern_code code);
+/* One run of `size` rows, on the loop of these cells. */
+void tern_batch_count(struct tern_batch_cells cells[TERN_BATCH_SIZES_MAX], uint64_t size,
+                      uint64_t input_ns, uint64_t infer_ns, uint64_t output_ns);
 const char *tern_outcome_label(enum tern_outcome outcome);
 const char *tern_stage_label(enum tern_stage stage);
 

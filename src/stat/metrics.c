@@ -1,22 +1,12 @@
-#include "stat/metrics.h"
+#include "stat/metrics_int.h"
 
-#include <pthread.h>
 #include "base/mem.h"
 #include "base/num.h"
-
-#define LABEL_VALUE_MAX 256 /* longer label values are cut */
-#define LABELS_TEXT_MAX ((size_t)TERN_METRIC_LABELS_MAX * (2 * LABEL_VALUE_MAX + 64))
 
 const uint64_t tern_latency_bound_ns[TERN_LATENCY_BOUNDS] = {
     1000,      2000,      5000,       10000,      20000,      50000,       100000,   200000,
     500000,    1000000,   2000000,    5000000,    10000000,   20000000,    50000000, 100000000,
     200000000, 500000000, 1000000000, 2000000000, 5000000000, 10000000000,
-};
-
-static const char *const bound_text[TERN_LATENCY_BOUNDS + 1] = {
-    "1e-06",  "2e-06", "5e-06", "1e-05", "2e-05", "5e-05", "0.0001", "0.0002",
-    "0.0005", "0.001", "0.002", "0.005", "0.01",  "0.02",  "0.05",   "0.1",
-    "0.2",    "0.5",   "1",     "2",     "5",     "10",    "+Inf",
 };
 
 /* Index: leading zeros of the value. A value with b = 63 - zeros as its top bit is at least 2^b; no
@@ -25,28 +15,6 @@ const uint8_t tern_latency_first[64] = {
     22, 22, 22, 22, 22, 22, 22, 22, 22, 22, 22, 22, 22, 22, 22, 22, 22, 22, 22, 22, 22, 22,
     22, 22, 22, 22, 22, 22, 22, 22, 21, 20, 20, 19, 18, 17, 16, 15, 14, 13, 12, 11, 11, 10,
     9,  8,  7,  6,  5,  4,  3,  2,  2,  1,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,
-};
-
-struct tern_metric_set {
-    struct tern_metric_set *next; /* of the same group */
-    const struct tern_metric_group *group;
-    uint32_t refs;     /* under the lock */
-    uint32_t n_shards; /* with the shared one, which is the last */
-    size_t stride;     /* from one shard's cells to the next one's */
-    char *cells;       /* owned: cache-line aligned */
-    size_t labels_n;
-    char labels[]; /* model="iris",version="1" */
-};
-
-struct tern_metrics {
-    pthread_mutex_t lock; /* over the lists and the references, never over cells */
-    const struct tern_metric_group *const *groups;
-    struct tern_metric_set **sets;     /* owned: one list a group, in order of creation */
-    struct tern_metric_set **overflow; /* owned by the lists above */
-    uint32_t n_groups;
-    uint32_t shards;
-    uint32_t sets_max;
-    uint32_t n_sets;
 };
 
 void tern_counter_add_shared(struct tern_counter *counter, uint64_t n)
@@ -77,6 +45,7 @@ enum tern_code tern_metrics_new(const struct tern_metric_group *const *groups, u
     metrics->n_groups = n_groups;
     metrics->shards = shards;
     metrics->sets_max = sets_max;
+    metrics->parts = TERN_METRIC_PART_BIT(TERN_METRIC_PART_OWN);
     pthread_mutex_init(&metrics->lock, NULL);
     metrics->sets = tern_mem_zalloc(n_groups, sizeof(struct tern_metric_set *));
     metrics->overflow = tern_mem_zalloc(n_groups, sizeof(struct tern_metric_set *));
@@ -86,6 +55,13 @@ enum tern_code tern_metrics_new(const struct tern_metric_group *const *groups, u
     }
     *ret_metrics = metrics;
     return TERN_OK;
+}
+
+void tern_metrics_show(struct tern_metrics *metrics, unsigned parts)
+{
+    pthread_mutex_lock(&metrics->lock);
+    metrics->parts = parts;
+    pthread_mutex_unlock(&metrics->lock);
 }
 
 static void free_set(struct tern_metric_set *set)
@@ -267,235 +243,40 @@ void *tern_metric_set_shared(struct tern_metric_set *set)
     return tern_metric_set_cells(set, set->n_shards - 1);
 }
 
-static uint64_t sum_cell(const struct tern_metric_set *set, size_t offset)
+uint64_t tern_metric_set_sum(const struct tern_metric_set *set, size_t offset)
 {
     uint64_t sum = 0;
 
-    for (uint32_t s = 0; s < set->n_shards; s++) {
-        const struct tern_counter *c = (const void *)(set->cells + set->stride * s + offset);
+    for (uint32_t i = 0; i < set->n_shards; i++) {
+        const struct tern_counter *c = (const void *)(set->cells + set->stride * i + offset);
         sum += atomic_load_explicit(&c->value, memory_order_relaxed);
     }
     return sum;
 }
 
-uint64_t tern_metric_set_sum(const struct tern_metric_set *set, size_t offset)
+uint64_t tern_metric_set_max(const struct tern_metric_set *set, size_t offset)
 {
-    return sum_cell(set, offset);
-}
+    uint64_t max = 0;
 
-/* The page: a line is name{labels} value. All names of a family stand together, as the format
- * demands. */
-
-static char *put(char *at, const char *p, size_t n)
-{
-    memcpy(at, p, n);
-    return at + n;
-}
-
-static char *put_z(char *at, const char *z)
-{
-    return put(at, z, strlen(z));
-}
-
-static char *put_seconds(char *at, uint64_t ns)
-{
-    at += tern_num_format_u64(ns / 1000000000u, at);
-    uint64_t rest = ns % 1000000000u;
-    if (rest == 0)
-        return at;
-    *at++ = '.';
-    int digits = 9;
-    while (rest % 10 == 0) {
-        rest /= 10;
-        digits--;
+    for (uint32_t i = 0; i < set->n_shards; i++) {
+        const struct tern_counter *c = (const void *)(set->cells + set->stride * i + offset);
+        uint64_t v = atomic_load_explicit(&c->value, memory_order_relaxed);
+        max = v > max ? v : max;
     }
-    for (int i = digits - 1; i >= 0; i--, rest /= 10)
-        at[i] = (char)('0' + rest % 10);
-    return at + digits;
+    return max;
 }
 
-static char *put_number(char *at, const struct tern_metric_row *row, uint64_t v)
+void tern_metric_set_latency(const struct tern_metric_set *set, size_t offset, uint64_t *ret_count,
+                             uint64_t *ret_ns)
 {
-    if (row->type == TERN_METRIC_GAUGE && v >> 63 != 0) { /* a gauge below zero */
-        *at++ = '-';
-        v = (uint64_t)0 - v;
-    }
-    if (row->unit == TERN_METRIC_UNIT_SECONDS)
-        return put_seconds(at, v);
-    return at + tern_num_format_u64(v, at);
+    struct metric_slots slots;
+
+    metric_sum_slots(set, offset, &slots);
+    *ret_count = slots.total;
+    *ret_ns = slots.sum_ns;
 }
 
-/* name<suffix>{labels,label="value": everything up to the closing brace or the space. */
-struct prefix {
-    size_t n;
-    bool has_labels;
-    char text[LABELS_TEXT_MAX + 256];
-};
-
-static void make_prefix(struct prefix *prefix, const struct tern_metric_set *set,
-                        const struct tern_metric_row *row, uint32_t cell, const char *suffix)
+uint32_t tern_metric_set_shards(const struct tern_metric_set *set)
 {
-    char *at = put_z(prefix->text, row->name);
-
-    at = put_z(at, suffix);
-    prefix->has_labels = set->labels_n > 0 || row->label != NULL;
-    if (prefix->has_labels)
-        *at++ = '{';
-    at = put(at, set->labels, set->labels_n);
-    if (row->label != NULL) {
-        if (set->labels_n > 0)
-            *at++ = ',';
-        at = put_z(at, row->label);
-        at = put_z(at, "=\"");
-        at = put_z(at, row->values[cell]);
-        *at++ = '"';
-    }
-    prefix->n = (size_t)(at - prefix->text);
-}
-
-static void write_plain(struct tern_buf *buf, const struct tern_metric_set *set,
-                        const struct tern_metric_row *row, uint32_t cell)
-{
-    struct prefix prefix;
-    uint64_t v = sum_cell(set, row->offset + cell * sizeof(struct tern_counter));
-
-    if (v == 0 && row->sparse)
-        return;
-    make_prefix(&prefix, set, row, cell, "");
-    if (!tern_buf_reserve(buf, prefix.n + 64))
-        return;
-    char *at = put(buf->p + buf->n, prefix.text, prefix.n);
-    if (prefix.has_labels)
-        *at++ = '}';
-    *at++ = ' ';
-    at = put_number(at, row, v);
-    *at++ = '\n';
-    buf->n = (size_t)(at - buf->p);
-}
-
-static void write_buckets(struct tern_buf *buf, const struct prefix *prefix,
-                          const uint64_t slot[TERN_LATENCY_BOUNDS + 1], uint64_t total)
-{
-    uint64_t below = 0;
-
-    if (!tern_buf_reserve(buf, (prefix->n + 64) * (TERN_LATENCY_BOUNDS + 1)))
-        return;
-    char *at = buf->p + buf->n;
-    for (uint32_t i = total == 0 ? TERN_LATENCY_BOUNDS : 0; i <= TERN_LATENCY_BOUNDS; i++) {
-        below += slot[i];
-        at = put(at, prefix->text, prefix->n);
-        at = put_z(at, prefix->has_labels ? ",le=\"" : "{le=\"");
-        at = put_z(at, bound_text[i]);
-        at = put(at, "\"} ", 3);
-        at += tern_num_format_u64(below, at);
-        *at++ = '\n';
-    }
-    buf->n = (size_t)(at - buf->p);
-}
-
-static void write_total(struct tern_buf *buf, const struct tern_metric_set *set,
-                        const struct tern_metric_row *row, uint32_t cell, const char *suffix,
-                        uint64_t value, bool seconds)
-{
-    struct prefix prefix;
-
-    make_prefix(&prefix, set, row, cell, suffix);
-    if (!tern_buf_reserve(buf, prefix.n + 64))
-        return;
-    char *at = put(buf->p + buf->n, prefix.text, prefix.n);
-    if (prefix.has_labels)
-        *at++ = '}';
-    *at++ = ' ';
-    at = seconds ? put_seconds(at, value) : at + tern_num_format_u64(value, at);
-    *at++ = '\n';
-    buf->n = (size_t)(at - buf->p);
-}
-
-static void write_latency(struct tern_buf *buf, const struct tern_metric_set *set,
-                          const struct tern_metric_row *row, uint32_t cell)
-{
-    uint64_t slot[TERN_LATENCY_BOUNDS + 1] = {0};
-    uint64_t sum_ns = 0;
-    uint64_t total = 0;
-    struct prefix prefix;
-
-    for (uint32_t s = 0; s < set->n_shards; s++) {
-        const struct tern_latency *l =
-            (const void *)(set->cells + set->stride * s + row->offset + cell * sizeof(*l));
-        for (uint32_t i = 0; i <= TERN_LATENCY_BOUNDS; i++)
-            slot[i] += atomic_load_explicit(&l->slot[i], memory_order_relaxed);
-        sum_ns += atomic_load_explicit(&l->sum_ns, memory_order_relaxed);
-    }
-    for (uint32_t i = 0; i <= TERN_LATENCY_BOUNDS; i++)
-        total += slot[i];
-    if (total == 0 && row->sparse)
-        return;
-    make_prefix(&prefix, set, row, cell, "_bucket");
-    write_buckets(buf, &prefix, slot, total);
-    write_total(buf, set, row, cell, "_sum", sum_ns, true);
-    write_total(buf, set, row, cell, "_count", total, false);
-}
-
-static const char *type_name(enum tern_metric_type type)
-{
-    static const char *const names[] = {"counter", "gauge", "histogram"};
-    return names[type];
-}
-
-static void write_family(struct tern_buf *buf, const struct tern_metric_set *sets,
-                         const struct tern_metric_row *row)
-{
-    tern_buf_printf(buf, "# HELP %s %s\n# TYPE %s %s\n", row->name, row->help, row->name,
-                    type_name(row->type));
-    for (const struct tern_metric_set *set = sets; set != NULL; set = set->next) {
-        for (uint32_t cell = 0; cell < row->n_values; cell++) {
-            if (row->type == TERN_METRIC_HISTOGRAM)
-                write_latency(buf, set, row, cell);
-            else
-                write_plain(buf, set, row, cell);
-        }
-    }
-}
-
-enum tern_code tern_metrics_write(struct tern_metrics *metrics, struct tern_buf *buf,
-                                  struct tern_err *err)
-{
-    pthread_mutex_lock(&metrics->lock);
-    for (uint32_t g = 0; g < metrics->n_groups && !buf->failed; g++) {
-        if (metrics->sets[g] == NULL)
-            continue;
-        for (uint32_t r = 0; r < metrics->groups[g]->n_rows; r++)
-            write_family(buf, metrics->sets[g], &metrics->groups[g]->rows[r]);
-    }
-    pthread_mutex_unlock(&metrics->lock);
-    return tern_buf_check(buf, "the metrics page", err);
-}
-
-static void write_doc_row(struct tern_buf *buf, const struct tern_metric_group *group,
-                          const struct tern_metric_row *row)
-{
-    bool first = true;
-
-    tern_buf_printf(buf, "| `%s` | %s | ", row->name, type_name(row->type));
-    for (uint32_t i = 0; i < TERN_METRIC_LABELS_MAX && group->labels[i] != NULL; i++) {
-        tern_buf_printf(buf, "%s`%s`", first ? "" : ", ", group->labels[i]);
-        first = false;
-    }
-    if (row->label != NULL) {
-        tern_buf_printf(buf, "%s`%s`:", first ? "" : ", ", row->label);
-        for (uint32_t i = 0; i < row->n_values; i++)
-            tern_buf_printf(buf, " %s", row->values[i]);
-    }
-    tern_buf_printf(buf, " | %s |\n", row->help);
-}
-
-void tern_metrics_write_doc(const struct tern_metric_group *const *groups, uint32_t n_groups,
-                            struct tern_buf *buf)
-{
-    for (uint32_t g = 0; g < n_groups; g++) {
-        tern_buf_printf(buf, "\n## %s\n\n| name | type | labels | meaning |\n", groups[g]->name);
-        TERN_BUF_ADD_LITERAL(buf, "| --- | --- | --- | --- |\n");
-        for (uint32_t r = 0; r < groups[g]->n_rows; r++)
-            write_doc_row(buf, groups[g], &groups[g]->rows[r]);
-    }
+    return set->n_shards;
 }

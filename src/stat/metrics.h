@@ -83,11 +83,21 @@ enum tern_metric_type {
     TERN_METRIC_COUNTER,
     TERN_METRIC_GAUGE,
     TERN_METRIC_HISTOGRAM, /* cells are struct tern_latency; others are struct tern_counter */
+    TERN_METRIC_SUMMARY,   /* the same cells, shown as quantiles of all that was recorded */
 };
 
 enum tern_metric_unit {
     TERN_METRIC_UNIT_NONE,
-    TERN_METRIC_UNIT_SECONDS, /* cells hold nanoseconds */
+    TERN_METRIC_UNIT_SECONDS,      /* cells hold nanoseconds */
+    TERN_METRIC_UNIT_MICROSECONDS, /* cells hold nanoseconds */
+    TERN_METRIC_UNIT_RATIO,        /* cells hold billionths */
+};
+
+/* Which rows a page shows: tern_metrics_show. */
+enum tern_metric_part {
+    TERN_METRIC_PART_OWN,
+    TERN_METRIC_PART_TRITON,           /* Triton's names for the same cells */
+    TERN_METRIC_PART_TRITON_SUMMARIES, /* and its quantiles, which it shows only when asked */
 };
 
 struct tern_metric_row {
@@ -100,6 +110,7 @@ struct tern_metric_row {
     const char *const *values; /* its values, one cell each, in order */
     uint32_t n_values;         /* cells; 1 without a label */
     bool sparse;               /* cells that are zero are not shown (a wide grid) */
+    enum tern_metric_part part;
 };
 
 #define TERN_METRIC_LABELS_MAX 4
@@ -123,6 +134,10 @@ enum tern_code tern_metrics_new(const struct tern_metric_group *const *groups, u
 /* Frees the sets that are left too. */
 void tern_metrics_free(struct tern_metrics *metrics);
 
+/* The parts that pages show from now on, one bit each; at first OWN alone. Any thread. */
+void tern_metrics_show(struct tern_metrics *metrics, unsigned parts);
+#define TERN_METRIC_PART_BIT(part) (1u << (part))
+
 /* The set of these label values (one for each label of the group; copied): a new one, or, when it
  * is there, one more reference to it, so that a reload goes on counting. Release each once. Past
  * sets_max: the group's overflow set. From any thread but not on the hot path: takes the lock. */
@@ -137,6 +152,13 @@ void *tern_metric_set_cells(struct tern_metric_set *set, uint32_t shard);
 void *tern_metric_set_shared(struct tern_metric_set *set);
 /* The sum over the shards of one counter or gauge, `offset` within the struct of cells. */
 uint64_t tern_metric_set_sum(const struct tern_metric_set *set, size_t offset);
+/* The largest instead. */
+uint64_t tern_metric_set_max(const struct tern_metric_set *set, size_t offset);
+/* How many values the struct tern_latency at `offset` took in, and their sum. */
+void tern_metric_set_latency(const struct tern_metric_set *set, size_t offset, uint64_t *ret_count,
+                             uint64_t *ret_ns);
+/* How many shards there are, the shared one included: to read cells one by one. */
+uint32_t tern_metric_set_shards(const struct tern_metric_set *set);
 
 /* Appends the text exposition, format 0.0.4. A histogram that never saw a value shows only its
  * +Inf bucket, sum and count. Takes the lock that get and release take; recording goes on. */

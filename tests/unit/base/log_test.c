@@ -82,7 +82,7 @@ static void test_levels(void **state)
     tern_log_debug(&log, "x", "not wanted", TERN_KV_NONE);
     assert_int_equal(caught.lines, 0);
     assert_true(tern_log_level_from(TERN_STR("Debug"), &level));
-    atomic_store(&log.level, (int)level);
+    tern_log_set_level(&log, level);
     tern_log_debug(&log, "x", "wanted", TERN_KV_NONE);
     assert_int_equal(caught.lines, 1);
     assert_false(tern_log_level_from(TERN_STR("loud"), &level));

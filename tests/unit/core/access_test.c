@@ -62,7 +62,7 @@ static void test_access_line(void **state)
                                 "method=POST path=\"/\\nfake info\" status=400 bytes_in=120 "
                                 "bytes_out=340 duration=51.3us error=\"the path is not valid\"\n");
     caught[0] = '\0';
-    atomic_store(&log.level, TERN_LOG_WARN);
+    tern_log_set_level(&log, TERN_LOG_WARN);
     tern_access_log(&log, &line);
     assert_string_equal(caught, "");
 }

@@ -1,6 +1,7 @@
 /* The whole path of a request, from bytes to bytes: the HTTP/1.1 mux, the gateway, the OIP dialect,
  * the scheduler and a fake engine, on a loop that is stepped by hand. */
-// covers: gateway/infer gateway/observe gateway/ops core/exchange core/proto
+// covers: gateway/infer gateway/observe gateway/ops gateway/statistics gateway/settings
+// covers: core/exchange core/proto proto/oip_stats proto/oip_settings stat/metrics_page
 // wrap: tern_clock_mono_ns tern_mem_alloc tern_mem_zalloc tern_mem_alloc_aligned tern_mem_realloc
 #include "unit/net/rig.h"
 
@@ -10,12 +11,14 @@
 #include "harness/tree.h"
 #include "proto/protos.h"
 #include "sched/sched.h"
+#include "trace/sampler.h"
 
 struct world {
     struct rig *rig;
     struct tree tree;
     struct tern_log log;
     struct tern_metrics *metrics;
+    struct tern_sampler *sampler;
     struct tern_observer *observer;
     struct tern_sched *sched;
     struct tern_gateway *gateway;
@@ -94,8 +97,14 @@ static struct world *new_world(const char *kind)
     assert_int_equal(
         tern_metrics_new(tern_catalog_groups, TERN_CATALOG_GROUPS, 1, 100, &w.metrics, &err),
         TERN_OK);
-    const struct tern_observer_settings observer = {
-        .metrics = w.metrics, .log = &w.log, .access_log = true, .n_loops = 1};
+    const struct tern_sampler_settings traces = {
+        .rate = 1000, .count = -1, .file = TERN_STR("trace.json")};
+    assert_int_equal(tern_sampler_new(&traces, &w.sampler, &err), TERN_OK);
+    const struct tern_observer_settings observer = {.metrics = w.metrics,
+                                                    .log = &w.log,
+                                                    .access_log = true,
+                                                    .sampler = w.sampler,
+                                                    .n_loops = 1};
     assert_int_equal(tern_observer_new(&observer, &w.observer, &err), TERN_OK);
     assert_int_equal(tern_sched_new(&sched, &w.sched, &err), TERN_OK);
     const struct tern_gateway_settings gateway = {
@@ -122,6 +131,7 @@ static void free_world(struct world *w)
     tern_gateway_free(w->gateway);
     tern_sched_free(w->sched);
     tern_observer_free(w->observer);
+    tern_sampler_free(w->sampler);
     tern_metrics_free(w->metrics);
     fake_engine.instance_free(&w->version.engine, w->instance);
     fake_engine.unload(&w->version.engine);
@@ -248,6 +258,128 @@ static void a_model_with_very_many_inputs(void **state)
                                             "\"datatype\":\"FP32\",\"data\":[1,2,3,4]}]}");
     assert_int_equal(answer.status, 400);
     assert_non_null(strstr(answer.body, "expected 1000 inputs but got 1 inputs"));
+    free_world(w);
+}
+
+static struct rig_answer ask_json(struct world *w, const char *line, const char *body)
+{
+    char head[256];
+
+    snprintf(head, sizeof(head), "%s HTTP/1.1\r\nHost: t\r\nContent-Length: %zu\r\n\r\n", line,
+             strlen(body));
+    return ask(w, head, body);
+}
+
+struct exchange_row {
+    const char *line;
+    const char *body;
+    int status;
+    const char *text;
+};
+
+static void expect_rows(struct world *w, const struct exchange_row *rows, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        struct rig_answer answer = ask_json(w, rows[i].line, rows[i].body);
+        if (answer.status != rows[i].status || strstr(answer.body, rows[i].text) == NULL)
+            fail_msg("%s %s\nhears %d %s", rows[i].line, rows[i].body, answer.status, answer.body);
+    }
+}
+
+static void statistics_count_requests_and_batches(void **state)
+{
+#define ROWS(n, data) \
+    "{\"inputs\":[{\"name\":\"x\",\"shape\":[" n ",4],\"datatype\":\"FP32\",\"data\":" data "}]}"
+    static const struct exchange_row rows[] = {
+        {"GET /v2/models/m/stats", "", 200,
+         "{\"model_stats\":[{\"name\":\"m\",\"version\":\"2\",\"last_inference\":0,"
+         "\"inference_count\":0,\"execution_count\":0,\"inference_stats\":{\"success\":"
+         "{\"count\":0,\"ns\":0},\"fail\":{\"count\":0,\"ns\":0},\"queue\":{\"count\":0,"
+         "\"ns\":0},\"compute_input\":{\"count\":0,\"ns\":0},\"compute_infer\":{\"count\":0,"
+         "\"ns\":0},\"compute_output\":{\"count\":0,\"ns\":0},\"cache_hit\":{\"count\":0,"
+         "\"ns\":0},\"cache_miss\":{\"count\":0,\"ns\":0}},\"response_stats\":{},"
+         "\"batch_stats\":[],\"memory_usage\":[]}]}"},
+        {"POST /v2/models/m/infer", ROWS("2", "[1,2,3,4,5,6,7,8]"), 200, "outputs"},
+        {"POST /v2/models/m/infer", ROWS("1", "[1,2,3,4]"), 200, "outputs"},
+        {"POST /v2/models/m/infer", ROWS("1", "[1,2,3,4]"), 200, "outputs"},
+        {"POST /v2/models/m/infer", "{", 400, "error"},
+        {"GET /v2/models/stats", "", 200, "\"inference_count\":4,\"execution_count\":3"},
+        {"GET /v2/models/m/versions/2/stats", "", 200, "\"fail\":{\"count\":1,"},
+        {"GET /v2/models/m/stats", "", 200, "\"success\":{\"count\":3,"},
+        {"GET /v2/models/m/stats", "", 200,
+         "\"batch_stats\":[{\"batch_size\":1,\"compute_input\":"
+         "{\"count\":2,"},
+        {"GET /v2/models/m/stats", "", 200, "},{\"batch_size\":2,\"compute_input\":{\"count\":1,"},
+        {"GET /v2/models/m/versions/3/stats", "", 404, "version 3 is not found"},
+        {"GET /v2/models/nosuch/stats", "", 404,
+         "Request for unknown model: 'nosuch' is not found"},
+    };
+#undef ROWS
+    struct world *w = new_world("fake");
+    (void)state;
+    expect_rows(w, rows, TERN_COUNT_OF(rows));
+    free_world(w);
+}
+
+static void the_log_is_set_by_request(void **state)
+{
+    static const struct exchange_row rows[] = {
+        {"GET /v2/logging", "", 200,
+         "{\"log_file\":\"\",\"log_info\":true,\"log_warning\":true,\"log_error\":true,"
+         "\"log_verbose_level\":0,\"log_format\":\"default\"}"},
+        {"POST /v2/logging", "{\"log_info\":false,\"log_verbose_level\":3}", 200,
+         "\"log_info\":false,\"log_warning\":true,\"log_error\":true,\"log_verbose_level\":3"},
+        {"POST /v2/logging", "{\"log_info\":null,\"log_format\":\"ISO8601\"}", 200,
+         "\"log_info\":false"},
+        {"POST /v2/logging", "{\"log_info\":true,\"log_file\":\"x\"}", 501,
+         "log file location can not be updated through network protocol"},
+        {"POST /v2/logging", "{\"log_info\":1}", 400, "expect boolean for 'log_info'"},
+        {"POST /v2/logging", "{\"log_verbose_level\":-1}", 400, "expect unsigned int32"},
+        {"POST /v2/logging", "{\"log_verbose_level\":5000000000}", 400, "expect unsigned int32"},
+        {"POST /v2/logging", "{\"log_format\":[\"a\",\"b\"]}", 400, "expect string"},
+        {"POST /v2/logging", "{\"log_format\":\"x\"}", 400, "expected default or ISO8601"},
+        {"POST /v2/logging", "{\"log_colour\":true}", 400, "unknown log setting 'log_colour'"},
+        {"POST /v2/logging", "{\"log_verbose_level\":0}", 200,
+         "\"log_info\":false,\"log_warning\":true,\"log_error\":true,\"log_verbose_level\":0,"
+         "\"log_format\":\"ISO8601\""},
+    };
+    struct world *w = new_world("fake");
+    (void)state;
+    w->rig->listener.admin = true;
+    expect_rows(w, rows, TERN_COUNT_OF(rows));
+    assert_false(tern_log_wants(&w->log, TERN_LOG_INFO));
+    assert_true(tern_log_wants(&w->log, TERN_LOG_WARN));
+    assert_false(tern_log_wants(&w->log, TERN_LOG_DEBUG));
+    w->rig->listener.admin = false;
+    struct rig_answer answer = ask_json(w, "POST /v2/logging", "{\"log_info\":true}");
+    assert_int_equal(answer.status, 403);
+    free_world(w);
+}
+
+static void traces_are_set_by_request(void **state)
+{
+    static const struct exchange_row rows[] = {
+        {"GET /v2/models/m/trace/setting", "", 200,
+         "{\"trace_level\":[\"OFF\"],\"trace_rate\":\"1000\",\"trace_count\":\"-1\","
+         "\"log_frequency\":\"0\",\"trace_file\":\"trace.json\",\"trace_mode\":\"triton\"}"},
+        {"POST /v2/models/m/trace/setting", "{\"trace_rate\":\"5\"}", 200, "\"trace_rate\":\"5\""},
+        {"POST /v2/trace/setting", "{\"trace_level\":[\"TIMESTAMPS\"],\"trace_rate\":7}", 200,
+         "\"trace_rate\":\"7\""},
+        {"GET /v2/models/m/trace/setting", "", 200,
+         "{\"trace_level\":[\"TIMESTAMPS\"],\"trace_rate\":\"5\""},
+        {"POST /v2/models/m/trace/setting", "{\"trace_rate\":null}", 200, "\"trace_rate\":\"7\""},
+        {"GET /v2/models/nosuch/trace/setting", "", 400, "Request for unknown model : nosuch"},
+        {"POST /v2/trace/setting", "{\"trace_level\":true}", 400, "expect string"},
+        {"POST /v2/trace/setting",
+         "{\"trace_level\":[\"A\",\"A\",\"A\",\"A\",\"A\",\"A\",\"A\","
+         "\"A\",\"A\",\"A\",\"A\",\"A\",\"A\",\"A\",\"A\",\"A\",\"A\"]}",
+         400, "at most 16 values"},
+        {"POST /v2/trace/setting", "{\"trace_file\":\"x\"}", 501, "trace file location can not be"},
+    };
+    struct world *w = new_world("fake");
+    (void)state;
+    w->rig->listener.admin = true;
+    expect_rows(w, rows, TERN_COUNT_OF(rows));
     free_world(w);
 }
 
@@ -420,6 +552,9 @@ int main(void)
         cmocka_unit_test(a_prediction),
         cmocka_unit_test(wrong_requests),
         cmocka_unit_test(a_model_with_very_many_inputs),
+        cmocka_unit_test(statistics_count_requests_and_batches),
+        cmocka_unit_test(the_log_is_set_by_request),
+        cmocka_unit_test(traces_are_set_by_request),
         cmocka_unit_test(lookups),
         cmocka_unit_test(an_unknown_model_is_refused_before_its_body),
         cmocka_unit_test(control_needs_an_admin_listener_and_no_browser),

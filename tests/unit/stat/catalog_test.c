@@ -22,7 +22,12 @@ static const char doc_head[] =
     "- `tern_requests_total` shows only the pairs of `op` and `code` that occurred.\n"
     "- Label values are bounded: past the limit on models and versions, further ones are counted\n"
     "  together under `__overflow__`.\n"
-    "- Counters of a model version go on over a reload and end when it is unloaded.\n";
+    "- Counters of a model version go on over a reload and end when it is unloaded.\n"
+    "- Names that begin with `nv_` are Triton's, shown while `metrics.triton` is on; its "
+    "summaries\n"
+    "  only with `metrics.summaries`. They are quantiles of all that happened since the start, as\n"
+    "  exact as the buckets. `compute_input` is the time from bytes to tensors, `compute_output`\n"
+    "  from tensors to bytes.\n";
 
 static void test_doc_is_current(void **state)
 {
@@ -57,10 +62,14 @@ static void test_rows_are_well_formed(void **state)
         const struct tern_metric_group *group = tern_catalog_groups[g];
         for (uint32_t r = 0; r < group->n_rows; r++) {
             const struct tern_metric_row *row = &group->rows[r];
-            size_t cell = row->type == TERN_METRIC_HISTOGRAM ? sizeof(struct tern_latency)
-                                                             : sizeof(struct tern_counter);
+            bool slots = row->type == TERN_METRIC_HISTOGRAM || row->type == TERN_METRIC_SUMMARY;
+            size_t cell = slots ? sizeof(struct tern_latency) : sizeof(struct tern_counter);
             assert_true(row->offset + cell * row->n_values <= group->cells_size);
             struct tern_str name = tern_str_of(row->name);
+            bool ours = row->part == TERN_METRIC_PART_OWN;
+            assert_true(tern_str_starts(name, TERN_STR("nv_")) != ours);
+            if (!ours) /* Triton has names of its own kind */
+                continue;
             bool total = tern_str_ends(name, TERN_STR("_total"));
             assert_true(total == (row->type == TERN_METRIC_COUNTER));
             bool seconds = strstr(row->name, "_seconds") != NULL;
@@ -105,12 +114,75 @@ static void test_page_of_a_server(void **state)
     tern_metrics_free(m);
 }
 
+static void test_page_in_tritons_names(void **state)
+{
+    struct tern_metrics *m = NULL;
+    struct tern_metric_set *model = NULL;
+    struct tern_str iris[] = {TERN_STR("iris"), TERN_STR("1")};
+    struct tern_buf buf;
+
+    (void)state;
+    tern_buf_init(&buf, 1 << 20);
+    assert_int_equal(tern_metrics_new(tern_catalog_groups, TERN_CATALOG_GROUPS, 1, 64, &m, NULL),
+                     TERN_OK);
+    assert_int_equal(tern_metrics_get(m, &tern_catalog_model, iris, &model, NULL), TERN_OK);
+    struct tern_model_cells *cells = tern_metric_set_cells(model, 0);
+    tern_counter_add(&cells->requests[TERN_OUTCOME_OK], 2);
+    tern_counter_add(&cells->failures[tern_failure_of(TERN_CANCELLED)], 3);
+    tern_latency_record(&cells->stage[TERN_STAGE_QUEUE], 1500);
+    tern_latency_record(&cells->stage[TERN_STAGE_QUEUE], 2500);
+    assert_int_equal(tern_metrics_write(m, &buf, NULL), TERN_OK);
+    tern_buf_add_char(&buf, '\0');
+    assert_null(strstr(buf.p, "nv_"));
+    tern_buf_clear(&buf);
+    tern_metrics_show(m, ~0u);
+    assert_int_equal(tern_metrics_write(m, &buf, NULL), TERN_OK);
+    tern_buf_add_char(&buf, '\0');
+    static const char *const lines[] = {
+        "\nnv_inference_request_success{model=\"iris\",version=\"1\"} 2\n",
+        "\nnv_inference_request_failure{model=\"iris\",version=\"1\",reason=\"CANCELED\"} 3\n",
+        "\nnv_inference_request_failure{model=\"iris\",version=\"1\",reason=\"OTHER\"} 0\n",
+        "\nnv_inference_queue_duration_us{model=\"iris\",version=\"1\"} 4\n",
+        "\n# TYPE nv_inference_queue_summary_us summary\n",
+        "\nnv_inference_queue_summary_us{model=\"iris\",version=\"1\",quantile=\"0.5\"} 2\n",
+        "\nnv_inference_queue_summary_us{model=\"iris\",version=\"1\",quantile=\"0.9\"} 4.4\n",
+        "\nnv_inference_queue_summary_us_sum{model=\"iris\",version=\"1\"} 4\n",
+        "\nnv_inference_queue_summary_us_count{model=\"iris\",version=\"1\"} 2\n",
+    };
+    for (size_t i = 0; i < TERN_COUNT_OF(lines); i++) {
+        if (strstr(buf.p, lines[i]) == NULL)
+            fail_msg("no %s in %s", lines[i], buf.p);
+    }
+    assert_null(strstr(buf.p, "nv_inference_request_summary_us{")); /* nothing was recorded */
+    tern_buf_fini(&buf);
+    tern_metrics_free(m);
+}
+
+/* Sizes that hash alike stand beside each other; past the bound they are left out. */
+static void test_batch_sizes(void **state)
+{
+    static struct tern_batch_cells cells[TERN_BATCH_SIZES_MAX];
+    uint64_t sum = 0;
+
+    (void)state;
+    for (uint64_t i = 1; i <= 2 * TERN_BATCH_SIZES_MAX; i++)
+        tern_batch_count(cells, i * TERN_BATCH_SIZES_MAX, 1, 2, 3);
+    tern_batch_count(cells, TERN_BATCH_SIZES_MAX, 10, 20, 30);
+    for (size_t i = 0; i < TERN_BATCH_SIZES_MAX; i++)
+        sum += cells[i].count.value;
+    assert_int_equal(sum, TERN_BATCH_SIZES_MAX + 1);
+    assert_int_equal(cells[0].size.value, TERN_BATCH_SIZES_MAX);
+    assert_int_equal(cells[0].count.value, 2);
+    assert_int_equal(cells[0].input_ns.value, 11);
+    assert_int_equal(cells[0].output_ns.value, 33);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_doc_is_current),
-        cmocka_unit_test(test_rows_are_well_formed),
-        cmocka_unit_test(test_page_of_a_server),
+        cmocka_unit_test(test_doc_is_current),   cmocka_unit_test(test_rows_are_well_formed),
+        cmocka_unit_test(test_page_of_a_server), cmocka_unit_test(test_page_in_tritons_names),
+        cmocka_unit_test(test_batch_sizes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -42,13 +42,13 @@ struct cells {
 static const char *const results[] = {"ok", "bad"};
 static const struct tern_metric_row rows[] = {
     {"t_calls_total", "Calls.", TERN_METRIC_COUNTER, TERN_METRIC_UNIT_NONE,
-     offsetof(struct cells, calls), "result", results, 2, true},
+     offsetof(struct cells, calls), "result", results, 2, true, TERN_METRIC_PART_OWN},
     {"t_wait_seconds", "Wait.", TERN_METRIC_HISTOGRAM, TERN_METRIC_UNIT_SECONDS,
-     offsetof(struct cells, wait), NULL, NULL, 1, false},
+     offsetof(struct cells, wait), NULL, NULL, 1, false, TERN_METRIC_PART_OWN},
     {"t_depth", "Depth.", TERN_METRIC_GAUGE, TERN_METRIC_UNIT_NONE, offsetof(struct cells, depth),
-     NULL, NULL, 1, false},
+     NULL, NULL, 1, false, TERN_METRIC_PART_OWN},
     {"t_load_seconds", "Load.", TERN_METRIC_GAUGE, TERN_METRIC_UNIT_SECONDS,
-     offsetof(struct cells, load_ns), NULL, NULL, 1, false},
+     offsetof(struct cells, load_ns), NULL, NULL, 1, false, TERN_METRIC_PART_OWN},
 };
 static const struct tern_metric_group group = {"Test", {"model"}, rows, 4, sizeof(struct cells)};
 static const struct tern_metric_group bare = {"Bare", {NULL}, rows, 4, sizeof(struct cells)};
