@@ -191,6 +191,12 @@ struct tern_net_limits serve_net_limits(const struct tern_server_options *option
     limits.h2_connection_window = (uint32_t)options->http2.connection_window;
     limits.h2_control_max = (uint32_t)options->http2.control_rate_max;
     limits.h2_glitches_max = (uint32_t)options->http2.glitches_max;
+    limits.h2_keepalive_ns = options->http2.keepalive_time_ns;
+    limits.h2_keepalive_timeout_ns = options->http2.keepalive_timeout_ns;
+    limits.h2_ping_interval_ns = options->http2.ping_interval_min_ns;
+    limits.h2_ping_strikes_max = (uint32_t)options->http2.ping_strikes_max;
+    limits.h2_age_max_ns = options->http2.connection_age_max_ns;
+    limits.h2_age_grace_ns = options->http2.connection_age_grace_ns;
     return limits;
 }
 

@@ -10,6 +10,7 @@
 #define GIB ((uint64_t)1 << 30)
 #define MS  ((uint64_t)TERN_NS_PER_MS)
 #define SEC ((uint64_t)TERN_NS_PER_S)
+#define DAY (86400 * SEC)
 
 /* Columns of the table. */
 #define RELOAD    TERN_OPT_RELOAD
@@ -213,6 +214,30 @@ static const struct tern_opt rows[] = {
      .section = "HTTP/2", .flags = RARE | RELOAD, .preset = "200", .min = 1, .max = 1000000,
      .help = "Resets and harmless protocol offences before a connection is closed; 20 are "
              "forgiven a second."},
+    {.name = "http2.keepalive_time", .type = TERN_OPT_DURATION, IN(http2.keepalive_time_ns),
+     .section = "HTTP/2", .flags = RARE | RELOAD, .preset = "2h", .min = 0, .max = 30 * DAY,
+     .help = "A client that has been silent for so long is asked whether it is there; 0 never "
+             "asks."},
+    {.name = "http2.keepalive_timeout", .type = TERN_OPT_DURATION, IN(http2.keepalive_timeout_ns),
+     .section = "HTTP/2", .flags = RARE | RELOAD, .preset = "20s", .min = 100 * MS,
+     .max = 1 * DAY, .help = "Time for its answer before the connection is cut."},
+    {.name = "http2.ping_interval_min", .type = TERN_OPT_DURATION, IN(http2.ping_interval_min_ns),
+     .section = "HTTP/2", .flags = RARE | RELOAD, .preset = "5m", .min = 0, .max = 1 * DAY,
+     .help = "A client that pings more often than this while it waits for no answer pings too "
+             "often; 0 is never too often."},
+    {.name = "http2.ping_strikes_max", .type = TERN_OPT_UINT, IN(http2.ping_strikes_max),
+     .section = "HTTP/2", .flags = RARE | RELOAD, .preset = "2", .min = 0, .max = 1000000,
+     .help = "Times that is forgiven between two requests before the connection is closed "
+             "(`too_many_pings`)."},
+    {.name = "http2.connection_age_max", .type = TERN_OPT_DURATION,
+     IN(http2.connection_age_max_ns), .section = "HTTP/2", .flags = RARE | RELOAD, .preset = "0",
+     .min = 0, .max = 365 * DAY,
+     .help = "Age (a tenth more or less) at which a connection is closed in good order, so that "
+             "clients spread out again; 0 is none."},
+    {.name = "http2.connection_age_grace", .type = TERN_OPT_DURATION,
+     IN(http2.connection_age_grace_ns), .section = "HTTP/2", .flags = RARE | RELOAD,
+     .preset = "0", .min = 0, .max = 30 * DAY,
+     .help = "Time that requests in flight then have before they are cut off; 0 is no limit."},
 
     {.name = "log.level", .type = TERN_OPT_ENUM, IN(log.level), .section = "Logs and metrics",
      .flags = RELOAD, .preset = "info", .values = log_levels,

@@ -113,6 +113,9 @@ struct tern_server_options {
         uint64_t streams_max, stream_window, connection_window;
         uint64_t control_rate_max; /* frames a second */
         uint64_t glitches_max;
+        uint64_t keepalive_time_ns, keepalive_timeout_ns;        /* time 0: off */
+        uint64_t ping_interval_min_ns, ping_strikes_max;         /* of clients without streams */
+        uint64_t connection_age_max_ns, connection_age_grace_ns; /* 0: no limit */
     } http2;
 
     struct {

@@ -5,6 +5,8 @@
  * malformed messages (RFC 9113 8.1.1) by RST_STREAM PROTOCOL_ERROR. */
 #include "net/h2_int.h"
 
+#include <string.h>
+
 #define WINDOW_STEP_MIN 64 /* a smaller WINDOW_UPDATE costs us more than it lets through */
 
 static struct tern_h2_stream *find(struct tern_h2_conn *h, int32_t id)
@@ -107,10 +109,13 @@ static void on_data_end(struct tern_h2_conn *h, struct tern_h2_stream *s,
 
 static void on_ping(struct tern_h2_conn *h, const nghttp2_frame *frame)
 {
-    if (!is_ack(frame))
+    if (!is_ack(frame)) {
         tern_mux_h2_control(h);
-    else if (h->drain == TERN_H2_DRAIN_NOTICE)
+        tern_h2_alive_client_ping(h);
+    } else if (h->drain == TERN_H2_DRAIN_NOTICE &&
+               memcmp(frame->ping.opaque_data, tern_mux_h2_drain_ping, 8) == 0) {
         tern_mux_h2_drain_finish(h);
+    }
 }
 
 static void on_settings(struct tern_h2_conn *h, const nghttp2_frame *frame)

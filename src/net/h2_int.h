@@ -1,4 +1,5 @@
-/* Shared by the files of the HTTP/2 mux: mux_h2, h2_frames, h2_request, h2_parts, h2_response. */
+/* Shared by the files of the HTTP/2 mux: mux_h2, h2_alive, h2_frames, h2_request,
+ * h2_parts, h2_response. */
 #ifndef TERN_NET_H2_INT_H
 #define TERN_NET_H2_INT_H
 
@@ -65,11 +66,18 @@ struct tern_h2_conn {
     struct tern_list dirty;        /* shared->dirty */
     struct tern_h2_stream *recent; /* in open: frames of one stream come in a row */
     uint32_t n_open;
-    size_t body_bytes;   /* held by request bodies */
-    uint64_t glitch_ns;  /* when glitches leaked last */
-    uint64_t glitches;   /* in thousandths */
-    uint64_t control_ns; /* start of the second that control counts */
-    uint32_t control;    /* frames */
+    size_t body_bytes;       /* held by request bodies */
+    uint64_t glitch_ns;      /* when glitches leaked last */
+    uint64_t glitches;       /* in thousandths */
+    uint64_t control_ns;     /* start of the second that control counts */
+    uint32_t control;        /* frames */
+    uint64_t check_ns;       /* when streams, the greeting, or idleness are looked after */
+    uint64_t read_ns;        /* when a byte came last */
+    uint64_t ping_ns;        /* when we sent a PING that no byte has followed; 0: none */
+    uint64_t age_ns;         /* when it is asked to end; 0: never */
+    uint64_t cut_ns;         /* when it is ended; 0: never */
+    uint64_t client_ping_ns; /* the client's last PING since a stream was open; 0: none */
+    uint32_t strikes;        /* of those, the ones that came too soon */
     enum tern_h2_drain drain;
     bool greeted; /* the client's SETTINGS came */
     bool settled; /* it has acknowledged ours */
@@ -149,9 +157,23 @@ void tern_mux_h2_rearm(struct tern_h2_conn *h);
 /* Adds a run of bytes to the batch: n bytes just appended to the wire buffer (p == NULL), or bytes
  * that stay where they are. */
 void tern_mux_h2_add_segment(struct tern_h2_hub *shared, const char *p, size_t n);
-/* Begins to end the connection gracefully, the second step follows when the PING came back. */
+/* Begins to end the connection gracefully, the second step follows when the PING (with these eight
+ * bytes) came back. */
+extern const uint8_t tern_mux_h2_drain_ping[8];
 void tern_mux_h2_drain_start(struct tern_h2_conn *h);
 void tern_mux_h2_drain_finish(struct tern_h2_conn *h);
+
+/* h2_alive.c */
+
+void tern_h2_alive_start(struct tern_h2_conn *h, uint64_t now);
+void tern_h2_alive_read(struct tern_h2_conn *h, uint64_t now);
+/* When to check; UINT64_MAX: never. */
+uint64_t tern_h2_alive_due(const struct tern_h2_conn *h);
+/* Pings a silent client, ends an old connection. False: this one is over. */
+bool tern_h2_alive_check(struct tern_h2_conn *h, uint64_t now);
+/* The client has opened a stream: it may ping as it likes. */
+void tern_h2_alive_busy(struct tern_h2_conn *h);
+void tern_h2_alive_client_ping(struct tern_h2_conn *h);
 
 /* h2_frames.c */
 

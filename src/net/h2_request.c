@@ -57,8 +57,10 @@ struct tern_h2_stream *tern_h2_request_new(struct tern_h2_conn *h, int32_t id)
     tern_list_init(&s->ready_link);
     tern_list_init(&s->room_link);
     tern_list_append(&h->open, &s->link);
-    if (h->n_open++ == 0)
+    if (h->n_open++ == 0) {
+        tern_h2_alive_busy(h);
         tern_mux_h2_rearm(h);
+    }
     return s;
 }
 

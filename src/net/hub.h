@@ -44,10 +44,16 @@ struct tern_net_limits {
     size_t compression_min; /* bytes below which it does not pay */
     /* HTTP/2; the first three are announced to connections that open from now on. */
     uint32_t h2_streams_max;
-    uint32_t h2_stream_window;     /* bytes */
-    uint32_t h2_connection_window; /* bytes */
-    uint32_t h2_control_max;       /* PING, SETTINGS, PRIORITY, empty DATA; a second */
-    uint32_t h2_glitches_max;      /* resets and violations, some forgiven each second */
+    uint32_t h2_stream_window;        /* bytes */
+    uint32_t h2_connection_window;    /* bytes */
+    uint32_t h2_control_max;          /* PING, SETTINGS, PRIORITY, empty DATA; a second */
+    uint32_t h2_glitches_max;         /* resets and violations, some forgiven each second */
+    uint64_t h2_keepalive_ns;         /* a client so long silent is sent a PING; 0: never */
+    uint64_t h2_keepalive_timeout_ns; /* without a byte after the PING */
+    uint64_t h2_ping_interval_ns;     /* a client without streams that pings more often ... */
+    uint32_t h2_ping_strikes_max;     /* ... more than so many times is sent away */
+    uint64_t h2_age_max_ns;           /* then a connection is asked to end; 0: never */
+    uint64_t h2_age_grace_ns;         /* so long after that it is ended; 0: never */
 };
 
 #define TERN_NET_LIMITS_DEFAULT                                                                 \
@@ -60,7 +66,9 @@ struct tern_net_limits {
         .head = TERN_HEAD_LIMITS_DEFAULT, .expand_max = TERN_DECODER_RATIO_DEFAULT,             \
         .compression = true, .compression_min = TERN_ENCODING_SIZE_MIN, .h2_streams_max = 100,  \
         .h2_stream_window = 1u << 20, .h2_connection_window = 1u << 20, .h2_control_max = 1000, \
-        .h2_glitches_max = 200                                                                  \
+        .h2_glitches_max = 200, .h2_keepalive_ns = 7200ull * TERN_NS_PER_S,                     \
+        .h2_keepalive_timeout_ns = 20ull * TERN_NS_PER_S,                                       \
+        .h2_ping_interval_ns = 300ull * TERN_NS_PER_S, .h2_ping_strikes_max = 2                 \
     }
 
 /* Written by the hub's thread, read by anyone (relaxed). */

@@ -250,20 +250,31 @@ void tern_mux_h2_control(struct tern_h2_conn *h)
         nghttp2_session_terminate_session(h->session, NGHTTP2_ENHANCE_YOUR_CALM);
 }
 
+/* The connection has one clock for all that it waits for. */
+static void arm(struct tern_h2_conn *h)
+{
+    uint64_t now = tern_loop_now_ns(h->shared->hub->loop);
+    uint64_t alive_ns = tern_h2_alive_due(h);
+    uint64_t due = h->check_ns < alive_ns ? h->check_ns : alive_ns;
+
+    tern_conn_deadline(h->conn, due > now ? due - now : 1);
+}
+
 /* The end. RFC 9113 6.8: first a GOAWAY that names no stream, so that requests already under way
  * are served; a PING chases it; when its answer is back, the client has stopped opening streams and
  * the second GOAWAY names the last one. */
 
+const uint8_t tern_mux_h2_drain_ping[8] = "goaway";
+
 void tern_mux_h2_drain_start(struct tern_h2_conn *h)
 {
-    static const uint8_t opaque[8] = "goaway";
-
     if (h->drain != TERN_H2_DRAIN_NO)
         return;
     h->drain = TERN_H2_DRAIN_NOTICE;
     nghttp2_submit_shutdown_notice(h->session);
-    nghttp2_submit_ping(h->session, NGHTTP2_FLAG_NONE, opaque);
-    tern_conn_deadline(h->conn, DRAIN_WAIT_NS);
+    nghttp2_submit_ping(h->session, NGHTTP2_FLAG_NONE, tern_mux_h2_drain_ping);
+    h->check_ns = tern_loop_now_ns(h->shared->hub->loop) + DRAIN_WAIT_NS;
+    arm(h);
     tern_mux_h2_touch(h);
 }
 
@@ -289,10 +300,9 @@ void tern_mux_h2_rearm(struct tern_h2_conn *h)
 
     if (h->drain == TERN_H2_DRAIN_NOTICE)
         return; /* the clock runs for the PING */
-    if (h->n_open > 0 || !h->greeted)
-        tern_conn_deadline(h->conn, limits->header_ns);
-    else
-        tern_conn_deadline(h->conn, limits->idle_ns);
+    h->check_ns = tern_loop_now_ns(h->shared->hub->loop);
+    h->check_ns += h->n_open > 0 || !h->greeted ? limits->header_ns : limits->idle_ns;
+    arm(h);
 }
 
 /* The client does not send its body as fast as it must. Begins a new period otherwise. */
@@ -339,13 +349,11 @@ static void check_stream(struct tern_h2_stream *s, uint64_t now)
     }
 }
 
-static void on_timeout(struct tern_conn *conn)
+/* It is time to look after what is open. */
+static void check(struct tern_h2_conn *h, uint64_t now)
 {
-    struct tern_h2_conn *h = conn->mux_state;
-    uint64_t now = tern_loop_now_ns(h->shared->hub->loop);
-
     if (!h->greeted) {
-        tern_conn_abort(conn);
+        tern_conn_abort(h->conn);
         return;
     }
     if (h->drain == TERN_H2_DRAIN_NOTICE || h->n_open == 0)
@@ -355,6 +363,19 @@ static void on_timeout(struct tern_conn *conn)
         check_stream(TERN_CONTAINER_OF(at, struct tern_h2_stream, link), now);
     }
     tern_mux_h2_rearm(h);
+}
+
+static void on_timeout(struct tern_conn *conn)
+{
+    struct tern_h2_conn *h = conn->mux_state;
+    uint64_t now = tern_loop_now_ns(h->shared->hub->loop);
+
+    if (!tern_h2_alive_check(h, now))
+        return;
+    if (now >= h->check_ns)
+        check(h, now);
+    else
+        arm(h);
     tern_mux_h2_touch(h);
 }
 
@@ -383,6 +404,7 @@ static void on_readable(struct tern_conn *conn)
     char *p = tern_conn_in(conn, &n);
 
     h->busy = true;
+    tern_h2_alive_read(h, tern_loop_now_ns(h->shared->hub->loop));
     if (n > 0) { /* what told that this is HTTP/2 */
         parse(h, p, n);
         tern_conn_consume(conn, n);
@@ -458,7 +480,8 @@ static enum tern_code open_conn(struct tern_conn *conn, struct tern_err *err)
         return code;
     }
     conn->mux_state = h;
-    tern_conn_deadline(conn, hub->limits.header_ns); /* for the client's SETTINGS */
+    tern_h2_alive_start(h, now);
+    tern_mux_h2_rearm(h); /* for the client's SETTINGS */
     return TERN_OK;
 }
 

@@ -4,6 +4,7 @@
 #define TERN_HARNESS_H2_CLIENT_H
 
 #include <nghttp2/nghttp2.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include "base/buf.h"
 #include "base/str.h"
@@ -33,6 +34,8 @@ struct client {
     uint32_t goaway_error;
     int32_t goaway_last;
     int goaways;
+    char goaway_text[64]; /* its debug data */
+    int pings;            /* that the server sent, answers left out */
     bool eof;
     bool reads; /* off: the socket fills up */
 };
@@ -87,7 +90,11 @@ static inline int client_on_frame(nghttp2_session *session, const nghttp2_frame 
         c->goaways++;
         c->goaway_error = frame->goaway.error_code;
         c->goaway_last = frame->goaway.last_stream_id;
+        snprintf(c->goaway_text, sizeof(c->goaway_text), "%.*s", (int)frame->goaway.opaque_data_len,
+                 (const char *)frame->goaway.opaque_data);
     }
+    if (frame->hd.type == NGHTTP2_PING && (frame->hd.flags & NGHTTP2_FLAG_ACK) == 0)
+        c->pings++;
     if (frame->hd.type == NGHTTP2_HEADERS)
         client_stream(c, frame->hd.stream_id)->heads++;
     return 0;
