@@ -593,6 +593,23 @@ static void a_reset_is_told_whenever_it_comes(void **state)
     assert_true(nothing_is_left(f));
 }
 
+/* What gRPC clients do that have their answer before they were done. */
+static void a_reset_after_the_answer_is_no_offence(void **state)
+{
+    struct fixture *f = *state;
+
+    for (int i = 0; i < 300; i++) {
+        int32_t id = open_stream(f, KEEP);
+        say(f->x, TERN_STR("done"), true);
+        client_run(&f->c);
+        nghttp2_submit_rst_stream(f->c.session, NGHTTP2_FLAG_NONE, id, NGHTTP2_NO_ERROR);
+        client_run(&f->c);
+    }
+    assert_false(f->c.goaway);
+    assert_int_equal(f->gone, 0);
+    assert_true(nothing_is_left(f));
+}
+
 static void a_lost_connection_is_told(void **state)
 {
     struct fixture *f = *state;
@@ -801,6 +818,7 @@ int main(void)
         TEST(streams_that_hold_too_much_are_cut),
         TEST(an_answer_may_end_first),
         TEST(a_reset_is_told_whenever_it_comes),
+        TEST(a_reset_after_the_answer_is_no_offence),
         TEST(a_lost_connection_is_told),
         TEST(a_drain_lets_streams_finish),
         TEST(the_end_of_a_drain_cuts_streams),
