@@ -5,6 +5,7 @@
 #include <unistd.h>
 #include "base/mem.h"
 #include "cli/offline.h"
+#include "cli/serve_int.h"
 #include "cli/table.h"
 #include "conf/server_options.h"
 #include "engine/engines.h"
@@ -108,8 +109,8 @@ static void list_disagreements(struct check *check, const struct tern_found_mode
                                           .threads = 1};
     if (engine->load(&load, &check->arena, &loaded, NULL) != TERN_OK)
         return;
-    tern_model_config_complete(config, model->name, model->folder, &loaded, &check->arena, &specs,
-                               problems);
+    tern_model_config_complete(config, &check->offline.settings.config, model->name, model->folder,
+                               &loaded, &check->arena, &specs, problems);
     engine->unload(&loaded);
 }
 
@@ -163,7 +164,9 @@ static bool check_model(struct check *check, const struct tern_found_model *mode
         return false;
     }
     tern_problem_init(&problems, &check->arena);
-    tern_model_config_load(model->folder, &check->arena, &config, &problems);
+    const struct tern_model_config_source source = {.folder = model->folder,
+                                                    .name = check->offline.settings.config.name};
+    tern_model_config_load(&source, &check->arena, &config, &problems);
     if (tern_problem_any(&problems)) {
         add_row(check, model, NULL, NULL);
         add_problems(check, where, &problems);
@@ -189,7 +192,8 @@ static enum tern_code check_path(struct check *check, const char *path, struct t
 {
     TERN_TRY(tern_offline_init(&check->offline, path, check->options->onnxruntime.library,
                                &check->options->model.policy, err));
-    TERN_TRY(tern_repository_scan(path, &check->offline.settings.engines, &check->arena,
+    check->offline.settings.config = serve_config_settings(check->options);
+    TERN_TRY(tern_repository_scan(&path, 1, &check->offline.settings.engines, &check->arena,
                                   &check->found, err));
     if (check->found.n_models == 0)
         return tern_fail(err, TERN_NOT_FOUND,

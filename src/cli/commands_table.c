@@ -7,17 +7,20 @@
 const struct tern_command tern_commands[] = {
     {
         .name = "serve",
-        .args = "PATH",
+        .args = "PATH...",
         .args_min = 1,
-        .args_max = 1,
+        .args_max = TERN_REPOSITORIES_MAX,
         .summary = "Serve the models in a file, a folder or a repository",
-        .help = "PATH is a model file (iris.onnx), a model folder (iris/1/model.onnx), or a "
-                "repository of model folders. Nothing needs to be configured: names, types and "
-                "shapes come from the models.\n"
-                "Options are read from flags, from variables (--http-body-max is "
-                "TERN_HTTP_BODY_MAX) and from tern.yaml, in this order of priority. SIGTERM ends "
-                "the server once requests in flight are answered, SIGHUP reads the options "
-                "again.",
+        .help =
+            "PATH is a model file (iris.onnx), a model folder (iris/1/model.onnx), or a "
+            "repository of model folders. Of several, all are served; a model whose name stands "
+            "in two of them is served from neither. Nothing needs to be configured: names, types "
+            "and "
+            "shapes come from the models.\n"
+            "Options are read from flags, from variables (--http-body-max is "
+            "TERN_HTTP_BODY_MAX) and from tern.yaml, in this order of priority. SIGTERM ends "
+            "the server once requests in flight are answered, SIGHUP reads the options "
+            "again.",
         .examples = "tern serve examples/models\n"
                     "tern serve model.onnx --listen 127.0.0.1:9000\n"
                     "tern serve models --model-control poll --listen unix:/run/tern.sock,admin\n"

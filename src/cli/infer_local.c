@@ -216,7 +216,7 @@ enum tern_code tern_infer_open_local(const char *path, const struct tern_infer_o
         return tern_arena_fail(arena, err, "the model");
     local->arena = arena;
     TERN_TRY(tern_offline_init(&local->offline, path, options->library, NULL, err));
-    TERN_TRY(tern_repository_scan(path, &local->offline.settings.engines, arena, &found, err));
+    TERN_TRY(tern_repository_scan(&path, 1, &local->offline.settings.engines, arena, &found, err));
     TERN_TRY(choose_model(&found, options->model, &model, err));
     TERN_TRY(choose_version(local, &model, options->model_version, &version, err));
     const struct tern_version_load load = {

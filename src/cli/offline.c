@@ -25,8 +25,10 @@ enum tern_code tern_offline_init(struct tern_offline *offline, const char *path,
     tern_simd_init();
     tern_log_init(&offline->log, (struct tern_log_sink){.write = drop_line}, TERN_LOG_ERROR,
                   TERN_LOG_TEXT, false);
+    offline->path = path;
     offline->settings = (struct tern_registry_settings){
-        .path = path,
+        .paths = &offline->path,
+        .n_paths = 1,
         .executors = 1,
         .n_loops = 1,
         .version_policy = {.kind = TERN_VERSION_POLICY_LATEST, .latest = 1},
@@ -49,7 +51,8 @@ enum tern_code tern_offline_choose(const struct tern_offline *offline,
 
     if (numbers == NULL || served == NULL)
         return tern_arena_fail(arena, err, "the versions");
-    TERN_TRY(tern_version_policy_of(model, &offline->settings, &policy, err));
+    TERN_TRY(
+        tern_version_policy_of(model, tern_str_make(NULL, 0), &offline->settings, &policy, err));
     for (uint32_t i = 0; i < model->n_versions; i++)
         numbers[i] = model->versions[i].number;
     *ret_n = tern_version_policy_apply(&policy, numbers, model->n_versions, served);

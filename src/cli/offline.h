@@ -8,6 +8,7 @@
 
 struct tern_offline {
     struct tern_registry_settings settings;
+    const char *path;
     struct tern_log log;
 };
 

@@ -258,6 +258,32 @@ static int supervise(struct serve_process *p, struct tern_err *err)
     return status;
 }
 
+/* The repositories of the command line; what is found lies in the command's arena. */
+static enum tern_code find_paths(struct serve_process *p, struct tern_err *err)
+{
+    const struct tern_command_call *call = p->call;
+
+    p->paths = tern_arena_zalloc(call->arena, call->n_args, sizeof(char *));
+    if (p->paths == NULL)
+        return tern_arena_fail(call->arena, err, "the paths");
+    for (uint32_t i = 0; i < call->n_args; i++) {
+        char *path = realpath(call->args[i].p, NULL);
+        if (path == NULL)
+            return tern_fail(err, TERN_NOT_FOUND, "%s: no such file or folder", call->args[i].p);
+        p->paths[i] = tern_arena_copy(call->arena, tern_str_of(path)).p;
+        tern_mem_free(path);
+        if (p->paths[i] == NULL)
+            return tern_arena_fail(call->arena, err, "the paths");
+        for (uint32_t j = 0; j < i; j++) {
+            if (strcmp(p->paths[i], p->paths[j]) == 0)
+                return tern_fail(err, TERN_INVALID_ARGUMENT, "%s: the path is given twice",
+                                 call->args[i].p);
+        }
+    }
+    p->n_paths = call->n_args;
+    return TERN_OK;
+}
+
 int tern_serve_run(const struct tern_command_call *call)
 {
     struct serve_listeners listeners = {.n = 0};
@@ -267,19 +293,15 @@ int tern_serve_run(const struct tern_command_call *call)
     memcpy(&process.options, call->options, sizeof(process.options));
     process.n_loops =
         process.options.loops > 0 ? (uint32_t)process.options.loops : tern_cpu_usable();
-    char *path = realpath(call->args[0].p, NULL);
-    if (path == NULL) {
-        fprintf(stderr, "tern: %s: no such file or folder\n", call->args[0].p);
+    if (find_paths(&process, &err) != TERN_OK) {
+        fprintf(stderr, "tern: %s\n", err.text);
         return TERN_EXIT_FAILED;
     }
-    process.path = path;
     if (open_listeners(&process.options, process.n_loops, &listeners, &err) != TERN_OK) {
         fprintf(stderr, "tern: %s\n", err.text);
-        tern_mem_free(path);
         return err.code == TERN_ALREADY_EXISTS ? TERN_EXIT_BUSY : TERN_EXIT_FAILED;
     }
     int status = process.options.supervise ? supervise(&process, &err) : serve_child(&process, 0);
     close_listeners(&listeners);
-    tern_mem_free(path);
     return status;
 }

@@ -21,7 +21,8 @@ struct serve_listeners {
 struct serve_process {
     const struct tern_command_call *call;
     struct tern_server_options options; /* a copy; SIGHUP changes what may change */
-    const char *path;                   /* absolute */
+    const char **paths;                 /* of the repositories; absolute */
+    uint32_t n_paths;
     struct serve_listeners *listeners;
     uint32_t n_loops;
     uint32_t n_executors;
@@ -55,6 +56,7 @@ enum tern_log_level serve_log_level(enum tern_log_level_option option);
 enum tern_code serve_open(struct serve_process *p, struct tern_err *err);
 void serve_close(struct serve_process *p);
 
+struct tern_model_config_settings serve_config_settings(const struct tern_server_options *options);
 struct tern_net_limits serve_net_limits(const struct tern_server_options *options);
 /* SIGHUP: options, certificates and models are read again. */
 void serve_reload(struct serve_process *p);

@@ -287,6 +287,15 @@ static bool is_inline(void *arg, uint64_t run_ns)
     return tern_sched_is_inline(p->sched, run_ns);
 }
 
+struct tern_model_config_settings serve_config_settings(const struct tern_server_options *options)
+{
+    return (struct tern_model_config_settings){
+        .name = options->model.config_name,
+        .strict = !options->model.auto_complete,
+        .default_max_batch_size = (int64_t)options->model.default_max_batch_size,
+    };
+}
+
 static enum tern_code open_registry(struct serve_process *p, struct tern_err *err)
 {
     static const enum tern_registry_mode modes[] = {
@@ -296,12 +305,15 @@ static enum tern_code open_registry(struct serve_process *p, struct tern_err *er
     };
     const struct tern_server_options *options = &p->options;
     const struct tern_registry_settings settings = {
-        .path = p->path,
+        .paths = p->paths,
+        .n_paths = p->n_paths,
         .mode = modes[options->model.control],
         .poll_ns = options->model.poll_interval_ns,
         .load_threads = (uint32_t)options->model.load_threads,
         .executors = p->n_executors,
+        .load_retries = (uint32_t)options->model.load_retries,
         .version_policy = options->model.policy,
+        .config = serve_config_settings(options),
         .strict_readiness = options->model.strict_readiness,
         .load = options->model.load.items,
         .n_load = options->model.load.n,

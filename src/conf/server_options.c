@@ -100,6 +100,23 @@ static const struct tern_opt rows[] = {
     {.name = "model.load_threads", .type = TERN_OPT_UINT, IN(model.load_threads),
      .flags = RARE, .section = "Models", .preset = "2", .min = 1, .max = 64,
      .help = "Models that may load at the same time."},
+    {.name = "model.load_retries", .type = TERN_OPT_UINT, IN(model.load_retries),
+     .flags = RARE, .section = "Models", .preset = "0", .max = 100,
+     .help = "How often a load that failed is tried again before it counts as failed."},
+    {.name = "model.config_name", .type = TERN_OPT_STRING, IN(model.config_name),
+     .flags = RARE, .section = "Models", .metavar = "NAME",
+     .help = "Use configs/NAME.pbtxt of a model's folder where there is one, instead of "
+             "config.pbtxt."},
+    {.name = "model.auto_complete", .type = TERN_OPT_BOOL, IN(model.auto_complete),
+     .flags = RARE, .section = "Models", .preset = "true",
+     .help = "Complete a configuration from the model itself. Without it every model needs one "
+             "that describes all inputs and outputs."},
+    {.name = "model.default_max_batch_size", .type = TERN_OPT_UINT,
+     IN(model.default_max_batch_size), .flags = RARE, .section = "Models", .preset = "0",
+     .max = INT32_MAX,
+     .help = "max_batch_size of a model whose configuration gives none and whose inputs and "
+             "outputs all have a free first dimension. 0: it takes batches of any size and is "
+             "described with the dimension. Triton's own default is 4."},
     {.name = "model.version_policy", .type = TERN_OPT_STRING, IN(model.version_policy),
      .section = "Models", .preset = "latest:1", .metavar = "latest:N|all|specific:N,N",
      .help = "Versions served of a model whose own configuration does not say."},
@@ -428,6 +445,12 @@ static void check_trace(struct tern_opt_load *load, struct tern_server_options *
     }
 }
 
+static bool is_file_name(struct tern_str name)
+{
+    return name.p[0] != '.' && tern_str_find(name, '/') == name.n &&
+           !tern_str_ends(name, TERN_STR(".pbtxt"));
+}
+
 void tern_server_options_check(struct tern_opt_load *load)
 {
     struct tern_server_options *options = load->values;
@@ -439,6 +462,11 @@ void tern_server_options_check(struct tern_opt_load *load)
             load->problems, tern_opt_place_of(load, "model.version_policy"),
             "model.version_policy: expected latest, latest:N, all or specific:N,N, got \"%.*s\"",
             TERN_STR_ARG(options->model.version_policy));
+    if (options->model.config_name.n > 0 && !is_file_name(options->model.config_name))
+        tern_problem_add(load->problems, tern_opt_place_of(load, "model.config_name"),
+                         "model.config_name: expected a plain name without '/' and without the "
+                         "ending .pbtxt, got \"%.*s\"",
+                         TERN_STR_ARG(options->model.config_name));
     if (options->model.load.n > 0 && options->model.control != TERN_MODEL_CONTROL_EXPLICIT)
         tern_problem_add(load->problems, tern_opt_place_of(load, "model.load"),
                          "model.load: only has a meaning with model.control explicit");

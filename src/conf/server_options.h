@@ -6,7 +6,8 @@
 #include "conf/opt.h"
 #include "conf/version_policy.h"
 
-#define TERN_LISTENERS_MAX 16
+#define TERN_LISTENERS_MAX    16
+#define TERN_REPOSITORIES_MAX 64
 
 /* One element of `listen`. */
 struct tern_listener_options {
@@ -79,7 +80,10 @@ struct tern_server_options {
         enum tern_model_control control;
         uint64_t poll_interval_ns;
         struct tern_opt_list load;
-        uint64_t load_threads;
+        uint64_t load_threads, load_retries;
+        struct tern_str config_name; /* empty: none */
+        bool auto_complete;
+        uint64_t default_max_batch_size; /* 0: none */
         struct tern_str version_policy;
         struct tern_version_policy policy; /* the same, parsed by tern_server_options_check */
         bool strict_readiness;

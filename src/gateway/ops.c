@@ -98,31 +98,84 @@ static void on_command_done(struct tern_registry_command *command)
     tern_loop_post(pending->loop, &pending->task);
 }
 
-/* Triton's clients say "unload_dependents" with every unload. No model depends on another here, so
- * either value is right. */
-static enum tern_code check_command_params(const struct tern_call *call, struct tern_err *err)
+/* "config": a ModelConfig as JSON; "file:<version>/<name>": bytes. */
+static enum tern_code take_load_param(const struct tern_param *param,
+                                      struct tern_registry_command *command,
+                                      struct tern_registry_file *files, struct tern_err *err)
 {
-    for (uint32_t i = 0; i < call->params.n; i++) {
-        struct tern_str key = call->params.rows[i].key;
-        if (call->op == TERN_OP_REPOSITORY_UNLOAD &&
-            tern_str_eq(key, TERN_STR("unload_dependents")))
-            continue;
-        return tern_fail(err, TERN_UNIMPLEMENTED,
-                         "parameter '%.*s': overriding a model's configuration or files by request "
-                         "is not served; change them in the repository and load again",
-                         TERN_STR_ARG(key));
+    static const struct tern_str file = {"file:", 5};
+    bool is_config = tern_str_eq(param->key, TERN_STR("config"));
+
+    if (!is_config && !tern_str_starts(param->key, file))
+        return tern_fail(err, TERN_INVALID_ARGUMENT,
+                         "a load has no parameter '%.*s', expected 'config' or "
+                         "'file:<version>/<name>'",
+                         TERN_STR_ARG(param->key));
+    if (param->kind != TERN_PARAM_STRING)
+        return tern_fail(err, TERN_INVALID_ARGUMENT, "parameter '%.*s': expected %s",
+                         TERN_STR_ARG(param->key), is_config ? "a string of JSON" : "bytes");
+    if (is_config)
+        command->config = param->string.n > 0 ? param->string : TERN_STR("");
+    else
+        files[command->n_files++] =
+            (struct tern_registry_file){tern_str_from(param->key, file.n), param->string};
+    return TERN_OK;
+}
+
+/* The texts are the call's, which waits for the command. Triton's clients say "unload_dependents"
+ * with every unload: no model depends on another here, so either value is right. */
+static enum tern_code take_command_params(const struct tern_call *call,
+                                          struct tern_registry_command *command,
+                                          struct tern_err *err)
+{
+    uint32_t n = call->params.n;
+    struct tern_registry_file *files = tern_arena_zalloc(call->arena, n + 1, sizeof(*files));
+
+    if (files == NULL)
+        return tern_arena_fail(call->arena, err, "the parameters");
+    command->files = files;
+    for (uint32_t i = 0; i < n; i++) {
+        const struct tern_param *param = &call->params.rows[i];
+        if (call->op == TERN_OP_REPOSITORY_LOAD)
+            TERN_TRY(take_load_param(param, command, files, err));
+        else if (!tern_str_eq(param->key, TERN_STR("unload_dependents")))
+            return tern_fail(err, TERN_INVALID_ARGUMENT,
+                             "an unload has no parameter '%.*s', expected 'unload_dependents'",
+                             TERN_STR_ARG(param->key));
     }
+    return TERN_OK;
+}
+
+/* A dialect whose messages name the model may bring any text. */
+static enum tern_code check_command_model(const struct tern_call *call, struct tern_err *err)
+{
+    const char *verb = call->op == TERN_OP_REPOSITORY_LOAD ? "load" : "unload";
+    struct tern_str name = call->model;
+
+    if (name.n == 0)
+        return tern_fail(err, TERN_INVALID_ARGUMENT,
+                         "Model name cannot be empty. Please enter a valid name to deploy.");
+    if (tern_str_find(name, '/') < name.n || tern_str_find(name, '\\') < name.n || name.p[0] == '.')
+        return tern_fail(err, TERN_INVALID_ARGUMENT,
+                         "model name must not contain path traversal characters");
+    if (!tern_model_name_is_valid(name))
+        return tern_fail(
+            err, TERN_NOT_FOUND, "failed to %s '%.*s', failed to poll from model repository", verb,
+            (int)(name.n > TERN_MODEL_NAME_MAX ? TERN_MODEL_NAME_MAX : name.n), name.p);
     return TERN_OK;
 }
 
 static enum tern_code run_command(struct gateway_call *gc, bool *ret_pending, struct tern_err *err)
 {
     struct tern_call *call = &gc->call;
+    struct tern_registry_command command = {.n_files = 0};
 
-    TERN_TRY(check_command_params(call, err));
+    TERN_TRY(check_command_model(call, err));
+    TERN_TRY(take_command_params(call, &command, err));
     struct pending_command *pending = tern_mem_zalloc(1, sizeof(*pending));
     if (pending == NULL)
         return tern_mem_fail(err, "the command", sizeof(*pending));
+    pending->command = command;
     pending->command.verb =
         call->op == TERN_OP_REPOSITORY_LOAD ? TERN_REGISTRY_LOAD : TERN_REGISTRY_UNLOAD;
     pending->command.on_done = on_command_done;

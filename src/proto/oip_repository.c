@@ -1,5 +1,6 @@
 /* The model repository: index, load, unload. A body is optional everywhere. */
 #include "proto/oip_int.h"
+#include "wire/base64.h"
 
 /* One object whose members `read` takes; members it does not know it skips. */
 static enum tern_code
@@ -67,6 +68,25 @@ enum tern_code tern_oip_encode_index(struct tern_call *call, struct tern_err *er
     return tern_buf_check(out, "the response", err);
 }
 
+/* "file:1/model.onnx": the bytes come as base64. */
+static enum tern_code decode_file(struct tern_call *call, struct tern_param *param,
+                                  struct tern_err *err)
+{
+    size_t n = 0;
+
+    if (param->kind != TERN_PARAM_STRING)
+        return tern_fail(err, TERN_INVALID_ARGUMENT, "'%.*s': expected a string of base64",
+                         TERN_STR_ARG(param->key));
+    char *bytes = tern_arena_alloc(call->arena, 1, TERN_BASE64_ROOM(param->string.n) + 1);
+    if (bytes == NULL)
+        return tern_arena_fail(call->arena, err, "a file");
+    if (!tern_base64_decode(param->string, bytes, &n))
+        return tern_fail(err, TERN_INVALID_ARGUMENT, "'%.*s': the value is not base64",
+                         TERN_STR_ARG(param->key));
+    param->string = tern_str_make(bytes, n);
+    return TERN_OK;
+}
+
 static enum tern_code read_control_params(struct tern_call *call, struct tern_json *json,
                                           struct tern_err *err)
 {
@@ -80,6 +100,8 @@ static enum tern_code read_control_params(struct tern_call *call, struct tern_js
         if (!more)
             return TERN_OK;
         TERN_TRY(tern_oip_read_param(json, key, &param, err));
+        if (tern_str_starts(key, TERN_STR("file:")))
+            TERN_TRY(decode_file(call, &param, err));
         TERN_TRY(tern_oip_add_param(call->arena, &call->params, &param, err));
         if (tern_str_eq(key, TERN_STR("unload_dependents")))
             TERN_TRY(tern_oip_param_bool(&param, &call->unload_dependents, err));
@@ -98,7 +120,7 @@ static enum tern_code read_control_member(struct tern_call *call, struct tern_js
     return code;
 }
 
-/* "config" and "file:<path>" are only read here; whether they are honoured the operation says. */
+/* What "config" and "file:<path>" mean the operation knows. */
 enum tern_code tern_oip_decode_control(struct tern_call *call, struct tern_err *err)
 {
     return read_object(call, read_control_member, err);

@@ -5,6 +5,33 @@
 
 #define CHANGED_TRIES 3
 
+/* Files that change while they are read: somebody is still copying. Look again, a few times. What
+ * fails otherwise is tried again as often as the settings say. */
+static void try_load(struct tern_registry *registry, struct registry_job *job,
+                     struct tern_version_load *spec)
+{
+    uint32_t retries = registry->settings.load_retries;
+
+    for (int changed = 0;;) {
+        job->code = tern_version_load(spec, &job->version, &job->err);
+        if (job->code == TERN_OK)
+            return;
+        if (job->code != TERN_ABORTED) {
+            if (retries == 0)
+                return;
+            retries--;
+            tern_log_warn(registry->settings.log, "model.retried",
+                          "a load failed; it is tried again", TERN_KV_Z("model", job->name),
+                          TERN_KV_I64("version", job->number), TERN_KV_ERR(&job->err));
+        } else if (++changed == CHANGED_TRIES) {
+            return;
+        }
+        if (tern_repository_fingerprint(spec->path, spec->folder, &spec->fingerprint, NULL) !=
+            TERN_OK)
+            return;
+    }
+}
+
 static void load(struct tern_registry *registry, struct registry_job *job)
 {
     struct tern_version_load spec = {
@@ -12,20 +39,14 @@ static void load(struct tern_registry *registry, struct registry_job *job)
         .number = job->number,
         .path = job->path,
         .folder = job->folder,
+        .config = job->override == NULL ? tern_str_make(NULL, 0) : job->override->config,
         .fingerprint = job->fingerprint,
         .settings = &registry->settings,
     };
 
-    /* Files that change while they are read: somebody is still copying. Look again, a few times. */
-    for (int tries = 0; tries < CHANGED_TRIES; tries++) {
-        job->code = tern_version_load(&spec, &job->version, &job->err);
-        if (job->code != TERN_ABORTED)
-            break;
-        if (tern_repository_fingerprint(spec.path, spec.folder, &spec.fingerprint, NULL) != TERN_OK)
-            break;
-    }
+    try_load(registry, job, &spec);
     if (job->code != TERN_OK)
-        registry_hide_path(registry, &job->err);
+        registry_hide_path(registry, job->override, &job->err);
     if (job->code == TERN_OK) {
         struct tern_registry_hooks *hooks = &registry->settings.hooks;
         job->version->home = &registry->home;
@@ -75,6 +96,7 @@ void registry_enqueue(struct tern_registry *registry, struct registry_job *job)
 
 void registry_free_job(struct registry_job *job)
 {
+    registry_override_drop(job->override);
     tern_mem_free(job->path);
     tern_mem_free(job->folder);
     tern_mem_free(job);

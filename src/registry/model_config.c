@@ -284,14 +284,80 @@ static void check_names(struct completer *c, struct tern_str model_name)
     config->platform = platform;
 }
 
-void tern_model_config_complete(struct tern_model_config *config, struct tern_str model_name,
-                                const char *folder, const struct tern_engine_model *model,
-                                struct tern_arena *arena, struct tern_model_config_specs *ret_specs,
+/* ---- max_batch_size that nobody gave ---- */
+
+/* Every first dimension is free, and the dims that the file gives leave it out. */
+static bool can_batch(const struct tern_tensor_spec *specs, uint32_t n,
+                      const struct tern_config_tensor *said, uint32_t n_said)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        const struct tern_config_tensor *row = find_tensor(said, n_said, specs[i].name);
+        if (specs[i].shape.rank == 0 || specs[i].shape.dim[0] != -1 ||
+            (row != NULL && row->has_dims && row->dims.rank != specs[i].shape.rank - 1))
+            return false;
+    }
+    return true;
+}
+
+static void take_default_batch(struct completer *c, int64_t size)
+{
+    struct tern_model_config *config = c->config;
+    static const char *const schedulers[] = {"dynamic_batching", "sequence_batching",
+                                             "ensemble_scheduling"};
+    bool scheduled = false;
+
+    if (config->has_max_batch_size || size <= 0 ||
+        !can_batch(c->model->inputs, c->model->n_inputs, config->inputs, config->n_inputs) ||
+        !can_batch(c->model->outputs, c->model->n_outputs, config->outputs, config->n_outputs))
+        return;
+    config->max_batch_size = size;
+    put_number(c, config->tree, "max_batch_size", size);
+    for (size_t i = 0; i < TERN_COUNT_OF(schedulers); i++)
+        scheduled |= tern_tree_find(config->tree, tern_str_of(schedulers[i])) != NULL;
+    if (!scheduled && size > 1)
+        put(c, config->tree, "dynamic_batching", TERN_TREE_MAP, TERN_STR(""));
+}
+
+/* ---- nothing is completed: what has to be there ---- */
+
+static void demand_tensors(struct completer *c, const char *what,
+                           const struct tern_tensor_spec *specs, uint32_t n,
+                           const struct tern_config_tensor *said, uint32_t n_said)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        const struct tern_config_tensor *row = find_tensor(said, n_said, specs[i].name);
+        if (row == NULL)
+            tern_problem_add(c->problems, c->config->file,
+                             "%s \"%.*s\" is not described, and nothing is completed "
+                             "(model.auto_complete is off)",
+                             what, TERN_STR_ARG(specs[i].name));
+        else if (!row->has_dims || row->dtype == TERN_DTYPE_INVALID)
+            tern_problem_add(c->problems, row->place,
+                             "%s \"%.*s\" needs %s: nothing is completed (model.auto_complete is "
+                             "off)",
+                             what, TERN_STR_ARG(row->name), row->has_dims ? "data_type" : "dims");
+    }
+}
+
+void tern_model_config_complete(struct tern_model_config *config,
+                                const struct tern_model_config_settings *settings,
+                                struct tern_str model_name, const char *folder,
+                                const struct tern_engine_model *model, struct tern_arena *arena,
+                                struct tern_model_config_specs *ret_specs,
                                 struct tern_problems *problems)
 {
     struct completer c = {config, folder, model, arena, problems, false};
-    struct tern_model_config_specs specs = {.max_batch_size = config->max_batch_size};
+    struct tern_model_config_specs specs;
 
+    if (settings->strict) {
+        demand_tensors(&c, "input", model->inputs, model->n_inputs, config->inputs,
+                       config->n_inputs);
+        demand_tensors(&c, "output", model->outputs, model->n_outputs, config->outputs,
+                       config->n_outputs);
+    } else {
+        take_default_batch(&c, settings->default_max_batch_size);
+    }
+    specs.max_batch_size = config->max_batch_size;
     check_names(&c, model_name);
     specs.inputs = complete_tensors(&c, "input", model->inputs, model->n_inputs, config->inputs,
                                     config->n_inputs);

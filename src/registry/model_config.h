@@ -105,10 +105,27 @@ struct tern_model_config {
     struct tern_tree *tree; /* everything the file says, bound to registry/model_schema.h */
 };
 
-/* Looks for config.pbtxt, config.yaml, config.json in folder (NULL: none, the empty configuration)
- * and reads the one that is there; two of them are a mistake. Mistakes go into the list: the
+/* What the server says for all models. All zero: nothing special. */
+struct tern_model_config_settings {
+    struct tern_str
+        name;    /* configs/<name>.pbtxt wins over config.pbtxt; empty: it is not looked for */
+    bool strict; /* nothing is completed: a configuration with inputs and outputs is demanded */
+    /* Of a model whose configuration does not say, when the first dimension of all its inputs and
+     * outputs is free; 0: it stays without a batch dimension. */
+    int64_t default_max_batch_size;
+};
+
+/* Where a configuration comes from. */
+struct tern_model_config_source {
+    const char *folder;   /* of the model; NULL: none, the empty configuration */
+    struct tern_str name; /* of the settings */
+    struct tern_str text; /* p != NULL: this JSON, and no file */
+};
+
+/* Reads the text; or configs/<name>.pbtxt; or whichever of config.pbtxt, config.yaml and
+ * config.json the folder has: two of these are a mistake. Mistakes go into the list: the
  * configuration is usable when none was added. */
-void tern_model_config_load(const char *folder, struct tern_arena *arena,
+void tern_model_config_load(const struct tern_model_config_source *source, struct tern_arena *arena,
                             struct tern_model_config *ret_config, struct tern_problems *problems);
 
 /* The same from a text; the form follows from the end of the file's name. A config.pbtxt that
@@ -126,10 +143,13 @@ struct tern_model_config_specs {
 };
 
 /* Completes the configuration from the engine's model and checks that both agree. Without a word
- * on max_batch_size the shapes stay as the model has them (no batch dimension: 0). */
-void tern_model_config_complete(struct tern_model_config *config, struct tern_str model_name,
-                                const char *folder, const struct tern_engine_model *model,
-                                struct tern_arena *arena, struct tern_model_config_specs *ret_specs,
+ * on max_batch_size it is the settings' default for a model that can batch; else the shapes stay as
+ * the model has them (no batch dimension: 0). */
+void tern_model_config_complete(struct tern_model_config *config,
+                                const struct tern_model_config_settings *settings,
+                                struct tern_str model_name, const char *folder,
+                                const struct tern_engine_model *model, struct tern_arena *arena,
+                                struct tern_model_config_specs *ret_specs,
                                 struct tern_problems *problems);
 
 /* ModelConfig as JSON, as Triton's config route answers it; in the arena. */

@@ -118,32 +118,64 @@ static struct tern_str read_file(const char *path, struct tern_str place, struct
     return text;
 }
 
-void tern_model_config_load(const char *folder, struct tern_arena *arena,
+/* A file of the model's folder, and how it is called in messages: "iris/config.pbtxt" is enough to
+ * find it, and no path of this machine. */
+struct config_file {
+    const char *path; /* NULL: there is none */
+    struct tern_str place;
+};
+
+static struct config_file look_for(const char *folder, struct tern_str name,
+                                   struct tern_arena *arena)
+{
+    struct tern_file_info info;
+    struct config_file file = {.path = tern_file_join(arena, folder, name)};
+
+    if (file.path == NULL || tern_file_stat(file.path, &info, NULL) != TERN_OK || !info.is_regular)
+        return (struct config_file){.path = NULL};
+    file.place = tern_arena_printf(arena, "%.*s/%.*s", TERN_STR_ARG(tern_file_base_name(folder)),
+                                   TERN_STR_ARG(name));
+    return file;
+}
+
+static struct config_file find_file(const struct tern_model_config_source *source,
+                                    struct tern_arena *arena, struct tern_problems *problems)
+{
+    struct config_file found = {.path = NULL};
+
+    if (source->name.n > 0) {
+        struct tern_str name =
+            tern_arena_printf(arena, "configs/%.*s.pbtxt", TERN_STR_ARG(source->name));
+        found = look_for(source->folder, name, arena);
+        if (found.path != NULL)
+            return found;
+    }
+    for (size_t i = 0; i < TERN_COUNT_OF(file_names); i++) {
+        struct config_file one = look_for(source->folder, tern_str_of(file_names[i]), arena);
+        if (one.path != NULL && found.path != NULL)
+            tern_problem_add(problems, one.place, "stands beside %.*s: keep one of them",
+                             TERN_STR_ARG(found.place));
+        else if (one.path != NULL)
+            found = one;
+    }
+    return found;
+}
+
+void tern_model_config_load(const struct tern_model_config_source *source, struct tern_arena *arena,
                             struct tern_model_config *ret_config, struct tern_problems *problems)
 {
-    const char *found_path = NULL;
-    struct tern_str found = {NULL, 0};
+    struct config_file file = {.path = NULL, .place = TERN_STR("")};
+    struct tern_str text = TERN_STR("");
 
-    for (size_t i = 0; folder != NULL && i < TERN_COUNT_OF(file_names); i++) {
-        struct tern_file_info info;
-        const char *path = tern_file_join(arena, folder, tern_str_of(file_names[i]));
-        if (path == NULL || tern_file_stat(path, &info, NULL) != TERN_OK || !info.is_regular)
-            continue;
-        /* "iris/config.pbtxt": enough to find it, and no path of this machine. */
-        struct tern_str place = tern_arena_printf(
-            arena, "%.*s/%s", TERN_STR_ARG(tern_file_base_name(folder)), file_names[i]);
-        if (found_path != NULL) {
-            tern_problem_add(problems, place, "stands beside %.*s: keep one of them",
-                             TERN_STR_ARG(found));
-            continue;
-        }
-        found = place;
-        found_path = path;
+    if (source->text.p != NULL) {
+        file.place = TERN_STR("request/config.json");
+        text = tern_arena_copy(arena, source->text);
+        if (text.p == NULL)
+            tern_problem_add(problems, file.place, "no memory to read it");
+    } else if (source->folder != NULL) {
+        file = find_file(source, arena, problems);
+        if (file.path != NULL)
+            text = read_file(file.path, file.place, arena, problems);
     }
-    if (found_path == NULL) {
-        tern_model_config_read(TERN_STR(""), TERN_STR(""), arena, ret_config, problems);
-        return;
-    }
-    struct tern_str text = read_file(found_path, found, arena, problems);
-    tern_model_config_read(text, found, arena, ret_config, problems);
+    tern_model_config_read(text, file.place, arena, ret_config, problems);
 }

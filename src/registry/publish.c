@@ -223,8 +223,6 @@ void registry_published(struct registry_publication *publication)
 
 void registry_drop_publications(struct tern_registry *registry)
 {
-    struct tern_registry_hooks *hooks = &registry->settings.hooks;
-
     for (;;) {
         struct tern_list *first = tern_list_pop(&registry->on_their_way);
         if (first == NULL)
@@ -235,8 +233,7 @@ void registry_drop_publications(struct tern_registry *registry)
         while (publication->retired != NULL) {
             struct tern_model_version *version = publication->retired;
             publication->retired = version->next_retired;
-            hooks->on_unloaded(hooks->arg, version);
-            tern_version_free(version);
+            registry_free_version(registry, version);
         }
         registry_published(publication);
     }

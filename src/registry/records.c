@@ -148,6 +148,8 @@ void registry_unwant(struct tern_registry *registry, struct registry_record *rec
 {
     record->wanted = false;
     record->problem.code = TERN_OK;
+    registry_override_drop(record->override);
+    record->override = NULL;
     for (uint32_t i = 0; i < record->n_versions; i++)
         record->versions[i].wanted = false;
     registry->dirty = true;
@@ -155,10 +157,12 @@ void registry_unwant(struct tern_registry *registry, struct registry_record *rec
 
 /* ---- settling ---- */
 
+/* A wanted version from the newest files: one that failed to load again serves its older ones. */
 static bool serves_a_wanted_one(const struct registry_record *record)
 {
     for (uint32_t i = 0; i < record->n_versions; i++) {
-        if (record->versions[i].wanted && record->versions[i].live != NULL)
+        const struct registry_version *version = &record->versions[i];
+        if (version->wanted && version->live != NULL && version->reason[0] == '\0')
             return true;
     }
     return false;
@@ -174,9 +178,9 @@ static enum tern_code outcome(const struct registry_record *record, struct tern_
         const struct registry_version *version = &record->versions[i];
         if (version->wanted && version->reason[0] != '\0')
             return tern_fail(err, TERN_INVALID_ARGUMENT,
-                             "load failed for model '%s': version %lld is at %s state: %s;",
-                             record->name, (long long)version->number,
-                             tern_model_state_name(version->state), version->reason);
+                             "load failed for model '%s': version %lld is at UNAVAILABLE state: "
+                             "%s;", /* this load's version: an older one may be READY */
+                             record->name, (long long)version->number, version->reason);
     }
     return TERN_OK;
 }
@@ -238,18 +242,22 @@ void registry_take_job(struct tern_registry *registry, struct registry_job *job)
     struct registry_record *record = registry_find(registry, job->name);
     struct registry_version *version = record == NULL ? NULL : get_version(record, job->number);
 
+    if (job->version != NULL)
+        job->version->override = registry_override_hold(job->override);
     if (version == NULL) { /* no memory to remember it */
         if (record != NULL)
             record->loading--;
-        if (job->version != NULL) {
-            registry->settings.hooks.on_unloaded(registry->settings.hooks.arg, job->version);
-            tern_version_free(job->version);
-        }
+        if (job->version != NULL)
+            registry_free_version(registry, job->version);
         return;
     }
     record->loading--;
     registry->dirty = true;
-    if (job->code == TERN_OK) {
+    if (version->override_id != (job->override == NULL ? 0 : job->override->id)) {
+        /* Another load of the same version was asked for since: that one counts. */
+        if (job->version != NULL)
+            registry_free_version(registry, job->version);
+    } else if (job->code == TERN_OK) {
         if (version->live != NULL)
             retire(registry, record, version->live);
         version->live = job->version;
@@ -278,6 +286,7 @@ static enum tern_code send_job(struct tern_registry *registry, struct registry_r
     memcpy(job->name, record->name, sizeof(job->name));
     job->number = version->number;
     job->fingerprint = version->fingerprint;
+    job->override = registry_override_hold(record->override);
     job->path = tern_mem_strdup(tern_str_of(version->path));
     job->folder = found->folder == NULL ? NULL : tern_mem_strdup(tern_str_of(found->folder));
     if (job->path == NULL || (found->folder != NULL && job->folder == NULL)) {
@@ -289,11 +298,12 @@ static enum tern_code send_job(struct tern_registry *registry, struct registry_r
     return TERN_OK;
 }
 
-static bool needs_load(const struct registry_version *version, uint64_t fingerprint, bool force)
+static bool needs_load(const struct registry_version *version, uint64_t fingerprint,
+                       uint64_t override_id, bool force)
 {
-    if (version->state == TERN_MODEL_LOADING)
+    if (version->state == TERN_MODEL_LOADING && version->override_id == override_id)
         return false;
-    if (version->fingerprint != fingerprint)
+    if (version->fingerprint != fingerprint || version->override_id != override_id)
         return true;
     /* The same files failed before: only an explicit wish tries them again. */
     return version->reason[0] != '\0' ? force || version->live != NULL : version->live == NULL;
@@ -305,13 +315,15 @@ static enum tern_code want_version(struct tern_registry *registry, struct regist
                                    struct tern_err *err)
 {
     struct registry_version *version = get_version(record, from->number);
+    uint64_t override_id = record->override == NULL ? 0 : record->override->id;
 
     if (version == NULL)
         return tern_mem_fail(err, "a version", sizeof(*version));
     version->wanted = true;
-    if (!needs_load(version, from->fingerprint, force))
+    if (!needs_load(version, from->fingerprint, override_id, force))
         return TERN_OK;
     version->fingerprint = from->fingerprint;
+    version->override_id = override_id;
     if (version->live == NULL)
         version->state = TERN_MODEL_LOADING;
     registry->dirty = true;
@@ -348,16 +360,19 @@ static enum tern_code want(struct tern_registry *registry, struct registry_recor
                            struct tern_arena *arena, struct tern_err *err)
 {
     struct tern_version_policy policy;
+    struct tern_str config =
+        record->override == NULL ? tern_str_make(NULL, 0) : record->override->config;
 
     record->problem = found->problem;
     if (found->problem.code == TERN_OK &&
-        tern_version_policy_of(found, &registry->settings, &policy, &record->problem) == TERN_OK) {
+        tern_version_policy_of(found, config, &registry->settings, &policy, &record->problem) ==
+            TERN_OK) {
         enum tern_code code = want_chosen(registry, record, found, &policy, force, arena, err);
         if (code != TERN_OK && record->problem.code == TERN_OK)
             return code;
     }
     if (record->problem.code != TERN_OK)
-        registry_hide_path(registry, &record->problem);
+        registry_hide_path(registry, record->override, &record->problem);
     if (record->problem.code != TERN_OK)
         tern_log_error(registry->settings.log, "model.failed", "model cannot be served",
                        TERN_KV_Z("model", record->name), TERN_KV_ERR(&record->problem));
@@ -385,23 +400,30 @@ static bool is_in(const struct tern_found *found, const char *name)
     return false;
 }
 
+/* Files that came with a request: the repository has no say. */
+static bool stands_alone(const struct registry_record *record)
+{
+    return record->override != NULL && record->override->folder != NULL;
+}
+
 /* Models whose files are gone. */
 static void forget_missing(struct tern_registry *registry, const struct tern_found *found)
 {
     for (uint32_t i = 0; i < registry->n_records; i++) {
         struct registry_record *record = registry->records[i];
-        if (!record->wanted || is_in(found, record->name))
+        if (!record->wanted || stands_alone(record) || is_in(found, record->name))
             continue;
         registry_unwant(registry, record);
         registry_settle(registry, record);
     }
 }
 
-/* Whether a scan for `only` concerns this model: NULL all (explicit mode: those wanted already),
- * "*" all, "" none. */
+/* Whether a scan for `only` concerns this model. */
 static bool is_meant(const struct tern_registry *registry, const struct registry_record *record,
                      const char *only)
 {
+    if (stands_alone(record))
+        return false;
     if (only == NULL)
         return registry->settings.mode != TERN_REGISTRY_EXPLICIT || record->wanted;
     return strcmp(only, "*") == 0 || strcmp(only, record->name) == 0;
@@ -432,20 +454,61 @@ enum tern_code registry_rescan(struct tern_registry *registry, const char *only,
     struct tern_found found;
 
     tern_arena_init(&arena, 1u << 16, SCAN_MEMORY_MAX);
-    enum tern_code code = tern_repository_scan(registry->settings.path, &registry->settings.engines,
-                                               &arena, &found, err);
+    enum tern_code code = tern_repository_scan(registry->settings.paths, registry->settings.n_paths,
+                                               &registry->settings.engines, &arena, &found, err);
+    bool one = only != NULL && only[0] != '\0' && strcmp(only, "*") != 0;
+    if (code == TERN_OK && one && !is_in(&found, only))
+        code = tern_fail(err, TERN_NOT_FOUND,
+                         "failed to load '%s', failed to poll from model repository", only);
     if (code == TERN_OK)
         code = apply(registry, &found, only, force, &arena, err);
     tern_arena_fini(&arena);
     return code;
 }
 
+static enum tern_code want_override(struct tern_registry *registry, struct registry_record *record,
+                                    struct tern_err *err)
+{
+    struct tern_arena arena;
+    struct tern_found_model found;
+
+    if (!stands_alone(record))
+        return registry_rescan(registry, record->name, true, err);
+    tern_arena_init(&arena, 4096, SCAN_MEMORY_MAX);
+    tern_repository_scan_model(record->override->folder, &registry->settings.engines, &arena,
+                               &found);
+    enum tern_code code = want(registry, record, &found, true, &arena, err);
+    tern_arena_fini(&arena);
+    return code;
+}
+
+enum tern_code registry_rescan_override(struct tern_registry *registry, const char *name,
+                                        struct registry_override *override, struct tern_err *err)
+{
+    struct registry_record *record = get_record(registry, tern_str_of(name));
+
+    if (record == NULL) {
+        registry_override_drop(override);
+        return tern_mem_fail(err, "a model", sizeof(*record));
+    }
+    struct registry_override *before = record->override;
+    record->override = override;
+    enum tern_code code = want_override(registry, record, err);
+    if (code != TERN_OK)
+        record->override = before;
+    registry_override_drop(code == TERN_OK ? before : override);
+    return code;
+}
+
 /* ---- the end ---- */
 
-static void free_version(struct tern_registry *registry, struct tern_model_version *version)
+void registry_free_version(struct tern_registry *registry, struct tern_model_version *version)
 {
+    struct registry_override *override = version->override;
+
     registry->settings.hooks.on_unloaded(registry->settings.hooks.arg, version);
     tern_version_free(version);
+    registry_override_drop(override);
 }
 
 void registry_free_records(struct tern_registry *registry)
@@ -453,14 +516,15 @@ void registry_free_records(struct tern_registry *registry)
     while (registry->to_retire != NULL) {
         struct tern_model_version *version = registry->to_retire;
         registry->to_retire = version->next_retired;
-        free_version(registry, version);
+        registry_free_version(registry, version);
     }
     for (uint32_t i = 0; i < registry->n_records; i++) {
         struct registry_record *record = registry->records[i];
         for (uint32_t v = 0; v < record->n_versions; v++) {
             if (record->versions[v].live != NULL)
-                free_version(registry, record->versions[v].live);
+                registry_free_version(registry, record->versions[v].live);
         }
+        registry_override_drop(record->override);
         tern_mem_free(record->versions);
         tern_mem_free(record);
     }

@@ -40,10 +40,18 @@ void tern_registry_submit(struct tern_registry *registry, struct tern_registry_c
     pthread_mutex_unlock(&registry->lock);
 }
 
-void registry_hide_path(const struct tern_registry *registry, struct tern_err *err)
+static void hide_parent(struct tern_err *err, const char *path)
 {
-    const char *path = registry->settings.path;
     tern_err_hide(err, path, strlen(path) - tern_file_base_name(path).n);
+}
+
+void registry_hide_path(const struct tern_registry *registry,
+                        const struct registry_override *override, struct tern_err *err)
+{
+    if (override != NULL && override->folder != NULL)
+        hide_parent(err, override->folder);
+    for (uint32_t i = 0; i < registry->settings.n_paths; i++)
+        hide_parent(err, registry->settings.paths[i]);
 }
 
 /* ---- handling ---- */
@@ -60,17 +68,48 @@ static void wait_for(struct registry_record *record, struct tern_registry_comman
     record->waiters = command;
 }
 
+/* As the repository has it: what an earlier load brought is forgotten once the files are found. */
+static enum tern_code load_from_repository(struct tern_registry *registry, const char *name,
+                                           struct tern_err *err)
+{
+    struct registry_record *record = registry_find(registry, name);
+    struct registry_override *before = record == NULL ? NULL : record->override;
+
+    if (record != NULL)
+        record->override = NULL;
+    enum tern_code code = registry_rescan(registry, name, true, err);
+    if (code != TERN_OK && record != NULL)
+        record->override = before;
+    else
+        registry_override_drop(before);
+    return code;
+}
+
+static enum tern_code load_override(struct tern_registry *registry,
+                                    const struct tern_registry_command *command,
+                                    struct tern_err *err)
+{
+    struct registry_override *override = NULL;
+    enum tern_code code = registry_override_new(registry, command, &override, err);
+
+    if (code == TERN_OK)
+        return registry_rescan_override(registry, command->name, override, err);
+    tern_log_error(registry->settings.log, "model.override", "Invalid config override",
+                   TERN_KV_Z("model", command->name), TERN_KV_ERR(err));
+    tern_err_prefix(err, "failed to load '%s', failed to poll from model repository",
+                    command->name);
+    return code;
+}
+
 static void do_load(struct tern_registry *registry, struct tern_registry_command *command)
 {
-    command->code = registry_rescan(registry, command->name, true, &command->err);
-    if (command->code != TERN_OK)
-        registry_hide_path(registry, &command->err);
+    bool overrides = command->config.p != NULL || command->n_files > 0;
+
+    command->code = overrides ? load_override(registry, command, &command->err)
+                              : load_from_repository(registry, command->name, &command->err);
     struct registry_record *record = registry_find(registry, command->name);
-    if (command->code != TERN_OK || record == NULL || !record->wanted) {
-        if (command->code == TERN_OK)
-            command->code = tern_fail(&command->err, TERN_NOT_FOUND,
-                                      "failed to load '%s', failed to poll from model repository",
-                                      command->name);
+    if (command->code != TERN_OK || record == NULL) {
+        registry_hide_path(registry, NULL, &command->err);
         finish(command);
         return;
     }
@@ -130,15 +169,13 @@ static void do_command(struct tern_registry *registry, struct tern_registry_comm
 
 static void take_home(struct tern_registry *registry, struct tern_model_version *version)
 {
-    struct tern_registry_hooks *hooks = &registry->settings.hooks;
     char name[TERN_MODEL_NAME_MAX + 1];
 
     tern_str_copy_z(version->info.name, name, sizeof(name));
     tern_log_info(registry->settings.log, "model.unloaded", "model version is unloaded",
                   TERN_KV_STR("model", version->info.name),
                   TERN_KV_I64("version", version->info.version));
-    hooks->on_unloaded(hooks->arg, version);
-    tern_version_free(version);
+    registry_free_version(registry, version);
     struct registry_record *record = registry_find(registry, name);
     if (record == NULL)
         return;
@@ -286,10 +323,6 @@ static enum tern_code load_at_start(struct tern_registry *registry, struct tern_
         for (uint32_t i = 0; i < settings->n_load; i++) {
             bool all = tern_str_eq(settings->load[i], TERN_STR("*"));
             TERN_TRY(registry_rescan(registry, all ? "*" : settings->load[i].p, true, err));
-            if (!all && registry_find(registry, settings->load[i].p) == NULL)
-                return tern_fail(err, TERN_NOT_FOUND,
-                                 "failed to load '%s', failed to poll from model repository",
-                                 settings->load[i].p);
         }
     }
     registry->dirty = true;

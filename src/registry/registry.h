@@ -16,6 +16,7 @@
 #include "base/log.h"
 #include "conf/version_policy.h"
 #include "os/loop.h"
+#include "registry/model_config.h"
 #include "registry/repository.h"
 #include "registry/snapshot.h"
 
@@ -43,14 +44,17 @@ struct tern_registry_hooks {
 };
 
 struct tern_registry_settings {
-    const char *path;
+    const char *const *paths; /* repositories (each also a model's folder, or a file); absolute */
+    uint32_t n_paths;
     enum tern_registry_mode mode;
     uint64_t poll_ns;
     uint32_t load_threads;
-    uint32_t executors; /* threads that run slow models: how many instances one may want */
+    uint32_t executors;    /* threads that run slow models: how many instances one may want */
+    uint32_t load_retries; /* times a load that failed is tried again before it counts */
     struct tern_version_policy version_policy; /* of models whose configuration gives none */
-    bool strict_readiness;                     /* ready only when every wanted model is */
-    const struct tern_str *load;               /* EXPLICIT: models to load at start; "*" for all */
+    struct tern_model_config_settings config;
+    bool strict_readiness;       /* ready only when every wanted model is */
+    const struct tern_str *load; /* EXPLICIT: models to load at start; "*" for all */
     uint32_t n_load;
     struct tern_engine_set engines;
     const struct tern_engine_option *engine_options; /* defaults for every model */
@@ -67,11 +71,24 @@ enum tern_registry_verb {
     TERN_REGISTRY_RESCAN, /* SIGHUP: look at the files now, whatever the mode but EXPLICIT */
 };
 
-/* A wish for the control thread. The caller keeps it valid until on_done. */
+/* A file that a LOAD brings: its path below the model's folder ("1/model.onnx", "labels.txt"). */
+struct tern_registry_file {
+    struct tern_str path;
+    struct tern_str bytes;
+};
+
+/* A wish for the control thread. The caller keeps it valid, and what it points to, until on_done.
+ */
 struct tern_registry_command {
     enum tern_registry_verb verb;
     char name[TERN_MODEL_NAME_MAX + 1]; /* LOAD, UNLOAD */
-    uint64_t poll_ns;                   /* RESCAN: the interval from now on; 0: as it is */
+    /* LOAD: a ModelConfig as JSON that stands in for the model's own; p == NULL: none. The model is
+     * then loaded again even if nothing else changed. */
+    struct tern_str config;
+    /* LOAD, with a config: the model consists of these alone, whatever the repository holds. */
+    const struct tern_registry_file *files;
+    uint32_t n_files;
+    uint64_t poll_ns; /* RESCAN: the interval from now on; 0: as it is */
     /* On the control thread, after the models are READY, gone, or the wish failed. May be NULL. */
     void (*on_done)(struct tern_registry_command *command);
     enum tern_code code;
@@ -80,8 +97,8 @@ struct tern_registry_command {
 };
 
 /* Scans, loads what the mode wants and publishes; returns when every load has ended, well or not
- * (logged one by one). Fails only when the path cannot be read or nothing can be started. The loops
- * must not run yet. */
+ * (logged one by one). Fails only when a path cannot be read or nothing can be started. The loops
+ * must not run yet. A model that stands in two repositories is served from neither. */
 enum tern_code tern_registry_open(const struct tern_registry_settings *settings,
                                   struct tern_registry **ret_registry, struct tern_err *err);
 /* From now on publications go through the loops' mailboxes: call once they run. */

@@ -8,12 +8,23 @@
 #include "registry/registry.h"
 #include "registry/version.h"
 
+/* What a LOAD brought instead of what the repository holds. Counted by those who need it: the
+ * record, its load jobs and the versions that came of them; all of them on the control thread. */
+struct registry_override {
+    uint32_t holders;
+    uint64_t id;            /* never 0, never the same twice */
+    struct tern_str config; /* owned: JSON */
+    char *scratch;          /* owned: os/scratch.h; NULL: only the configuration is overridden */
+    char *folder;           /* owned: the model's folder in scratch */
+};
+
 /* One version of a record: served, being loaded, or failed. */
 struct registry_version {
     int64_t number;
     enum tern_model_state state;
     struct tern_model_version *live; /* served now; may be older than the files while a load runs */
-    uint64_t fingerprint;            /* of the files last tried */
+    uint64_t fingerprint;            /* of the files last tried ... */
+    uint64_t override_id;            /* ... and the override it was tried with; 0: none */
     bool wanted;                     /* chosen by the version policy of the last scan */
     char reason[TERN_ERR_TEXT_MAX];
 };
@@ -26,6 +37,7 @@ struct registry_record {
     uint32_t n_versions, cap_versions;
     uint32_t loading;                      /* load jobs not yet back */
     uint32_t retiring;                     /* versions not yet home */
+    struct registry_override *override;    /* held; NULL: as the repository has it */
     struct tern_err problem;               /* of the whole model: code != OK */
     struct tern_registry_command *waiters; /* done when loading is zero; UNLOAD: retiring too */
 };
@@ -38,6 +50,7 @@ struct registry_job {
     char *folder; /* owned; NULL: none */
     int64_t number;
     uint64_t fingerprint;
+    struct registry_override *override; /* held; NULL: none */
     struct tern_model_version *version; /* the result */
     enum tern_code code;
     struct tern_err err;
@@ -69,6 +82,7 @@ struct tern_registry {
     struct tern_snapshot *snapshot; /* the newest published */
     struct tern_model_version *to_retire;
     struct tern_registry_command *finished; /* decided; answered with the next publication */
+    uint64_t last_override_id;
     uint32_t jobs_out;
     struct tern_list on_their_way; /* publications that some loop has not seen */
     uint64_t poll_due_ns;
@@ -92,17 +106,33 @@ struct tern_registry {
     uint32_t n_loaders;
 };
 
-/* Clients may read it: leaves only what lies below the folder that holds the repository. */
-void registry_hide_path(const struct tern_registry *registry, struct tern_err *err);
+/* Clients may read it: leaves only what lies below the folder that holds the repository, or below
+ * the scratch folder of an override (NULL: none). */
+void registry_hide_path(const struct tern_registry *registry,
+                        const struct registry_override *override, struct tern_err *err);
 
 /* records.c: what is wanted and what is there. */
 struct registry_record *registry_find(struct tern_registry *registry, const char *name);
+/* only: a model's name (NOT_FOUND when no repository has it), NULL for all (EXPLICIT: those wanted
+ * already), "*" for all, "" for none: just to learn the names. */
 enum tern_code registry_rescan(struct tern_registry *registry, const char *only, bool force,
                                struct tern_err *err);
+/* The record then holds the override; the caller gives up its own hold. */
+enum tern_code registry_rescan_override(struct tern_registry *registry, const char *name,
+                                        struct registry_override *override, struct tern_err *err);
 void registry_unwant(struct tern_registry *registry, struct registry_record *record);
 void registry_take_job(struct tern_registry *registry, struct registry_job *job);
 void registry_settle(struct tern_registry *registry, struct registry_record *record);
 void registry_free_records(struct tern_registry *registry);
+/* No loop holds it any more: the hooks are told, its memory goes. */
+void registry_free_version(struct tern_registry *registry, struct tern_model_version *version);
+
+/* override.c: what a LOAD brings along. Checks it and writes its files. */
+enum tern_code registry_override_new(struct tern_registry *registry,
+                                     const struct tern_registry_command *command,
+                                     struct registry_override **ret_override, struct tern_err *err);
+struct registry_override *registry_override_hold(struct registry_override *override); /* or NULL */
+void registry_override_drop(struct registry_override *override);                      /* or NULL */
 
 /* loaders.c: the load threads. */
 enum tern_code registry_loaders_start(struct tern_registry *registry, struct tern_err *err);

@@ -52,6 +52,10 @@ static enum tern_code mix_version(const char *version_path, const char *model_fo
         if (path != NULL && tern_file_stat(path, &info, NULL) == TERN_OK)
             *hash = mix(*hash, name, &info);
     }
+    const char *configs =
+        model_folder == NULL ? NULL : tern_file_join(arena, model_folder, TERN_STR("configs"));
+    if (configs != NULL && tern_file_stat(configs, &info, NULL) == TERN_OK && info.is_folder)
+        return mix_folder(configs, arena, hash, err);
     return TERN_OK;
 }
 
@@ -304,16 +308,10 @@ static int compare_models(const struct tern_found_model *a, const struct tern_fo
     return tern_str_cmp(a->name, b->name);
 }
 
-/* "a.onnx" beside "a/": neither is served, since nobody could say which is meant. */
+/* "a.onnx" beside "a/", or one name in two repositories: none is served, since nobody could say
+ * which is meant. */
 static void refuse_twins(struct tern_found_model *models, uint32_t n)
 {
-    for (uint32_t i = 1; i < n; i++) {
-        struct tern_found_model m = models[i];
-        uint32_t j = i;
-        for (; j > 0 && compare_models(&models[j - 1], &m) > 0; j--)
-            models[j] = models[j - 1];
-        models[j] = m;
-    }
     for (uint32_t i = 1; i < n; i++) {
         if (compare_models(&models[i - 1], &models[i]) != 0)
             continue;
@@ -321,6 +319,17 @@ static void refuse_twins(struct tern_found_model *models, uint32_t n)
             tern_fail(&models[twin].problem, TERN_ALREADY_EXISTS,
                       "two models are called '%.*s': remove or rename one",
                       TERN_STR_ARG(models[i].name));
+    }
+}
+
+static void sort_models(struct tern_found_model *models, uint32_t n)
+{
+    for (uint32_t i = 1; i < n; i++) {
+        struct tern_found_model m = models[i];
+        uint32_t j = i;
+        for (; j > 0 && compare_models(&models[j - 1], &m) > 0; j--)
+            models[j] = models[j - 1];
+        models[j] = m;
     }
 }
 
@@ -347,15 +356,16 @@ static enum tern_code scan_repository(struct scan *scan, const char *folder,
         else if (has_model_name(scan->engines, names->rows[i]))
             TERN_TRY(scan_model_file(scan, path, &models[n++], err));
     }
+    sort_models(models, n);
     refuse_twins(models, n);
     found->models = models;
     found->n_models = n;
     return TERN_OK;
 }
 
-enum tern_code tern_repository_scan(const char *path, const struct tern_engine_set *engines,
-                                    struct tern_arena *arena, struct tern_found *ret_found,
-                                    struct tern_err *err)
+static enum tern_code scan_path(const char *path, const struct tern_engine_set *engines,
+                                struct tern_arena *arena, struct tern_found *ret_found,
+                                struct tern_err *err)
 {
     struct scan scan = {engines, arena};
     struct tern_found found = {0};
@@ -379,4 +389,62 @@ enum tern_code tern_repository_scan(const char *path, const struct tern_engine_s
         TERN_TRY(scan_model_file(&scan, path, model, err));
     *ret_found = (struct tern_found){model, 1};
     return TERN_OK;
+}
+
+/* Both lists are sorted; so is what comes of them. A name in both is marked in either. */
+static enum tern_code merge(const struct tern_found *a, const struct tern_found *b,
+                            struct tern_arena *arena, struct tern_found *ret, struct tern_err *err)
+{
+    struct tern_found_model *models =
+        tern_arena_zalloc(arena, (size_t)a->n_models + b->n_models + 1, sizeof(*models));
+    uint32_t i = 0, j = 0, n = 0;
+
+    if (models == NULL)
+        return tern_arena_fail(arena, err, "a list of models");
+    while (i < a->n_models || j < b->n_models) {
+        int order = i == a->n_models   ? 1
+                    : j == b->n_models ? -1
+                                       : compare_models(&a->models[i], &b->models[j]);
+        if (order == 0) {
+            models[n] = a->models[i];
+            tern_fail(&models[n].problem, TERN_ALREADY_EXISTS,
+                      "model appears in two or more repositories");
+            n++;
+            while (i < a->n_models && compare_models(&a->models[i], &models[n - 1]) == 0)
+                i++;
+            while (j < b->n_models && compare_models(&b->models[j], &models[n - 1]) == 0)
+                j++;
+            continue;
+        }
+        models[n++] = order < 0 ? a->models[i++] : b->models[j++];
+    }
+    *ret = (struct tern_found){models, n};
+    return TERN_OK;
+}
+
+enum tern_code tern_repository_scan(const char *const *paths, uint32_t n_paths,
+                                    const struct tern_engine_set *engines, struct tern_arena *arena,
+                                    struct tern_found *ret_found, struct tern_err *err)
+{
+    struct tern_found all = {0};
+
+    for (uint32_t i = 0; i < n_paths; i++) {
+        struct tern_found one = {0};
+        TERN_TRY(scan_path(paths[i], engines, arena, &one, err));
+        if (i == 0)
+            all = one;
+        else
+            TERN_TRY(merge(&all, &one, arena, &all, err));
+    }
+    *ret_found = all;
+    return TERN_OK;
+}
+
+void tern_repository_scan_model(const char *folder, const struct tern_engine_set *engines,
+                                struct tern_arena *arena, struct tern_found_model *ret_model)
+{
+    struct scan scan = {engines, arena};
+
+    *ret_model = (struct tern_found_model){.folder = folder};
+    scan_model_folder(&scan, folder, ret_model);
 }

@@ -46,10 +46,14 @@ struct tern_found {
     uint32_t n_models;
 };
 
-/* Everything found lies in the arena. Fails when the path itself cannot be read. */
-enum tern_code tern_repository_scan(const char *path, const struct tern_engine_set *engines,
-                                    struct tern_arena *arena, struct tern_found *ret_found,
-                                    struct tern_err *err);
+/* Everything found lies in the arena. Fails when a path itself cannot be read. A name that is found
+ * twice, in one repository or in two, is listed with the problem. */
+enum tern_code tern_repository_scan(const char *const *paths, uint32_t n_paths,
+                                    const struct tern_engine_set *engines, struct tern_arena *arena,
+                                    struct tern_found *ret_found, struct tern_err *err);
+/* One model's folder; what is wrong with it is the model's problem. */
+void tern_repository_scan_model(const char *folder, const struct tern_engine_set *engines,
+                                struct tern_arena *arena, struct tern_found_model *ret_model);
 
 /* The model file of a version path and the engine that takes it. `wanted` names the file when the
  * configuration does (default_model_filename); p == NULL otherwise. */

@@ -136,8 +136,10 @@ static enum tern_code read_config(struct loading *l, struct tern_err *err)
     const struct tern_registry_settings *settings = l->settings;
     struct tern_problems problems;
 
+    const struct tern_model_config_source source = {l->load->folder, settings->config.name,
+                                                    l->load->config};
     tern_problem_init(&problems, arena);
-    tern_model_config_load(l->load->folder, arena, &l->config, &problems);
+    tern_model_config_load(&source, arena, &l->config, &problems);
     TERN_TRY(tern_problem_fail(&problems, err));
     l->n_options = settings->n_engine_options + l->config.n_options;
     l->options = tern_arena_zalloc(arena, l->n_options + 1, sizeof(*l->options));
@@ -163,8 +165,8 @@ static enum tern_code fill_info(struct loading *l, struct tern_err *err)
     if (name.p == NULL)
         return tern_arena_fail(arena, err, "the model's name");
     tern_problem_init(&problems, arena);
-    tern_model_config_complete(&l->config, name, l->load->folder, &version->engine, arena, &specs,
-                               &problems);
+    tern_model_config_complete(&l->config, &l->settings->config, name, l->load->folder,
+                               &version->engine, arena, &specs, &problems);
     TERN_TRY(tern_problem_fail(&problems, err));
     version->info = (struct tern_model_info){
         .name = name,
@@ -257,23 +259,22 @@ void tern_version_free(struct tern_model_version *version)
 
 /* ---- version policy ---- */
 
-enum tern_code tern_version_policy_of(const struct tern_found_model *found,
+enum tern_code tern_version_policy_of(const struct tern_found_model *found, struct tern_str config,
                                       const struct tern_registry_settings *settings,
                                       struct tern_version_policy *ret_policy, struct tern_err *err)
 {
     struct tern_arena arena;
     struct tern_problems problems;
-    struct tern_model_config config;
+    struct tern_model_config read;
+    const struct tern_model_config_source source = {found->folder, settings->config.name, config};
 
     *ret_policy = settings->version_policy;
-    if (found->folder == NULL)
-        return TERN_OK;
     tern_arena_init(&arena, 4096, VERSION_MEMORY_MAX);
     tern_problem_init(&problems, &arena);
-    tern_model_config_load(found->folder, &arena, &config, &problems);
+    tern_model_config_load(&source, &arena, &read, &problems);
     enum tern_code code = tern_problem_fail(&problems, err);
-    if (code == TERN_OK && config.has_version_policy)
-        *ret_policy = config.version_policy;
+    if (code == TERN_OK && read.has_version_policy)
+        *ret_policy = read.version_policy;
     tern_arena_fini(&arena);
     return code;
 }

@@ -10,8 +10,9 @@
 struct tern_version_load {
     struct tern_str name;
     int64_t number;
-    const char *path;   /* version folder or model file */
-    const char *folder; /* model folder; NULL: no configuration */
+    const char *path;       /* version folder or model file */
+    const char *folder;     /* model folder; NULL: no configuration */
+    struct tern_str config; /* p != NULL: JSON that stands in for the folder's configuration */
     uint64_t fingerprint;
     const struct tern_registry_settings *settings;
 };
@@ -24,9 +25,9 @@ enum tern_code tern_version_load(const struct tern_version_load *load,
 /* The opposite; no loop may hold it. NULL is fine. */
 void tern_version_free(struct tern_model_version *version);
 
-/* Which of the versions found are to be served: the version_policy of the model's configuration, or
- * the settings' default. */
-enum tern_code tern_version_policy_of(const struct tern_found_model *found,
+/* Which of the versions found are to be served: the version_policy of the model's configuration
+ * (`config` as above), or the settings' default. */
+enum tern_code tern_version_policy_of(const struct tern_found_model *found, struct tern_str config,
                                       const struct tern_registry_settings *settings,
                                       struct tern_version_policy *ret_policy, struct tern_err *err);
 

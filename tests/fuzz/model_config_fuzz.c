@@ -5,6 +5,8 @@
 
 #include "registry/model_config.h"
 
+static const struct tern_model_config_settings no_settings = {.strict = false};
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static const char *file_of(uint8_t first)
@@ -25,7 +27,8 @@ static void complete(struct tern_model_config *config, struct tern_arena *arena,
                                       .backend = "onnxruntime"};
     struct tern_model_config_specs specs;
 
-    tern_model_config_complete(config, TERN_STR("m"), "m", &model, arena, &specs, problems);
+    tern_model_config_complete(config, &no_settings, TERN_STR("m"), "m", &model, arena, &specs,
+                               problems);
 }
 
 static void check_round_trip(const struct tern_model_config *config, struct tern_arena *arena,

@@ -14,6 +14,8 @@
 #include "conf/yaml.h"
 #include "registry/model_config.h"
 
+static const struct tern_model_config_settings no_settings = {.strict = false};
+
 static const char options_yaml[] = "listen:\n  - {address: '127.0.0.1:0', admin: yes}\n"
                                    "  - unix:/run/t.sock\n  - '127.0.0.1:1'\n"
                                    "model: {control: explicit, load: [a, b, c, d, e]}\n"
@@ -77,8 +79,8 @@ static bool read_config(struct tern_buf *out)
                            &problems);
     bool ok = !tern_problem_any(&problems);
     if (ok)
-        tern_model_config_complete(&config, TERN_STR("m"), "folder", &model, &arena, &specs,
-                                   &problems);
+        tern_model_config_complete(&config, &no_settings, TERN_STR("m"), "folder", &model, &arena,
+                                   &specs, &problems);
     ok = ok && !tern_problem_any(&problems) &&
          tern_model_config_print(&config, &arena, &json, NULL) == TERN_OK;
     if (ok) {

@@ -21,6 +21,7 @@ struct world {
     struct tern_arena arena;
     struct tern_problems problems;
     struct tern_model_config config;
+    struct tern_model_config_settings settings;
     struct tern_model_config_specs specs;
     struct tern_buf said;
 };
@@ -28,6 +29,7 @@ struct world {
 static int setup(void **state)
 {
     static struct world world;
+    world.settings = (struct tern_model_config_settings){.strict = false};
     tern_arena_init(&world.arena, 4096, 4u << 20);
     tern_problem_init(&world.problems, &world.arena);
     tern_buf_init(&world.said, 1u << 16);
@@ -47,6 +49,12 @@ static void read_text(struct world *w, const char *file, const char *text)
 {
     tern_model_config_read(tern_str_of(text), tern_str_of(file), &w->arena, &w->config,
                            &w->problems);
+}
+
+static void load_folder(struct world *w, const char *folder)
+{
+    const struct tern_model_config_source source = {.folder = folder};
+    tern_model_config_load(&source, &w->arena, &w->config, &w->problems);
 }
 
 static const char *said(struct world *w)
@@ -85,8 +93,8 @@ static void complete(struct world *w)
                                       .n_outputs = 2,
                                       .platform = "onnxruntime_onnx",
                                       .backend = "onnxruntime"};
-    tern_model_config_complete(&w->config, TERN_STR("digits"), "/models/digits", &model, &w->arena,
-                               &w->specs, &w->problems);
+    tern_model_config_complete(&w->config, &w->settings, TERN_STR("digits"), "/models/digits",
+                               &model, &w->arena, &w->specs, &w->problems);
 }
 
 static const char full_pbtxt[] =
@@ -195,7 +203,7 @@ static void a_missing_file_takes_the_model_as_it_is(void **state)
 {
     struct world *w = *state;
 
-    tern_model_config_load(NULL, &w->arena, &w->config, &w->problems);
+    load_folder(w, NULL);
     complete(w);
     assert_string_equal(said(w), "");
     assert_int_equal(w->specs.max_batch_size, 0);
@@ -271,8 +279,8 @@ static void a_batch_needs_a_free_first_dimension(void **state)
                                       .backend = "b"};
     in.shape.dim[0] = 2;
     read_text(w, "c.pbtxt", "max_batch_size: 8");
-    tern_model_config_complete(&w->config, TERN_STR("m"), NULL, &model, &w->arena, &w->specs,
-                               &w->problems);
+    tern_model_config_complete(&w->config, &w->settings, TERN_STR("m"), NULL, &model, &w->arena,
+                               &w->specs, &w->problems);
     assert_string_equal(said(w), "c.pbtxt: max_batch_size is 8, but input \"image\" has no free "
                                  "first dimension: the model has [2,1,8,8]\n");
 }
@@ -376,6 +384,43 @@ static void put_file(const char *folder, const char *name, const char *text)
     fclose(f);
 }
 
+static void nothing_is_completed_when_told_so(void **state)
+{
+    struct world *w = *state;
+
+    w->settings.strict = true;
+    read_text(w, "c.pbtxt",
+              "input { name: \"image\" data_type: TYPE_FP32 dims: [-1, 1, 8, 8] }\n"
+              "output { name: \"label\" dims: [-1] }\n");
+    complete(w);
+    assert_int_equal(w->problems.n, 2);
+    assert_non_null(strstr(said(w), "output \"probabilities\" is not described"));
+    assert_non_null(strstr(said(w), "c.pbtxt:2:8: output \"label\" needs data_type"));
+}
+
+static void a_model_that_can_batch_takes_the_default(void **state)
+{
+    struct world *w = *state;
+
+    w->settings.default_max_batch_size = 4;
+    read_text(w, "c.pbtxt", "input { name: \"image\" dims: [1, 8, 8] }");
+    complete(w);
+    assert_string_equal(said(w), "");
+    assert_int_equal(w->specs.max_batch_size, 4);
+    assert_int_equal(w->specs.inputs[0].shape.rank, 4);
+    assert_non_null(strstr(json(w), "\"max_batch_size\":4"));
+    assert_non_null(strstr(json(w), "\"dynamic_batching\":{"));
+    /* Dims that hold the batch dimension, and a number that is there, win. */
+    read_text(w, "c.pbtxt", "input { name: \"image\" dims: [-1, 1, 8, 8] }");
+    complete(w);
+    assert_int_equal(w->specs.max_batch_size, 0);
+    read_text(w, "c.pbtxt", "max_batch_size: 0");
+    complete(w);
+    assert_int_equal(w->specs.max_batch_size, 0);
+    assert_null(strstr(json(w), "dynamic_batching"));
+    assert_string_equal(said(w), "");
+}
+
 static void files_are_looked_for_in_the_folder(void **state)
 {
     struct world *w = *state;
@@ -383,16 +428,16 @@ static void files_are_looked_for_in_the_folder(void **state)
     char command[256];
 
     assert_non_null(mkdtemp(folder));
-    tern_model_config_load(folder, &w->arena, &w->config, &w->problems);
+    load_folder(w, folder);
     assert_string_equal(said(w), "");
     assert_int_equal(w->config.file.n, 0);
     put_file(folder, "config.yaml", "max_batch_size: 5\nparameters: {a: b}\n");
-    tern_model_config_load(folder, &w->arena, &w->config, &w->problems);
+    load_folder(w, folder);
     assert_string_equal(said(w), "");
     assert_int_equal(w->config.max_batch_size, 5);
     assert_int_equal(w->config.n_options, 1);
     put_file(folder, "config.pbtxt", "max_batch_size: 6\n");
-    tern_model_config_load(folder, &w->arena, &w->config, &w->problems);
+    load_folder(w, folder);
     assert_int_equal(w->problems.n, 1);
     assert_non_null(strstr(said(w), "/config.yaml: stands beside "));
     snprintf(command, sizeof(command), "%s/config.yaml", folder);
@@ -416,6 +461,8 @@ int main(void)
         TEST(broken_formats),
         TEST(the_schema_is_sound),
         TEST(the_page_is_current),
+        TEST(nothing_is_completed_when_told_so),
+        TEST(a_model_that_can_batch_takes_the_default),
         TEST(files_are_looked_for_in_the_folder),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

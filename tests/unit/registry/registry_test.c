@@ -1,5 +1,5 @@
 /* How models come and go: a fake engine, real files, real loops, real threads. */
-// covers: registry/loaders registry/publish registry/records registry/version
+// covers: registry/loaders registry/override registry/publish registry/records registry/version
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -7,7 +7,9 @@
 #include <cmocka.h>
 
 #include <semaphore.h>
+#include <dirent.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include "base/mem.h"
 #include "harness/fake_engine.h"
@@ -22,18 +24,28 @@ static const struct tern_engine_ops *const engines[] = {&fake_engine};
 struct fixture {
     struct tree tree;
     char path[TREE_PATH_MAX];
+    const char *paths[2];
+    char other[TREE_PATH_MAX];
+    uint32_t n_paths;
+    uint32_t load_retries;
+    char scratch[TREE_PATH_MAX]; /* $TMPDIR */
     struct loop_thread lt[LOOPS];
     struct tern_loop *loops[LOOPS];
     const struct tern_snapshot *seen[LOOPS]; /* each written on its loop */
     struct tern_log log;
     struct tern_registry *registry;
     bool joined; /* the loops are stopped already */
-    atomic_int unloaded;
+    atomic_int unloaded, retries;
 };
 
-static void drop_line(void *self, struct tern_str line)
+/* Counts the retries that are logged; a line is no text with a zero at its end. */
+static void take_line(void *self, struct tern_str line)
 {
-    (void)self, (void)line;
+    struct fixture *f = self;
+    char text[1024];
+
+    if (tern_str_copy_z(line, text, sizeof(text)) && strstr(text, "it is tried again") != NULL)
+        atomic_fetch_add(&f->retries, 1);
 }
 
 static enum tern_code on_loaded(void *arg, struct tern_model_version *version, struct tern_err *err)
@@ -65,15 +77,17 @@ static void open_mode(struct fixture *f, enum tern_registry_mode mode, uint64_t 
                       const struct tern_str *load, uint32_t n_load)
 {
     struct tern_err err;
-    const struct tern_log_sink sink = {drop_line, NULL};
+    const struct tern_log_sink sink = {take_line, f};
 
-    tern_log_init(&f->log, sink, TERN_LOG_ERROR, TERN_LOG_TEXT, false);
+    tern_log_init(&f->log, sink, TERN_LOG_WARN, TERN_LOG_TEXT, false);
     for (uint32_t i = 0; i < LOOPS; i++) {
         loop_thread_start(&f->lt[i], i);
         f->loops[i] = f->lt[i].loop;
     }
     const struct tern_registry_settings settings = {
-        .path = f->path,
+        .paths = f->paths,
+        .n_paths = f->n_paths,
+        .load_retries = f->load_retries,
         .mode = mode,
         .poll_ns = poll_ns,
         .load_threads = 2,
@@ -97,6 +111,13 @@ static int setup(void **state)
     struct fixture *f = tern_mem_zalloc(1, sizeof(*f));
     tree_init(&f->tree);
     tree_path(&f->tree, "repo", f->path);
+    tree_path(&f->tree, "other", f->other);
+    tree_path(&f->tree, "scratch", f->scratch);
+    tree_write(&f->tree, "scratch/.keep", "");
+    setenv("TMPDIR", f->scratch, 1);
+    f->paths[0] = f->path;
+    f->paths[1] = f->other;
+    f->n_paths = 1;
     tree_write(&f->tree, "repo/.keep", "");
     fake_engine_gate(false);
     *state = f;
@@ -143,12 +164,32 @@ static enum tern_code ask(struct fixture *f, enum tern_registry_verb verb, const
     return wish.command.code;
 }
 
+/* A load that brings a configuration, and perhaps files. */
+static enum tern_code ask_override(struct fixture *f, const char *name, const char *config,
+                                   const struct tern_registry_file *files, uint32_t n_files,
+                                   struct tern_err *ret_err)
+{
+    struct wish wish = {.command = {.verb = TERN_REGISTRY_LOAD,
+                                    .config = tern_str_of(config),
+                                    .files = files,
+                                    .n_files = n_files,
+                                    .on_done = on_done}};
+    sem_init(&wish.done, 0, 0);
+    snprintf(wish.command.name, sizeof(wish.command.name), "%s", name);
+    tern_registry_submit(f->registry, &wish.command);
+    sem_wait(&wish.done);
+    sem_destroy(&wish.done);
+    *ret_err = wish.command.err;
+    return wish.command.code;
+}
+
 struct look {
     struct fixture *f;
     uint32_t loop;
     const char *name;
     int64_t version;
     int64_t found; /* 0: not served */
+    int64_t max_batch_size;
     bool ready;
     enum tern_model_state state;
     char reason[256];
@@ -163,6 +204,7 @@ static void look_on_loop(void *arg)
         entry == NULL ? NULL : tern_snapshot_version(entry, look->version);
 
     look->found = version == NULL ? 0 : version->info.version;
+    look->max_batch_size = version == NULL ? -1 : version->info.max_batch_size;
     look->ready = snapshot->ready;
     for (uint32_t i = 0; i < snapshot->n_index; i++) {
         const struct tern_index_row *row = &snapshot->index[i];
@@ -418,6 +460,173 @@ static void test_the_config_chooses_the_versions(void **state)
     assert_non_null(strstr(wrong.reason, "max_batch_sise"));
 }
 
+static int scratch_folders(struct fixture *f)
+{
+    DIR *dir = opendir(f->scratch);
+    int n = 0;
+
+    assert_non_null(dir);
+    for (struct dirent *e = readdir(dir); e != NULL; e = readdir(dir))
+        n += strncmp(e->d_name, "tern-", 5) == 0;
+    closedir(dir);
+    return n;
+}
+
+static void test_a_load_brings_its_own_configuration(void **state)
+{
+    struct fixture *f = *state;
+    struct tern_err err;
+    tree_write(&f->tree, "repo/a/1/model.fake", "fake");
+    tree_write(&f->tree, "repo/a/2/model.fake", "fake");
+    tree_write(&f->tree, "repo/a/config.pbtxt", "max_batch_size: 4");
+    open_mode(f, TERN_REGISTRY_EXPLICIT, 0, NULL, 0);
+    assert_int_equal(ask(f, TERN_REGISTRY_LOAD, "a", &err), TERN_OK);
+    assert_int_equal(see(f, "a", 0).found, 2);
+    assert_int_equal(see(f, "a", 0).max_batch_size, 4);
+
+    const char *config =
+        "{\"max_batch_size\": 9, \"version_policy\": {\"specific\": {\"versions\": [1]}}}";
+    assert_int_equal(ask_override(f, "a", config, NULL, 0, &err), TERN_OK);
+    assert_int_equal(see(f, "a", 0).found, 1);
+    assert_int_equal(see(f, "a", 0).max_batch_size, 9);
+    assert_int_equal(see(f, "a", 2).found, 0);
+
+    /* Looking at the files again does not bring the repository's configuration back ... */
+    assert_int_equal(ask(f, TERN_REGISTRY_RESCAN, "", &err), TERN_OK);
+    assert_int_equal(see(f, "a", 0).max_batch_size, 9);
+    /* ... a plain load does. */
+    assert_int_equal(ask(f, TERN_REGISTRY_LOAD, "a", &err), TERN_OK);
+    assert_int_equal(see(f, "a", 0).max_batch_size, 4);
+    assert_int_equal(see(f, "a", 0).found, 2);
+}
+
+static void test_a_bad_override_leaves_what_is_served(void **state)
+{
+    struct fixture *f = *state;
+    struct tern_err err;
+    tree_write(&f->tree, "repo/a/1/model.fake", "fake");
+    tree_write(&f->tree, "repo/a/2/model.fake", "fake");
+    tree_write(&f->tree, "repo/a/config.pbtxt", "max_batch_size: 4 version_policy { all {} }");
+    open_mode(f, TERN_REGISTRY_EXPLICIT, 0, NULL, 0);
+    assert_int_equal(ask(f, TERN_REGISTRY_LOAD, "a", &err), TERN_OK);
+
+    static const char *const bad[] = {"{\"max_batch_size: 9}", "{\"max_batch_sise\": 9}", "",
+                                      "{\"name\": \"b\"}", "{\"input\": [{\"name\": \"nosuch\"}]}"};
+    for (size_t i = 0; i < 5; i++) {
+        enum tern_code code = ask_override(f, "a", bad[i], NULL, 0, &err);
+        assert_int_equal(code, TERN_INVALID_ARGUMENT);
+        if (i < 3)
+            assert_non_null(strstr(err.text, "failed to load 'a', failed to poll from model "
+                                             "repository: Invalid config override: "));
+        else
+            assert_non_null(strstr(err.text, "load failed for model 'a': version "));
+        assert_int_equal(see(f, "a", 2).max_batch_size, 4);
+        assert_int_equal(see(f, "a", 1).found, 1);
+    }
+    const char *only_new = "{\"version_policy\": {\"specific\": {\"versions\": [7]}}}";
+    assert_int_equal(ask_override(f, "a", only_new, NULL, 0, &err), TERN_NOT_FOUND);
+    assert_int_equal(see(f, "a", 0).found, 2);
+    assert_int_equal(ask_override(f, "nosuch", "{}", NULL, 0, &err), TERN_NOT_FOUND);
+    assert_string_equal(err.text, "failed to load 'nosuch', failed to poll from model repository");
+}
+
+static void test_a_load_brings_its_own_files(void **state)
+{
+    struct fixture *f = *state;
+    struct tern_err err;
+    const struct tern_registry_file two[] = {
+        {TERN_STR("3/model.fake"), TERN_STR("fake")},
+        {TERN_STR("5/model.fake"), TERN_STR("fake")},
+    };
+    const struct tern_registry_file broken[] = {
+        {TERN_STR("6/model.fake"), TERN_STR("fake broken")}};
+
+    tree_write(&f->tree, "repo/a/1/model.fake", "fake");
+    open_mode(f, TERN_REGISTRY_EXPLICIT, 0, NULL, 0);
+    assert_int_equal(ask(f, TERN_REGISTRY_LOAD, "a", &err), TERN_OK);
+    assert_int_equal(ask_override(f, "a", "{\"version_policy\": {\"all\": {}}}", two, 2, &err),
+                     TERN_OK);
+    assert_int_equal(see(f, "a", 1).found, 0);
+    assert_int_equal(see(f, "a", 3).found, 3);
+    assert_int_equal(see(f, "a", 5).found, 5);
+    assert_int_equal(scratch_folders(f), 1);
+    /* What does not load changes nothing, and leaves nothing behind once something else is loaded.
+     */
+    assert_int_equal(ask_override(f, "a", "{}", broken, 1, &err), TERN_INVALID_ARGUMENT);
+    assert_null(strstr(err.text, f->scratch));
+    assert_int_equal(see(f, "a", 3).found, 3);
+    assert_int_equal(see(f, "a", 5).found, 5);
+    assert_int_equal(ask(f, TERN_REGISTRY_RESCAN, "", &err), TERN_OK);
+    assert_int_equal(see(f, "a", 5).found, 5);
+    /* A model that no repository has. */
+    assert_int_equal(ask_override(f, "new", "{}", two, 1, &err), TERN_OK);
+    assert_int_equal(see(f, "new", 0).found, 3);
+    assert_int_equal(ask(f, TERN_REGISTRY_UNLOAD, "new", &err), TERN_OK);
+    assert_int_equal(ask(f, TERN_REGISTRY_LOAD, "new", &err), TERN_NOT_FOUND);
+    assert_int_equal(ask(f, TERN_REGISTRY_LOAD, "a", &err), TERN_OK);
+    assert_int_equal(see(f, "a", 0).found, 1);
+    assert_int_equal(ask(f, TERN_REGISTRY_UNLOAD, "a", &err), TERN_OK);
+    assert_int_equal(scratch_folders(f), 0);
+}
+
+static void test_files_that_are_refused(void **state)
+{
+    struct fixture *f = *state;
+    struct tern_err err;
+    static const char *const paths[] = {"../model.fake",
+                                        "/etc/model.fake",
+                                        "1/../../x",
+                                        "1//model.fake",
+                                        "01/model.fake",
+                                        "x/model.fake",
+                                        "1\\model.fake",
+                                        "1/",
+                                        "",
+                                        "config.pbtxt",
+                                        "-1/model.fake"};
+
+    open_mode(f, TERN_REGISTRY_EXPLICIT, 0, NULL, 0);
+    for (size_t i = 0; i < TERN_COUNT_OF(paths); i++) {
+        const struct tern_registry_file file = {tern_str_of(paths[i]), TERN_STR("fake")};
+        assert_int_equal(ask_override(f, "a", "{}", &file, 1, &err), TERN_INVALID_ARGUMENT);
+        assert_non_null(strstr(err.text, "failed to load 'a', failed to poll"));
+    }
+    const struct tern_registry_file twice[] = {{TERN_STR("1/model.fake"), TERN_STR("fake")},
+                                               {TERN_STR("1/model.fake"), TERN_STR("fake")}};
+    assert_int_equal(ask_override(f, "a", "{}", twice, 2, &err), TERN_ALREADY_EXISTS);
+    /* Files need a configuration. */
+    assert_int_equal(ask_override(f, "a", NULL, twice, 1, &err), TERN_INVALID_ARGUMENT);
+    assert_non_null(strstr(err.text, "failed to load 'a', failed to poll"));
+    assert_int_equal(scratch_folders(f), 0);
+}
+
+static void test_two_repositories(void **state)
+{
+    struct fixture *f = *state;
+    tree_write(&f->tree, "repo/a/1/model.fake", "fake");
+    tree_write(&f->tree, "repo/both/1/model.fake", "fake");
+    tree_write(&f->tree, "other/both/1/model.fake", "fake");
+    tree_write(&f->tree, "other/c/1/model.fake", "fake");
+    f->n_paths = 2;
+    open_mode(f, TERN_REGISTRY_NONE, 0, NULL, 0);
+    assert_int_equal(see(f, "a", 0).found, 1);
+    assert_int_equal(see(f, "c", 0).found, 1);
+    struct look both = see(f, "both", 0);
+    assert_int_equal(both.found, 0);
+    assert_int_equal(both.state, TERN_MODEL_UNAVAILABLE);
+    assert_string_equal(both.reason, "model appears in two or more repositories");
+}
+
+static void test_a_failed_load_is_tried_again(void **state)
+{
+    struct fixture *f = *state;
+    tree_write(&f->tree, "repo/bad/1/model.fake", "fake broken");
+    f->load_retries = 3;
+    open_mode(f, TERN_REGISTRY_NONE, 0, NULL, 0);
+    assert_int_equal(see(f, "bad", 0).found, 0);
+    assert_int_equal(atomic_load(&f->retries), 3);
+}
+
 #define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -435,6 +644,12 @@ int main(void)
         CASE(test_a_publication_that_no_loop_sees),
         CASE(test_polling_follows_the_files),
         CASE(test_the_config_chooses_the_versions),
+        CASE(test_a_load_brings_its_own_configuration),
+        CASE(test_a_bad_override_leaves_what_is_served),
+        CASE(test_a_load_brings_its_own_files),
+        CASE(test_files_that_are_refused),
+        CASE(test_two_repositories),
+        CASE(test_a_failed_load_is_tried_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

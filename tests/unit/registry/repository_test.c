@@ -42,7 +42,7 @@ static struct tern_found scan(struct fixture *f, const char *path)
 
     tree_path(&f->tree, path, full);
     const char *kept = tern_arena_copy(&f->arena, tern_str_of(full)).p;
-    assert_int_equal(tern_repository_scan(kept, &set, &f->arena, &found, &err), TERN_OK);
+    assert_int_equal(tern_repository_scan(&kept, 1, &set, &f->arena, &found, &err), TERN_OK);
     return found;
 }
 
@@ -137,8 +137,8 @@ static void test_a_missing_path_is_an_error(void **state)
     struct fixture *f = *state;
     struct tern_found found;
     struct tern_err err;
-    assert_int_equal(tern_repository_scan("/nowhere/at/all", &set, &f->arena, &found, &err),
-                     TERN_NOT_FOUND);
+    const char *path = "/nowhere/at/all";
+    assert_int_equal(tern_repository_scan(&path, 1, &set, &f->arena, &found, &err), TERN_NOT_FOUND);
 }
 
 static void test_a_fingerprint_follows_every_file(void **state)
