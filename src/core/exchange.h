@@ -9,7 +9,8 @@
  *      TERN_TEXT_PAD readable bytes after it, and calls handler->on_request.
  *      A handler that set x->wants_parts in on_head gets on_part instead: once after the head, each
  *      time that bytes came, and once when the request is complete; of these, what one read brought
- *      is one call. HTTP/1.1 collects such a request too and calls once.
+ *      is one call. HTTP/1.1 collects such a request too and calls once. Such a request counts as
+ *      handed over from on_head on.
  *   3. the handler answers, then or later, by tern_exchange_send. Another thread never touches an
  *      exchange: it posts a task to x->loop.
  *   4. the mux frees the exchange after the last byte was written. When the client goes away first,

@@ -76,6 +76,8 @@ static void await_hand_over(struct tern_h2_stream *s)
 void tern_h2_parts_begin(struct tern_h2_stream *s)
 {
     s->parts = true;
+    s->phase = TERN_H2_PHASE_HANDED; /* from on_head on it may keep what on_gone must hear of */
+    s->x.body_ns = tern_loop_now_ns(s->x.loop);
     show(s);
     await_hand_over(s);
 }
@@ -114,9 +116,6 @@ void tern_h2_parts_hand_over(struct tern_h2_stream *s)
 
     if (s->phase == TERN_H2_PHASE_DONE)
         return;
-    if (s->phase != TERN_H2_PHASE_HANDED && !s->complete)
-        s->x.body_ns = tern_loop_now_ns(s->x.loop);
-    s->phase = TERN_H2_PHASE_HANDED;
     handler->on_part(handler->self, &s->x);
     credit(s);
 }

@@ -264,7 +264,7 @@ static void begin_request(struct h1 *h1)
     if (handler->on_head != NULL) {
         hx->handed = true; /* on_head may answer later: it has the exchange from here on */
         handler->on_head(handler->self, &hx->x);
-        hx->handed = hx->head_sent;
+        hx->handed = hx->head_sent || hx->x.wants_parts;
     }
     if (conn->state == TERN_CONN_OPEN)
         begin_body(h1);
