@@ -237,6 +237,9 @@ static enum tern_code open_gateway(struct serve_process *p, struct tern_err *err
         .sched = p->sched,
         .observer = p->observer,
         .hide_metrics = !p->options.metrics.enabled,
+        .shm = {.enabled = p->options.shm.enabled,
+                .regions_max = (uint32_t)p->options.shm.regions_max,
+                .bytes_max = p->options.shm.bytes_max},
     };
     return tern_gateway_new(&settings, &p->gateway, err);
 }

@@ -161,6 +161,17 @@ static const struct tern_opt rows[] = {
      .flags = RARE | RELOAD, .preset = "100", .min = 16, .max = 1000,
      .help = "Nesting allowed in a JSON body."},
 
+    {.name = "shm.enabled", .type = TERN_OPT_BOOL, IN(shm.enabled), .section = "Shared memory",
+     .help = "Let clients on this machine register shared memory, to give tensors and to take "
+             "them without a copy. Whoever may send requests may then have the server map any "
+             "shared memory object that its user may open."},
+    {.name = "shm.regions_max", .type = TERN_OPT_UINT, IN(shm.regions_max), .flags = RARE,
+     .section = "Shared memory", .preset = "256", .min = 1, .max = 4096,
+     .help = "Regions that may be registered at the same time."},
+    {.name = "shm.bytes_max", .type = TERN_OPT_SIZE, IN(shm.bytes_max), .flags = RARE,
+     .section = "Shared memory", .preset = "64GiB", .min = 4 * KIB, .max = 4096 * GIB,
+     .help = "Bytes of all regions together."},
+
     {.name = "http.body_max", .type = TERN_OPT_SIZE, IN(http.body_max), .section = "HTTP",
      .flags = RELOAD, .preset = "64MiB", .min = 1 * KIB, .max = 4 * GIB,
      .help = "Largest request body, before and after decompression."},

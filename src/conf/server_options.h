@@ -132,6 +132,12 @@ struct tern_server_options {
     } request;
 
     struct {
+        bool enabled;
+        uint64_t regions_max;
+        uint64_t bytes_max; /* of all regions together */
+    } shm;
+
+    struct {
         enum tern_log_level_option level;
         enum tern_log_format_option format;
         bool access;

@@ -18,6 +18,12 @@ enum tern_model_state {
     TERN_MODEL_UNAVAILABLE, /* failed or unloaded; the reason says which */
 };
 
+/* What the classes of an output are called: line i of its label file, without its end. */
+struct tern_labels {
+    const struct tern_str *rows;
+    uint32_t n; /* 0: the output has no label file */
+};
+
 struct tern_model_info {
     struct tern_str name;
     struct tern_str platform; /* "onnxruntime_onnx" */
@@ -29,8 +35,9 @@ struct tern_model_info {
     uint32_t n_inputs;
     const struct tern_tensor_spec *outputs;
     uint32_t n_outputs;
-    struct tern_str config_json; /* Triton's ModelConfig as JSON text */
-    struct tern_str config_pb;   /* the same, serialized (api/model_config.proto) */
+    const struct tern_labels *labels; /* one an output; NULL: none has any */
+    struct tern_str config_json;      /* Triton's ModelConfig as JSON text */
+    struct tern_str config_pb;        /* the same, serialized (api/model_config.proto) */
 };
 
 /* "READY" and so on, as the repository index spells them. */

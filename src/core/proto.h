@@ -57,6 +57,9 @@ enum tern_subject {
     X(REPOSITORY_INDEX, "repository_index", READ, MODEL_REPOSITORY, SERVER)      \
     X(REPOSITORY_LOAD, "repository_load", CONTROL, MODEL_REPOSITORY, SERVER)     \
     X(REPOSITORY_UNLOAD, "repository_unload", CONTROL, MODEL_REPOSITORY, SERVER) \
+    X(SHM_STATUS, "shm_status", INFER, SHARED_MEMORY, SERVER)                    \
+    X(SHM_REGISTER, "shm_register", INFER, SHARED_MEMORY, SERVER)                \
+    X(SHM_UNREGISTER, "shm_unregister", INFER, SHARED_MEMORY, SERVER)            \
     X(METRICS, "metrics", OBSERVE, NONE, SERVER)                                 \
     X(MODEL_STATISTICS, "model_statistics", READ, STATISTICS, SERVER)            \
     X(TRACE_READ, "trace_read", READ, TRACE, SERVER)                             \
@@ -87,6 +90,17 @@ enum tern_serving {
     TERN_SERVING_NO_SUCH = 3, /* nothing of that name is known; it may come */
 };
 
+/* A region of memory that a client shares: what SHM_REGISTER is given, what SHM_STATUS answers. */
+struct tern_region_row {
+    bool cuda;              /* of a GPU; else a POSIX shared memory object */
+    struct tern_str name;   /* empty, for STATUS and UNREGISTER: all of that kind */
+    struct tern_str key;    /* (system) of the object, as shm_open(3) takes it */
+    uint64_t offset;        /* (system) of the region in the object */
+    uint64_t byte_size;     /* of the region */
+    uint64_t device_id;     /* (cuda) */
+    struct tern_str handle; /* (cuda) of the memory, as the message carries it; not in an answer */
+};
+
 struct tern_route;
 struct tern_proto;
 struct tern_model_version; /* registry/: pinned while the call runs */
@@ -105,6 +119,7 @@ struct tern_call {
     /* From the route's captures, percent-decoded, names checked. */
     struct tern_str model; /* {model} */
     int64_t version;       /* {version}; 0: not given, the version policy decides */
+    struct tern_str name;  /* {name}: of anything that is no model; as it came, unchecked */
 
     /* Set by the gateway when the operation is about a model: before decode when the path names it,
      * else after decode has set model and version. */
@@ -134,6 +149,11 @@ struct tern_call {
     /* TRACE_*, LOG_*: what to change, then what holds now. TRACE_*: call->model may be empty. */
     struct tern_settings settings;
 
+    /* SHM_*: the argument, then SHM_STATUS's result */
+    struct tern_region_row region;
+    const struct tern_region_row *regions; /* arena */
+    uint32_t n_regions;
+
     bool yes;             /* SERVER_LIVE, SERVER_READY, MODEL_READY: the answer */
     bool absent_is_no;    /* MODEL_READY, set by decode: no such model is an answer, no error */
     struct tern_str text; /* METRICS: the exposition; WELCOME: the page; arena or static */
@@ -158,8 +178,8 @@ struct tern_framing;
 
 struct tern_route {
     enum tern_method method;
-    /* "/v2/models/{model}/versions/{version}/infer": captures are whole segments, and only {model}
-     * and {version} exist. A GET row answers HEAD too. */
+    /* "/v2/models/{model}/versions/{version}/infer": captures are whole segments, and only {model},
+     * {version} and {name} exist. A GET row answers HEAD too. */
     const char *pattern;
     enum tern_op op;
     /* Reads call->message (and headers) into the call. May be NULL. */

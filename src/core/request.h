@@ -38,8 +38,9 @@ struct tern_params {
 /* An output the client asked for. No list means all of the model's, in the model's order. */
 struct tern_requested_output {
     struct tern_str name;
-    bool binary;             /* the protocol's own business: how encode writes it */
-    uint32_t classification; /* 0, or the N best classes instead of the values */
+    bool binary;                    /* the protocol's own business: how encode writes it */
+    uint32_t classification;        /* 0, or the N best classes instead of the values */
+    struct tern_region_ref *region; /* NULL: in the response; else written there. Arena */
 };
 
 struct tern_infer_request {

@@ -17,12 +17,22 @@ struct tern_shape {
     int64_t dim[TERN_RANK_MAX];
 };
 
+/* Bytes in a region of memory that a client shares with the server, instead of in the message. */
+struct tern_region_ref {
+    struct tern_str name; /* of the region, as it was registered */
+    uint64_t offset;      /* from the region's start */
+    uint64_t byte_size;   /* of an input: its size; of an output: room for it */
+};
+
 struct tern_tensor {
     struct tern_str name; /* arena or borrowed from the model */
     enum tern_dtype dtype;
     struct tern_shape shape;
     void *data; /* row-major, little-endian; aligned to its element size unless it came binary */
     size_t n_bytes;
+    /* NULL: the bytes come and go with the message. Else an input's data is set by the infer
+     * operation, and an output was written there: a response only names the place. Arena. */
+    struct tern_region_ref *region;
 };
 
 /* What a model takes or gives. */

@@ -208,10 +208,15 @@ static struct gateway_call *new_call(struct gateway_loop *loop, struct tern_exch
     gateway_init_call(gc, loop, match->proto, match->route, x, x->arena);
     gc->call.version = match->version;
     gc->call.model = match->model;
+    gc->call.name = match->name;
     /* A decoded name lives in the match, which ends with this round. */
     if (match->model.p == match->decoded_model)
         gc->call.model = tern_arena_copy(x->arena, match->model);
-    return gc->call.model.n > 0 && gc->call.model.p == NULL ? NULL : gc;
+    if (match->name.p == match->decoded_name)
+        gc->call.name = tern_arena_copy(x->arena, match->name);
+    bool failed = (gc->call.model.n > 0 && gc->call.model.p == NULL) ||
+                  (gc->call.name.n > 0 && gc->call.name.p == NULL);
+    return failed ? NULL : gc;
 }
 
 static void answer_options(struct tern_gateway *gateway, struct tern_exchange *x,
@@ -417,6 +422,8 @@ enum tern_code tern_gateway_new(const struct tern_gateway_settings *settings,
     enum tern_code code =
         tern_dialects_new(settings->protos, settings->n_protos, settings->listeners,
                           settings->n_listeners, &gateway->dialects, err);
+    if (code == TERN_OK)
+        code = tern_regions_new(&settings->shm, &gateway->regions, err);
     if (code != TERN_OK) {
         tern_gateway_free(gateway);
         return code;
@@ -436,6 +443,7 @@ void tern_gateway_free(struct tern_gateway *gateway)
         gateway_sink_fini(&gateway->loops[i]);
     }
     tern_dialects_free(gateway->dialects);
+    tern_regions_free(gateway->regions);
     tern_mem_free(gateway->loops);
     tern_mem_free(gateway);
 }

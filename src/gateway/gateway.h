@@ -10,6 +10,7 @@
 #include "base/err.h"
 #include "core/exchange.h"
 #include "core/proto.h"
+#include "gateway/regions.h"
 #include "registry/snapshot.h"
 
 struct tern_gateway;
@@ -29,6 +30,7 @@ struct tern_gateway_settings {
     struct tern_sched *sched;
     struct tern_observer *observer; /* counts and logs finished calls */
     bool hide_metrics;              /* the metrics page is not there */
+    struct tern_regions_settings shm;
 };
 
 enum tern_code tern_gateway_new(const struct tern_gateway_settings *settings,

@@ -7,7 +7,9 @@
 #include "core/trace.h"
 #include "gateway/dialects.h"
 #include "gateway/gateway.h"
+#include "gateway/infer_shm.h"
 #include "gateway/observe.h"
+#include "gateway/regions.h"
 #include "gateway/router.h"
 #include "registry/registry.h"
 #include "sched/sched.h"
@@ -36,6 +38,7 @@ struct tern_gateway {
     struct tern_handler handler;
     struct tern_dialects *dialects;
     struct tern_registry *registry;
+    struct tern_regions *regions;
     struct gateway_loop *loops;
     atomic_bool draining;
     _Atomic uint64_t timeout_ns;
@@ -56,6 +59,7 @@ struct gateway_call {
     struct tern_model_version *version;
     uint64_t found_at;
     struct tern_work work; /* INFER */
+    struct tern_shm_uses shm;
     struct tern_observation observation;
     bool submitted;                /* to the scheduler, and not yet done */
     uint64_t came_ns;              /* what deadlines are counted from */

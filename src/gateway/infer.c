@@ -263,6 +263,7 @@ static enum tern_code prepare_outputs(struct tern_call *call, uint32_t **ret_spe
         if (request->n_outputs > 0)
             TERN_TRY(match_output(call, &request->outputs[i], &spec_of[i], err));
         outputs[i].name = call->info->outputs[spec_of[i]].name;
+        outputs[i].region = request->n_outputs > 0 ? request->outputs[i].region : NULL;
     }
     call->response.outputs = outputs;
     call->response.n_outputs = n;
@@ -294,6 +295,12 @@ static uint64_t count_rows(const struct tern_call *call)
                                                  : 1;
 }
 
+/* What the client asked for beyond what the engine gives. */
+static enum tern_code finish_outputs(struct gateway_call *gc)
+{
+    return gc->shm.first == NULL ? TERN_OK : tern_shm_end(&gc->call, &gc->shm, &gc->call.err);
+}
+
 static void on_done(struct tern_work *work)
 {
     struct gateway_call *gc = TERN_CONTAINER_OF(work, struct gateway_call, work);
@@ -303,7 +310,7 @@ static void on_done(struct tern_work *work)
     call->queued_ns = work->queued_ns;
     call->started_ns = work->started_ns;
     call->finished_ns = work->finished_ns;
-    gateway_finish(gc, work->code);
+    gateway_finish(gc, work->code == TERN_OK ? finish_outputs(gc) : work->code);
 }
 
 /* Triton's `timeout` parameter is in microseconds; a client may shorten the deadline, not lengthen.
@@ -355,6 +362,7 @@ enum tern_code gateway_run_infer(struct gateway_call *gc, bool *ret_pending, str
     if (input_spec == NULL)
         return tern_arena_fail(call->arena, err, "the inputs");
     TERN_TRY(match_inputs(call, input_spec, err));
+    TERN_TRY(tern_shm_begin(gc->gateway->regions, call, &gc->shm, err));
     for (uint32_t i = 0; i < call->request.n_inputs; i++)
         TERN_TRY(
             check_input(call, &call->request.inputs[i], &call->info->inputs[input_spec[i]], err));

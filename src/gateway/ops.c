@@ -187,6 +187,32 @@ static enum tern_code run_command(struct gateway_call *gc, bool *ret_pending, st
     return TERN_OK;
 }
 
+/* ---- shared memory ---- */
+
+static enum tern_code run_shm_status(struct gateway_call *gc, bool *ret_pending,
+                                     struct tern_err *err)
+{
+    struct tern_call *call = &gc->call;
+
+    (void)ret_pending;
+    return tern_regions_list(gc->gateway->regions, &call->region, call->arena, &call->regions,
+                             &call->n_regions, err);
+}
+
+static enum tern_code run_shm_register(struct gateway_call *gc, bool *ret_pending,
+                                       struct tern_err *err)
+{
+    (void)ret_pending;
+    return tern_regions_register(gc->gateway->regions, &gc->call.region, err);
+}
+
+static enum tern_code run_shm_unregister(struct gateway_call *gc, bool *ret_pending,
+                                         struct tern_err *err)
+{
+    (void)ret_pending;
+    return tern_regions_unregister(gc->gateway->regions, &gc->call.region, err);
+}
+
 /* ---- metrics ---- */
 
 static void free_text(void *arg)
@@ -227,6 +253,9 @@ static run_fn *const op_runs[TERN_OP_COUNT] = {
     [TERN_OP_REPOSITORY_INDEX] = run_index,
     [TERN_OP_REPOSITORY_LOAD] = run_command,
     [TERN_OP_REPOSITORY_UNLOAD] = run_command,
+    [TERN_OP_SHM_STATUS] = run_shm_status,
+    [TERN_OP_SHM_REGISTER] = run_shm_register,
+    [TERN_OP_SHM_UNREGISTER] = run_shm_unregister,
     [TERN_OP_HEALTH_WATCH] = gateway_run_watch,
     [TERN_OP_METRICS] = run_metrics,
     [TERN_OP_MODEL_STATISTICS] = gateway_run_statistics,

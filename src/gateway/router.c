@@ -7,12 +7,12 @@
 #include "wire/url.h"
 
 #define SEGMENTS_MAX 16 /* of a path; longer ones match nothing */
-#define SEGMENT_MAX  256
 
 enum capture {
     CAPTURE_NONE,
     CAPTURE_MODEL,
     CAPTURE_VERSION,
+    CAPTURE_NAME,
 };
 
 /* One segment of a pattern. Children are a list linked through `sibling`; index 0, the root, is
@@ -50,7 +50,9 @@ static enum capture capture_of(struct tern_str segment)
 {
     if (tern_str_eq(segment, TERN_STR("{model}")))
         return CAPTURE_MODEL;
-    return tern_str_eq(segment, TERN_STR("{version}")) ? CAPTURE_VERSION : CAPTURE_NONE;
+    if (tern_str_eq(segment, TERN_STR("{version}")))
+        return CAPTURE_VERSION;
+    return tern_str_eq(segment, TERN_STR("{name}")) ? CAPTURE_NAME : CAPTURE_NONE;
 }
 
 /* The child of `at` for a pattern's segment, made when it is not there. */
@@ -179,14 +181,16 @@ void tern_router_free(struct tern_router *router)
 struct segments {
     struct tern_str at[SEGMENTS_MAX];
     uint32_t n;
-    char bytes[SEGMENT_MAX];
+    char bytes[TERN_ROUTER_SEGMENT_MAX];
 };
 
 struct captures {
     struct tern_str model;
     struct tern_str version;
+    struct tern_str name;
     bool has_model;
     bool has_version;
+    bool has_name;
 };
 
 static const struct node *child_of(const struct tern_router *router, const struct node *node,
@@ -209,6 +213,9 @@ static void keep_capture(struct captures *captures, const struct node *node, str
     } else if (node->capture == CAPTURE_VERSION) {
         captures->version = value;
         captures->has_version = true;
+    } else if (node->capture == CAPTURE_NAME) {
+        captures->name = value;
+        captures->has_name = true;
     }
 }
 
@@ -250,6 +257,15 @@ static const struct node *walk(const struct tern_router *router, const struct se
             capture = true;
         }
     }
+}
+
+/* Keeps a value that may be decoded, and then lies in memory that ends with the match. */
+static struct tern_str keep(struct tern_str value, struct tern_str raw_path, char *dst)
+{
+    if (value.n == 0 || (value.p >= raw_path.p && value.p < raw_path.p + raw_path.n))
+        return value;
+    memcpy(dst, value.p, value.n);
+    return tern_str_make(dst, value.n);
 }
 
 /* Whether the segment after those in `segments` would be a model name. */
@@ -300,12 +316,7 @@ static enum tern_code take_model(struct tern_str model, struct tern_str raw_path
     if (!tern_model_name_is_valid(model))
         return tern_fail(err, TERN_NOT_FOUND, "Request for unknown model: '%.*s' is not found",
                          TERN_STR_ARG(model));
-    if (model.p >= raw_path.p && model.p < raw_path.p + raw_path.n) {
-        ret->model = model;
-    } else {
-        memcpy(ret->decoded_model, model.p, model.n);
-        ret->model = tern_str_make(ret->decoded_model, model.n);
-    }
+    ret->model = keep(model, raw_path, ret->decoded_model);
     return TERN_OK;
 }
 
@@ -323,6 +334,10 @@ static enum tern_code take_captures(const struct captures *captures, struct tern
                              TERN_STR_ARG(captures->version));
         ret->version = (int64_t)version;
     }
+    if (captures->has_name && captures->name.n == 0)
+        return tern_fail(err, TERN_NOT_FOUND, "no such path: %.*s has an empty name",
+                         TERN_STR_ARG(raw_path));
+    ret->name = keep(captures->name, raw_path, ret->decoded_name);
     return TERN_OK;
 }
 
@@ -336,7 +351,7 @@ enum tern_code tern_router_match(const struct tern_router *router, enum tern_met
 
     ret->route = NULL;
     ret->proto = router->nodes[0].proto;
-    ret->model = ret->allow = tern_str_make(NULL, 0);
+    ret->model = ret->name = ret->allow = tern_str_make(NULL, 0);
     ret->version = 0;
     if (tern_str_eq(raw_path, TERN_STR("*")) && method == TERN_METHOD_OPTIONS) {
         ret->allow = TERN_STR("GET, HEAD, POST, OPTIONS");
@@ -374,7 +389,8 @@ static void remember(const struct tern_router *router, struct tern_router_memo_r
 {
     bool is_decoded = match->model.p == match->decoded_model;
 
-    if (match->route == NULL || is_decoded || raw_path.n > TERN_ROUTER_MEMO_PATH)
+    if (match->route == NULL || is_decoded || match->name.n > 0 ||
+        raw_path.n > TERN_ROUTER_MEMO_PATH)
         return;
     row->router = router;
     row->route = match->route;
@@ -401,7 +417,7 @@ enum tern_code tern_router_recall(const struct tern_router *router, struct tern_
         ret->proto = row->proto;
         ret->version = row->version;
         ret->model = tern_str_make(raw_path.p + row->model_at, row->n_model);
-        ret->allow = tern_str_make(NULL, 0);
+        ret->name = ret->allow = tern_str_make(NULL, 0);
         return TERN_OK;
     }
     TERN_TRY(tern_router_match(router, method, raw_path, ret, err));

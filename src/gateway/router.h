@@ -11,14 +11,18 @@
 
 struct tern_router;
 
+#define TERN_ROUTER_SEGMENT_MAX 256 /* bytes of all percent-encoded segments of a path, decoded */
+
 /* The pieces of one match. On failure only proto and allow are set. */
 struct tern_match {
     const struct tern_route *route; /* NULL after TERN_OK: an OPTIONS request, answer 204 + Allow */
     const struct tern_proto *proto; /* whose envelope an error takes; never NULL */
     struct tern_str model;          /* a slice of the path or of decoded_model; empty: no capture */
     int64_t version;                /* 0: no capture */
+    struct tern_str name;           /* the same of {name}, as it came; decoded_name */
     struct tern_str allow; /* the Allow header, with 405 and OPTIONS; lives in the router */
     char decoded_model[TERN_MODEL_NAME_MAX];
+    char decoded_name[TERN_ROUTER_SEGMENT_MAX];
 };
 
 /* protos: borrowed, for the life of the router; at least one. Two rows that claim the same method
@@ -56,7 +60,7 @@ struct tern_router_memo {
 };
 
 /* As tern_router_match, with the memo first. Only plain successes are remembered: no errors, no
- * OPTIONS, no encoded model names. */
+ * OPTIONS, no encoded model names, no {name}. */
 enum tern_code tern_router_recall(const struct tern_router *router, struct tern_router_memo *memo,
                                   enum tern_method method, struct tern_str raw_path,
                                   struct tern_match *ret, struct tern_err *err);

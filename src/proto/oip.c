@@ -5,6 +5,9 @@
 #define MODEL   "/v2/models/{model}"
 #define VERSION MODEL "/versions/{version}"
 #define CONTROL "/v2/repository/models/{model}"
+#define SYSTEM  "/v2/systemsharedmemory"
+#define CUDA    "/v2/cudasharedmemory"
+#define REGION  "/region/{name}"
 
 // clang-format off
 static const struct tern_route routes[] = {
@@ -56,6 +59,26 @@ static const struct tern_route routes[] = {
                "Loads a model, or loads it again"),
     TERN_ROUTE(POST, CONTROL "/unload", REPOSITORY_UNLOAD, tern_oip_decode_control, tern_oip_encode_unload,
                "Unloads a model"),
+    TERN_ROUTE(GET, SYSTEM "/status", SHM_STATUS, tern_oip_decode_system_region, tern_oip_encode_regions,
+               "Registered regions of system shared memory"),
+    TERN_ROUTE(GET, SYSTEM REGION "/status", SHM_STATUS, tern_oip_decode_system_region, tern_oip_encode_regions,
+               "One of them"),
+    TERN_ROUTE(POST, SYSTEM REGION "/register", SHM_REGISTER, tern_oip_decode_system_register, tern_oip_encode_region_done,
+               "Registers a region of a shared memory object"),
+    TERN_ROUTE(POST, SYSTEM "/unregister", SHM_UNREGISTER, tern_oip_decode_system_region, tern_oip_encode_region_done,
+               "Forgets all of them"),
+    TERN_ROUTE(POST, SYSTEM REGION "/unregister", SHM_UNREGISTER, tern_oip_decode_system_region, tern_oip_encode_region_done,
+               "Forgets one of them"),
+    TERN_ROUTE(GET, CUDA "/status", SHM_STATUS, tern_oip_decode_cuda_region, tern_oip_encode_regions,
+               "Registered regions of GPU memory: none"),
+    TERN_ROUTE(GET, CUDA REGION "/status", SHM_STATUS, tern_oip_decode_cuda_region, tern_oip_encode_regions,
+               "One of them"),
+    TERN_ROUTE(POST, CUDA REGION "/register", SHM_REGISTER, tern_oip_decode_cuda_register, tern_oip_encode_region_done,
+               "Refused: there is no CUDA device"),
+    TERN_ROUTE(POST, CUDA "/unregister", SHM_UNREGISTER, tern_oip_decode_cuda_region, tern_oip_encode_region_done,
+               "Forgets all of them"),
+    TERN_ROUTE(POST, CUDA REGION "/unregister", SHM_UNREGISTER, tern_oip_decode_cuda_region, tern_oip_encode_region_done,
+               "Forgets one of them"),
 };
 // clang-format on
 

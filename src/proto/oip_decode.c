@@ -116,22 +116,22 @@ static enum tern_code read_data(struct decoder *d, struct input *input, struct t
     return TERN_OK;
 }
 
-static enum tern_code take_input_param(struct input *input, const struct tern_param *param,
-                                       struct tern_err *err)
+static enum tern_code take_input_param(struct decoder *d, struct input *input,
+                                       const struct tern_param *param, struct tern_err *err)
 {
     if (tern_str_eq(param->key, TERN_STR("binary_data_size"))) {
         input->is_binary = true;
         return tern_oip_param_u64(param, &input->binary_size, err);
     }
-    if (tern_str_starts(param->key, TERN_STR("shared_memory_")))
-        return tern_fail(err, TERN_UNIMPLEMENTED, "Client shared memory is disabled");
-    return TERN_OK; /* other parameters of an input mean nothing to us */
+    bool taken; /* other parameters of an input mean nothing to us */
+    return tern_oip_take_region_param(d->arena, param, &input->tensor->region, &taken, err);
 }
 
 static enum tern_code take_output_param(struct decoder *d, uint32_t index,
                                         const struct tern_param *param, struct tern_err *err)
 {
     struct tern_requested_output *output = &d->request->outputs[index];
+    bool taken;
     uint64_t n;
 
     if (tern_str_eq(param->key, TERN_STR("binary_data"))) {
@@ -144,10 +144,9 @@ static enum tern_code take_output_param(struct decoder *d, uint32_t index,
             return tern_fail(err, TERN_INVALID_ARGUMENT,
                              "Invalid value for 'classification': expected at most %d", INT32_MAX);
         output->classification = (uint32_t)n;
+        return TERN_OK;
     }
-    if (tern_str_starts(param->key, TERN_STR("shared_memory_")))
-        return tern_fail(err, TERN_UNIMPLEMENTED, "Client shared memory is disabled");
-    return TERN_OK;
+    return tern_oip_take_region_param(d->arena, param, &output->region, &taken, err);
 }
 
 /* The members of a tensor's "parameters"; input is NULL when it is an output, whose index counts.
@@ -167,7 +166,7 @@ static enum tern_code read_tensor_params(struct decoder *d, struct input *input,
             return TERN_OK;
         TERN_TRY(tern_oip_read_param(&d->json, key, &param, err));
         TERN_TRY(tern_oip_add_param(d->arena, &params, &param, err)); /* finds duplicates */
-        TERN_TRY(input != NULL ? take_input_param(input, &param, err)
+        TERN_TRY(input != NULL ? take_input_param(d, input, &param, err)
                                : take_output_param(d, index, &param, err));
     }
 }
@@ -256,11 +255,14 @@ static enum tern_code check_input(const struct decoder *d, const struct input *i
     if (!HAS(input->seen, TENSOR_DATATYPE))
         return tern_fail(err, TERN_INVALID_ARGUMENT, "input '%.*s' has no 'datatype'",
                          TERN_STR_ARG(name));
-    if (input->has_source == input->is_binary)
+    const struct tern_region_ref *region = input->tensor->region;
+    int sources = input->has_source + input->is_binary + (region != NULL);
+    if (sources != 1)
         return tern_fail(err, TERN_INVALID_ARGUMENT,
-                         "input '%.*s' must have exactly one of 'data' and the parameter "
-                         "'binary_data_size', got %s",
-                         TERN_STR_ARG(name), input->is_binary ? "both" : "neither");
+                         "input '%.*s' must have exactly one of 'data' and the parameters "
+                         "'binary_data_size' and 'shared_memory_region', got %s",
+                         TERN_STR_ARG(name), sources == 0 ? "none" : "several");
+    TERN_TRY(tern_oip_check_region("input", name, region, err));
     for (uint32_t i = 0; i < request->n_inputs; i++) {
         if (tern_str_eq(request->inputs[i].name, name))
             return tern_fail(err, TERN_INVALID_ARGUMENT, "input '%.*s' already exists in request",
@@ -279,7 +281,7 @@ static enum tern_code read_input(struct decoder *d, struct tern_err *err)
     TERN_TRY(grow(d->arena, &rows, request->n_inputs, sizeof(request->inputs[0]), "inputs", err));
     request->inputs = rows;
     struct input input = {.tensor = &request->inputs[request->n_inputs]};
-    input.tensor->name = tern_str_make(NULL, 0);
+    *input.tensor = (struct tern_tensor){.dtype = TERN_DTYPE_INVALID};
     TERN_TRY(tern_json_object(&d->json, err));
     for (;;) {
         TERN_TRY(tern_json_key(&d->json, &more, &key, err));
@@ -331,6 +333,7 @@ static enum tern_code read_output(struct decoder *d, struct tern_err *err)
             return tern_fail(err, TERN_INVALID_ARGUMENT, "output '%.*s' already exists in request",
                              TERN_STR_ARG(output->name));
     }
+    TERN_TRY(tern_oip_check_output(output, err));
     request->n_outputs++;
     return TERN_OK;
 }
@@ -426,7 +429,8 @@ static enum tern_code finish(struct decoder *d, struct tern_err *err)
                          d->binary.n);
     for (uint32_t i = 0; i < request->n_outputs; i++) {
         if ((d->explicit_binary[i / 64] >> (i % 64) & 1) == 0)
-            request->outputs[i].binary = request->binary_default;
+            request->outputs[i].binary =
+                request->binary_default && request->outputs[i].region == NULL;
     }
     return TERN_OK;
 }

@@ -36,6 +36,20 @@ static void write_head(struct tern_buf *out, const struct tern_call *call)
     }
 }
 
+/* The place where the client finds it, as Triton says it: the size is what was written. */
+static void write_region(struct tern_buf *out, const struct tern_tensor *tensor)
+{
+    TERN_BUF_ADD_LITERAL(out, ",\"parameters\":{\"shared_memory_region\":");
+    tern_json_add_string(out, tensor->region->name);
+    if (tensor->region->offset > 0) {
+        TERN_BUF_ADD_LITERAL(out, ",\"shared_memory_offset\":");
+        tern_buf_add_u64(out, tensor->region->offset);
+    }
+    TERN_BUF_ADD_LITERAL(out, ",\"shared_memory_byte_size\":");
+    tern_buf_add_u64(out, tensor->n_bytes);
+    TERN_BUF_ADD_LITERAL(out, "}}");
+}
+
 static enum tern_code write_output(struct tern_buf *out, const struct tern_tensor *tensor,
                                    bool binary, struct tern_err *err)
 {
@@ -45,7 +59,9 @@ static enum tern_code write_output(struct tern_buf *out, const struct tern_tenso
     tern_buf_add_str(out, tern_str_of(tern_dtype_name(tensor->dtype)));
     TERN_BUF_ADD_LITERAL(out, "\",\"shape\":");
     tern_oip_write_shape(out, &tensor->shape);
-    if (binary) {
+    if (tensor->region != NULL) {
+        write_region(out, tensor);
+    } else if (binary) {
         TERN_BUF_ADD_LITERAL(out, ",\"parameters\":{\"binary_data_size\":");
         tern_buf_add_u64(out, tensor->n_bytes);
         TERN_BUF_ADD_LITERAL(out, "}}");
@@ -95,7 +111,7 @@ enum tern_code tern_oip_encode_infer(struct tern_call *call, struct tern_err *er
     TERN_BUF_ADD_LITERAL(out, ",\"outputs\":[");
     for (uint32_t i = 0; i < response->n_outputs; i++) {
         const struct tern_tensor *tensor = &response->outputs[i];
-        bool binary = is_binary(&call->request, i, tensor->name);
+        bool binary = tensor->region == NULL && is_binary(&call->request, i, tensor->name);
         if (i > 0)
             tern_buf_add_char(out, ',');
         TERN_TRY(write_output(out, tensor, binary, err));

@@ -49,6 +49,14 @@ enum tern_code tern_oip_decode_log_settings(struct tern_call *call, struct tern_
 enum tern_code tern_oip_decode_trace_settings(struct tern_call *call, struct tern_err *err);
 enum tern_code tern_oip_encode_settings(struct tern_call *call, struct tern_err *err);
 
+/* oip_shm.c: the region of call->name; without a name, all of them */
+enum tern_code tern_oip_decode_system_region(struct tern_call *call, struct tern_err *err);
+enum tern_code tern_oip_decode_cuda_region(struct tern_call *call, struct tern_err *err);
+enum tern_code tern_oip_decode_system_register(struct tern_call *call, struct tern_err *err);
+enum tern_code tern_oip_decode_cuda_register(struct tern_call *call, struct tern_err *err);
+enum tern_code tern_oip_encode_regions(struct tern_call *call, struct tern_err *err);
+enum tern_code tern_oip_encode_region_done(struct tern_call *call, struct tern_err *err);
+
 /* oip_decode.c, oip_encode.c */
 /* The first tensor stands behind the JSON. */
 size_t tern_oip_body_pivot(const struct tern_exchange *x);
@@ -66,6 +74,19 @@ enum tern_code tern_oip_add_param(struct tern_arena *arena, struct tern_params *
 enum tern_code tern_oip_param_bool(const struct tern_param *param, bool *ret, struct tern_err *err);
 enum tern_code tern_oip_param_u64(const struct tern_param *param, uint64_t *ret,
                                   struct tern_err *err);
+/* Takes the parameters shared_memory_region, shared_memory_offset and shared_memory_byte_size of an
+ * input or an output; false in *ret_taken for any other. *ref is made at the first of them. */
+enum tern_code tern_oip_take_region_param(struct tern_arena *arena, const struct tern_param *param,
+                                          struct tern_region_ref **ref, bool *ret_taken,
+                                          struct tern_err *err);
+/* After the last parameter: a region that was named has a size, and none has a size without a name.
+ * `what` is "input" or "output". NULL is fine. */
+enum tern_code tern_oip_check_region(const char *what, struct tern_str name,
+                                     const struct tern_region_ref *ref, struct tern_err *err);
+/* The same of an output, and whether its parameters go together: what is written to a region is
+ * the values, and not in the answer. */
+enum tern_code tern_oip_check_output(const struct tern_requested_output *output,
+                                     struct tern_err *err);
 /* {"key": value, ...} */
 void tern_oip_write_params(struct tern_buf *buf, const struct tern_params *params);
 

@@ -105,6 +105,63 @@ enum tern_code tern_oip_param_u64(const struct tern_param *param, uint64_t *ret,
     return TERN_OK;
 }
 
+enum tern_code tern_oip_take_region_param(struct tern_arena *arena, const struct tern_param *param,
+                                          struct tern_region_ref **ref, bool *ret_taken,
+                                          struct tern_err *err)
+{
+    struct tern_str name = TERN_STR("shared_memory_region");
+    struct tern_str offset = TERN_STR("shared_memory_offset");
+    struct tern_str size = TERN_STR("shared_memory_byte_size");
+
+    *ret_taken = tern_str_eq(param->key, name) || tern_str_eq(param->key, offset) ||
+                 tern_str_eq(param->key, size);
+    if (!*ret_taken)
+        return TERN_OK;
+    if (*ref == NULL)
+        *ref = tern_arena_zalloc(arena, 1, sizeof(**ref));
+    if (*ref == NULL)
+        return tern_arena_fail(arena, err, "a shared memory region");
+    if (tern_str_eq(param->key, offset))
+        return tern_oip_param_u64(param, &(*ref)->offset, err);
+    if (tern_str_eq(param->key, size))
+        return tern_oip_param_u64(param, &(*ref)->byte_size, err);
+    if (param->kind != TERN_PARAM_STRING || param->string.n == 0)
+        return tern_fail(err, TERN_INVALID_ARGUMENT,
+                         "Invalid value for 'shared_memory_region': expected the name of a region");
+    (*ref)->name = param->string;
+    return TERN_OK;
+}
+
+enum tern_code tern_oip_check_region(const char *what, struct tern_str name,
+                                     const struct tern_region_ref *ref, struct tern_err *err)
+{
+    if (ref == NULL)
+        return TERN_OK;
+    if (ref->name.n == 0)
+        return tern_fail(err, TERN_INVALID_ARGUMENT,
+                         "%s '%.*s': 'shared_memory_offset' and 'shared_memory_byte_size' need "
+                         "'shared_memory_region'",
+                         what, TERN_STR_ARG(name));
+    if (ref->byte_size == 0)
+        return tern_fail(err, TERN_INVALID_ARGUMENT,
+                         "%s '%.*s': 'shared_memory_byte_size' must be specified, above 0, along "
+                         "with 'shared_memory_region'",
+                         what, TERN_STR_ARG(name));
+    return TERN_OK;
+}
+
+enum tern_code tern_oip_check_output(const struct tern_requested_output *output,
+                                     struct tern_err *err)
+{
+    TERN_TRY(tern_oip_check_region("output", output->name, output->region, err));
+    if (output->region == NULL || (!output->binary && output->classification == 0))
+        return TERN_OK;
+    return tern_fail(err, TERN_INVALID_ARGUMENT,
+                     "output '%.*s': '%s' can't be used together with 'shared_memory_region'",
+                     TERN_STR_ARG(output->name),
+                     output->classification > 0 ? "classification" : "binary_data");
+}
+
 static void write_value(struct tern_buf *buf, const struct tern_param *param)
 {
     char text[32];

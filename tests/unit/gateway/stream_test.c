@@ -76,7 +76,11 @@ static enum tern_code decode_line(struct tern_call *call, struct tern_err *err)
     if (!tern_str_split(&rest, ' ', &name) || !tern_str_split(&rest, ' ', &number))
         return tern_fail(err, TERN_INVALID_ARGUMENT, "expected a model and a number");
     values[0] = (float)(number.p[0] - '0');
-    *x = (struct tern_tensor){TERN_STR("x"), TERN_DTYPE_FP32, one_by_4, values, 16};
+    *x = (struct tern_tensor){.name = TERN_STR("x"),
+                              .dtype = TERN_DTYPE_FP32,
+                              .shape = one_by_4,
+                              .data = values,
+                              .n_bytes = 16};
     call->model = name;
     call->request.inputs = x;
     call->request.n_inputs = 1;

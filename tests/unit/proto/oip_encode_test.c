@@ -148,9 +148,9 @@ static void binary_outputs_follow_the_json(void **state)
     uint8_t b[] = {7};
     char c[] = "\1\0\0\0\xff";
     struct tern_tensor outputs[] = {
-        {TERN_STR("a"), TERN_DTYPE_INT16, {1, {2}}, a, sizeof(a)},
-        {TERN_STR("b"), TERN_DTYPE_UINT8, {1, {1}}, b, sizeof(b)},
-        {TERN_STR("c"), TERN_DTYPE_BYTES, {1, {1}}, c, 5},
+        {TERN_STR("a"), TERN_DTYPE_INT16, {1, {2}}, a, sizeof(a), NULL},
+        {TERN_STR("b"), TERN_DTYPE_UINT8, {1, {1}}, b, sizeof(b), NULL},
+        {TERN_STR("c"), TERN_DTYPE_BYTES, {1, {1}}, c, 5, NULL},
     };
     struct tern_requested_output wanted[] = {
         {.name = TERN_STR("a"), .binary = true},
