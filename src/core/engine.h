@@ -33,6 +33,13 @@ struct tern_engine_load {
     const struct tern_engine_option *options;
     uint32_t n_options;
     uint32_t threads; /* threads one run may use; 1: none but the caller's */
+    bool decoupled;   /* runs will come with a sink */
+    /* As the model's configuration describes them, for engines whose models are nothing else: with
+     * the batch dimension as -1 in front when there is one. */
+    const struct tern_tensor_spec *inputs;
+    uint32_t n_inputs;
+    const struct tern_tensor_spec *outputs;
+    uint32_t n_outputs;
 };
 
 /* Filled by load; strings and arrays live in the arena given to load. */
@@ -61,8 +68,9 @@ struct tern_engine_run {
     const uint32_t *output_spec; /* index into model->outputs, one an output */
     uint32_t n_outputs;
     struct tern_arena *arena;
-    /* (decoupled models) Where answers go, as many as the model wants; `outputs` then only says
-     * which tensors are wanted, and may be filled again for each answer. */
+    /* (decoupled models; others do not look) Where answers go, as many as the model wants;
+     * `outputs` then only says which tensors are wanted, and may be filled again for each answer.
+     */
     struct tern_engine_sink *sink;
     /* Set before ops->cancel is called for this run; NULL: it is never cancelled. What cancel left
      * at the instance may be an older run's: this is not. */
@@ -81,6 +89,10 @@ struct tern_engine_sink {
 
 struct tern_engine_ops {
     const char *name; /* "onnxruntime" */
+    /* A model is its configuration, which names this engine as its backend: there is no file, and
+     * path is NULL in load. */
+    bool fileless;
+    bool decouples; /* models that answer any number of times are served: see run->sink */
     /* Whether this engine can run here at all (its library is there). The text says how to get it.
      */
     enum tern_code (*available)(struct tern_err *err);

@@ -1,9 +1,13 @@
 #include "engine/engines.h"
 
 #include "engine/onnx/onnx.h"
+#include "engine/sample/sample.h"
 
 const struct tern_engine_ops *const tern_engines[] = {
     &tern_onnx_engine,
+    &tern_sample_identity,
+    &tern_sample_square,
+    &tern_sample_repeat,
 };
 const uint32_t tern_engines_count = TERN_COUNT_OF(tern_engines);
 

@@ -10,6 +10,11 @@
 #define REGION  "/region/{name}"
 
 // clang-format off
+#define INFER(pattern_, help_)                                                          \
+    {.method = TERN_METHOD_POST, .pattern = (pattern_), .op = TERN_OP_INFER,            \
+     .decode = tern_oip_decode_infer, .encode = tern_oip_encode_infer, .help = (help_), \
+     .unary = "HTTP end point"}
+
 static const struct tern_route routes[] = {
     TERN_ROUTE(GET, "/v2", SERVER_METADATA, NULL, tern_oip_encode_server_metadata,
                "Name, version and extensions of the server"),
@@ -49,10 +54,8 @@ static const struct tern_route routes[] = {
                "What is written to the log"),
     TERN_ROUTE(POST, "/v2/logging", LOG_UPDATE, tern_oip_decode_log_settings, tern_oip_encode_settings,
                "Changes that until the next restart or reload"),
-    TERN_ROUTE(POST, MODEL "/infer", INFER, tern_oip_decode_infer, tern_oip_encode_infer,
-               "A prediction, with JSON or binary tensors"),
-    TERN_ROUTE(POST, VERSION "/infer", INFER, tern_oip_decode_infer, tern_oip_encode_infer,
-               "The same by one version"),
+    INFER(MODEL "/infer", "A prediction, with JSON or binary tensors"),
+    INFER(VERSION "/infer", "The same by one version"),
     TERN_ROUTE(POST, "/v2/repository/index", REPOSITORY_INDEX, tern_oip_decode_index, tern_oip_encode_index,
                "Models and states of the repository"),
     TERN_ROUTE(POST, CONTROL "/load", REPOSITORY_LOAD, tern_oip_decode_control, tern_oip_encode_load,

@@ -89,6 +89,7 @@ struct tern_model_config {
     struct tern_config_tensor *outputs;
     uint32_t n_outputs;
 
+    bool decoupled;     /* model_transaction_policy: a request has any number of answers */
     uint32_t instances; /* sum of the counts of all groups; 0: the file does not say */
     bool has_batching;
     struct tern_config_batching batching;

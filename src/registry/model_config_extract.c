@@ -239,6 +239,14 @@ static void extract_instances(const struct extractor *x)
     x->config->instances = (uint32_t)sum;
 }
 
+static void extract_transactions(const struct extractor *x)
+{
+    const struct tern_tree *node =
+        tern_tree_find(x->config->tree, TERN_STR("model_transaction_policy"));
+
+    x->config->decoupled = node != NULL && bool_of(node, "decoupled");
+}
+
 static void extract_batching(struct extractor *x)
 {
     const struct tern_tree *node = tern_tree_find(x->config->tree, TERN_STR("dynamic_batching"));
@@ -426,6 +434,7 @@ void tern_model_config_extract(struct tern_model_config *config, struct tern_are
     config->outputs = extract_tensors(&x, "output", &config->n_outputs);
     extract_version_policy(&x);
     extract_instances(&x);
+    extract_transactions(&x);
     extract_batching(&x);
     extract_warmup(&x);
     extract_tags(&x);

@@ -191,7 +191,7 @@ MESSAGE(warmup, "ModelWarmup",
 MESSAGE(operations, "ModelOperations",
     REFUSE(op_library_filename, 1, STRING, REPEATED, "libraries of operators are not loaded"));
 MESSAGE(transaction_policy, "ModelTransactionPolicy",
-    REFUSE(decoupled, 1, BOOL, ONE, "models that answer a request more than once are not served"));
+    F(decoupled, 1, BOOL, ONE, HONOURED));
 MESSAGE(agent, "Agent", F(name, 1, STRING, ONE, KEPT), F(parameters, 2, STRING, MAP, KEPT));
 MESSAGE(agents, "ModelRepositoryAgents",
     REFUSE_M(agents, 1, REPEATED, agent, "agents that check or change model files are not run"));

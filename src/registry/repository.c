@@ -162,6 +162,16 @@ enum tern_code tern_repository_model_file(const char *version_path, struct tern_
     return TERN_OK;
 }
 
+const struct tern_engine_ops *tern_repository_fileless(struct tern_str backend,
+                                                       const struct tern_engine_set *engines)
+{
+    for (uint32_t i = 0; i < engines->n; i++) {
+        if (engines->rows[i]->fileless && tern_str_eq(backend, tern_str_of(engines->rows[i]->name)))
+            return engines->rows[i];
+    }
+    return NULL;
+}
+
 /* ---- scanning ---- */
 
 struct scan {

@@ -63,6 +63,10 @@ enum tern_code tern_repository_model_file(const char *version_path, struct tern_
                                           const struct tern_engine_ops **ret_engine,
                                           struct tern_err *err);
 
+/* The engine of that backend when its models are no files; NULL otherwise. */
+const struct tern_engine_ops *tern_repository_fileless(struct tern_str backend,
+                                                       const struct tern_engine_set *engines);
+
 /* The fingerprint of a version's files as they are now. */
 enum tern_code tern_repository_fingerprint(const char *version_path, const char *model_folder,
                                            uint64_t *ret_fingerprint, struct tern_err *err);

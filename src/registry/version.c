@@ -48,14 +48,45 @@ struct loading {
     uint32_t n_options;
 };
 
+/* What the configuration says of inputs or outputs, for engines that know nothing else. */
+static enum tern_code config_specs(struct loading *l, const struct tern_config_tensor *rows,
+                                   uint32_t n, const struct tern_tensor_spec **ret_specs,
+                                   struct tern_err *err)
+{
+    int batch = l->config.max_batch_size > 0;
+    struct tern_tensor_spec *specs = tern_arena_zalloc(&l->version->arena, n + 1, sizeof(*specs));
+
+    if (specs == NULL)
+        return tern_arena_fail(&l->version->arena, err, "the inputs and outputs");
+    for (uint32_t i = 0; i < n; i++) {
+        specs[i] = (struct tern_tensor_spec){
+            .name = rows[i].name, .dtype = rows[i].dtype, .optional = rows[i].optional};
+        specs[i].shape.rank = rows[i].dims.rank + batch;
+        specs[i].shape.dim[0] = -1;
+        memcpy(specs[i].shape.dim + batch, rows[i].dims.dim,
+               (size_t)rows[i].dims.rank * sizeof(rows[i].dims.dim[0]));
+    }
+    *ret_specs = specs;
+    return TERN_OK;
+}
+
 static enum tern_code open_engine(struct loading *l, uint32_t threads, struct tern_err *err)
 {
+    const struct tern_tensor_spec *inputs, *outputs;
+
+    TERN_TRY(config_specs(l, l->config.inputs, l->config.n_inputs, &inputs, err));
+    TERN_TRY(config_specs(l, l->config.outputs, l->config.n_outputs, &outputs, err));
     const struct tern_engine_load spec = {
         .name = l->load->name,
         .path = l->file,
         .options = l->options,
         .n_options = l->n_options,
         .threads = threads,
+        .decoupled = l->config.decoupled,
+        .inputs = inputs,
+        .n_inputs = l->config.n_inputs,
+        .outputs = outputs,
+        .n_outputs = l->config.n_outputs,
     };
     TERN_TRY(l->engine->load(&spec, &l->version->arena, &l->version->engine, err));
     l->version->engine.ops = l->engine;
@@ -121,7 +152,8 @@ static enum tern_code open_sized(struct loading *l, struct tern_err *err)
         TERN_TRY(open_engine(l, many, err));
         TERN_TRY(measure(l, err));
     }
-    if (!large && l->settings->hooks.is_inline(l->settings->hooks.arg, version->run_ns))
+    if (!large && !l->config.decoupled &&
+        l->settings->hooks.is_inline(l->settings->hooks.arg, version->run_ns))
         return add_instances(version, &version->loop_instances, &version->n_loop_instances,
                              l->settings->n_loops, l->settings->n_loops, err);
     return add_instances(version, &version->instances, &version->n_instances, many,
@@ -174,6 +206,7 @@ static enum tern_code fill_info(struct loading *l, struct tern_err *err)
         .backend = tern_str_of(version->engine.backend),
         .version = l->load->number,
         .max_batch_size = specs.max_batch_size,
+        .decoupled = l->config.decoupled,
         .inputs = specs.inputs,
         .n_inputs = version->engine.n_inputs,
         .outputs = specs.outputs,
@@ -194,17 +227,35 @@ static enum tern_code check_unchanged(const struct loading *l, struct tern_err *
     return TERN_OK;
 }
 
-static enum tern_code load_all(struct loading *l, struct tern_err *err)
+static enum tern_code find_file(struct loading *l, struct tern_err *err)
 {
     struct tern_file_info info;
 
-    TERN_TRY(read_config(l, err));
     TERN_TRY(tern_repository_model_file(l->load->path, l->config.default_model_filename,
                                         &l->settings->engines, &l->version->arena, &l->file,
                                         &l->engine, err));
-    TERN_TRY(l->engine->available(err));
     TERN_TRY(tern_file_stat(l->file, &info, err));
     l->file_size = info.size;
+    return TERN_OK;
+}
+
+static enum tern_code find_engine(struct loading *l, struct tern_err *err)
+{
+    l->engine = tern_repository_fileless(l->config.backend, &l->settings->engines);
+    if (l->engine == NULL)
+        TERN_TRY(find_file(l, err));
+    if (l->config.decoupled && !l->engine->decouples)
+        return tern_fail(err, TERN_UNIMPLEMENTED,
+                         "model_transaction_policy: %s answers every request once, decoupled is "
+                         "for models that do not",
+                         l->engine->name);
+    return l->engine->available(err);
+}
+
+static enum tern_code load_all(struct loading *l, struct tern_err *err)
+{
+    TERN_TRY(read_config(l, err));
+    TERN_TRY(find_engine(l, err));
     TERN_TRY(open_sized(l, err));
     TERN_TRY(fill_info(l, err));
     return check_unchanged(l, err);

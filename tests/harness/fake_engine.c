@@ -9,7 +9,7 @@
 
 struct fake_state {
     uint64_t least_ns; /* a run takes */
-    bool gated, failing;
+    bool gated, failing, decoupled;
 };
 
 static atomic_int loaded, instances, loads;
@@ -98,11 +98,11 @@ static enum tern_code load(const struct tern_engine_load *spec, struct tern_aren
     struct fake_state *state = tern_mem_zalloc(1, sizeof(*state));
     struct tern_tensor_spec *specs = tern_arena_zalloc(arena, 2, sizeof(*specs));
     if (state != NULL)
-        *state =
-            (struct fake_state){strstr(text, "slow") != NULL       ? TERN_NS_PER_MS
-                                : strstr(text, "crawling") != NULL ? 12u * TERN_NS_PER_MS
-                                                                   : 0,
-                                strstr(text, "gated") != NULL, strstr(text, "failing") != NULL};
+        *state = (struct fake_state){strstr(text, "slow") != NULL       ? TERN_NS_PER_MS
+                                     : strstr(text, "crawling") != NULL ? 12u * TERN_NS_PER_MS
+                                                                        : 0,
+                                     strstr(text, "gated") != NULL, strstr(text, "failing") != NULL,
+                                     spec->decoupled};
     tern_mem_free(text);
     if (state == NULL || specs == NULL || !fake || broken) {
         tern_mem_free(state);
@@ -177,7 +177,7 @@ static enum tern_code infer(const struct tern_engine_model *model, void *instanc
         return tern_fail(err, TERN_INTERNAL, "this model fails on purpose");
     if (state->gated)
         pass_gate();
-    if (run->sink != NULL)
+    if (state->decoupled)
         return answer_often(run, err);
     for (uint64_t start = tern_clock_mono_ns(); tern_clock_mono_ns() - start < state->least_ns;)
         ;
@@ -201,6 +201,7 @@ static enum tern_code infer(const struct tern_engine_model *model, void *instanc
 
 const struct tern_engine_ops fake_engine = {
     .name = "fake",
+    .decouples = true,
     .available = available,
     .file_names = file_names,
     .probe = probe,

@@ -7,6 +7,8 @@
  *     broken          load fails
  *     failing         every run fails (the warm-up too)
  *
+ * A decoupled one answers as often as its first number says: 0, 1, 2, ...
+ *
  * Its one input is FP32 x [-1,4], its one output FP32 y [-1,4] = 2 * x. */
 #ifndef TERN_TESTS_FAKE_ENGINE_H
 #define TERN_TESTS_FAKE_ENGINE_H

@@ -193,7 +193,8 @@ static void talk_send(struct tern_exchange *x, bool end)
 
     assert_false(talk->ended);
     assert_true(talk->n_got + body.n < sizeof(talk->got));
-    memcpy(talk->got + talk->n_got, body.p, body.n);
+    if (body.n > 0)
+        memcpy(talk->got + talk->n_got, body.p, body.n);
     talk->n_got += body.n;
     talk->got[talk->n_got] = '\0';
     talk->ended = end;
@@ -256,7 +257,7 @@ static void add_model(struct world *w, int which, const char *kind)
     tree_write(&w->tree, names[which], kind);
     tree_path(&w->tree, names[which], path);
     tern_arena_init(&v->arena, 4096, 1u << 20);
-    const struct tern_engine_load spec = {.path = path, .threads = 1};
+    const struct tern_engine_load spec = {.path = path, .threads = 1, .decoupled = which == MANY};
     assert_int_equal(fake_engine.load(&spec, &v->arena, &v->engine, &err), TERN_OK);
     assert_int_equal(fake_engine.instance_new(&v->engine, &m->instance, &err), TERN_OK);
     for (int i = 0; i < 4; i++)
@@ -395,7 +396,7 @@ static void say(struct world *w, const char *text, bool last)
     if (left > 0)
         memmove(talk->said, talk->x.body.p, left);
     assert_true(left + strlen(text) < sizeof(talk->said));
-    memcpy(talk->said + left, text, strlen(text));
+    memcpy(talk->said + left, text, strlen(text) + 1);
     talk->x.body = tern_str_make(talk->said, left + strlen(text));
     talk->x.body_done = last;
     if (talk->x.wants_parts)

@@ -302,7 +302,7 @@ static void every_mistake_has_its_place(void **state)
               "instance_group { count: 100000 }\n"
               "default_model_filename: '/etc/passwd'\n"
               "ensemble_scheduling { step { model_name: 'x' } }\n"
-              "model_transaction_policy { decoupled: true }\n");
+              "model_operations { op_library_filename: 'ops.so' }\n");
     assert_string_equal(
         said(w),
         "c.pbtxt:1:1: ModelConfig has no field \"max_batch_sizee\", did you mean max_batch_size?\n"
@@ -316,7 +316,7 @@ static void every_mistake_has_its_place(void **state)
         "c.pbtxt:3:51: dims: expected a whole number, got \"x\"\n"
         "c.pbtxt:4:25: dims: expected a whole number, got a block\n"
         "c.pbtxt:7:45: all cannot stand beside latest of line 7\n"
-        "c.pbtxt:13:28: decoupled: models that answer a request more than once are not served\n"
+        "c.pbtxt:13:20: op_library_filename: libraries of operators are not loaded\n"
         "c.pbtxt:11:25: default_model_filename: expected a file name inside the model's folder, "
         "got \"/etc/passwd\"\n"
         "c.pbtxt:2:17: max_batch_size: expected 0 or more, got -1\n"

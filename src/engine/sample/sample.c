@@ -1,0 +1,392 @@
+#include "engine/sample/sample.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <string.h>
+#include <time.h>
+#include "base/clock.h"
+#include "base/mem.h"
+#include "base/num.h"
+
+#define DELAY_MS_MAX UINT32_MAX
+
+/* What a model was told by its configuration. */
+struct sample_model {
+    uint64_t delay_ns; /* identity: of a run */
+};
+
+/* One run at a time; cancel comes from other threads. */
+struct sample_instance {
+    pthread_mutex_t lock;
+    pthread_cond_t woken;
+    bool cancelled; /* guarded by lock */
+};
+
+/* ---- time that can be cut short ---- */
+
+static void begin_run(struct sample_instance *instance)
+{
+    pthread_mutex_lock(&instance->lock);
+    instance->cancelled = false; /* that was another run's */
+    pthread_mutex_unlock(&instance->lock);
+}
+
+static bool is_cancelled(const struct sample_instance *instance, const struct tern_engine_run *run)
+{
+    return instance->cancelled || (run->cancelled != NULL && atomic_load(run->cancelled));
+}
+
+static enum tern_code wait_until(struct sample_instance *instance,
+                                 const struct tern_engine_run *run, uint64_t due_ns,
+                                 struct tern_err *err)
+{
+    const struct timespec until = {(time_t)(due_ns / TERN_NS_PER_S),
+                                   (long)(due_ns % TERN_NS_PER_S)};
+
+    pthread_mutex_lock(&instance->lock);
+    while (!is_cancelled(instance, run) && tern_clock_mono_ns() < due_ns) {
+        if (pthread_cond_timedwait(&instance->woken, &instance->lock, &until) == ETIMEDOUT)
+            break;
+    }
+    bool cancelled = is_cancelled(instance, run);
+    pthread_mutex_unlock(&instance->lock);
+    return cancelled ? tern_fail(err, TERN_CANCELLED, "the run was cancelled") : TERN_OK;
+}
+
+static void cancel(const struct tern_engine_model *model, void *self)
+{
+    struct sample_instance *instance = self;
+
+    (void)model;
+    pthread_mutex_lock(&instance->lock);
+    instance->cancelled = true;
+    pthread_cond_signal(&instance->woken);
+    pthread_mutex_unlock(&instance->lock);
+}
+
+/* ---- tensors ---- */
+
+/* The input at that place of the specification; NULL: it was not given. */
+static const struct tern_tensor *input_at(const struct tern_engine_run *run, uint32_t spec)
+{
+    for (uint32_t i = 0; i < run->n_inputs; i++) {
+        if (run->input_spec[i] == spec)
+            return &run->inputs[i];
+    }
+    return NULL;
+}
+
+/* One of four bytes, wherever it lies. */
+static uint32_t word_at(const struct tern_tensor *tensor, size_t at)
+{
+    uint32_t v;
+
+    memcpy(&v, (const char *)tensor->data + at * sizeof(v), sizeof(v));
+    return v;
+}
+
+/* A single element; the dimensions that the specification leaves open are 1. */
+static void set_word(struct tern_tensor *output, const struct tern_tensor_spec *spec,
+                     uint32_t *value)
+{
+    output->dtype = spec->dtype;
+    output->shape = spec->shape;
+    for (int i = 0; i < output->shape.rank; i++)
+        output->shape.dim[i] = 1;
+    output->data = value;
+    output->n_bytes = sizeof(*value);
+}
+
+/* Of the wanted outputs, the one that stands first gets `first`, the other one `second`. */
+static enum tern_code emit(const struct tern_engine_model *model, const struct tern_engine_run *run,
+                           uint32_t first, uint32_t second, struct tern_err *err)
+{
+    for (uint32_t i = 0; i < run->n_outputs; i++) {
+        uint32_t at = run->output_spec[i];
+        set_word(&run->outputs[i], &model->outputs[at], at == 0 ? &first : &second);
+    }
+    return run->sink->emit(run->sink, run->outputs, run->n_outputs, err);
+}
+
+/* ---- runs ---- */
+
+static enum tern_code run_identity(const struct tern_engine_model *model, void *self,
+                                   const struct tern_engine_run *run, struct tern_err *err)
+{
+    const struct sample_model *state = model->state;
+
+    begin_run(self);
+    for (uint32_t i = 0; i < run->n_outputs; i++) {
+        struct tern_tensor *output = &run->outputs[i];
+        const struct tern_tensor *input = input_at(run, run->output_spec[i]);
+        if (input == NULL)
+            return tern_fail(err, TERN_INVALID_ARGUMENT,
+                             "output '%.*s' needs the input '%.*s', which was not given",
+                             TERN_STR_ARG(output->name),
+                             TERN_STR_ARG(model->inputs[run->output_spec[i]].name));
+        output->dtype = input->dtype;
+        output->shape = input->shape;
+        output->n_bytes = input->n_bytes;
+        output->data = tern_arena_alloc(run->arena, 64, input->n_bytes);
+        if (output->data == NULL)
+            return tern_arena_fail(run->arena, err, "an output");
+        if (input->n_bytes > 0)
+            memcpy(output->data, input->data, input->n_bytes);
+    }
+    if (state->delay_ns == 0)
+        return TERN_OK;
+    return wait_until(self, run, tern_clock_mono_ns() + state->delay_ns, err);
+}
+
+static enum tern_code need_sink(const struct tern_engine_run *run, struct tern_err *err)
+{
+    if (run->sink != NULL)
+        return TERN_OK;
+    return tern_fail(err, TERN_UNIMPLEMENTED,
+                     "the model answers any number of times: ask a server for a stream");
+}
+
+static enum tern_code run_square(const struct tern_engine_model *model, void *self,
+                                 const struct tern_engine_run *run, struct tern_err *err)
+{
+    const struct tern_tensor *input = &run->inputs[0];
+
+    TERN_TRY(need_sink(run, err));
+    begin_run(self);
+    if (input->n_bytes != sizeof(int32_t))
+        return tern_fail(err, TERN_INVALID_ARGUMENT, "expected one element in '%.*s', got %zu",
+                         TERN_STR_ARG(input->name), input->n_bytes / sizeof(int32_t));
+    int32_t n = (int32_t)word_at(input, 0);
+    for (int32_t i = 0; i < n; i++)
+        TERN_TRY(emit(model, run, (uint32_t)n, 0, err));
+    return TERN_OK;
+}
+
+static enum tern_code run_repeat(const struct tern_engine_model *model, void *self,
+                                 const struct tern_engine_run *run, struct tern_err *err)
+{
+    const struct tern_tensor *in = input_at(run, 0), *delay = input_at(run, 1),
+                             *wait = input_at(run, 2);
+    uint64_t start = tern_clock_mono_ns(), due = start;
+
+    TERN_TRY(need_sink(run, err));
+    begin_run(self);
+    if (in->n_bytes != delay->n_bytes)
+        return tern_fail(err, TERN_INVALID_ARGUMENT,
+                         "expected as many delays as values, got %zu values and %zu delays",
+                         in->n_bytes / sizeof(uint32_t), delay->n_bytes / sizeof(uint32_t));
+    if (wait->n_bytes != sizeof(uint32_t))
+        return tern_fail(err, TERN_INVALID_ARGUMENT, "expected one element in '%.*s', got %zu",
+                         TERN_STR_ARG(wait->name), wait->n_bytes / sizeof(uint32_t));
+    for (uint32_t i = 0; i < in->n_bytes / sizeof(uint32_t); i++) {
+        due += (uint64_t)word_at(delay, i) * TERN_NS_PER_MS;
+        TERN_TRY(wait_until(self, run, due, err));
+        TERN_TRY(emit(model, run, word_at(in, i), i, err));
+    }
+    return wait_until(self, run, start + (uint64_t)word_at(wait, 0) * TERN_NS_PER_MS, err);
+}
+
+/* ---- what a configuration must say ---- */
+
+struct row {
+    const char *what;
+    enum tern_dtype dtype;
+};
+
+static enum tern_code check_rows(const char *kind, const struct tern_tensor_spec *specs, uint32_t n,
+                                 const struct row *rows, uint32_t n_least, uint32_t n_most,
+                                 struct tern_err *err)
+{
+    if (n < n_least || n > n_most)
+        return tern_fail(err, TERN_INVALID_ARGUMENT, "expected %u %ss in the configuration, got %u",
+                         n_most, kind, n);
+    for (uint32_t i = 0; i < n; i++) {
+        if (specs[i].dtype != rows[i].dtype ||
+            (n_most > 1 && !tern_str_eq(specs[i].name, tern_str_of(rows[i].what))))
+            return tern_fail(err, TERN_INVALID_ARGUMENT,
+                             "%s %u of the configuration: expected %s of %s, got '%.*s' of %s",
+                             kind, i, rows[i].what, tern_dtype_name(rows[i].dtype),
+                             TERN_STR_ARG(specs[i].name), tern_dtype_name(specs[i].dtype));
+    }
+    return TERN_OK;
+}
+
+static enum tern_code need_decoupled(const struct tern_engine_load *spec, struct tern_err *err)
+{
+    if (spec->decoupled)
+        return TERN_OK;
+    return tern_fail(err, TERN_INVALID_ARGUMENT,
+                     "the model only works with model_transaction_policy { decoupled: true }");
+}
+
+static enum tern_code check_identity(const struct tern_engine_load *spec, struct tern_err *err)
+{
+    if (spec->n_inputs == 0 || spec->n_inputs != spec->n_outputs)
+        return tern_fail(err, TERN_INVALID_ARGUMENT,
+                         "expected as many outputs as inputs in the configuration, got %u inputs "
+                         "and %u outputs",
+                         spec->n_inputs, spec->n_outputs);
+    for (uint32_t i = 0; i < spec->n_inputs; i++) {
+        const struct tern_tensor_spec *in = &spec->inputs[i], *out = &spec->outputs[i];
+        if (in->dtype == TERN_DTYPE_INVALID || in->dtype != out->dtype)
+            return tern_fail(err, TERN_INVALID_ARGUMENT,
+                             "input '%.*s' and output '%.*s' must have one datatype, got %s and %s",
+                             TERN_STR_ARG(in->name), TERN_STR_ARG(out->name),
+                             tern_dtype_name(in->dtype), tern_dtype_name(out->dtype));
+    }
+    return TERN_OK;
+}
+
+static enum tern_code check_square(const struct tern_engine_load *spec, struct tern_err *err)
+{
+    static const struct row in[] = {{"IN", TERN_DTYPE_INT32}}, out[] = {{"OUT", TERN_DTYPE_INT32}};
+
+    TERN_TRY(need_decoupled(spec, err));
+    TERN_TRY(check_rows("input", spec->inputs, spec->n_inputs, in, 1, 1, err));
+    return check_rows("output", spec->outputs, spec->n_outputs, out, 1, 1, err);
+}
+
+static enum tern_code check_repeat(const struct tern_engine_load *spec, struct tern_err *err)
+{
+    static const struct row in[] = {
+        {"IN", TERN_DTYPE_INT32}, {"DELAY", TERN_DTYPE_UINT32}, {"WAIT", TERN_DTYPE_UINT32}};
+    static const struct row out[] = {{"OUT", TERN_DTYPE_INT32}, {"IDX", TERN_DTYPE_UINT32}};
+
+    TERN_TRY(need_decoupled(spec, err));
+    TERN_TRY(check_rows("input", spec->inputs, spec->n_inputs, in, 3, 3, err));
+    return check_rows("output", spec->outputs, spec->n_outputs, out, 1, 2, err);
+}
+
+static enum tern_code read_options(const struct tern_engine_load *spec, struct sample_model *state,
+                                   struct tern_err *err)
+{
+    for (uint32_t i = 0; i < spec->n_options; i++) {
+        uint64_t ms;
+        if (!tern_str_eq(spec->options[i].key, TERN_STR("execute_delay_ms")))
+            continue; /* other engines' defaults come too */
+        if (!tern_num_parse_u64(spec->options[i].value, DELAY_MS_MAX, &ms))
+            return tern_fail(err, TERN_INVALID_ARGUMENT,
+                             "execute_delay_ms: expected milliseconds, got '%.*s'",
+                             TERN_STR_ARG(spec->options[i].value));
+        state->delay_ns = ms * TERN_NS_PER_MS;
+    }
+    return TERN_OK;
+}
+
+/* ---- life ---- */
+
+static enum tern_code copy_specs(struct tern_arena *arena, const struct tern_tensor_spec *specs,
+                                 uint32_t n, struct tern_tensor_spec **ret_specs,
+                                 struct tern_err *err)
+{
+    struct tern_tensor_spec *copy = tern_arena_zalloc(arena, n + 1, sizeof(*copy));
+
+    if (copy == NULL)
+        return tern_arena_fail(arena, err, "the inputs and outputs");
+    if (n > 0)
+        memcpy(copy, specs, n * sizeof(*copy)); /* the names live as long as the configuration */
+    *ret_specs = copy;
+    return TERN_OK;
+}
+
+static enum tern_code load(const struct tern_engine_load *spec, struct tern_arena *arena,
+                           const char *backend, struct tern_engine_model *ret_model,
+                           struct tern_err *err)
+{
+    struct tern_engine_model model = {.platform = "", .backend = backend};
+    struct sample_model state = {0};
+
+    TERN_TRY(read_options(spec, &state, err));
+    TERN_TRY(copy_specs(arena, spec->inputs, spec->n_inputs, &model.inputs, err));
+    TERN_TRY(copy_specs(arena, spec->outputs, spec->n_outputs, &model.outputs, err));
+    model.n_inputs = spec->n_inputs;
+    model.n_outputs = spec->n_outputs;
+    struct sample_model *own = tern_mem_zalloc(1, sizeof(*own));
+    if (own == NULL)
+        return tern_mem_fail(err, "the model", sizeof(*own));
+    *own = state;
+    model.state = own;
+    *ret_model = model;
+    return TERN_OK;
+}
+
+static enum tern_code load_identity(const struct tern_engine_load *spec, struct tern_arena *arena,
+                                    struct tern_engine_model *ret_model, struct tern_err *err)
+{
+    TERN_TRY(check_identity(spec, err));
+    return load(spec, arena, tern_sample_identity.name, ret_model, err);
+}
+
+static enum tern_code load_square(const struct tern_engine_load *spec, struct tern_arena *arena,
+                                  struct tern_engine_model *ret_model, struct tern_err *err)
+{
+    TERN_TRY(check_square(spec, err));
+    return load(spec, arena, tern_sample_square.name, ret_model, err);
+}
+
+static enum tern_code load_repeat(const struct tern_engine_load *spec, struct tern_arena *arena,
+                                  struct tern_engine_model *ret_model, struct tern_err *err)
+{
+    TERN_TRY(check_repeat(spec, err));
+    return load(spec, arena, tern_sample_repeat.name, ret_model, err);
+}
+
+static void unload(struct tern_engine_model *model)
+{
+    tern_mem_free(model->state);
+}
+
+static enum tern_code instance_new(const struct tern_engine_model *model, void **ret_instance,
+                                   struct tern_err *err)
+{
+    struct sample_instance *instance = tern_mem_zalloc(1, sizeof(*instance));
+    pthread_condattr_t attr;
+
+    (void)model;
+    if (instance == NULL)
+        return tern_mem_fail(err, "an instance", sizeof(*instance));
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_cond_init(&instance->woken, &attr);
+    pthread_condattr_destroy(&attr);
+    pthread_mutex_init(&instance->lock, NULL);
+    *ret_instance = instance;
+    return TERN_OK;
+}
+
+static void instance_free(const struct tern_engine_model *model, void *self)
+{
+    struct sample_instance *instance = self;
+
+    (void)model;
+    pthread_cond_destroy(&instance->woken);
+    pthread_mutex_destroy(&instance->lock);
+    tern_mem_free(instance);
+}
+
+static enum tern_code available(struct tern_err *err)
+{
+    (void)err;
+    return TERN_OK;
+}
+
+static const char *const no_files[] = {NULL};
+
+static int probe(const char *file_name, struct tern_str head)
+{
+    (void)file_name, (void)head;
+    return 0;
+}
+
+/* clang-format off */
+#define SAMPLE(name_, decouples_, load_, run_)                                              \
+    {.name = (name_), .fileless = true, .decouples = (decouples_), .available = available,  \
+     .file_names = no_files, .probe = probe, .load = (load_), .unload = unload,             \
+     .instance_new = instance_new, .instance_free = instance_free, .infer = (run_),         \
+     .cancel = cancel}
+/* clang-format on */
+
+const struct tern_engine_ops tern_sample_identity =
+    SAMPLE("identity", false, load_identity, run_identity);
+const struct tern_engine_ops tern_sample_square = SAMPLE("square", true, load_square, run_square);
+const struct tern_engine_ops tern_sample_repeat = SAMPLE("repeat", true, load_repeat, run_repeat);

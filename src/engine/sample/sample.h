@@ -1,0 +1,22 @@
+/* Triton's sample models, which clients are tried against: an engine without model files. The
+ * configuration names the backend and gives the inputs and outputs; the folder of a version may be
+ * empty.
+ *
+ *   identity  as many outputs as inputs; each output is the input that stands in its place. The
+ *             parameter execute_delay_ms makes a run take so long.
+ *   square    decoupled. Input INT32 with one element n, output INT32: n answers, each n.
+ *   repeat    decoupled. Inputs IN INT32 [n], DELAY UINT32 [n], WAIT UINT32 [1]; outputs OUT INT32
+ *             and, if there is one, IDX UINT32: n answers, the i-th DELAY[i] milliseconds after the
+ *             one before, with IN[i] and i. A run takes at least WAIT milliseconds.
+ *
+ * A delay ends at once when the run is cancelled. */
+#ifndef TERN_ENGINE_SAMPLE_SAMPLE_H
+#define TERN_ENGINE_SAMPLE_SAMPLE_H
+
+#include "core/engine.h"
+
+extern const struct tern_engine_ops tern_sample_identity;
+extern const struct tern_engine_ops tern_sample_square;
+extern const struct tern_engine_ops tern_sample_repeat;
+
+#endif
