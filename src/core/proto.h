@@ -45,6 +45,7 @@ enum tern_subject {
 /* X(NAME, label for metrics and logs, access, family, subject) */
 #define TERN_OPS(X)                                                              \
     X(WELCOME, "welcome", OPEN, NONE, SERVER)                                    \
+    X(REFLECTION, "reflection", READ, NONE, SERVER)                              \
     X(SERVER_LIVE, "server_live", OPEN, HEALTH, SERVER)                          \
     X(SERVER_READY, "server_ready", OPEN, HEALTH, SERVER)                        \
     X(HEALTH_WATCH, "health_watch", OPEN, HEALTH, SERVER)                        \
@@ -154,9 +155,10 @@ struct tern_call {
     const struct tern_region_row *regions; /* arena */
     uint32_t n_regions;
 
-    bool yes;             /* SERVER_LIVE, SERVER_READY, MODEL_READY: the answer */
-    bool absent_is_no;    /* MODEL_READY, set by decode: no such model is an answer, no error */
-    struct tern_str text; /* METRICS: the exposition; WELCOME: the page; arena or static */
+    bool yes;          /* SERVER_LIVE, SERVER_READY, MODEL_READY: the answer */
+    bool absent_is_no; /* MODEL_READY, set by decode: no such model is an answer, no error */
+    /* METRICS: the exposition; WELCOME: the page; REFLECTION: the question; arena or static */
+    struct tern_str text;
 
     /* Stages, monotonic ns; 0: not reached. */
     uint64_t decoded_ns, queued_ns, started_ns, finished_ns, encoded_ns;

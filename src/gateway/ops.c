@@ -242,6 +242,7 @@ typedef enum tern_code run_fn(struct gateway_call *gc, bool *ret_pending, struct
 
 static run_fn *const op_runs[TERN_OP_COUNT] = {
     [TERN_OP_WELCOME] = run_welcome,
+    [TERN_OP_REFLECTION] = run_nothing,
     [TERN_OP_SERVER_LIVE] = run_server_live,
     [TERN_OP_SERVER_READY] = run_server_ready,
     [TERN_OP_SERVER_METADATA] = run_nothing,
