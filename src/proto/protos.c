@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 #include "proto/admin.h"
+#include "proto/grpc_health.h"
 #include "proto/grpc_reflection.h"
 #include "proto/oip.h"
 #include "proto/oip_grpc.h"
@@ -10,6 +11,7 @@ const struct tern_proto *const tern_protos[TERN_PROTOS_N] = {
     &tern_oip,
     &tern_oip_grpc,
     &tern_admin,
+    &tern_grpc_health,
     &tern_grpc_reflection,
 };
 
