@@ -184,7 +184,8 @@ struct tern_route {
      * {version} and {name} exist. A GET row answers HEAD too. */
     const char *pattern;
     enum tern_op op;
-    /* Reads call->message (and headers) into the call. May be NULL. */
+    /* Reads call->message (and headers) into the call. May be NULL. Where one method both looks and
+     * changes, the row has the operation that looks, and decode sets call->op to the other. */
     enum tern_code (*decode)(struct tern_call *call, struct tern_err *err);
     /* Writes status, response_type, headers, body and slices of x; does not send. In a stream: one
      * answer of it. */

@@ -163,20 +163,20 @@ static void answer_error(struct tern_gateway *gateway, struct tern_exchange *x,
 
 /* ---- the handler ---- */
 
-static enum tern_code check_access(const struct tern_exchange *x, const struct tern_route *route,
+static enum tern_code check_access(const struct tern_exchange *x, enum tern_op op,
                                    struct tern_err *err)
 {
-    if (tern_op_access(route->op) != TERN_ACCESS_CONTROL)
+    if (tern_op_access(op) != TERN_ACCESS_CONTROL)
         return TERN_OK;
     if (!x->listener->admin)
         return tern_fail(err, TERN_PERMISSION_DENIED,
                          "%s is not allowed on this listener: only a listener marked admin takes "
                          "operations that change what is served",
-                         tern_op_label(route->op));
+                         tern_op_label(op));
     /* A page in a browser must not steer a server on the same machine (DNS rebinding, CSRF). */
     if (tern_exchange_header(x, TERN_STR("origin")).p != NULL)
         return tern_fail(err, TERN_PERMISSION_DENIED, "%s is not allowed from a web page",
-                         tern_op_label(route->op));
+                         tern_op_label(op));
     return TERN_OK;
 }
 
@@ -251,7 +251,7 @@ static void on_head(void *self, struct tern_exchange *x)
         answer_options(gateway, x, &match);
         return;
     }
-    if (check_access(x, match.route, &err) != TERN_OK) {
+    if (check_access(x, match.route->op, &err) != TERN_OK) {
         answer_error(gateway, x, match.proto, &err);
         return;
     }
@@ -305,6 +305,8 @@ enum tern_code gateway_start(struct gateway_call *gc, bool *ret_pending)
         TERN_TRY(pin_model(gc, &call->err));
     if (call->route->decode != NULL)
         TERN_TRY(call->route->decode(call, &call->err));
+    if (call->op != call->route->op) /* the message asks for more than the row does */
+        TERN_TRY(check_access(call->x, call->op, &call->err));
     if (needs_model(call) && call->pinned == NULL) { /* the message named it */
         enum tern_code code = pin_model(gc, &call->err);
         if (code != TERN_OK)

@@ -64,7 +64,7 @@ static const struct tern_route routes[] = {
 // clang-format on
 
 const struct tern_proto tern_grpc_health = {
-    .name = "grpc-health",
+    .name = "grpc_health",
     .help = "gRPC health checking",
     .routes = routes,
     .n_routes = TERN_COUNT_OF(routes),

@@ -194,7 +194,7 @@ static const struct tern_route routes[] = {
 // clang-format on
 
 const struct tern_proto tern_grpc_reflection = {
-    .name = "grpc-reflection",
+    .name = "grpc_reflection",
     .help = "gRPC server reflection",
     .routes = routes,
     .n_routes = TERN_COUNT_OF(routes),

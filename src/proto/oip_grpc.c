@@ -2,8 +2,10 @@
 
 #include "base/num.h"
 #include "base/version.h"
+#include "proto/oip_grpc_admin.h"
 
-#define SERVICE "/inference.GRPCInferenceService/"
+#define SERVICE    "/inference.GRPCInferenceService/"
+#define REPOSITORY "/inference.model_repository.ModelRepositoryService/"
 
 /* ---- models by name and version ---- */
 
@@ -122,6 +124,38 @@ static const struct tern_route routes[] = {
                     "Name, version and extensions of the server"),
     TERN_GRPC_ROUTE(SERVICE "ModelMetadata", MODEL_METADATA, tern_oip_grpc_decode_model, encode_model_metadata,
                     "Versions, inputs and outputs of a model"),
+    TERN_GRPC_ROUTE(SERVICE "ModelConfig", MODEL_CONFIG, tern_oip_grpc_decode_model, tern_oip_grpc_encode_config,
+                    "The model's whole configuration"),
+    TERN_GRPC_ROUTE(SERVICE "ModelStatistics", MODEL_STATISTICS, tern_oip_grpc_decode_model, tern_oip_grpc_encode_statistics,
+                    "What a model, or every one, has done so far"),
+    TERN_GRPC_ROUTE(SERVICE "RepositoryIndex", REPOSITORY_INDEX, tern_oip_grpc_decode_index, tern_oip_grpc_encode_index,
+                    "Models and states of the repository"),
+    TERN_GRPC_ROUTE(SERVICE "RepositoryModelLoad", REPOSITORY_LOAD, tern_oip_grpc_decode_control, tern_oip_grpc_encode_control,
+                    "Loads a model, or loads it again"),
+    TERN_GRPC_ROUTE(SERVICE "RepositoryModelUnload", REPOSITORY_UNLOAD, tern_oip_grpc_decode_control, tern_oip_grpc_encode_control,
+                    "Unloads a model"),
+    TERN_GRPC_ROUTE(SERVICE "SystemSharedMemoryStatus", SHM_STATUS, tern_oip_grpc_decode_system_region, tern_oip_grpc_encode_regions,
+                    "Regions of shared memory"),
+    TERN_GRPC_ROUTE(SERVICE "SystemSharedMemoryRegister", SHM_REGISTER, tern_oip_grpc_decode_system_register, tern_oip_grpc_encode_empty,
+                    "Registers a region of shared memory"),
+    TERN_GRPC_ROUTE(SERVICE "SystemSharedMemoryUnregister", SHM_UNREGISTER, tern_oip_grpc_decode_system_region, tern_oip_grpc_encode_empty,
+                    "Forgets a region of shared memory, or all of them"),
+    TERN_GRPC_ROUTE(SERVICE "CudaSharedMemoryStatus", SHM_STATUS, tern_oip_grpc_decode_cuda_region, tern_oip_grpc_encode_regions,
+                    "Regions of GPU memory"),
+    TERN_GRPC_ROUTE(SERVICE "CudaSharedMemoryRegister", SHM_REGISTER, tern_oip_grpc_decode_cuda_register, tern_oip_grpc_encode_empty,
+                    "Registers a region of GPU memory"),
+    TERN_GRPC_ROUTE(SERVICE "CudaSharedMemoryUnregister", SHM_UNREGISTER, tern_oip_grpc_decode_cuda_region, tern_oip_grpc_encode_empty,
+                    "Forgets a region of GPU memory, or all of them"),
+    TERN_GRPC_ROUTE(SERVICE "TraceSetting", TRACE_READ, tern_oip_grpc_decode_trace, tern_oip_grpc_encode_trace,
+                    "Settings of traces, changed first when some are given (then control)"),
+    TERN_GRPC_ROUTE(SERVICE "LogSettings", LOG_READ, tern_oip_grpc_decode_log, tern_oip_grpc_encode_log,
+                    "Settings of the log, changed first when some are given (then control)"),
+    TERN_GRPC_ROUTE(REPOSITORY "RepositoryIndex", REPOSITORY_INDEX, tern_oip_grpc_decode_index, tern_oip_grpc_encode_index,
+                    "Models and states of the repository, as MLServer's clients ask"),
+    TERN_GRPC_ROUTE(REPOSITORY "RepositoryModelLoad", REPOSITORY_LOAD, tern_oip_grpc_decode_load, tern_oip_grpc_encode_empty,
+                    "Loads a model, or loads it again"),
+    TERN_GRPC_ROUTE(REPOSITORY "RepositoryModelUnload", REPOSITORY_UNLOAD, tern_oip_grpc_decode_load, tern_oip_grpc_encode_empty,
+                    "Unloads a model"),
 };
 // clang-format on
 

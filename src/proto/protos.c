@@ -8,11 +8,7 @@
 #include "proto/oip_grpc.h"
 
 const struct tern_proto *const tern_protos[TERN_PROTOS_N] = {
-    &tern_oip,
-    &tern_oip_grpc,
-    &tern_admin,
-    &tern_grpc_health,
-    &tern_grpc_reflection,
+    &tern_oip, &tern_oip_grpc, &tern_admin, &tern_grpc_health, &tern_grpc_reflection,
 };
 
 static size_t index_of(struct tern_str name)

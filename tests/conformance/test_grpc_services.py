@@ -1,18 +1,20 @@
 """The gRPC services beside inference, with the clients that people have for them: health, reflection,
 the administrative calls of GRPCInferenceService, and stubs made from the files of api/."""
 
-import pathlib
+import importlib
 import queue
 import subprocess
 import sys
 
 import grpc
 import pytest
-from google.protobuf import descriptor_pb2, descriptor_pool
+import tritonclient.grpc as triton
+from google.protobuf import descriptor_pb2, descriptor_pool, json_format
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
 from tritonclient.grpc import model_config_pb2, service_pb2
+from tritonclient.utils import InferenceServerException
 
 from harness import DEADLINE, TOP, Server, model_file, put_model
 
@@ -143,3 +145,157 @@ def test_reflection_in_a_conversation(channel):
         assert descriptor_pb2.FileDescriptorProto.FromString(first).name == name
     questions.put(None)
     assert list(answers) == []
+
+
+# ---- the administrative calls of GRPCInferenceService ----
+
+FULL_CONFIG = """
+max_batch_size: 4
+input { name: "features" data_type: TYPE_FP32 dims: [ 4 ] }
+instance_group [ { name: "one" count: 1 kind: KIND_CPU host_policy: "" profile: [ "a", "" ] gpus: [ ] } ]
+version_policy { specific { versions: [ 1 ] } }
+dynamic_batching {
+  preferred_batch_size: [ 2, 4 ]
+  max_queue_delay_microseconds: 5000000000
+  priority_levels: 2
+  default_queue_policy { timeout_action: DELAY max_queue_size: 16 }
+  priority_queue_policy { key: 1 value: { max_queue_size: 4 } }
+  priority_queue_policy { key: 2 value: { } }
+}
+optimization { graph { level: -1 } priority: PRIORITY_MAX cuda { graph_spec { input { key: "x" value { dim: [ -1, 3 ] } } } } }
+parameters { key: "intra_op_thread_count" value: { string_value: "1" } }
+metric_tags { key: "team" value: "" }
+model_warmup { name: "w" batch_size: 1 inputs { key: "features" value { data_type: TYPE_FP32 dims: [ 4 ] zero_data: true } } }
+response_cache { enable: true }
+model_metrics { metric_control { metric_identifier { family: "f" } histogram_options { buckets: [ 0.5, 1e3 ] } } }
+"""
+
+
+@pytest.fixture
+def client(server):
+    with triton.InferenceServerClient(server.address) as one:
+        yield one
+
+
+@pytest.fixture
+def controlled(tmp_path, repository):
+    """A server with one model that may come and go, and a listener that may not tell it to."""
+    put_model(repository, "iris", model_file("iris"))
+    listen = ("127.0.0.1:0,admin", "127.0.0.1:0")
+    with Server(tmp_path / "server", repository, "--model-control", "explicit", listen=listen) as one:
+        yield one
+
+
+@pytest.mark.parametrize("model", ["iris", "digits_cnn", "diabetes"])
+def test_config_is_that_of_http(server, client, model):
+    told = client.get_model_config(model).config
+    printed = json_format.ParseDict(server.get(f"/v2/models/{model}/config").json(), model_config_pb2.ModelConfig())
+    assert told == printed and told.name == model
+
+
+def test_config_with_every_kind_of_field(tmp_path, repository):
+    put_model(repository, "iris", model_file("iris"), config=FULL_CONFIG)
+    with Server(tmp_path / "server", repository) as server:
+        with triton.InferenceServerClient(server.address) as client:
+            told = client.get_model_config("iris", "1").config
+        printed = json_format.ParseDict(server.get("/v2/models/iris/config").json(), model_config_pb2.ModelConfig())
+    assert told == printed
+    assert told.dynamic_batching.priority_queue_policy[1].max_queue_size == 4
+    assert told.optimization.graph.level == -1
+    assert list(told.model_metrics.metric_control[0].histogram_options.buckets) == [0.5, 1000]
+    assert told.model_warmup[0].inputs["features"].zero_data
+
+
+def test_repository(controlled):
+    with triton.InferenceServerClient(controlled.address) as client:
+        client.load_model("iris")
+        row = client.get_model_repository_index().models[0]
+        assert (row.name, row.version, row.state) == ("iris", "1", "READY")
+        assert client.is_model_ready("iris")
+        client.unload_model("iris")
+        assert not client.is_model_ready("iris")
+        assert controlled.state("iris") == "UNAVAILABLE"
+        with pytest.raises(InferenceServerException, match="failed to load 'nope'|nope"):
+            client.load_model("nope")
+        with pytest.raises(InferenceServerException):
+            client.load_model("../iris")
+
+
+def test_what_changes_the_server_needs_an_admin_listener(controlled):
+    address = controlled.addresses[1].split("://")[-1]
+    with triton.InferenceServerClient(address) as client:
+        assert client.get_model_repository_index().models[0].name == "iris"
+        assert client.get_log_settings().settings and client.get_trace_settings().settings
+        for call in (
+            lambda: client.load_model("iris"),
+            lambda: client.unload_model("iris"),
+            lambda: client.update_log_settings({"log_info": False}),
+            lambda: client.update_trace_settings(settings={"trace_rate": "1"}),
+        ):
+            with pytest.raises(InferenceServerException, match="not allowed on this listener"):
+                call()
+
+
+def test_statistics(client):
+    rows = client.get_inference_statistics("iris").model_stats
+    assert [(row.name, row.version) for row in rows] == [("iris", "1")]
+    assert rows[0].inference_stats.HasField("success") and rows[0].inference_stats.HasField("cache_miss")
+    assert {row.name for row in client.get_inference_statistics().model_stats} >= {"iris", "digits_cnn"}
+    with pytest.raises(InferenceServerException, match="unknown model"):
+        client.get_inference_statistics("nope")
+
+
+def test_log_settings(controlled):
+    with triton.InferenceServerClient(controlled.address) as client:
+        before = client.get_log_settings().settings
+        assert before["log_error"].bool_param
+        after = client.update_log_settings({"log_info": False, "log_verbose_level": 2, "log_format": "ISO8601"}).settings
+        assert not after["log_info"].bool_param and after["log_verbose_level"].uint32_param == 2
+        assert after["log_format"].string_param == "ISO8601"
+        over_http = controlled.get("/v2/logging").json()
+        assert over_http["log_info"] is False and over_http["log_verbose_level"] == 2
+        with pytest.raises(InferenceServerException, match="unknown log setting"):
+            client.update_log_settings({"nope": True})
+
+
+def test_trace_settings(controlled):
+    with triton.InferenceServerClient(controlled.address) as client:
+        client.load_model("iris")
+        settings = client.update_trace_settings(settings={"trace_level": ["TIMESTAMPS"], "trace_rate": "5"}).settings
+        assert list(settings["trace_level"].value) == ["TIMESTAMPS"]
+        assert list(settings["trace_rate"].value) == ["5"]
+        of_model = client.update_trace_settings("iris", {"trace_rate": "7"}).settings
+        assert list(of_model["trace_rate"].value) == ["7"]
+        assert controlled.get("/v2/models/iris/trace/setting").json()["trace_rate"] == "7"
+        of_model = client.update_trace_settings("iris", {"trace_rate": None}).settings
+        assert list(of_model["trace_rate"].value) == ["5"]
+
+
+# ---- stubs made from the files of api/ ----
+
+
+@pytest.fixture(scope="session")
+def stubs(tmp_path_factory):
+    """Made by protoc, in one process with those that tritonclient brings."""
+    folder = tmp_path_factory.mktemp("stubs")
+    files = ["grpc_service.proto", "model_config.proto", "model_repository.proto"]
+    tool = [sys.executable, "-m", "grpc_tools.protoc", f"-I{TOP / 'api'}"]
+    subprocess.run([*tool, f"--python_out={folder}", f"--grpc_python_out={folder}", *files], check=True)
+    sys.path.insert(0, str(folder))
+    yield importlib.import_module
+    sys.path.remove(str(folder))
+
+
+def test_stubs_of_mlservers_repository_service(controlled, stubs):
+    messages, calls = stubs("model_repository_pb2"), stubs("model_repository_pb2_grpc")
+    with grpc.insecure_channel(controlled.address) as channel:
+        stub = calls.ModelRepositoryServiceStub(channel)
+        stub.RepositoryModelLoad(messages.RepositoryModelLoadRequest(model_name="iris"), timeout=DEADLINE)
+        index = stub.RepositoryIndex(messages.RepositoryIndexRequest(ready=True), timeout=DEADLINE)
+        assert [row.name for row in index.models] == ["iris"]
+        stub.RepositoryModelUnload(messages.RepositoryModelUnloadRequest(model_name="iris"), timeout=DEADLINE)
+        index = stub.RepositoryIndex(messages.RepositoryIndexRequest(ready=True), timeout=DEADLINE)
+        assert not index.models
+        with pytest.raises(grpc.RpcError) as raised:
+            stub.RepositoryIndex(messages.RepositoryIndexRequest(repository_name="r"), timeout=DEADLINE)
+        assert raised.value.code() == grpc.StatusCode.UNIMPLEMENTED

@@ -30,7 +30,7 @@ static void every_row_is_a_framed_post(void **state)
         const struct tern_route *route = &tern_oip_grpc.routes[i];
         assert_int_equal(route->method, TERN_METHOD_POST);
         assert_ptr_equal(route->framing, &tern_grpc_framing);
-        assert_true(strncmp(route->pattern, "/inference.GRPCInferenceService/", 32) == 0);
+        assert_true(strncmp(route->pattern, "/inference.", 11) == 0);
     }
 }
 
