@@ -5,6 +5,7 @@
 #include "cli/offline.h"
 #include "engine/engines.h"
 #include "os/file.h"
+#include "registry/reshape.h"
 #include "registry/version.h"
 
 #define LABELS_BYTES_MAX (16u << 20)
@@ -164,7 +165,6 @@ static enum tern_code run_local(struct tern_infer_model *self, const struct tern
                                 struct tern_err *err)
 {
     struct local *local = self->state;
-    const struct tern_engine_model *engine = &local->version->engine;
     uint32_t n = self->info.n_outputs;
     struct tern_tensor *outputs = tern_arena_zalloc(arena, n + 1, sizeof(*outputs));
     uint32_t *input_spec = tern_arena_zalloc(arena, inputs->n + 1, sizeof(*input_spec));
@@ -186,7 +186,7 @@ static enum tern_code run_local(struct tern_infer_model *self, const struct tern
         .n_outputs = n,
         .arena = arena,
     };
-    TERN_TRY(engine->ops->infer(engine, local->version->instances[0], &run, err));
+    TERN_TRY(tern_reshape_infer(local->version, local->version->instances[0], &run, err));
     *ret = (struct tern_v2_answer){
         .model = self->info.name,
         .version = tern_arena_printf(arena, "%" PRId64, self->info.version),

@@ -46,6 +46,22 @@ bool tern_shape_fits(const struct tern_shape *spec, const struct tern_shape *sha
     return true;
 }
 
+void tern_shape_map(const struct tern_shape *from, const struct tern_shape *to,
+                    struct tern_shape *shape)
+{
+    struct tern_shape mapped = *to;
+    int at = 0;
+
+    for (int i = 0; i < mapped.rank; i++) {
+        if (mapped.dim[i] >= 0)
+            continue;
+        while (at < from->rank && from->dim[at] >= 0)
+            at++;
+        mapped.dim[i] = at < from->rank ? shape->dim[at++] : 1;
+    }
+    *shape = mapped;
+}
+
 bool tern_shape_eq(const struct tern_shape *a, const struct tern_shape *b)
 {
     return a->rank == b->rank &&

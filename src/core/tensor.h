@@ -53,6 +53,10 @@ enum tern_code tern_shape_bytes(struct tern_str name, enum tern_dtype dtype,
                                 struct tern_err *err);
 /* Same rank and each dim equal or -1 in the spec. */
 bool tern_shape_fits(const struct tern_shape *spec, const struct tern_shape *shape);
+/* Makes of a shape that fits `from` the one it is in `to`: to's known dims, and for each -1 of `to`
+ * the dim at the -1 of `from` that stands at the same place among them. Both have as many. */
+void tern_shape_map(const struct tern_shape *from, const struct tern_shape *to,
+                    struct tern_shape *shape);
 bool tern_shape_eq(const struct tern_shape *a, const struct tern_shape *b);
 /* "[-1,4]" with a terminating zero; cut when it does not fit. Returns dst. */
 const char *tern_shape_print(const struct tern_shape *shape, char *dst, size_t cap);

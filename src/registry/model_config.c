@@ -28,16 +28,21 @@ static const struct tern_config_tensor *find_tensor(const struct tern_config_ten
     return NULL;
 }
 
-/* The dims of the file with the batch dimension in front, as the model counts them. */
-static struct tern_shape whole_shape(const struct tern_model_config *config,
-                                     const struct tern_config_tensor *tensor)
+const struct tern_config_tensor *tern_model_config_input(const struct tern_model_config *config,
+                                                         struct tern_str name)
+{
+    return find_tensor(config->inputs, config->n_inputs, name);
+}
+
+struct tern_shape tern_model_config_whole(const struct tern_model_config *config,
+                                          const struct tern_shape *dims)
 {
     struct tern_shape whole = {.rank = 0};
 
     if (config->max_batch_size > 0)
         whole.dim[whole.rank++] = -1;
-    for (int i = 0; i < tensor->dims.rank && whole.rank < TERN_RANK_MAX; i++)
-        whole.dim[whole.rank++] = tensor->dims.dim[i];
+    for (int i = 0; i < dims->rank && whole.rank < TERN_RANK_MAX; i++)
+        whole.dim[whole.rank++] = dims->dim[i];
     return whole;
 }
 
@@ -60,12 +65,13 @@ static void shapes_differ(struct completer *c, const char *what,
                           const struct tern_tensor_spec *spec)
 {
     char file_dims[160], model_dims[160];
+    const struct tern_shape *dims = said->has_reshape ? &said->reshape : &said->dims;
     bool batch_left_out = c->config->max_batch_size == 0 && spec->shape.rank > 0 &&
-                          spec->shape.dim[0] == -1 && said->dims.rank == spec->shape.rank - 1;
+                          spec->shape.dim[0] == -1 && dims->rank == spec->shape.rank - 1;
 
-    tern_problem_add(c->problems, said->place, "%s \"%.*s\" has dims %s%s, the model has %s%s",
-                     what, TERN_STR_ARG(said->name),
-                     tern_shape_print(&said->dims, file_dims, sizeof(file_dims)),
+    tern_problem_add(c->problems, said->place, "%s \"%.*s\" has %s %s%s, the model has %s%s", what,
+                     TERN_STR_ARG(said->name), said->has_reshape ? "reshape" : "dims",
+                     tern_shape_print(dims, file_dims, sizeof(file_dims)),
                      c->config->max_batch_size > 0 ? " after the batch dimension" : "",
                      tern_shape_print(&spec->shape, model_dims, sizeof(model_dims)),
                      batch_left_out ? "; dims leave out the batch dimension only when "
@@ -73,8 +79,61 @@ static void shapes_differ(struct completer *c, const char *what,
                                     : "");
 }
 
+/* Elements that the known dims make, and how many are free. */
+static void measure_shape(const struct tern_shape *shape, uint64_t *ret_product, int *ret_free)
+{
+    *ret_product = 1;
+    *ret_free = 0;
+    for (int i = 0; i < shape->rank; i++) {
+        if (shape->dim[i] < 0)
+            (*ret_free)++;
+        else if (__builtin_mul_overflow(*ret_product, (uint64_t)shape->dim[i], ret_product))
+            *ret_product = 0;
+    }
+}
+
+/* Clients see dims, the model has reshape: as many elements whatever the free dims are. */
+static void check_reshape(struct completer *c, const char *what,
+                          const struct tern_config_tensor *said, struct tern_tensor_spec *spec,
+                          struct tern_shape *ret_model_shape)
+{
+    struct tern_shape client = tern_model_config_whole(c->config, &said->dims);
+    struct tern_shape whole = tern_model_config_whole(c->config, &said->reshape);
+    struct tern_shape merged = spec->shape;
+    uint64_t said_product, reshape_product;
+    int said_free, reshape_free;
+
+    measure_shape(&said->dims, &said_product, &said_free);
+    measure_shape(&said->reshape, &reshape_product, &reshape_free);
+    if (!said->has_dims)
+        tern_problem_add(c->problems, said->place, "%s \"%.*s\" has a reshape, but no dims", what,
+                         TERN_STR_ARG(said->name));
+    else if (said_product != reshape_product || said_free != reshape_free || said_product == 0)
+        tern_problem_add(c->problems, said->place,
+                         "%s \"%.*s\": dims and reshape do not hold the same number of elements, "
+                         "with as many -1 in each",
+                         what, TERN_STR_ARG(said->name));
+    else if (!merge_shape(&merged, &whole))
+        shapes_differ(c, what, said, spec);
+    *ret_model_shape = whole;
+    spec->shape = client;
+}
+
+static void check_dims(struct completer *c, const char *what, const struct tern_config_tensor *said,
+                       struct tern_tensor_spec *spec)
+{
+    struct tern_shape whole = tern_model_config_whole(c->config, &said->dims);
+    struct tern_shape merged = spec->shape;
+
+    if (said->has_dims && !merge_shape(&merged, &whole))
+        shapes_differ(c, what, said, spec);
+    else if (said->has_dims)
+        spec->shape = merged;
+}
+
 static void check_tensor(struct completer *c, const char *what,
-                         const struct tern_config_tensor *said, struct tern_tensor_spec *spec)
+                         const struct tern_config_tensor *said, struct tern_tensor_spec *spec,
+                         struct tern_shape *ret_model_shape)
 {
     char said_type[16], model_type[16];
 
@@ -84,12 +143,10 @@ static void check_tensor(struct completer *c, const char *what,
         tern_problem_add(c->problems, said->place, "%s \"%.*s\" has data_type %s, the model has %s",
                          what, TERN_STR_ARG(said->name), said_type, model_type);
     }
-    struct tern_shape whole = whole_shape(c->config, said);
-    struct tern_shape merged = spec->shape;
-    if (said->has_dims && !merge_shape(&merged, &whole))
-        shapes_differ(c, what, said, spec);
-    else if (said->has_dims)
-        spec->shape = merged;
+    if (said->has_reshape)
+        check_reshape(c, what, said, spec, ret_model_shape);
+    else
+        check_dims(c, what, said, spec);
     if (said->optional && !spec->optional)
         tern_problem_add(c->problems, said->place,
                          "%s \"%.*s\" is called optional, but the model needs it", what,
@@ -223,20 +280,23 @@ static void put_defaults(struct completer *c)
 static struct tern_tensor_spec *complete_tensors(struct completer *c, const char *what,
                                                  const struct tern_tensor_spec *model, uint32_t n,
                                                  const struct tern_config_tensor *said,
-                                                 uint32_t n_said)
+                                                 uint32_t n_said, struct tern_shape **ret_shapes)
 {
     struct tern_tensor_spec *specs = tern_arena_zalloc(c->arena, n == 0 ? 1 : n, sizeof(*specs));
+    struct tern_shape *shapes = tern_arena_zalloc(c->arena, n == 0 ? 1 : n, sizeof(*shapes));
 
-    if (specs == NULL) {
+    *ret_shapes = shapes;
+    if (specs == NULL || shapes == NULL) {
         c->out_of_memory = true;
         return NULL;
     }
     for (uint32_t i = 0; i < n; i++) {
         const struct tern_config_tensor *row = find_tensor(said, n_said, model[i].name);
         specs[i] = model[i];
+        shapes[i].rank = -1;
         check_batch_dim(c, what, &specs[i]);
         if (row != NULL)
-            check_tensor(c, what, row, &specs[i]);
+            check_tensor(c, what, row, &specs[i], &shapes[i]);
     }
     for (uint32_t i = 0; i < n_said; i++) {
         bool known = false;
@@ -249,6 +309,17 @@ static struct tern_tensor_spec *complete_tensors(struct completer *c, const char
                              n == 0 ? "" : (n == 1 ? "\"" : "\" and others"));
     }
     return specs;
+}
+
+static bool reshapes(const struct tern_model_config *config)
+{
+    bool any = false;
+
+    for (uint32_t i = 0; i < config->n_inputs; i++)
+        any |= config->inputs[i].has_reshape;
+    for (uint32_t i = 0; i < config->n_outputs; i++)
+        any |= config->outputs[i].has_reshape;
+    return any;
 }
 
 /* Where the file gives a field of the model itself. */
@@ -360,9 +431,11 @@ void tern_model_config_complete(struct tern_model_config *config,
     specs.max_batch_size = config->max_batch_size;
     check_names(&c, model_name);
     specs.inputs = complete_tensors(&c, "input", model->inputs, model->n_inputs, config->inputs,
-                                    config->n_inputs);
+                                    config->n_inputs, &specs.input_shapes);
     specs.outputs = complete_tensors(&c, "output", model->outputs, model->n_outputs,
-                                     config->outputs, config->n_outputs);
+                                     config->outputs, config->n_outputs, &specs.output_shapes);
+    if (!reshapes(config))
+        specs.input_shapes = specs.output_shapes = NULL;
     put_if_missing(&c, "name", config->name);
     put_if_missing(&c, "backend", config->backend);
     put_if_missing(&c, "platform", config->platform);

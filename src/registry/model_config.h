@@ -23,6 +23,8 @@ struct tern_config_tensor {
     enum tern_dtype dtype; /* INVALID: the file does not say */
     bool has_dims;
     struct tern_shape dims; /* without the batch dimension when max_batch_size > 0 */
+    bool has_reshape;
+    struct tern_shape reshape; /* what the model itself has instead of dims; in the same way */
     bool optional;
     struct tern_str label_filename; /* an output's; relative to the model's folder */
     struct tern_str place;          /* "config.pbtxt:12:5" */
@@ -140,6 +142,10 @@ void tern_model_config_read(struct tern_str text, struct tern_str file, struct t
 struct tern_model_config_specs {
     struct tern_tensor_spec *inputs;
     struct tern_tensor_spec *outputs; /* as many as the engine's model has */
+    /* The model's own shapes where reshape makes them differ, rank -1 where it does not; NULL,
+     * both: there is no reshape. */
+    struct tern_shape *input_shapes;
+    struct tern_shape *output_shapes;
     int64_t max_batch_size;
 };
 
@@ -152,6 +158,13 @@ void tern_model_config_complete(struct tern_model_config *config,
                                 const struct tern_engine_model *model, struct tern_arena *arena,
                                 struct tern_model_config_specs *ret_specs,
                                 struct tern_problems *problems);
+
+/* The dims of a configured tensor, or its reshape, with the batch dimension in front as -1. */
+struct tern_shape tern_model_config_whole(const struct tern_model_config *config,
+                                          const struct tern_shape *dims);
+/* The described input, or NULL. */
+const struct tern_config_tensor *tern_model_config_input(const struct tern_model_config *config,
+                                                         struct tern_str name);
 
 /* ModelConfig as JSON, as Triton's config route answers it; in the arena. */
 enum tern_code tern_model_config_print(const struct tern_model_config *config,

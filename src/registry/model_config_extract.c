@@ -110,17 +110,17 @@ static struct tern_str file_of(const struct extractor *x, const struct tern_tree
 
 /* ---- tensors ---- */
 
+/* `key`: "dims", or "shape" of a reshape. */
 static void extract_dims(const struct extractor *x, const struct tern_tree *message,
-                         struct tern_shape *ret_shape)
+                         const char *key, struct tern_shape *ret_shape)
 {
     int rank_max = x->config->max_batch_size > 0 ? TERN_RANK_MAX - 1 : TERN_RANK_MAX;
 
     ret_shape->rank = 0;
-    for (const struct tern_tree *node = first_of(message, "dims"); node != NULL;
-         node = node->next) {
+    for (const struct tern_tree *node = first_of(message, key); node != NULL; node = node->next) {
         int64_t dim = 0;
         if (ret_shape->rank == rank_max) {
-            tern_problem_add(x->problems, place_of(x, node), "dims: more than %d dimensions",
+            tern_problem_add(x->problems, place_of(x, node), "%s: more than %d dimensions", key,
                              rank_max);
             return;
         }
@@ -128,7 +128,7 @@ static void extract_dims(const struct extractor *x, const struct tern_tree *mess
             return; /* reported when the tree was bound */
         if (dim < -1 || dim == 0)
             tern_problem_add(x->problems, place_of(x, node),
-                             "dims: expected a positive number, or -1 for any, got %lld",
+                             "%s: expected a positive number, or -1 for any, got %lld", key,
                              (long long)dim);
         ret_shape->dim[ret_shape->rank++] = dim;
     }
@@ -143,7 +143,11 @@ static void extract_tensor(const struct extractor *x, const struct tern_tree *no
     ret->optional = bool_of(node, "optional");
     ret->label_filename = file_of(x, node, "label_filename");
     ret->place = place_of(x, node);
-    extract_dims(x, node, &ret->dims);
+    extract_dims(x, node, "dims", &ret->dims);
+    const struct tern_tree *reshape = tern_tree_find(node, TERN_STR("reshape"));
+    ret->has_reshape = reshape != NULL;
+    if (reshape != NULL)
+        extract_dims(x, reshape, "shape", &ret->reshape);
     if (ret->name.n == 0)
         tern_problem_add(x->problems, ret->place, "%s: a name is missing", what);
 }
@@ -288,7 +292,7 @@ static void extract_warmup_input(const struct extractor *x, const struct tern_tr
 {
     ret->name = node->key;
     ret->dtype = tern_dtype_from_config_name(text_of(node, "data_type"));
-    extract_dims(x, node, &ret->dims);
+    extract_dims(x, node, "dims", &ret->dims);
     ret->file = file_of(x, node, "input_data_file");
     ret->source = ret->file.n > 0                ? TERN_WARMUP_FILE
                   : bool_of(node, "random_data") ? TERN_WARMUP_RANDOM

@@ -29,6 +29,9 @@ struct tern_pins {
 struct tern_model_version {
     struct tern_model_info info;
     struct tern_engine_model engine;
+    /* Shapes that the engine's inputs and outputs have where info's differ, rank -1 where they do
+     * not; NULL: nowhere (registry/reshape.h). */
+    const struct tern_shape *input_shapes, *output_shapes;
     struct tern_arena arena; /* owns what info and engine point to */
     void *
         *loop_instances; /* one a loop, for runs on the loop itself; NULL: the model is too slow */

@@ -200,6 +200,8 @@ static enum tern_code fill_info(struct loading *l, struct tern_err *err)
     tern_model_config_complete(&l->config, &l->settings->config, name, l->load->folder,
                                &version->engine, arena, &specs, &problems);
     TERN_TRY(tern_problem_fail(&problems, err));
+    version->input_shapes = specs.input_shapes;
+    version->output_shapes = specs.output_shapes;
     version->info = (struct tern_model_info){
         .name = name,
         .platform = tern_str_of(version->engine.platform),

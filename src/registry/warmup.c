@@ -185,7 +185,8 @@ static enum tern_code read_sample_file(const struct tern_config_warmup_input *in
                            TERN_STR_ARG(tensor->name));
 }
 
-static enum tern_code make_sample_input(const struct tern_config_warmup *sample,
+static enum tern_code make_sample_input(const struct tern_model_config *config,
+                                        const struct tern_config_warmup *sample,
                                         const struct tern_config_warmup_input *input,
                                         const char *folder, struct tern_arena *arena,
                                         struct tern_tensor *tensor, struct tern_err *err)
@@ -201,6 +202,13 @@ static enum tern_code make_sample_input(const struct tern_config_warmup *sample,
             tensor->shape.dim[i + 1] = input->dims.dim[i];
         tensor->shape.dim[0] = (int64_t)sample->batch_size;
         tensor->shape.rank++;
+    }
+    const struct tern_config_tensor *row = tern_model_config_input(config, input->name);
+    if (row != NULL && row->has_reshape) {
+        struct tern_shape dims = tern_model_config_whole(config, &row->dims);
+        struct tern_shape reshape = tern_model_config_whole(config, &row->reshape);
+        if (tern_shape_fits(&dims, &tensor->shape))
+            tern_shape_map(&dims, &reshape, &tensor->shape);
     }
     TERN_TRY(take_zeros(tensor, arena, err));
     if (input->source == TERN_WARMUP_RANDOM && input->dtype != TERN_DTYPE_BYTES)
@@ -224,6 +232,7 @@ static enum tern_code find_spec(const struct tern_engine_model *engine, struct t
 }
 
 static enum tern_code run_sample(const struct tern_engine_model *engine, void *instance,
+                                 const struct tern_model_config *config,
                                  const struct tern_config_warmup *sample, const char *folder,
                                  struct tern_arena *arena, struct tern_err *err)
 {
@@ -235,7 +244,8 @@ static enum tern_code run_sample(const struct tern_engine_model *engine, void *i
         return tern_arena_fail(arena, err, "a warm-up sample");
     for (uint32_t i = 0; i < sample->n_inputs; i++) {
         TERN_TRY(find_spec(engine, sample->inputs[i].name, &input_spec[i], err));
-        TERN_TRY(make_sample_input(sample, &sample->inputs[i], folder, arena, &inputs[i], err));
+        TERN_TRY(
+            make_sample_input(config, sample, &sample->inputs[i], folder, arena, &inputs[i], err));
     }
     TERN_TRY(make_run(engine, inputs, input_spec, sample->n_inputs, arena, &run, err));
     return engine->ops->infer(engine, instance, &run, err);
@@ -252,7 +262,7 @@ enum tern_code tern_warmup_samples(const struct tern_engine_model *engine, void 
     for (uint32_t i = 0; i < config->n_warmup && code == TERN_OK; i++) {
         const struct tern_config_warmup *sample = &config->warmup[i];
         for (uint64_t n = 0; n < sample->count && n < WARM_REPEATS_MAX && code == TERN_OK; n++) {
-            code = run_sample(engine, instance, sample, folder, &arena, err);
+            code = run_sample(engine, instance, config, sample, folder, &arena, err);
             tern_arena_reset(&arena);
         }
         if (code != TERN_OK)

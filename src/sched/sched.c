@@ -4,6 +4,7 @@
 #include <stdatomic.h>
 #include "base/clock.h"
 #include "base/mem.h"
+#include "registry/reshape.h"
 #include "sched/wakeup.h"
 
 #define LONG_RUN_NS (10u * TERN_NS_PER_MS)
@@ -96,9 +97,7 @@ uint32_t tern_sched_depth(const struct tern_model_version *version)
 /* started_ns is set. */
 static void run(struct tern_work *work)
 {
-    const struct tern_engine_model *model = &work->version->engine;
-
-    work->code = model->ops->infer(model, work->instance, &work->run, work->err);
+    work->code = tern_reshape_infer(work->version, work->instance, &work->run, work->err);
     work->finished_ns = tern_clock_mono_ns();
 }
 

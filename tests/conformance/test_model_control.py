@@ -249,3 +249,53 @@ def test_named_configurations(tmp_path, repository):
         assert one.get_model_config("named")["max_batch_size"] == 99
         assert one.get_model_config("plain")["max_batch_size"] == 2
         one.close()
+
+
+def test_reshape(tmp_path, repository):
+    """Clients see dims, the model its reshape, on both sides."""
+    put_model(
+        repository,
+        "flat",
+        FP32,
+        config="""
+            max_batch_size: 8
+            input { name: "x" data_type: TYPE_FP32 dims: [ 1, -1, 1 ] reshape { shape: [ -1 ] } }
+            output { name: "y" data_type: TYPE_FP32 dims: [ -1, 1 ] reshape { shape: [ -1 ] } }
+        """,
+    )
+    with Server(tmp_path / "server", repository) as server:
+        one = triton.InferenceServerClient(server.address)
+        meta = one.get_model_metadata("flat")
+        assert [t["shape"] for t in meta["inputs"] + meta["outputs"]] == [[-1, 1, -1, 1], [-1, -1, 1]]
+        given = triton.InferInput("x", [2, 1, 3, 1], "FP32")
+        values = numpy.arange(6, dtype="float32").reshape(2, 1, 3, 1)
+        given.set_data_from_numpy(values)
+        answer = one.infer("flat", [given]).as_numpy("y")
+        assert answer.shape == (2, 3, 1) and answer.ravel().tolist() == values.ravel().tolist()
+        wrong = triton.InferInput("x", [2, 3], "FP32")
+        wrong.set_data_from_numpy(values.reshape(2, 3))
+        with refused("unexpected shape for input 'x' for model 'flat'"):
+            one.infer("flat", [wrong])
+        one.close()
+
+
+def test_the_batch_dimension_is_found(tmp_path, repository):
+    put_model(repository, "iris", model_file("iris"))
+    with Server(tmp_path / "server", repository, "--model-default-max-batch-size", "4") as server:
+        one = triton.InferenceServerClient(server.address)
+        config = one.get_model_config("iris")
+        assert config["max_batch_size"] == 4 and config["input"][0]["dims"] == [4]
+        assert "dynamic_batching" in config
+        with refused("batch-size must be between 1 and 4"):
+            ask(one, shape=(5, 4))
+        one.close()
+
+
+def test_nothing_is_completed_when_told_so(tmp_path, repository):
+    put_model(repository, "bare", model_file("iris"))
+    flags = ("--no-model-auto-complete", "--no-model-strict-readiness")
+    with Server(tmp_path / "server", repository, *flags) as server:
+        one = triton.InferenceServerClient(server.address)
+        (row,) = one.get_model_repository_index()
+        assert row["state"] == "UNAVAILABLE" and "nothing is completed" in row["reason"]
+        one.close()

@@ -384,6 +384,46 @@ static void put_file(const char *folder, const char *name, const char *text)
     fclose(f);
 }
 
+static void clients_may_see_other_shapes(void **state)
+{
+    struct world *w = *state;
+
+    read_text(w, "c.pbtxt",
+              "max_batch_size: 8\n"
+              "input { name: \"image\" dims: 64 reshape { shape: [1, 8, 8] } }\n"
+              "output { name: \"label\" dims: 1 reshape { shape: [] } }\n");
+    complete(w);
+    assert_string_equal(said(w), "");
+    assert_int_equal(w->specs.inputs[0].shape.rank, 2);
+    assert_int_equal(w->specs.inputs[0].shape.dim[1], 64);
+    assert_int_equal(w->specs.input_shapes[0].rank, 4);
+    assert_int_equal(w->specs.output_shapes[0].rank, -1);
+    assert_int_equal(w->specs.output_shapes[1].rank, 1);
+    assert_int_equal(w->specs.outputs[1].shape.rank, 2);
+    assert_non_null(strstr(json(w), "\"reshape\":{\"shape\":[1,8,8]}"));
+    read_text(w, "c.pbtxt",
+              "max_batch_size: 8\n"
+              "input { name: \"image\" dims: 63 reshape { shape: [1, 8, 8] } }\n");
+    complete(w);
+    assert_non_null(strstr(said(w), "dims and reshape do not hold the same number"));
+}
+
+static void a_reshape_must_be_the_models(void **state)
+{
+    struct world *w = *state;
+
+    read_text(w, "c.pbtxt",
+              "max_batch_size: 8\n"
+              "input { name: \"image\" dims: 64 reshape { shape: [8, 8] } }\n"
+              "output { name: \"label\" reshape { shape: [1] } }\n"
+              "output { name: \"probabilities\" dims: 10 reshape { shape: [-1] } }\n");
+    complete(w);
+    assert_non_null(strstr(said(w), "input \"image\" has reshape [8,8] after the batch dimension, "
+                                    "the model has [-1,1,8,8]"));
+    assert_non_null(strstr(said(w), "output \"label\" has a reshape, but no dims"));
+    assert_non_null(strstr(said(w), "output \"probabilities\": dims and reshape do not hold"));
+}
+
 static void nothing_is_completed_when_told_so(void **state)
 {
     struct world *w = *state;
@@ -461,6 +501,8 @@ int main(void)
         TEST(broken_formats),
         TEST(the_schema_is_sound),
         TEST(the_page_is_current),
+        TEST(clients_may_see_other_shapes),
+        TEST(a_reshape_must_be_the_models),
         TEST(nothing_is_completed_when_told_so),
         TEST(a_model_that_can_batch_takes_the_default),
         TEST(files_are_looked_for_in_the_folder),
