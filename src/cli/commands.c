@@ -4,7 +4,9 @@
 #include <stdio.h>
 #include "base/mem.h"
 #include "cli/complete.h"
+#include "cli/guard.h"
 #include "cli/help.h"
+#include "cli/persona_triton.h"
 #include "conf/server_options.h"
 #include "conf/yaml.h"
 #include "os/file.h"
@@ -91,13 +93,20 @@ void tern_commands_read_server(int argc, char *const *argv, char *const *environ
         tern_problem_add(problems, TERN_STR("options"), "%s", err.text);
         return;
     }
-    tern_opt_read_args(load, argc, argv, ret_rest);
+    struct tern_triton *triton = NULL;
+    if (tern_triton_is_wanted(argc, argv, environment))
+        triton = tern_triton_read_args(load, argc, argv, ret_rest);
+    else
+        tern_opt_read_args(load, argc, argv, ret_rest);
     if (ret_rest->help)
         return;
     tern_opt_read_env(load, environment);
     find_file(load);
+    if (triton != NULL)
+        tern_triton_finish(triton, environment, ret_rest);
     tern_server_options_check(load);
     check_dialects(load);
+    tern_guard_check(load);
 }
 
 /* The options of any command into memory of the arena; answers that memory. */
@@ -234,8 +243,11 @@ static int start(const struct tern_commands_program *program, const struct tern_
 
     tern_problem_init(&problems, arena);
     void *options = read_options(command, argc, argv, environment, &load, &rest, arena, &problems);
-    if (rest.help)
-        return run_help(&(struct tern_str){command->name, strlen(command->name)}, 1, program);
+    if (rest.help) {
+        bool triton = command->reads_file && tern_triton_is_wanted(argc, argv, environment);
+        struct tern_str topic = triton ? TERN_STR("triton") : tern_str_of(command->name);
+        return run_help(&topic, 1, program);
+    }
     check_args(command, &rest, &problems);
     if (tern_problem_any(&problems))
         return say_mistakes(command, &problems);
@@ -274,10 +286,33 @@ static int unknown_command(struct tern_str word)
     return TERN_EXIT_USAGE;
 }
 
+/* Under the name of Triton's program all arguments are its flags. */
+static bool is_called(const char *program, const char *name)
+{
+    const char *slash = strrchr(program, '/');
+    return strcmp(slash == NULL ? program : slash + 1, name) == 0;
+}
+
+static int start_triton(const struct tern_commands_program *program, int argc, char *const *argv,
+                        char *const *environment, struct tern_arena *arena)
+{
+    static char persona[] = "--persona=triton";
+    char **ours = tern_arena_zalloc(arena, (size_t)argc + 1, sizeof(*ours));
+
+    if (ours == NULL) {
+        fprintf(stderr, "tern: no memory for the arguments\n");
+        return TERN_EXIT_FAILED;
+    }
+    memcpy(ours, argv, (size_t)argc * sizeof(*ours));
+    ours[0] = persona;
+    return start(program, tern_command_find(TERN_STR("serve")), argc, ours, environment, arena);
+}
+
 int tern_commands_main(const struct tern_commands_program *program, int argc, char *const *argv,
                        char *const *environment)
 {
     struct tern_str word = argc < 2 ? TERN_STR("help") : tern_str_of(argv[1]);
+    bool is_triton = argc > 0 && is_called(argv[0], "tritonserver");
     struct tern_arena arena;
 
     if (tern_str_eq(word, TERN_STR("--help")) || tern_str_eq(word, TERN_STR("-h")))
@@ -285,11 +320,12 @@ int tern_commands_main(const struct tern_commands_program *program, int argc, ch
     if (tern_str_eq(word, TERN_STR("--version")) || tern_str_eq(word, TERN_STR("-V")))
         word = TERN_STR("version");
     const struct tern_command *command = tern_command_find(word);
-    if (command == NULL)
+    if (command == NULL && !is_triton)
         return unknown_command(word);
     tern_arena_init(&arena, ARENA_FIRST, ARENA_MAX);
     int skip = argc < 2 ? 1 : 2;
-    int status = start(program, command, argc - skip, argv + skip, environment, &arena);
+    int status = is_triton ? start_triton(program, argc, argv, environment, &arena)
+                           : start(program, command, argc - skip, argv + skip, environment, &arena);
     tern_arena_fini(&arena);
     return status;
 }

@@ -94,13 +94,16 @@ const struct tern_command tern_commands[] = {
     },
     {
         .name = "config",
-        .args = "",
+        .args = "[PATH...]",
+        .args_max = 16,
         .summary = "Print the options in effect, and where each comes from",
         .help =
             "Reads flags, variables and tern.yaml as `serve` would, and prints every option with "
-            "its value as a file that reads back.",
+            "its value as a file that reads back, secrets excepted. A command line of `serve` can "
+            "be given as it is: PATH is not looked at.",
         .examples = "tern config\n"
-                    "tern config --config tern.yaml --loops 2 > effective.yaml\n",
+                    "tern config --config tern.yaml --loops 2 > effective.yaml\n"
+                    "tern config --persona triton --model-control-mode=explicit > tern.yaml\n",
         .options = &tern_server_options_table,
         .reads_file = true,
     },
@@ -115,7 +118,7 @@ const struct tern_command tern_commands[] = {
         .args = "[TOPIC]",
         .args_max = 1,
         .summary = "Explain a command or a topic",
-        .help = "Topics besides the commands: options, exit-codes, sample, schema.",
+        .help = "Topics besides the commands: options, exit-codes, sample, schema, triton.",
         .examples = "tern help serve\n"
                     "tern help options\n"
                     "tern help sample > tern.yaml\n",

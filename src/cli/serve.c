@@ -22,6 +22,11 @@ static enum tern_code open_listener(const struct tern_server_options *options,
                                     const struct tern_listener_options *from, uint32_t n_loops,
                                     struct tern_listener **ret_listener, struct tern_err *err)
 {
+    static const enum tern_grpc_form grpc_forms[] = {
+        [TERN_GRPC_FORM_OPTION_TRITON] = TERN_GRPC_FORM_TRITON,
+        [TERN_GRPC_FORM_OPTION_KSERVE] = TERN_GRPC_FORM_KSERVE,
+        [TERN_GRPC_FORM_OPTION_MLSERVER] = TERN_GRPC_FORM_MLSERVER,
+    };
     uint32_t protos;
 
     TERN_TRY(tern_protos_mask(from->dialects.items, from->dialects.n, &protos, err));
@@ -30,6 +35,7 @@ static enum tern_code open_listener(const struct tern_server_options *options,
         .admin = from->admin,
         .triton_health = from->triton_health,
         .protos = protos,
+        .grpc_form = grpc_forms[from->grpc_form],
         .body_max = options->http.body_max,
         .memory_max = options->request.memory_max,
         .json_depth_max = (uint32_t)options->json.depth_max,
@@ -108,11 +114,28 @@ static void write_file(struct serve_process *p, struct tern_str path, struct ter
         tern_log_warn(&p->log, "server.file", "cannot write a file", TERN_KV_STR("path", path));
 }
 
+static void announce_persona(struct serve_process *p)
+{
+    struct tern_str ignored = p->options.persona_ignored;
+
+    if (p->options.persona == TERN_PERSONA_NONE)
+        return;
+    tern_log_warn(&p->log, "server.persona",
+                  "as Triton does, this server lets whoever reaches its ports use, load and unload "
+                  "every model",
+                  TERN_KV_Z("persona", "triton"));
+    if (ignored.n > 0)
+        tern_log_warn(&p->log, "server.persona_flags",
+                      "these flags have no effect here; `tern help triton` says why",
+                      TERN_KV_STR("flags", ignored));
+}
+
 static void announce(struct serve_process *p, uint64_t start_ns, uint32_t wanted, uint32_t ready)
 {
     struct tern_buf names;
     char pid[24];
 
+    announce_persona(p);
     tern_buf_init(&names, 1u << 16);
     for (uint32_t i = 0; i < p->listeners->n; i++) {
         const struct tern_listener *listener = p->listeners->rows[i];
@@ -188,6 +211,10 @@ static enum tern_code run_until_signal(struct serve_process *p, uint64_t start_n
     TERN_TRY(tern_signals_open(&p->signals, p->control, on_signal, err));
     uint32_t wanted, ready;
     tern_registry_count(p->registry, &wanted, &ready); /* before its thread has it */
+    if (ready < wanted && p->options.model.exit_on_error)
+        return tern_fail(err, TERN_UNAVAILABLE,
+                         "%u of %u models could not be loaded (model.exit_on_error)",
+                         wanted - ready, wanted);
     TERN_TRY(tern_server_start(p->server, err));
     TERN_TRY(tern_registry_start(p->registry, err));
     announce(p, start_ns, wanted, ready);

@@ -2,6 +2,7 @@
 #ifndef TERN_CLI_SERVE_INT_H
 #define TERN_CLI_SERVE_INT_H
 
+#include "cli/guard.h"
 #include "cli/serve.h"
 #include "gateway/gateway.h"
 #include "gateway/observe.h"
@@ -34,6 +35,7 @@ struct serve_process {
     struct tern_observer *observer;
     struct tern_sched *sched;
     struct tern_server *server;
+    struct tern_guard guard;
     struct tern_gateway *gateway;
     struct tern_registry *registry;
     struct tern_loop **loops; /* the server's, as an array */

@@ -225,6 +225,7 @@ static enum tern_code open_gateway(struct serve_process *p, struct tern_err *err
 {
     const struct tern_listener_info *listeners[TERN_LISTENERS_MAX];
 
+    TERN_TRY(tern_guard_open(&p->guard, &p->options, p->n_loops, &p->arena, err));
     for (uint32_t i = 0; i < p->listeners->n; i++)
         listeners[i] = &p->listeners->rows[i]->info;
     const struct tern_gateway_settings settings = {
@@ -240,6 +241,9 @@ static enum tern_code open_gateway(struct serve_process *p, struct tern_err *err
         .shm = {.enabled = p->options.shm.enabled,
                 .regions_max = (uint32_t)p->options.shm.regions_max,
                 .bytes_max = p->options.shm.bytes_max},
+        .restrict_ = p->guard.restrict_,
+        .forward_http = p->guard.forward_http,
+        .forward_grpc = p->guard.forward_grpc,
     };
     return tern_gateway_new(&settings, &p->gateway, err);
 }
@@ -353,6 +357,7 @@ void serve_close(struct serve_process *p)
     tern_registry_close(p->registry);
     tern_server_free(p->server);
     tern_gateway_free(p->gateway);
+    tern_guard_close(&p->guard);
     tern_sched_free(p->sched);
     tern_observer_free(p->observer);
     tern_sampler_free(p->sampler);

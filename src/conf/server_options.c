@@ -17,9 +17,13 @@
 #define RARE      TERN_OPT_ADVANCED
 #define IN(field) .offset = offsetof(struct tern_server_options, field)
 #define OF(field) .offset = offsetof(struct tern_listener_options, field)
+#define BY(field) .offset = offsetof(struct tern_restrict_options, field)
 
 static const char *const controls[] = {"none", "poll", "explicit", NULL};
 static const char *const graph_levels[] = {"none", "basic", "extended", "all", NULL};
+static const char *const personas[] = {"none", "triton", NULL};
+static const char *const overs[] = {"any", "http", "grpc", NULL};
+static const char *const grpc_forms[] = {"triton", "kserve", "mlserver", NULL};
 static const char *const tls_versions[] = {"1.2", "1.3", NULL};
 static const char *const log_levels[] = {"debug", "info", "warn", "error", NULL};
 static const char *const trace_modes[] = {"triton", "opentelemetry", NULL};
@@ -38,6 +42,9 @@ static const struct tern_opt listener_rows[] = {
     {.name = "triton_health", .type = TERN_OPT_BOOL, OF(triton_health),
      .help = "A health route that says no answers 400 without a body, as Triton does, instead of "
              "503."},
+    {.name = "grpc_form", .type = TERN_OPT_ENUM, OF(grpc_form), .values = grpc_forms,
+     .help = "Whose form the Open Inference Protocol over gRPC has here, where servers differ: in "
+             "streams, repository calls and typed answers. Triton's by default."},
     {.name = "tls", .type = TERN_OPT_BOOL, OF(tls),
      .help = "Speak TLS; implied by tls.cert."},
     {.name = "tls.cert", .type = TERN_OPT_STRING, OF(tls_cert), .metavar = "FILE",
@@ -51,6 +58,26 @@ static const struct tern_opt listener_rows[] = {
 static const struct tern_opt_record listener_record = {
     listener_rows, TERN_COUNT_OF(listener_rows), sizeof(struct tern_listener_options),
     true, offsetof(struct tern_listener_options, place),
+};
+
+static const struct tern_opt restrict_rows[] = {
+    {.name = "families", .type = TERN_OPT_LIST, BY(families), .max = 16, .metavar = "NAME[+NAME]",
+     .help = "Operations that need the header: health, metadata, inference, shared-memory, "
+             "model-config, model-repository, statistics, trace, logging."},
+    {.name = "header", .type = TERN_OPT_STRING, BY(header), .metavar = "NAME",
+     .help = "The header that must be there."},
+    {.name = "value", .type = TERN_OPT_STRING, BY(value), .flags = TERN_OPT_SECRET,
+     .help = "Its value. Never shown or logged; but who may list the machine's processes sees a "
+             "flag."},
+    {.name = "value_file", .type = TERN_OPT_STRING, BY(value_file), .metavar = "FILE",
+     .help = "Instead of value: a file whose first line it is."},
+    {.name = "over", .type = TERN_OPT_ENUM, BY(over), .values = overs,
+     .help = "Only requests over HTTP, or over gRPC."},
+};
+
+static const struct tern_opt_record restrict_record = {
+    restrict_rows, TERN_COUNT_OF(restrict_rows), sizeof(struct tern_restrict_options),
+    true, offsetof(struct tern_restrict_options, place),
 };
 
 static const struct tern_opt rows[] = {
@@ -68,6 +95,10 @@ static const struct tern_opt rows[] = {
      .help = "Allow listeners that other machines can reach without TLS and client certificates. "
              "Meant for a private network or a container behind a gateway: anyone who reaches the "
              "port can use every model."},
+    {.name = "persona", .type = TERN_OPT_ENUM, IN(persona), .section = "Server",
+     .flags = TERN_OPT_FLAG, .preset = "none", .values = personas,
+     .help = "`triton` opens Triton's three ports and takes its command line; `tern help triton` "
+             "lists the flags."},
     {.name = "loops", .type = TERN_OPT_UINT, IN(loops), .section = "Server", .preset = "0",
      .max = 256, .help = "Event loops (threads that serve connections); 0 is one a core."},
     {.name = "supervise", .type = TERN_OPT_BOOL, IN(supervise), .section = "Server",
@@ -123,6 +154,9 @@ static const struct tern_opt rows[] = {
     {.name = "model.strict_readiness", .type = TERN_OPT_BOOL, IN(model.strict_readiness),
      .section = "Models", .preset = "true",
      .help = "The server is ready only when every model is; otherwise as soon as it can answer."},
+    {.name = "model.exit_on_error", .type = TERN_OPT_BOOL, IN(model.exit_on_error),
+     .section = "Models",
+     .help = "Do not start when a model cannot be loaded; otherwise the others are served."},
 
     {.name = "engine.onnxruntime.library", .type = TERN_OPT_STRING, IN(onnxruntime.library),
      .section = "ONNX Runtime", .metavar = "FILE",
@@ -157,6 +191,10 @@ static const struct tern_opt rows[] = {
     {.name = "request.memory_max", .type = TERN_OPT_SIZE, IN(request.memory_max),
      .section = "Requests", .flags = RELOAD, .preset = "256MiB", .min = 1 * MIB,
      .max = 64 * GIB, .help = "Memory one request may take, its decoded tensors included."},
+    {.name = "restrict", .type = TERN_OPT_RECORDS, IN(restricts), .section = "Requests",
+     .max = 16, .record = &restrict_record, .metavar = "FAMILY[+FAMILY],header=NAME,value=TEXT",
+     .help = "Answer these families of operations only to who sends a secret header: an element "
+             "is a rule. Meant beside TLS, as Triton's restricted APIs."},
     {.name = "json.depth_max", .type = TERN_OPT_UINT, IN(json.depth_max), .section = "Requests",
      .flags = RARE | RELOAD, .preset = "100", .min = 16, .max = 1000,
      .help = "Nesting allowed in a JSON body."},
@@ -223,6 +261,10 @@ static const struct tern_opt rows[] = {
     {.name = "http.compression_min", .type = TERN_OPT_SIZE, IN(http.compression_min),
      .section = "HTTP", .flags = RARE | RELOAD, .preset = "1KiB", .min = 0, .max = 1 * GIB,
      .help = "Answers below this size are not compressed."},
+    {.name = "http.header_forward", .type = TERN_OPT_STRING, IN(http.header_forward),
+     .section = "HTTP", .metavar = "PATTERN",
+     .help = "Request headers whose whole name matches this regular expression (PCRE2, without "
+             "regard to case) become string parameters of an infer request."},
     {.name = "http2.streams_max", .type = TERN_OPT_UINT, IN(http2.streams_max),
      .flags = RARE | RELOAD, .section = "HTTP/2", .preset = "100", .min = 1, .max = 10000,
      .help = "Requests in flight on one connection. A new value of an HTTP/2 option is for "
@@ -266,6 +308,10 @@ static const struct tern_opt rows[] = {
      IN(http2.connection_age_grace_ns), .section = "HTTP/2", .flags = RARE | RELOAD,
      .preset = "0", .min = 0, .max = 30 * DAY,
      .help = "Time that requests in flight then have before they are cut off; 0 is no limit."},
+
+    {.name = "grpc.header_forward", .type = TERN_OPT_STRING, IN(grpc.header_forward),
+     .section = "gRPC", .metavar = "PATTERN",
+     .help = "The same as http.header_forward for calls over gRPC."},
 
     {.name = "log.level", .type = TERN_OPT_ENUM, IN(log.level), .section = "Logs and metrics",
      .flags = RELOAD, .preset = "info", .values = log_levels,
@@ -462,12 +508,29 @@ static bool is_file_name(struct tern_str name)
            !tern_str_ends(name, TERN_STR(".pbtxt"));
 }
 
+/* A value that `tern config` printed in place of a secret would be known to everybody. */
+static void check_restricts(struct tern_opt_load *load, const struct tern_server_options *options)
+{
+    const struct tern_restrict_options *rules = options->restricts.items;
+
+    for (uint32_t i = 0; i < options->restricts.n; i++) {
+        if ((rules[i].value.n == 0) == (rules[i].value_file.n == 0))
+            tern_problem_add(load->problems, rules[i].place,
+                             "restrict: needs either value or value_file");
+        else if (tern_str_eq(rules[i].value, TERN_STR(TERN_OPT_HIDDEN)))
+            tern_problem_add(load->problems, rules[i].place,
+                             "restrict: the value stands for one that was not shown; write the "
+                             "secret in its place");
+    }
+}
+
 void tern_server_options_check(struct tern_opt_load *load)
 {
     struct tern_server_options *options = load->values;
 
     check_trace(load, options);
     check_listeners(load, options);
+    check_restricts(load, options);
     if (!tern_version_policy_parse(options->model.version_policy, &options->model.policy))
         tern_problem_add(
             load->problems, tern_opt_place_of(load, "model.version_policy"),

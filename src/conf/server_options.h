@@ -9,12 +9,19 @@
 #define TERN_LISTENERS_MAX    16
 #define TERN_REPOSITORIES_MAX 64
 
+enum tern_grpc_form_option {
+    TERN_GRPC_FORM_OPTION_TRITON,
+    TERN_GRPC_FORM_OPTION_KSERVE,
+    TERN_GRPC_FORM_OPTION_MLSERVER,
+};
+
 /* One element of `listen`. */
 struct tern_listener_options {
     struct tern_str address; /* "127.0.0.1:8080", "[::1]:8080", "unix:/run/tern.sock" */
     bool admin;
     struct tern_opt_list dialects; /* names; empty: all */
     bool triton_health;
+    enum tern_grpc_form_option grpc_form;
     bool tls;
     struct tern_str tls_cert; /* paths of PEM files */
     struct tern_str tls_key;
@@ -25,6 +32,25 @@ struct tern_listener_options {
     bool is_loopback;     /* a Unix socket too */
     struct tern_str host; /* or the path of the socket */
     uint16_t port;        /* 0: any free one */
+};
+
+enum tern_persona {
+    TERN_PERSONA_NONE,
+    TERN_PERSONA_TRITON,
+};
+
+/* One element of `restrict`; the families' names are checked by gateway/restrict.h. */
+struct tern_restrict_options {
+    struct tern_opt_list families;
+    struct tern_str header;
+    struct tern_str value;
+    struct tern_str value_file;
+    enum tern_restrict_over_option {
+        TERN_RESTRICT_OVER_OPTION_ANY,
+        TERN_RESTRICT_OVER_OPTION_HTTP,
+        TERN_RESTRICT_OVER_OPTION_GRPC,
+    } over;
+    struct tern_str place; /* where it was given */
 };
 
 enum tern_model_control {
@@ -67,7 +93,10 @@ struct tern_server_options {
     struct tern_str config;         /* path of the file that was read; empty: none */
     struct tern_opt_records listen; /* struct tern_listener_options */
     bool insecure;
-    uint64_t loops; /* 0: one a core */
+    enum tern_persona persona;
+    struct tern_str persona_ignored;   /* its flags that were given and do nothing; no option */
+    struct tern_opt_records restricts; /* struct tern_restrict_options */
+    uint64_t loops;                    /* 0: one a core */
     bool supervise;
     struct tern_str pid_file;
     struct tern_str ready_file;
@@ -87,6 +116,7 @@ struct tern_server_options {
         struct tern_str version_policy;
         struct tern_version_policy policy; /* the same, parsed by tern_server_options_check */
         bool strict_readiness;
+        bool exit_on_error;
     } model;
 
     struct {
@@ -111,7 +141,12 @@ struct tern_server_options {
         uint64_t connections_max, connections_per_ip, requests_per_connection;
         bool compression;
         uint64_t compression_min;
+        struct tern_str header_forward;
     } http;
+
+    struct {
+        struct tern_str header_forward;
+    } grpc;
 
     struct {
         uint64_t streams_max, stream_window, connection_window;

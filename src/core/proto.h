@@ -250,6 +250,7 @@ struct tern_proto {
     /* Where tensors begin in the body of this request, as its head says: see struct tern_handler.
      * May be NULL: nowhere. */
     size_t (*body_pivot)(const struct tern_exchange *x);
+    bool is_grpc; /* it is spoken in gRPC's form: what is about gRPC only counts here */
 };
 
 const char *tern_op_label(enum tern_op op);

@@ -43,6 +43,15 @@ struct tern_requested_output {
     struct tern_region_ref *region; /* NULL: in the response; else written there. Arena */
 };
 
+#define TERN_SEQUENCE_TEXT_MAX 128
+
+/* Which sequence of requests this one belongs to. */
+struct tern_sequence {
+    uint64_t id;          /* when text is empty; 0: none */
+    struct tern_str text; /* the other form of an id */
+    bool start, end;
+};
+
 struct tern_infer_request {
     struct tern_str id; /* empty: none */
     struct tern_params params;
@@ -52,7 +61,8 @@ struct tern_infer_request {
     uint32_t n_outputs;
     bool binary_default;  /* outputs that say nothing are wanted binary */
     uint64_t deadline_ns; /* monotonic; 0: none */
-    uint64_t priority;
+    uint64_t priority;    /* 0: the model's default; 1 is the most urgent */
+    struct tern_sequence sequence;
     /* Raw binary request: the whole body is the one input, whose name, datatype and shape only the
      * model knows. inputs is then empty until the infer operation fills it. */
     bool raw;
@@ -64,6 +74,17 @@ struct tern_infer_response {
     uint32_t n_outputs;
     struct tern_params params;
 };
+
+#define TERN_PARAMS_MAX 256
+
+/* Adds one; its texts are borrowed. `rows` is only ever grown by this function. INVALID_ARGUMENT
+ * for a second one of that name, or too many. */
+enum tern_code tern_params_add(struct tern_arena *arena, struct tern_params *params,
+                               const struct tern_param *param, struct tern_err *err);
+
+/* A parameter that has to be of one kind; INVALID_ARGUMENT names it otherwise. */
+enum tern_code tern_param_bool(const struct tern_param *param, bool *ret, struct tern_err *err);
+enum tern_code tern_param_u64(const struct tern_param *param, uint64_t *ret, struct tern_err *err);
 
 /* The parameter called key, or NULL. */
 const struct tern_param *tern_params_find(const struct tern_params *params, struct tern_str key);

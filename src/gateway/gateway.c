@@ -251,7 +251,9 @@ static void on_head(void *self, struct tern_exchange *x)
         answer_options(gateway, x, &match);
         return;
     }
-    if (check_access(x, match.route->op, &err) != TERN_OK) {
+    if (check_access(x, match.route->op, &err) != TERN_OK ||
+        tern_restrict_check(&gateway->settings.restrict_, x, match.proto, match.route->op, &err) !=
+            TERN_OK) {
         answer_error(gateway, x, match.proto, &err);
         return;
     }

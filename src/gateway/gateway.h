@@ -10,7 +10,9 @@
 #include "base/err.h"
 #include "core/exchange.h"
 #include "core/proto.h"
+#include "gateway/forward.h"
 #include "gateway/regions.h"
+#include "gateway/restrict.h"
 #include "registry/snapshot.h"
 
 struct tern_gateway;
@@ -31,6 +33,9 @@ struct tern_gateway_settings {
     struct tern_observer *observer; /* counts and logs finished calls */
     bool hide_metrics;              /* the metrics page is not there */
     struct tern_regions_settings shm;
+    struct tern_restrict restrict_;
+    const struct tern_forward *forward_http; /* NULL: none; borrowed */
+    const struct tern_forward *forward_grpc;
 };
 
 enum tern_code tern_gateway_new(const struct tern_gateway_settings *settings,

@@ -75,6 +75,9 @@ struct gateway_call {
 enum tern_code gateway_run_op(struct gateway_call *gc, bool *ret_pending, struct tern_err *err);
 /* The infer operation alone (gateway/infer.c). */
 enum tern_code gateway_run_infer(struct gateway_call *gc, bool *ret_pending, struct tern_err *err);
+/* Parameters of an infer request with a meaning of their own, and headers that become parameters,
+ * for every dialect (gateway/params.c). */
+enum tern_code gateway_take_params(struct gateway_call *gc, struct tern_err *err);
 /* What a caller hears of a model, or a version of it, that is not served. */
 enum tern_code gateway_fail_no_version(const struct tern_snapshot *snapshot, struct tern_str model,
                                        int64_t version, struct tern_err *err);

@@ -313,23 +313,13 @@ static void on_done(struct tern_work *work)
     gateway_finish(gc, work->code == TERN_OK ? finish_outputs(gc) : work->code);
 }
 
-/* Triton's `timeout` parameter is in microseconds; a client may shorten the deadline, not lengthen.
- */
+/* A client may shorten the deadline, not lengthen it. */
 static uint64_t deadline_of(const struct gateway_call *gc)
 {
     const struct tern_call *call = &gc->call;
     uint64_t longest = atomic_load_explicit(&gc->gateway->timeout_ns, memory_order_relaxed);
     uint64_t deadline = gc->came_ns + longest;
-    const struct tern_param *timeout =
-        call->request.params.n == 0 ? NULL
-                                    : tern_params_find(&call->request.params, TERN_STR("timeout"));
 
-    if (timeout != NULL && timeout->kind == TERN_PARAM_INT64 && timeout->int64 > 0) {
-        uint64_t asked = 0;
-        if (!__builtin_mul_overflow((uint64_t)timeout->int64, (uint64_t)1000, &asked) &&
-            asked < longest)
-            deadline = gc->came_ns + asked;
-    }
     if (call->request.deadline_ns != 0 && call->request.deadline_ns < deadline)
         deadline = call->request.deadline_ns;
     return deadline;
@@ -355,6 +345,7 @@ enum tern_code gateway_run_infer(struct gateway_call *gc, bool *ret_pending, str
     struct tern_engine_run *run = &gc->work.run;
     uint32_t *output_spec = NULL;
 
+    TERN_TRY(gateway_take_params(gc, err));
     if (call->request.raw)
         TERN_TRY(make_raw_input(call, err));
     uint32_t *input_spec =

@@ -57,6 +57,7 @@ enum tern_code tern_listener_open(const struct tern_listener_config *config, uin
     listener->info.admin = config->admin;
     listener->info.triton_health = config->triton_health;
     listener->info.protos = config->protos;
+    listener->info.grpc_form = config->grpc_form;
     listener->info.body_max = config->body_max;
     listener->info.memory_max = config->memory_max;
     listener->info.json_depth_max = config->json_depth_max;

@@ -69,6 +69,7 @@ const struct tern_proto tern_grpc_health = {
     .routes = routes,
     .n_routes = TERN_COUNT_OF(routes),
     .claims = tern_grpc_claims,
+    .is_grpc = true,
     .no_route = TERN_UNIMPLEMENTED,
     .encode_error = tern_grpc_encode_error,
 };

@@ -6,8 +6,6 @@
 
 #include "core/proto.h"
 
-#define TERN_OIP_PARAMS_MAX 256 /* of one object "parameters" */
-
 /* The header that tells where the JSON ends and the binary tensors start. */
 #define TERN_OIP_LENGTH_HEADER "Inference-Header-Content-Length"
 

@@ -165,7 +165,7 @@ static enum tern_code read_tensor_params(struct decoder *d, struct input *input,
         if (!more)
             return TERN_OK;
         TERN_TRY(tern_oip_read_param(&d->json, key, &param, err));
-        TERN_TRY(tern_oip_add_param(d->arena, &params, &param, err)); /* finds duplicates */
+        TERN_TRY(tern_params_add(d->arena, &params, &param, err)); /* finds duplicates */
         TERN_TRY(input != NULL ? take_input_param(d, input, &param, err)
                                : take_output_param(d, index, &param, err));
     }
@@ -340,24 +340,7 @@ static enum tern_code read_output(struct decoder *d, struct tern_err *err)
 
 /* -- the request -------------------------------------------------------------------------- */
 
-static enum tern_code take_timeout(struct decoder *d, const struct tern_param *param,
-                                   struct tern_err *err)
-{
-    uint64_t us, ns;
-
-    TERN_TRY(tern_oip_param_u64(param, &us, err));
-    if (us == 0)
-        return TERN_OK;
-    /* One that does not fit is never. */
-    if (__builtin_mul_overflow(us, UINT64_C(1000), &ns) ||
-        __builtin_add_overflow(ns, d->call->x->start_ns, &ns))
-        return TERN_OK;
-    if (d->request->deadline_ns == 0 || ns < d->request->deadline_ns)
-        d->request->deadline_ns = ns;
-    return TERN_OK;
-}
-
-/* Parameters with a meaning of their own are taken, and kept for the model like the others. */
+/* What is about this dialect is taken; the gateway takes what is not, and the model sees all. */
 static enum tern_code read_request_params(struct decoder *d, struct tern_err *err)
 {
     struct tern_param param;
@@ -370,13 +353,9 @@ static enum tern_code read_request_params(struct decoder *d, struct tern_err *er
         if (!more)
             return TERN_OK;
         TERN_TRY(tern_oip_read_param(&d->json, key, &param, err));
-        TERN_TRY(tern_oip_add_param(d->arena, &d->request->params, &param, err));
+        TERN_TRY(tern_params_add(d->arena, &d->request->params, &param, err));
         if (tern_str_eq(key, TERN_STR("binary_data_output")))
             TERN_TRY(tern_oip_param_bool(&param, &d->request->binary_default, err));
-        else if (tern_str_eq(key, TERN_STR("priority")))
-            TERN_TRY(tern_oip_param_u64(&param, &d->request->priority, err));
-        else if (tern_str_eq(key, TERN_STR("timeout")))
-            TERN_TRY(take_timeout(d, &param, err));
     }
 }
 

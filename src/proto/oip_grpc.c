@@ -167,4 +167,5 @@ const struct tern_proto tern_oip_grpc = {
     .claims = tern_grpc_claims,
     .no_route = TERN_UNIMPLEMENTED,
     .encode_error = tern_grpc_encode_error,
+    .is_grpc = true,
 };

@@ -108,7 +108,7 @@ static enum tern_code read_param(struct tern_call *call, const struct tern_pb_fi
     TERN_TRY(read_value(value, &param, err));
     if (tern_str_eq(param.key, TERN_STR("unload_dependents")))
         TERN_TRY(tern_oip_param_bool(&param, &call->unload_dependents, err));
-    return tern_oip_add_param(call->arena, &call->params, &param, err);
+    return tern_params_add(call->arena, &call->params, &param, err);
 }
 
 /* RepositoryModelLoadRequest, RepositoryModelUnloadRequest: repository_name = 1, model_name = 2,

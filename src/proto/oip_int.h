@@ -67,9 +67,6 @@ enum tern_code tern_oip_encode_infer(struct tern_call *call, struct tern_err *er
 /* Reads the value of key into *ret. INVALID_ARGUMENT for null, arrays and objects. */
 enum tern_code tern_oip_read_param(struct tern_json *json, struct tern_str key,
                                    struct tern_param *ret, struct tern_err *err);
-/* Appends to params, whose rows double in the arena; refuses a duplicate key. */
-enum tern_code tern_oip_add_param(struct tern_arena *arena, struct tern_params *params,
-                                  const struct tern_param *param, struct tern_err *err);
 /* A parameter that has to be of one kind; INVALID_ARGUMENT names it otherwise. */
 enum tern_code tern_oip_param_bool(const struct tern_param *param, bool *ret, struct tern_err *err);
 enum tern_code tern_oip_param_u64(const struct tern_param *param, uint64_t *ret,

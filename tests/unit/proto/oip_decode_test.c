@@ -68,7 +68,7 @@ static void reads_a_whole_request(void **state)
     assert_true(tern_str_eq(r->params.rows[3].string, TERN_STR("t")));
     assert_true(r->params.rows[4].kind == TERN_PARAM_UINT64 &&
                 r->params.rows[4].uint64 == UINT64_MAX);
-    assert_int_equal(r->priority, 7);
+    assert_int_equal(r->params.rows[5].int64, 7);
     assert_int_equal(r->n_inputs, 2);
     const float want[] = {1, 2.5f, -3, 4};
     assert_int_equal(r->inputs[0].n_bytes, sizeof(want));
@@ -187,7 +187,7 @@ static void many_tensors_and_parameters_are_kept(void **state)
             "%s{\"name\":\"i%d\",\"shape\":[1],\"datatype\":\"INT32\",\"data\":[%d]}",
             i == 0 ? "" : ",", i, i * 3);
     n += (size_t)snprintf(text + n, sizeof(text) - n, "],\"parameters\":{");
-    for (int i = 0; i < TERN_OIP_PARAMS_MAX; i++)
+    for (int i = 0; i < TERN_PARAMS_MAX; i++)
         n += (size_t)snprintf(text + n, sizeof(text) - n, "%s\"p%d\":%d", i == 0 ? "" : ",", i, i);
     snprintf(text + n, sizeof(text) - n, "}}");
     expect_ok(&fake, text);
@@ -198,22 +198,6 @@ static void many_tensors_and_parameters_are_kept(void **state)
         assert_int_equal(fake.call.request.params.rows[i].int64, i);
     }
     fake_fini(&fake);
-}
-
-static void timeout_sets_the_earlier_deadline(void **state)
-{
-    (void)state;
-    static const char text[] = "{\"parameters\":{\"timeout\":250},\"inputs\":[]}";
-    struct tern_err err;
-    struct fake_exchange fake;
-    for (int round = 0; round < 2; round++) {
-        fake_init(&fake);
-        fake.x.start_ns = 1000;
-        fake.call.request.deadline_ns = round == 0 ? 0 : 2000;
-        assert_int_equal(decode(&fake, text, &err), TERN_OK);
-        assert_int_equal(fake.call.request.deadline_ns, round == 0 ? 251000 : 2000);
-        fake_fini(&fake);
-    }
 }
 
 /* -- binary ------------------------------------------------------------------------------- */
@@ -444,8 +428,6 @@ static void refuses_wrong_requests(void **state)
         {"{\"inputs\":[],\"parameters\":{\"p\":1e999}}", "within the range of a double"},
         {"{\"inputs\":[],\"parameters\":{\"binary_data_output\":1}}",
          "Invalid value for 'binary_data_output': expected a boolean"},
-        {"{\"inputs\":[],\"parameters\":{\"priority\":-1}}",
-         "Invalid value for 'priority': expected an unsigned integer"},
         {"{\"inputs\":[],\"outputs\":[{}]}", "output 0 has no 'name'"},
         {"{\"inputs\":[],\"outputs\":[{\"name\":\"o\"},{\"name\":\"o\"}]}",
          "output 'o' already exists in request"},
@@ -522,7 +504,7 @@ static void too_many_tensors_are_refused(void **state)
     snprintf(text + n, sizeof(text) - n, "]}");
     expect_refused(text, "the request has more than 256 outputs");
     n = (size_t)snprintf(text, sizeof(text), "{\"parameters\":{");
-    for (int i = 0; i <= TERN_OIP_PARAMS_MAX; i++)
+    for (int i = 0; i <= TERN_PARAMS_MAX; i++)
         n += (size_t)snprintf(text + n, sizeof(text) - n, "%s\"p%d\":1", i == 0 ? "" : ",", i);
     snprintf(text + n, sizeof(text) - n, "},\"inputs\":[]}");
     expect_refused(text, "more than 256 parameters");
@@ -604,7 +586,6 @@ int main(void)
         cmocka_unit_test(reads_every_datatype),
         cmocka_unit_test(reads_odd_shapes),
         cmocka_unit_test(many_tensors_and_parameters_are_kept),
-        cmocka_unit_test(timeout_sets_the_earlier_deadline),
         cmocka_unit_test(binary_inputs_are_slices_of_the_body),
         cmocka_unit_test(header_of_zero_makes_a_raw_request),
         cmocka_unit_test(two_lengths_are_refused),
