@@ -123,6 +123,8 @@ void gateway_finish(struct gateway_call *gc, enum tern_code code)
     }
     if (gc->sink != NULL)
         code = gateway_sink_collect(gc, code, &call->err);
+    if (gc->sink != NULL && code == TERN_OK)
+        code = gateway_finish_outputs(gc);
     encode(gc, &code);
     tern_observer_end(gc->gateway->settings.observer, x, call, &gc->observation, code, &call->err);
     x->user = NULL;

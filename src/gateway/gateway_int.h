@@ -78,6 +78,9 @@ enum tern_code gateway_run_infer(struct gateway_call *gc, bool *ret_pending, str
 /* Parameters of an infer request with a meaning of their own, and headers that become parameters,
  * for every dialect (gateway/params.c). */
 enum tern_code gateway_take_params(struct gateway_call *gc, struct tern_err *err);
+/* After a run, or for each answer of a decoupled model: what the client asked for beyond what the
+ * engine gives, classes and regions of shared memory. Fails with the call's error text. */
+enum tern_code gateway_finish_outputs(struct gateway_call *gc);
 /* What a caller hears of a model, or a version of it, that is not served. */
 enum tern_code gateway_fail_no_version(const struct tern_snapshot *snapshot, struct tern_str model,
                                        int64_t version, struct tern_err *err);

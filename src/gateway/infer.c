@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <string.h>
 #include "base/num.h"
+#include "gateway/classify.h"
 #include "gateway/gateway_int.h"
 
 static struct tern_str model_name(const struct tern_call *call)
@@ -239,10 +240,7 @@ static enum tern_code match_output(const struct tern_call *call,
                          "unexpected inference output '%.*s' for model '%.*s'",
                          TERN_STR_ARG(wanted->name), TERN_STR_ARG(model_name(call)));
     if (wanted->classification > 0)
-        return tern_fail(err, TERN_UNIMPLEMENTED,
-                         "output '%.*s': classification is not served yet; ask for the values and "
-                         "take the largest",
-                         TERN_STR_ARG(wanted->name));
+        TERN_TRY(tern_classify_check(spec->dtype, err));
     *ret_spec = (uint32_t)(spec - call->info->outputs);
     return TERN_OK;
 }
@@ -263,7 +261,6 @@ static enum tern_code prepare_outputs(struct tern_call *call, uint32_t **ret_spe
         if (request->n_outputs > 0)
             TERN_TRY(match_output(call, &request->outputs[i], &spec_of[i], err));
         outputs[i].name = call->info->outputs[spec_of[i]].name;
-        outputs[i].region = request->n_outputs > 0 ? request->outputs[i].region : NULL;
     }
     call->response.outputs = outputs;
     call->response.n_outputs = n;
@@ -295,10 +292,46 @@ static uint64_t count_rows(const struct tern_call *call)
                                                  : 1;
 }
 
-/* What the client asked for beyond what the engine gives. */
-static enum tern_code finish_outputs(struct gateway_call *gc)
+/* The wish for the i-th output of the response, NULL when nothing was asked for. Decoupled models
+ * answer with what they like. */
+static const struct tern_requested_output *wish_for(const struct tern_call *call, uint32_t i)
 {
-    return gc->shm.first == NULL ? TERN_OK : tern_shm_end(&gc->call, &gc->shm, &gc->call.err);
+    const struct tern_infer_request *request = &call->request;
+    struct tern_str name = call->response.outputs[i].name;
+
+    if (i < request->n_outputs && tern_str_eq(request->outputs[i].name, name))
+        return &request->outputs[i];
+    for (uint32_t at = 0; at < request->n_outputs; at++) {
+        if (tern_str_eq(request->outputs[at].name, name))
+            return &request->outputs[at];
+    }
+    return NULL;
+}
+
+static enum tern_code classify(struct tern_call *call, struct tern_tensor *output, uint32_t n,
+                               struct tern_err *err)
+{
+    const struct tern_model_info *info = call->info;
+    const struct tern_tensor_spec *spec = tern_model_output(info, output->name);
+    const struct tern_labels *labels =
+        info->labels == NULL || spec == NULL ? NULL : &info->labels[spec - info->outputs];
+
+    return tern_classify(output, n, info->max_batch_size > 0, labels, call->arena, err);
+}
+
+enum tern_code gateway_finish_outputs(struct gateway_call *gc)
+{
+    struct tern_call *call = &gc->call;
+    uint32_t n = call->request.n_outputs == 0 ? 0 : call->response.n_outputs;
+
+    for (uint32_t i = 0; i < n; i++) {
+        struct tern_tensor *output = &call->response.outputs[i];
+        const struct tern_requested_output *wish = wish_for(call, i);
+        output->region = wish == NULL ? NULL : wish->region;
+        if (wish != NULL && wish->classification > 0)
+            TERN_TRY(classify(call, output, wish->classification, &call->err));
+    }
+    return gc->shm.first == NULL ? TERN_OK : tern_shm_end(call, &gc->shm, &call->err);
 }
 
 static void on_done(struct tern_work *work)
@@ -310,7 +343,8 @@ static void on_done(struct tern_work *work)
     call->queued_ns = work->queued_ns;
     call->started_ns = work->started_ns;
     call->finished_ns = work->finished_ns;
-    gateway_finish(gc, work->code == TERN_OK ? finish_outputs(gc) : work->code);
+    bool is_whole = work->code == TERN_OK && gc->sink == NULL; /* a sink's answers came before */
+    gateway_finish(gc, is_whole ? gateway_finish_outputs(gc) : work->code);
 }
 
 /* A client may shorten the deadline, not lengthen it. */

@@ -266,7 +266,9 @@ static void send_answer(struct gateway_part *part, struct gateway_answer *answer
     call->response.outputs = answer->outputs;
     call->response.n_outputs = answer->n_outputs;
     enum tern_code code = say_final(part, false);
-    if (code == TERN_OK)
+    if (code == TERN_OK && gateway_finish_outputs(&part->gc) != TERN_OK)
+        send_error(part); /* of this answer; others may be better */
+    else if (code == TERN_OK)
         code = send_message(part, call->route->encode);
     call->arena = &part->arena;
     call->response = response;

@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "os/file.h"
+#include "registry/labels.h"
 #include "registry/warmup.h"
 
 #define VERSION_MEMORY_MAX (256u << 20)
@@ -214,6 +215,8 @@ static enum tern_code fill_info(struct loading *l, struct tern_err *err)
         .outputs = specs.outputs,
         .n_outputs = version->engine.n_outputs,
     };
+    TERN_TRY(tern_labels_load(specs.outputs, version->engine.n_outputs, arena,
+                              &version->info.labels, err));
     TERN_TRY(tern_model_config_print(&l->config, arena, &version->info.config_json, err));
     return tern_model_config_encode(&l->config, arena, &version->info.config_pb, err);
 }

@@ -8,6 +8,7 @@
 #include "gateway/gateway.h"
 #include "gateway/observe.h"
 #include "harness/fake_engine.h"
+#include "harness/shm_object.h"
 #include "harness/tree.h"
 #include "proto/protos.h"
 #include "sched/sched.h"
@@ -114,6 +115,7 @@ static struct world *new_world(const char *kind)
         .timeout_ns = 60ull * TERN_NS_PER_S,
         .sched = w.sched,
         .observer = w.observer,
+        .shm = {.enabled = true, .regions_max = 4, .bytes_max = 1u << 20},
     };
     assert_int_equal(tern_gateway_new(&gateway, &w.gateway, &err), TERN_OK);
     w.rig->handler = *tern_gateway_handler(w.gateway);
@@ -484,20 +486,97 @@ static void a_failing_model_is_a_500(void **state)
     free_world(w);
 }
 
-static void the_steady_state_allocates_nothing(void **state)
+#define TWO_CLASSES                                                                \
+    "{\"inputs\":[{\"name\":\"x\",\"shape\":[2,4],\"datatype\":\"FP32\","          \
+    "\"data\":[1,2,3,4.5,8,7,6,5]}],\"outputs\":[{\"name\":\"y\",\"parameters\":{" \
+    "\"classification\":2}}]}"
+
+static void classes_instead_of_values(void **state)
 {
+    static const struct tern_str names[] = {{"cat", 3}, {"dog", 3}};
+    static const struct tern_labels labels = {names, 2};
     struct world *w = new_world("fake");
     (void)state;
+    w->version.info.labels = &labels;
+    struct rig_answer answer = ask_infer(w, TWO_CLASSES);
+    assert_int_equal(answer.status, 200);
+    assert_string_equal(answer.body,
+                        "{\"model_name\":\"m\",\"model_version\":\"2\",\"outputs\":[{\"name\":"
+                        "\"y\",\"datatype\":\"BYTES\",\"shape\":[2,2],\"data\":[\"9.000000:3\","
+                        "\"6.000000:2\",\"16.000000:0:cat\",\"14.000000:1:dog\"]}]}");
+    free_world(w);
+}
+
+#define OVER_SHM                                                                          \
+    "{\"inputs\":[{\"name\":\"x\",\"shape\":[1,4],\"datatype\":\"FP32\",\"parameters\":{" \
+    "\"shared_memory_region\":\"r\",\"shared_memory_byte_size\":16}}],\"outputs\":[{"     \
+    "\"name\":\"y\",\"parameters\":{\"shared_memory_region\":\"r\","                      \
+    "\"shared_memory_offset\":16,\"shared_memory_byte_size\":16}}]}"
+
+static void tensors_in_shared_memory(void **state)
+{
+    struct world *w = new_world("fake");
+    struct shm_object object;
+    char body[256];
+    (void)state;
+    struct rig_answer answer = ask_infer(w, OVER_SHM);
+    assert_int_equal(answer.status, 404);
+    assert_non_null(strstr(answer.body, "Unable to find shared memory region: 'r'"));
+    shm_object_make(&object, "gateway", 32);
+    memcpy(object.p, (const float[]){1, 2, 3, 4}, 16);
+    snprintf(body, sizeof(body), "{\"key\":\"%s\",\"offset\":0,\"byte_size\":32}", object.key);
+    rig_connect(w->rig);
+    post(w, "/v2/systemsharedmemory/region/r/register", body);
+    assert_memory_equal(w->rig->got, "HTTP/1.1 200 ", 13);
+    answer = ask_infer(w, OVER_SHM);
+    assert_int_equal(answer.status, 200);
+    assert_non_null(strstr(answer.body, "\"shape\":[1,4],\"parameters\":{\"shared_memory_region\":"
+                                        "\"r\",\"shared_memory_offset\":16,"
+                                        "\"shared_memory_byte_size\":16}}]}"));
+    assert_memory_equal(object.p + 16, ((const float[]){2, 4, 6, 8}), 16);
+    answer = ask(w, "GET /v2/systemsharedmemory/status HTTP/1.1\r\nHost: t\r\n\r\n", "");
+    assert_non_null(strstr(answer.body, "\"offset\":0,\"byte_size\":32}]"));
+    shm_object_resize(&object, 8);
+    answer = ask_infer(w, OVER_SHM);
+    assert_int_equal(answer.status, 400);
+    assert_non_null(strstr(answer.body, "shared memory region 'r' shrank"));
+    rig_connect(w->rig);
+    post(w, "/v2/systemsharedmemory/unregister", "");
+    assert_memory_equal(w->rig->got, "HTTP/1.1 200 ", 13);
+    answer = ask_infer(w, OVER_SHM);
+    assert_int_equal(answer.status, 404);
+    shm_object_end(&object);
+    free_world(w);
+}
+
+static void expect_no_allocations(struct world *w, const char *body, const char *end)
+{
     rig_connect(w->rig);
     for (int i = 0; i < 10; i++)
-        post(w, "/v2/models/m/infer", GOOD);
+        post(w, "/v2/models/m/infer", body);
     long before = rig_allocs;
     for (int i = 0; i < 1000; i++) {
         w->rig->n_got = 0;
-        post(w, "/v2/models/m/infer", GOOD);
+        post(w, "/v2/models/m/infer", body);
     }
     assert_int_equal(rig_allocs, before);
-    assert_non_null(strstr(w->rig->got, "9.0]}]}"));
+    assert_non_null(strstr(w->rig->got, end));
+}
+
+static void the_steady_state_allocates_nothing(void **state)
+{
+    struct world *w = new_world("fake");
+    struct shm_object object;
+    char body[256];
+    (void)state;
+    expect_no_allocations(w, GOOD, "9.0]}]}");
+    expect_no_allocations(w, TWO_CLASSES, "14.000000:1\"]}]}");
+    shm_object_make(&object, "gateway", 32);
+    snprintf(body, sizeof(body), "{\"key\":\"%s\",\"byte_size\":32}", object.key);
+    rig_connect(w->rig);
+    post(w, "/v2/systemsharedmemory/region/r/register", body);
+    expect_no_allocations(w, OVER_SHM, "\"shared_memory_byte_size\":16}}]}");
+    shm_object_end(&object);
     free_world(w);
 }
 
@@ -561,6 +640,8 @@ int main(void)
         cmocka_unit_test(ids_and_traces_are_answered),
         cmocka_unit_test(draining_is_told),
         cmocka_unit_test(a_failing_model_is_a_500),
+        cmocka_unit_test(classes_instead_of_values),
+        cmocka_unit_test(tensors_in_shared_memory),
         cmocka_unit_test(the_steady_state_allocates_nothing),
         cmocka_unit_test(every_allocation_may_fail),
         cmocka_unit_test(a_client_that_leaves_frees_everything),
