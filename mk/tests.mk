@@ -33,7 +33,7 @@ test-unit: $(UNIT_BIN) $(REPLAY_BIN) ## Unit tests and fuzz corpora
 	@OUT=$(OUT) scripts/run-tests $(UNIT_BIN) $(REPLAY_BIN)
 
 # What more than one thread touches: these run under ThreadSanitizer (MODE=tsan).
-THREAD_DIRS := os stat engine sched registry net gateway
+THREAD_DIRS := os stat trace engine sched registry net gateway
 # Not what forks instead: a signal that comes just before a system call waits for its end there.
 THREAD_BIN := $(filter-out %/supervise_test, \
     $(foreach dir,$(THREAD_DIRS),$(filter $(OUT)/tests/unit/$(dir)/%,$(UNIT_BIN))))

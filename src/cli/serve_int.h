@@ -32,6 +32,7 @@ struct serve_process {
     struct tern_log_limit engine_lines; /* an engine may warn at every request */
     struct tern_metrics *metrics;
     struct tern_sampler *sampler;
+    struct tern_tracer *tracer; /* NULL: traces go nowhere */
     struct tern_observer *observer;
     struct tern_sched *sched;
     struct tern_server *server;

@@ -12,6 +12,7 @@
 #include "net/mux_h2.h"
 #include "proto/protos.h"
 #include "simd/simd.h"
+#include "trace/trace_file.h"
 
 #define METRIC_SETS_MAX       10000
 #define ENGINE_LINES_A_SECOND 5
@@ -117,11 +118,25 @@ static void collect_network(void *arg, struct tern_server_cells *cells)
 #undef COUNT
 }
 
+/* ---- traces ---- */
+
+#define TRACE_FILE_DELAY_NS (20u * TERN_NS_PER_MS)
+
+static enum tern_code open_trace_sink(struct serve_process *p, struct tern_trace_sink *ret_sink,
+                                      struct tern_err *err)
+{
+    struct tern_trace_file *file;
+
+    TERN_TRY(tern_trace_file_new(p->options.trace.file, &p->log, &file, err));
+    *ret_sink = tern_trace_file_sink(file);
+    return TERN_OK;
+}
+
 static enum tern_code open_traces(struct serve_process *p, struct tern_err *err)
 {
     const struct tern_server_options *options = &p->options;
     bool otlp = options->trace.mode == TERN_TRACE_MODE_OPTION_OPENTELEMETRY;
-    const struct tern_sampler_settings settings = {
+    const struct tern_sampler_settings sampler = {
         .level = options->trace.levels,
         .rate = options->trace.rate,
         .count = options->trace.count > 0 ? (int64_t)options->trace.count : -1,
@@ -130,8 +145,20 @@ static enum tern_code open_traces(struct serve_process *p, struct tern_err *err)
         .file = options->trace.file,
         .url = options->trace.otlp.url,
     };
-    return tern_sampler_new(&settings, &p->sampler, err);
+    struct tern_tracer_settings tracer = {
+        .queue_max = (uint32_t)options->trace.otlp.queue_max,
+        .batch_max = (uint32_t)options->trace.otlp.batch_max,
+        .delay_ns = otlp ? options->trace.otlp.delay_ns : TRACE_FILE_DELAY_NS,
+    };
+
+    TERN_TRY(tern_sampler_new(&sampler, &p->sampler, err));
+    if (otlp || options->trace.file.n == 0)
+        return TERN_OK;
+    TERN_TRY(open_trace_sink(p, &tracer.sink, err));
+    return tern_tracer_start(&tracer, &p->tracer, err);
 }
+
+/* ---- metrics, access log ---- */
 
 static unsigned metric_parts(const struct tern_server_options *options)
 {
@@ -155,6 +182,7 @@ static enum tern_code open_observer(struct serve_process *p, struct tern_err *er
         .log = &p->log,
         .logsink = p->logsink,
         .sampler = p->sampler,
+        .tracer = p->tracer,
         .access_log = p->options.log.access,
         .n_loops = p->n_loops,
         .collect = collect_network,
@@ -360,6 +388,7 @@ void serve_close(struct serve_process *p)
     tern_guard_close(&p->guard);
     tern_sched_free(p->sched);
     tern_observer_free(p->observer);
+    tern_tracer_stop(p->tracer);
     tern_sampler_free(p->sampler);
     tern_metrics_free(p->metrics);
     tern_engines_close();

@@ -115,6 +115,7 @@ void gateway_finish(struct gateway_call *gc, enum tern_code code)
     struct tern_call *call = &gc->call;
     struct tern_exchange *x = call->x;
     struct tern_model_version *pinned = call->pinned;
+    struct tern_observer *observer = gc->gateway->settings.observer;
     uint32_t loop = gc->loop->index;
 
     if (gc->part != NULL) {
@@ -126,9 +127,10 @@ void gateway_finish(struct gateway_call *gc, enum tern_code code)
     if (gc->sink != NULL && code == TERN_OK)
         code = gateway_finish_outputs(gc);
     encode(gc, &code);
-    tern_observer_end(gc->gateway->settings.observer, x, call, &gc->observation, code, &call->err);
+    tern_observer_end(observer, x, call, &gc->observation, code, &call->err);
     x->user = NULL;
     tern_exchange_send(x, true); /* x and gc may be gone after this */
+    tern_observer_sent(observer, loop);
     if (pinned != NULL)
         tern_version_unpin(pinned, loop);
 }

@@ -7,6 +7,7 @@
 #include "base/version.h"
 #include "core/access.h"
 #include "core/vitals.h"
+#include "gateway/tracing.h"
 #include "os/logsink.h"
 #include "os/loop.h"
 #include "sched/sched.h"
@@ -15,11 +16,13 @@
 
 struct observer_loop {
     TERN_ALIGNED(TERN_CACHE_LINE) struct tern_trace_ids ids;
+    struct tern_trace_record *sending; /* of the request whose answer is being sent; or NULL */
     struct tern_op_cells *ops[OPS];
 };
 
 struct tern_observer {
     struct tern_observer_settings settings;
+    const atomic_bool *traces; /* whether any request may be traced */
     atomic_bool access_log;
     struct tern_metric_set *op_sets[OPS];
     struct tern_metric_set *server_set;
@@ -58,6 +61,7 @@ static enum tern_code init_loops(struct tern_observer *observer, struct tern_err
     for (uint32_t i = 0; i < observer->settings.n_loops; i++) {
         struct observer_loop *loop = &observer->loops[i];
         TERN_TRY(tern_trace_ids_init(&loop->ids, err));
+        loop->sending = NULL;
         for (unsigned op = 0; op < OPS; op++)
             loop->ops[op] = tern_metric_set_cells(observer->op_sets[op], i);
     }
@@ -72,7 +76,10 @@ enum tern_code tern_observer_new(const struct tern_observer_settings *settings,
 
     if (observer == NULL)
         return tern_mem_fail(err, "the observer", sizeof(*observer));
+    static const atomic_bool never = false;
+
     observer->settings = *settings;
+    observer->traces = settings->tracer == NULL ? &never : tern_sampler_armed(settings->sampler);
     observer->access_log = settings->access_log;
     observer->loops = tern_mem_alloc_aligned(TERN_CACHE_LINE, size);
     if (observer->loops == NULL) {
@@ -215,6 +222,39 @@ static void log_access(struct tern_observer *observer, const struct tern_exchang
     tern_access_log(observer->settings.log, &line);
 }
 
+/* ---- traces ---- */
+
+static void push_sent(struct tern_observer *observer, struct observer_loop *loop)
+{
+    struct tern_trace_record *record = loop->sending;
+
+    loop->sending = NULL;
+    record->at[TERN_TRACE_AT_SEND_END] = tern_clock_mono_ns();
+    tern_tracer_push(observer->settings.tracer, record);
+}
+
+void tern_observer_sent(struct tern_observer *observer, uint32_t loop)
+{
+    if (TERN_UNLIKELY(observer->loops[loop].sending != NULL))
+        push_sent(observer, &observer->loops[loop]);
+}
+
+/* The record that the loop then has in `sending`; sending may begin the next request's. */
+static void trace(struct tern_observer *observer, const struct tern_call *call,
+                  const struct tern_observation *observation, enum tern_code code,
+                  const struct tern_tracing_times *times)
+{
+    struct observer_loop *loop = &observer->loops[tern_loop_index(call->x->loop)];
+    const struct tern_tracing tracing = {observer->settings.sampler, observer->settings.tracer,
+                                         &loop->ids};
+
+    if (loop->sending != NULL)
+        push_sent(observer, loop);
+    loop->sending = tern_tracing_record(&tracing, call, observation, code, times);
+}
+
+/* ---- the end of a request ---- */
+
 void tern_observer_end(struct tern_observer *observer, struct tern_exchange *x,
                        const struct tern_call *call, const struct tern_observation *observation,
                        enum tern_code code, const struct tern_err *err)
@@ -230,6 +270,9 @@ void tern_observer_end(struct tern_observer *observer, struct tern_exchange *x,
     tern_latency_record(&cells->duration, duration);
     if (call != NULL)
         count_model(call, observation, code, x->start_ns, x->body_ns, now);
+    if (TERN_UNLIKELY(tern_sampler_is_armed(observer->traces)) && call != NULL)
+        trace(observer, call, observation, code,
+              &(struct tern_tracing_times){x->start_ns, x->body_ns, now});
     if (observer->access_log)
         log_access(observer, x, call, observation, code, err, duration);
 }
@@ -238,8 +281,14 @@ void tern_observer_count(struct tern_observer *observer, const struct tern_call 
                          const struct tern_observation *observation, uint64_t came_ns,
                          enum tern_code code)
 {
-    (void)observer;
-    count_model(call, observation, code, came_ns, came_ns, tern_clock_mono_ns());
+    uint64_t now = tern_clock_mono_ns();
+
+    count_model(call, observation, code, came_ns, came_ns, now);
+    if (TERN_UNLIKELY(tern_sampler_is_armed(observer->traces))) {
+        trace(observer, call, observation, code,
+              &(struct tern_tracing_times){came_ns, came_ns, now});
+        tern_observer_sent(observer, tern_loop_index(call->x->loop));
+    }
 }
 
 /* ---- models ---- */
@@ -305,6 +354,11 @@ enum tern_code tern_observer_write_metrics(struct tern_observer *observer, struc
 
     if (settings->logsink != NULL)
         tern_counter_set_shared(&cells->log_dropped, tern_logsink_dropped(settings->logsink));
+    if (settings->tracer != NULL) {
+        struct tern_tracer_counts counts = tern_tracer_count(settings->tracer);
+        tern_counter_set_shared(&cells->traces_written, counts.written);
+        tern_counter_set_shared(&cells->traces_dropped, counts.dropped);
+    }
     if (settings->collect != NULL)
         settings->collect(settings->collect_arg, cells);
     tern_vitals_collect(observer->process_set);

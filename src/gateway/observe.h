@@ -12,6 +12,7 @@
 #include "registry/snapshot.h"
 #include "stat/catalog.h"
 #include "trace/sampler.h"
+#include "trace/tracer.h"
 
 struct tern_observer;
 struct tern_logsink;
@@ -22,6 +23,7 @@ struct tern_observer_settings {
     const struct tern_logsink *logsink; /* for its count of lost lines; may be NULL */
     bool access_log;
     struct tern_sampler *sampler; /* which requests are traced; NULL: none */
+    struct tern_tracer *tracer;   /* where traces go; NULL: nowhere */
     uint32_t n_loops;
     /* (optional) Before a scrape: fills the numbers that the network counts for itself. */
     void (*collect)(void *arg, struct tern_server_cells *cells);
@@ -64,6 +66,9 @@ void tern_observer_end(struct tern_observer *observer, struct tern_exchange *x,
 void tern_observer_count(struct tern_observer *observer, const struct tern_call *call,
                          const struct tern_observation *observation, uint64_t came_ns,
                          enum tern_code code);
+
+/* On that loop, when the answer that tern_observer_end was about is on its way. */
+void tern_observer_sent(struct tern_observer *observer, uint32_t loop);
 
 /* A model version's cells: from load to unload. Any thread. */
 enum tern_code tern_observer_add_model(struct tern_observer *observer,

@@ -3,7 +3,14 @@
 #include "proto/oip_int.h"
 
 const char *const tern_oip_extensions[] = {
-    "model_repository", "model_configuration", "binary_tensor_data", "parameters", NULL,
+    "model_repository",
+    "model_configuration",
+    "binary_tensor_data",
+    "parameters",
+    "statistics",
+    "trace",
+    "logging",
+    NULL,
 };
 
 enum tern_code tern_oip_encode_server_metadata(struct tern_call *call, struct tern_err *err)

@@ -56,6 +56,10 @@ static const struct tern_metric_row server_rows[] = {
           "Bytes written to client connections."),
     PLAIN(COUNTER, NONE, "tern_log_dropped_total", struct tern_server_cells, log_dropped,
           "Log lines lost: the output was slower than they came, or failed."),
+    PLAIN(COUNTER, NONE, "tern_traces_total", struct tern_server_cells, traces_written,
+          "Requests whose traces were written to a file or sent to a collector."),
+    PLAIN(COUNTER, NONE, "tern_traces_dropped_total", struct tern_server_cells, traces_dropped,
+          "Requests whose traces were lost: too many waited, or the file or the collector failed."),
 };
 
 static const struct tern_metric_row op_rows[] = {

@@ -114,7 +114,9 @@ struct tern_server_cells {
     struct tern_counter requests_in_flight; /* gauge: add at the head, sub at the last byte */
     struct tern_counter bytes_received;     /* as read from the sockets */
     struct tern_counter bytes_sent;
-    struct tern_counter log_dropped; /* gauge in truth: set from the log sink at scrape */
+    struct tern_counter log_dropped;    /* gauge in truth: set from the log sink at scrape */
+    struct tern_counter traces_written; /* the same from the tracer */
+    struct tern_counter traces_dropped;
 };
 
 /* No labels; core/vitals.h fills them before each scrape, through the shared cells. */

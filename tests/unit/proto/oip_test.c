@@ -53,7 +53,8 @@ static void server_metadata(void **state)
     fake_init(&fake);
     expect(&fake, tern_oip_encode_server_metadata, 200,
            "{\"name\":\"tern\",\"version\":\"" TERN_VERSION "\",\"extensions\":["
-           "\"model_repository\",\"model_configuration\",\"binary_tensor_data\",\"parameters\"]}");
+           "\"model_repository\",\"model_configuration\",\"binary_tensor_data\",\"parameters\","
+           "\"statistics\",\"trace\",\"logging\"]}");
     fake_fini(&fake);
 }
 
