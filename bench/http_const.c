@@ -1,5 +1,6 @@
 /* The network stack with a handler that answers a constant: what HTTP costs us, measured against
- * bench/null_epoll.c. Usage: http_const ADDRESS LOOPS. Any request body is read and ignored. */
+ * bench/null_epoll.c and bench/null_h2.c. Usage: http_const ADDRESS LOOPS. Any request body is read
+ * and ignored. A gRPC call is answered by a message of a hundred bytes and trailers. */
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -9,9 +10,24 @@
 #include "net/mux_h2.h"
 #include "net/server.h"
 
+static void answer_call(struct tern_exchange *x)
+{
+    static const char message[100] = {0, 0, 0, 0, 95};
+
+    x->status = 200;
+    x->response_type = TERN_STR("application/grpc");
+    tern_buf_add(tern_exchange_body(x), message, sizeof(message));
+    tern_exchange_add_trailer(x, TERN_STR("grpc-status"), TERN_STR("0"));
+    tern_exchange_send(x, true);
+}
+
 static void on_request(void *self, struct tern_exchange *x)
 {
     (void)self;
+    if (tern_str_eq(x->content_type, TERN_STR("application/grpc"))) {
+        answer_call(x);
+        return;
+    }
     x->status = 200;
     x->response_type = TERN_STR("text/plain");
     TERN_BUF_ADD_LITERAL(tern_exchange_body(x), "Hello, World!");

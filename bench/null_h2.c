@@ -1,9 +1,10 @@
 /* The anchor for HTTP/2: the least a server on nghttp2 can do. Its sessions answer each request
  * with a constant, take what one read brought and send what nghttp2 has in one write; there are no
- * limits, no time, no exchanges.
+ * limits, no time, no exchanges. With `grpc` the constant is what a unary call answers: a head, a
+ * message of a hundred bytes, trailers.
  *
- * Usage: null_h2 ADDRESS LOOPS. One pinned loop a thread, listening by SO_REUSEPORT. Deliberately
- * without the code of src/, but for the socket port and threads. */
+ * Usage: null_h2 ADDRESS LOOPS [grpc]. One pinned loop a thread, listening by SO_REUSEPORT.
+ * Deliberately without the code of src/, but for the socket port and threads. */
 #include <errno.h>
 #include <nghttp2/nghttp2.h>
 #include <signal.h>
@@ -21,7 +22,9 @@
 #define OUT_SIZE   (1u << 20)
 
 static const char body[] = "Hello, World!";
-#define BODY_SIZE (sizeof(body) - 1)
+#define BODY_SIZE    (sizeof(body) - 1)
+#define MESSAGE_SIZE 100 /* of a small ModelInferResponse, with gRPC's prefix of five bytes */
+#define WINDOW_SIZE  (1 << 20)
 
 struct loop {
     struct tern_thread thread;
@@ -56,6 +59,38 @@ static ssize_t read_body(nghttp2_session *session, int32_t id, uint8_t *dst, siz
             sizeof(value) - 1, NGHTTP2_NV_FLAG_NO_COPY_NAME | NGHTTP2_NV_FLAG_NO_COPY_VALUE \
     }
 
+static ssize_t read_message(nghttp2_session *session, int32_t id, uint8_t *dst, size_t n,
+                            uint32_t *flags, nghttp2_data_source *source, void *user)
+{
+    static const uint8_t message[MESSAGE_SIZE] = {0, 0, 0, 0, MESSAGE_SIZE - 5};
+    static const nghttp2_nv trailers[] = {NV("grpc-status", "0")};
+    (void)n;
+    (void)source;
+    (void)user;
+
+    memcpy(dst, message, MESSAGE_SIZE);
+    *flags |= NGHTTP2_DATA_FLAG_EOF | NGHTTP2_DATA_FLAG_NO_END_STREAM;
+    nghttp2_submit_trailer(session, id, trailers, 1);
+    return MESSAGE_SIZE;
+}
+
+static bool ends_request(const nghttp2_frame *frame)
+{
+    return (frame->hd.type == NGHTTP2_HEADERS || frame->hd.type == NGHTTP2_DATA) &&
+           (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0;
+}
+
+static int on_grpc_frame(nghttp2_session *session, const nghttp2_frame *frame, void *user)
+{
+    static const nghttp2_nv head[] = {NV(":status", "200"), NV("content-type", "application/grpc")};
+    nghttp2_data_provider provider = {.read_callback = read_message};
+    (void)user;
+
+    if (ends_request(frame))
+        nghttp2_submit_response(session, frame->hd.stream_id, head, 2, &provider);
+    return 0;
+}
+
 static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *user)
 {
     static const nghttp2_nv head[] = {NV(":status", "200"), NV("content-type", "text/plain"),
@@ -64,8 +99,7 @@ static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *
     nghttp2_data_provider provider = {.read_callback = read_body};
     (void)user;
 
-    if ((frame->hd.type == NGHTTP2_HEADERS || frame->hd.type == NGHTTP2_DATA) &&
-        (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0)
+    if (ends_request(frame))
         nghttp2_submit_response(session, frame->hd.stream_id, head, 4, &provider);
     return 0;
 }
@@ -80,7 +114,10 @@ static void drop(struct client *client)
 static void add_client(struct loop *loop, int fd)
 {
     struct client *client = calloc(1, sizeof(*client));
-    nghttp2_settings_entry settings = {NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, 100};
+    static const nghttp2_settings_entry settings[] = {
+        {NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, 100},
+        {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, WINDOW_SIZE},
+    };
 
     if (client == NULL) {
         close(fd);
@@ -89,7 +126,8 @@ static void add_client(struct loop *loop, int fd)
     client->fd = fd;
     tern_sock_set_nodelay(fd);
     nghttp2_session_server_new(&client->session, loop->callbacks, NULL);
-    nghttp2_submit_settings(client->session, NGHTTP2_FLAG_NONE, &settings, 1);
+    nghttp2_submit_settings(client->session, NGHTTP2_FLAG_NONE, settings, 2);
+    nghttp2_session_set_local_window_size(client->session, NGHTTP2_FLAG_NONE, 0, WINDOW_SIZE);
     struct epoll_event ev = {.events = EPOLLIN, .data.ptr = client};
     epoll_ctl(loop->epoll_fd, EPOLL_CTL_ADD, fd, &ev);
 }
@@ -143,7 +181,7 @@ static void run(void *arg)
 }
 
 static enum tern_code start(struct loop *loop, struct tern_sock_addr *addr, uint32_t index,
-                            struct tern_err *err)
+                            bool grpc, struct tern_err *err)
 {
     struct epoll_event ev = {.events = EPOLLIN, .data.ptr = NULL};
     char name[TERN_SOCK_NAME_MAX];
@@ -153,7 +191,8 @@ static enum tern_code start(struct loop *loop, struct tern_sock_addr *addr, uint
     loop->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     epoll_ctl(loop->epoll_fd, EPOLL_CTL_ADD, loop->listen_fd, &ev);
     nghttp2_session_callbacks_new(&loop->callbacks);
-    nghttp2_session_callbacks_set_on_frame_recv_callback(loop->callbacks, on_frame);
+    nghttp2_session_callbacks_set_on_frame_recv_callback(loop->callbacks,
+                                                         grpc ? on_grpc_frame : on_frame);
     if (index == 0) {
         tern_sock_addr_format(addr, name);
         printf("listening on %s\n", name);
@@ -169,13 +208,15 @@ int main(int argc, char **argv)
     struct tern_err err;
     uint64_t n = 1;
 
-    if (argc != 3 || !tern_num_parse_u64(tern_str_of(argv[2]), LOOPS_MAX, &n) || n == 0) {
-        fprintf(stderr, "usage: %s ADDRESS LOOPS\n", argv[0]);
+    bool grpc = argc == 4 && strcmp(argv[3], "grpc") == 0;
+    if ((argc != 3 && !grpc) || !tern_num_parse_u64(tern_str_of(argv[2]), LOOPS_MAX, &n) ||
+        n == 0) {
+        fprintf(stderr, "usage: %s ADDRESS LOOPS [grpc]\n", argv[0]);
         return 2;
     }
     enum tern_code code = tern_sock_addr_parse(tern_str_of(argv[1]), &addr, &err);
     for (uint32_t i = 0; i < n && code == TERN_OK; i++)
-        code = start(&loops[i], &addr, i, &err);
+        code = start(&loops[i], &addr, i, grpc, &err);
     if (code != TERN_OK) {
         fprintf(stderr, "%s\n", err.text);
         return 1;
