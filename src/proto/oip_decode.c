@@ -87,14 +87,7 @@ static enum tern_code read_datatype(struct tern_json *json, enum tern_dtype *ret
     struct tern_str name;
 
     TERN_TRY(tern_json_string(json, &name, err));
-    *ret = tern_dtype_from_name(name);
-    if (*ret == TERN_DTYPE_INVALID)
-        return tern_fail(err, TERN_INVALID_ARGUMENT,
-                         "Unable to parse 'datatype': '%.*s' is unknown, expected BOOL, UINT8, "
-                         "UINT16, UINT32, UINT64, INT8, INT16, INT32, INT64, FP16, BF16, FP32, "
-                         "FP64 or BYTES",
-                         TERN_STR_ARG(name));
-    return TERN_OK;
+    return tern_oip_parse_datatype(name, ret, err);
 }
 
 static enum tern_code read_data(struct decoder *d, struct input *input, struct tern_err *err)
@@ -123,30 +116,19 @@ static enum tern_code take_input_param(struct decoder *d, struct input *input,
         input->is_binary = true;
         return tern_oip_param_u64(param, &input->binary_size, err);
     }
-    bool taken; /* other parameters of an input mean nothing to us */
-    return tern_oip_take_region_param(d->arena, param, &input->tensor->region, &taken, err);
+    return tern_oip_take_input_param(d->arena, input->tensor, param, err);
 }
 
 static enum tern_code take_output_param(struct decoder *d, uint32_t index,
                                         const struct tern_param *param, struct tern_err *err)
 {
     struct tern_requested_output *output = &d->request->outputs[index];
-    bool taken;
-    uint64_t n;
 
     if (tern_str_eq(param->key, TERN_STR("binary_data"))) {
         d->explicit_binary[index / 64] |= UINT64_C(1) << (index % 64);
         return tern_oip_param_bool(param, &output->binary, err);
     }
-    if (tern_str_eq(param->key, TERN_STR("classification"))) {
-        TERN_TRY(tern_oip_param_u64(param, &n, err));
-        if (n > INT32_MAX)
-            return tern_fail(err, TERN_INVALID_ARGUMENT,
-                             "Invalid value for 'classification': expected at most %d", INT32_MAX);
-        output->classification = (uint32_t)n;
-        return TERN_OK;
-    }
-    return tern_oip_take_region_param(d->arena, param, &output->region, &taken, err);
+    return tern_oip_take_output_param(d->arena, output, param, err);
 }
 
 /* The members of a tensor's "parameters"; input is NULL when it is an output, whose index counts.
@@ -326,14 +308,7 @@ static enum tern_code read_output(struct decoder *d, struct tern_err *err)
         TERN_TRY(member == TENSOR_NAME ? tern_json_string(&d->json, &output->name, err)
                                        : read_tensor_params(d, NULL, index, err));
     }
-    if (output->name.n == 0)
-        return tern_fail(err, TERN_INVALID_ARGUMENT, "output %u has no 'name'", index);
-    for (uint32_t i = 0; i < index; i++) {
-        if (tern_str_eq(request->outputs[i].name, output->name))
-            return tern_fail(err, TERN_INVALID_ARGUMENT, "output '%.*s' already exists in request",
-                             TERN_STR_ARG(output->name));
-    }
-    TERN_TRY(tern_oip_check_output(output, err));
+    TERN_TRY(tern_oip_check_output(request, output, err));
     request->n_outputs++;
     return TERN_OK;
 }

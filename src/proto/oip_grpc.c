@@ -87,10 +87,7 @@ static void add_specs(struct tern_buf *out, uint32_t number, const struct tern_t
         size_t spec = tern_pb_open(out, number);
         tern_pb_add_bytes(out, 1, specs[i].name);
         tern_pb_add_bytes(out, 2, tern_str_of(tern_dtype_name(specs[i].dtype)));
-        size_t shape = tern_pb_open(out, 3);
-        for (int k = 0; k < specs[i].shape.rank; k++)
-            tern_pb_put_varint(out, (uint64_t)specs[i].shape.dim[k]);
-        tern_pb_close(out, shape);
+        tern_oip_grpc_add_shape(out, 3, &specs[i].shape);
         tern_pb_close(out, spec);
     }
 }
@@ -124,6 +121,10 @@ static const struct tern_route routes[] = {
                     "Name, version and extensions of the server"),
     TERN_GRPC_ROUTE(SERVICE "ModelMetadata", MODEL_METADATA, tern_oip_grpc_decode_model, encode_model_metadata,
                     "Versions, inputs and outputs of a model"),
+    {.method = TERN_METHOD_POST, .pattern = SERVICE "ModelInfer", .op = TERN_OP_INFER,
+     .decode = tern_oip_grpc_decode_infer, .encode = tern_oip_grpc_encode_infer,
+     .framing = &tern_grpc_framing, .unary = "ModelInfer RPC",
+     .help = "A prediction, with raw or typed tensors"},
     TERN_GRPC_ROUTE(SERVICE "ModelConfig", MODEL_CONFIG, tern_oip_grpc_decode_model, tern_oip_grpc_encode_config,
                     "The model's whole configuration"),
     TERN_GRPC_ROUTE(SERVICE "ModelStatistics", MODEL_STATISTICS, tern_oip_grpc_decode_model, tern_oip_grpc_encode_statistics,

@@ -20,4 +20,25 @@ enum tern_code tern_oip_grpc_read_version(struct tern_str text, struct tern_str 
 /* The same, written. */
 void tern_oip_grpc_add_version(struct tern_buf *out, uint32_t number, int64_t version);
 
+/* oip_grpc_decode.c, oip_grpc_encode.c */
+enum tern_code tern_oip_grpc_decode_infer(struct tern_call *call, struct tern_err *err);
+/* Fields of a ModelInferResponse, which ModelStreamInfer's answer contains as a sub-message: with
+ * slices, they are the end of the message. */
+enum tern_code tern_oip_grpc_encode_infer(struct tern_call *call, struct tern_err *err);
+/* An entry of map<string, InferParameter>. */
+enum tern_code tern_oip_grpc_read_param(const struct tern_pb_field *entry, struct tern_param *ret,
+                                        struct tern_err *err);
+void tern_oip_grpc_add_param(struct tern_buf *out, uint32_t number, const struct tern_param *param);
+void tern_oip_grpc_add_shape(struct tern_buf *out, uint32_t number, const struct tern_shape *shape);
+
+/* oip_grpc_contents.c */
+/* Sets data and n_bytes of a tensor whose name, datatype and shape are known, from its
+ * InferTensorContents. */
+enum tern_code tern_oip_grpc_read_contents(struct tern_arena *arena, struct tern_str contents,
+                                           struct tern_tensor *tensor, struct tern_err *err);
+/* Whether there is a field for this datatype. */
+bool tern_oip_grpc_has_contents(enum tern_dtype dtype);
+enum tern_code tern_oip_grpc_write_contents(struct tern_buf *out, uint32_t number,
+                                            const struct tern_tensor *tensor, struct tern_err *err);
+
 #endif

@@ -71,19 +71,26 @@ enum tern_code tern_oip_read_param(struct tern_json *json, struct tern_str key,
 enum tern_code tern_oip_param_bool(const struct tern_param *param, bool *ret, struct tern_err *err);
 enum tern_code tern_oip_param_u64(const struct tern_param *param, uint64_t *ret,
                                   struct tern_err *err);
-/* Takes the parameters shared_memory_region, shared_memory_offset and shared_memory_byte_size of an
- * input or an output; false in *ret_taken for any other. *ref is made at the first of them. */
-enum tern_code tern_oip_take_region_param(struct tern_arena *arena, const struct tern_param *param,
-                                          struct tern_region_ref **ref, bool *ret_taken,
-                                          struct tern_err *err);
+/* What the parameters of one input or output mean, for JSON and for gRPC: those that mean nothing
+ * are passed over. */
+enum tern_code tern_oip_take_input_param(struct tern_arena *arena, struct tern_tensor *tensor,
+                                         const struct tern_param *param, struct tern_err *err);
+enum tern_code tern_oip_take_output_param(struct tern_arena *arena,
+                                          struct tern_requested_output *output,
+                                          const struct tern_param *param, struct tern_err *err);
 /* After the last parameter: a region that was named has a size, and none has a size without a name.
  * `what` is "input" or "output". NULL is fine. */
 enum tern_code tern_oip_check_region(const char *what, struct tern_str name,
                                      const struct tern_region_ref *ref, struct tern_err *err);
-/* The same of an output, and whether its parameters go together: what is written to a region is
- * the values, and not in the answer. */
-enum tern_code tern_oip_check_output(const struct tern_requested_output *output,
+/* After the last parameter of an output that will be the next of the request: it has a name that no
+ * other has, and its parameters go together: what is written to a region is the values, and not in
+ * the answer. */
+enum tern_code tern_oip_check_output(const struct tern_infer_request *request,
+                                     const struct tern_requested_output *output,
                                      struct tern_err *err);
+/* "FP32"; an error names those that exist. */
+enum tern_code tern_oip_parse_datatype(struct tern_str name, enum tern_dtype *ret,
+                                       struct tern_err *err);
 /* {"key": value, ...} */
 void tern_oip_write_params(struct tern_buf *buf, const struct tern_params *params);
 

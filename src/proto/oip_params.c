@@ -62,18 +62,18 @@ enum tern_code tern_oip_param_u64(const struct tern_param *param, uint64_t *ret,
     return tern_param_u64(param, ret, err);
 }
 
-enum tern_code tern_oip_take_region_param(struct tern_arena *arena, const struct tern_param *param,
-                                          struct tern_region_ref **ref, bool *ret_taken,
-                                          struct tern_err *err)
+/* shared_memory_region, shared_memory_offset and shared_memory_byte_size; *ref is made at the first
+ * of them. */
+static enum tern_code take_region_param(struct tern_arena *arena, const struct tern_param *param,
+                                        struct tern_region_ref **ref, struct tern_err *err)
 {
     struct tern_str name = TERN_STR("shared_memory_region");
     struct tern_str offset = TERN_STR("shared_memory_offset");
     struct tern_str size = TERN_STR("shared_memory_byte_size");
 
-    *ret_taken = tern_str_eq(param->key, name) || tern_str_eq(param->key, offset) ||
-                 tern_str_eq(param->key, size);
-    if (!*ret_taken)
-        return TERN_OK;
+    if (!tern_str_eq(param->key, name) && !tern_str_eq(param->key, offset) &&
+        !tern_str_eq(param->key, size))
+        return TERN_OK; /* what else an input or output is given means nothing to us */
     if (*ref == NULL)
         *ref = tern_arena_zalloc(arena, 1, sizeof(**ref));
     if (*ref == NULL)
@@ -107,16 +107,61 @@ enum tern_code tern_oip_check_region(const char *what, struct tern_str name,
     return TERN_OK;
 }
 
-enum tern_code tern_oip_check_output(const struct tern_requested_output *output,
+enum tern_code tern_oip_check_output(const struct tern_infer_request *request,
+                                     const struct tern_requested_output *output,
                                      struct tern_err *err)
 {
-    TERN_TRY(tern_oip_check_region("output", output->name, output->region, err));
+    struct tern_str name = output->name;
+
+    if (name.n == 0)
+        return tern_fail(err, TERN_INVALID_ARGUMENT, "output %u has no 'name'", request->n_outputs);
+    for (uint32_t i = 0; i < request->n_outputs; i++) {
+        if (tern_str_eq(request->outputs[i].name, name))
+            return tern_fail(err, TERN_INVALID_ARGUMENT, "output '%.*s' already exists in request",
+                             TERN_STR_ARG(name));
+    }
+    TERN_TRY(tern_oip_check_region("output", name, output->region, err));
     if (output->region == NULL || (!output->binary && output->classification == 0))
         return TERN_OK;
     return tern_fail(err, TERN_INVALID_ARGUMENT,
                      "output '%.*s': '%s' can't be used together with 'shared_memory_region'",
-                     TERN_STR_ARG(output->name),
+                     TERN_STR_ARG(name),
                      output->classification > 0 ? "classification" : "binary_data");
+}
+
+enum tern_code tern_oip_take_input_param(struct tern_arena *arena, struct tern_tensor *tensor,
+                                         const struct tern_param *param, struct tern_err *err)
+{
+    return take_region_param(arena, param, &tensor->region, err);
+}
+
+enum tern_code tern_oip_take_output_param(struct tern_arena *arena,
+                                          struct tern_requested_output *output,
+                                          const struct tern_param *param, struct tern_err *err)
+{
+    uint64_t n;
+
+    if (!tern_str_eq(param->key, TERN_STR("classification")))
+        return take_region_param(arena, param, &output->region, err);
+    TERN_TRY(tern_oip_param_u64(param, &n, err));
+    if (n > INT32_MAX)
+        return tern_fail(err, TERN_INVALID_ARGUMENT,
+                         "Invalid value for 'classification': expected at most %d", INT32_MAX);
+    output->classification = (uint32_t)n;
+    return TERN_OK;
+}
+
+enum tern_code tern_oip_parse_datatype(struct tern_str name, enum tern_dtype *ret,
+                                       struct tern_err *err)
+{
+    *ret = tern_dtype_from_name(name);
+    if (*ret == TERN_DTYPE_INVALID)
+        return tern_fail(err, TERN_INVALID_ARGUMENT,
+                         "Unable to parse 'datatype': '%.*s' is unknown, expected BOOL, UINT8, "
+                         "UINT16, UINT32, UINT64, INT8, INT16, INT32, INT64, FP16, BF16, FP32, "
+                         "FP64 or BYTES",
+                         TERN_STR_ARG(name));
+    return TERN_OK;
 }
 
 static void write_value(struct tern_buf *buf, const struct tern_param *param)

@@ -270,16 +270,21 @@ size_t tern_pb_open(struct tern_buf *buf, uint32_t number)
     return buf->n;
 }
 
-void tern_pb_close(struct tern_buf *buf, size_t mark)
+void tern_pb_close_before(struct tern_buf *buf, size_t mark, size_t more)
 {
     if (buf->failed)
         return;
-    size_t n = buf->n - mark, more = tern_pb_varint_size(n) - 1;
-    if (TERN_UNLIKELY(more > 0)) {
-        if (!tern_buf_reserve(buf, more))
+    size_t n = buf->n - mark, move = tern_pb_varint_size(n + more) - 1;
+    if (TERN_UNLIKELY(move > 0)) {
+        if (!tern_buf_reserve(buf, move))
             return;
-        memmove(buf->p + mark + more, buf->p + mark, n);
-        buf->n += more;
+        memmove(buf->p + mark + move, buf->p + mark, n);
+        buf->n += move;
     }
-    write_varint(buf->p + mark - 1, n);
+    write_varint(buf->p + mark - 1, n + more);
+}
+
+void tern_pb_close(struct tern_buf *buf, size_t mark)
+{
+    tern_pb_close_before(buf, mark, 0);
 }

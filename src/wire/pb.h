@@ -75,6 +75,8 @@ void tern_pb_add_bytes_unless_empty(struct tern_buf *buf, uint32_t number, struc
 /* Starts a sub-message (or a packed list): answers a mark for its close. */
 size_t tern_pb_open(struct tern_buf *buf, uint32_t number);
 void tern_pb_close(struct tern_buf *buf, size_t mark);
+/* The same, when `more` bytes of it follow from elsewhere. */
+void tern_pb_close_before(struct tern_buf *buf, size_t mark, size_t more);
 /* A varint without a tag, for packed lists; and how many bytes it takes. */
 void tern_pb_put_varint(struct tern_buf *buf, uint64_t value);
 size_t tern_pb_varint_size(uint64_t value);

@@ -105,6 +105,17 @@ static void a_long_sub_message_is_moved(void **state)
     tern_buf_fini(&buf);
 }
 
+static void what_follows_counts(void **state)
+{
+    (void)state;
+    struct tern_buf buf = new_buf();
+    size_t mark = tern_pb_open(&buf, 2);
+    tern_pb_add_head(&buf, 6, 1000);
+    tern_pb_close_before(&buf, mark, 1000);
+    EXPECT(&buf, "\x12\xeb\x07\x32\xe8\x07");
+    tern_buf_fini(&buf);
+}
+
 static void varints_of_every_size(void **state)
 {
     (void)state;
@@ -276,6 +287,7 @@ int main(void)
         cmocka_unit_test(writes_what_the_guide_shows),
         cmocka_unit_test(defaults_are_left_out_when_asked),
         cmocka_unit_test(a_long_sub_message_is_moved),
+        cmocka_unit_test(what_follows_counts),
         cmocka_unit_test(varints_of_every_size),
         cmocka_unit_test(a_head_is_tag_and_length),
         cmocka_unit_test(reads_each_wire_type_in_place),
