@@ -5,7 +5,7 @@ import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent / "harness"))
 
-from harness import EXAMPLES, ONNX, Server, put_model
+from harness import EXAMPLES, ONNX, SAMPLES, Server, put_model, put_sample
 
 
 @pytest.fixture(scope="session")
@@ -22,6 +22,16 @@ def types(tmp_path_factory):
     for path in ONNX.glob("identity_*.onnx"):
         put_model(folder / "models", path.stem, path)
     put_model(folder / "models", "add_sub", ONNX / "add_sub.onnx")
+    with Server(folder / "server", folder / "models") as one:
+        yield one
+
+
+@pytest.fixture(scope="session")
+def samples(tmp_path_factory):
+    """Triton's sample models, some of which answer a request any number of times."""
+    folder = tmp_path_factory.mktemp("samples")
+    for name in SAMPLES:
+        put_sample(folder / "models", name)
     with Server(folder / "server", folder / "models") as one:
         yield one
 

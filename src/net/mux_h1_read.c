@@ -472,6 +472,16 @@ void h1_process(struct h1 *h1)
     h1->in_process = false;
 }
 
+/* Half of an answer is out, and nobody knows when more will come. Who closes now has left: nothing
+ * would tell until then that the rest is made for nobody. */
+static bool is_streaming(const struct h1 *h1)
+{
+    if (tern_list_is_empty(&h1->waiting))
+        return false;
+    const struct h1_exchange *first = TERN_CONTAINER_OF(h1->waiting.next, struct h1_exchange, link);
+    return first->head_sent && !first->ended;
+}
+
 void h1_on_readable(struct tern_conn *conn)
 {
     struct h1 *h1 = conn->mux_state;
@@ -487,8 +497,10 @@ void h1_on_readable(struct tern_conn *conn)
             if (!has_room(hx, got))
                 refuse_full(h1);
         }
-    } else {
-        (void)tern_conn_fill(conn, in_body ? (size_t)hx->head.content_length : 0);
+    } else if (tern_conn_fill(conn, in_body ? (size_t)hx->head.content_length : 0) == TERN_IO_EOF &&
+               is_streaming(h1)) {
+        tern_conn_abort(conn);
+        return;
     }
     h1_process(h1);
 }

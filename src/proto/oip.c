@@ -1,6 +1,7 @@
 #include "proto/oip.h"
 
 #include "proto/oip_int.h"
+#include "proto/sse.h"
 
 #define MODEL   "/v2/models/{model}"
 #define VERSION MODEL "/versions/{version}"
@@ -14,6 +15,15 @@
     {.method = TERN_METHOD_POST, .pattern = (pattern_), .op = TERN_OP_INFER,            \
      .decode = tern_oip_decode_infer, .encode = tern_oip_encode_infer, .help = (help_), \
      .unary = "HTTP end point"}
+#define GENERATE(pattern_, help_)                                                             \
+    {.method = TERN_METHOD_POST, .pattern = (pattern_), .op = TERN_OP_INFER,                  \
+     .decode = tern_oip_decode_generate, .encode = tern_oip_encode_generate, .help = (help_), \
+     .unary = "generate", .collects = true}
+#define GENERATE_STREAM(pattern_, help_)                                                   \
+    {.method = TERN_METHOD_POST, .pattern = (pattern_), .op = TERN_OP_INFER,               \
+     .decode = tern_oip_decode_generate, .encode = tern_oip_encode_event, .help = (help_), \
+     .stream = TERN_STREAM_ANSWER, .framing = &tern_sse_framing,                           \
+     .encode_error_message = tern_oip_encode_error_event}
 
 static const struct tern_route routes[] = {
     TERN_ROUTE(GET, "/v2", SERVER_METADATA, NULL, tern_oip_encode_server_metadata,
@@ -56,6 +66,10 @@ static const struct tern_route routes[] = {
                "Changes that until the next restart or reload"),
     INFER(MODEL "/infer", "A prediction, with JSON or binary tensors"),
     INFER(VERSION "/infer", "The same by one version"),
+    GENERATE(MODEL "/generate", "A prediction, with JSON members named as inputs and outputs"),
+    GENERATE(VERSION "/generate", "The same by one version"),
+    GENERATE_STREAM(MODEL "/generate_stream", "The same with any number of answers, as server-sent events"),
+    GENERATE_STREAM(VERSION "/generate_stream", "The same by one version"),
     TERN_ROUTE(POST, "/v2/repository/index", REPOSITORY_INDEX, tern_oip_decode_index, tern_oip_encode_index,
                "Models and states of the repository"),
     TERN_ROUTE(POST, CONTROL "/load", REPOSITORY_LOAD, tern_oip_decode_control, tern_oip_encode_load,

@@ -63,6 +63,14 @@ size_t tern_oip_body_pivot(const struct tern_exchange *x);
 enum tern_code tern_oip_decode_infer(struct tern_call *call, struct tern_err *err);
 enum tern_code tern_oip_encode_infer(struct tern_call *call, struct tern_err *err);
 
+/* oip_generate.c */
+enum tern_code tern_oip_decode_generate(struct tern_call *call, struct tern_err *err);
+enum tern_code tern_oip_encode_generate(struct tern_call *call, struct tern_err *err);
+/* The same answer, and an error, as one of many. */
+enum tern_code tern_oip_encode_event(struct tern_call *call, struct tern_err *err);
+enum tern_code tern_oip_encode_error_event(struct tern_call *call, const struct tern_err *error,
+                                           struct tern_err *err);
+
 /* oip_params.c */
 /* Reads the value of key into *ret. INVALID_ARGUMENT for null, arrays and objects. */
 enum tern_code tern_oip_read_param(struct tern_json *json, struct tern_str key,
@@ -91,6 +99,8 @@ enum tern_code tern_oip_check_output(const struct tern_infer_request *request,
 /* "FP32"; an error names those that exist. */
 enum tern_code tern_oip_parse_datatype(struct tern_str name, enum tern_dtype *ret,
                                        struct tern_err *err);
+/* "key": value */
+void tern_oip_write_param(struct tern_buf *buf, const struct tern_param *param);
 /* {"key": value, ...} */
 void tern_oip_write_params(struct tern_buf *buf, const struct tern_params *params);
 

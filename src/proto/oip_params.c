@@ -187,15 +187,20 @@ static void write_value(struct tern_buf *buf, const struct tern_param *param)
     }
 }
 
+void tern_oip_write_param(struct tern_buf *buf, const struct tern_param *param)
+{
+    tern_json_add_string(buf, param->key);
+    tern_buf_add_char(buf, ':');
+    write_value(buf, param);
+}
+
 void tern_oip_write_params(struct tern_buf *buf, const struct tern_params *params)
 {
     tern_buf_add_char(buf, '{');
     for (uint32_t i = 0; i < params->n; i++) {
         if (i > 0)
             tern_buf_add_char(buf, ',');
-        tern_json_add_string(buf, params->rows[i].key);
-        tern_buf_add_char(buf, ':');
-        write_value(buf, &params->rows[i]);
+        tern_oip_write_param(buf, &params->rows[i]);
     }
     tern_buf_add_char(buf, '}');
 }

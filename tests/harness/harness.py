@@ -200,6 +200,36 @@ def put_model(repository, name, source, version=1, config=None):
     aside.rename(folder / str(version))
 
 
+def tensors(kind, *rows):
+    return "".join(f'{kind} [ {{ name: "{name}" data_type: TYPE_{type} dims: [ {dims} ] }} ]\n' for name, type, dims in rows)
+
+
+DECOUPLED = "model_transaction_policy { decoupled: True }\n"
+SAMPLES = {
+    "repeat_int32": 'backend: "repeat"\n'
+    + DECOUPLED
+    + tensors("input", ("IN", "INT32", -1), ("DELAY", "UINT32", -1), ("WAIT", "UINT32", 1))
+    + tensors("output", ("OUT", "INT32", 1), ("IDX", "UINT32", 1)),
+    "square_int32": 'backend: "square"\n'
+    + DECOUPLED
+    + tensors("input", ("IN", "INT32", 1))
+    + tensors("output", ("OUT", "INT32", 1)),
+    "identity_fp32": 'backend: "identity"\nmax_batch_size: 8\n'
+    + tensors("input", ("INPUT0", "FP32", -1))
+    + tensors("output", ("OUTPUT0", "FP32", -1)),
+    "echo": 'backend: "identity"\n'
+    + tensors("input", ("text_input", "STRING", 1), ("scores", "FP32", "-1, 2"))
+    + tensors("output", ("text_output", "STRING", 1), ("scores_out", "FP32", "-1, 2")),
+}
+
+
+def put_sample(repository, name, config=None):
+    """One of Triton's sample models: a configuration and an empty version folder."""
+    folder = pathlib.Path(repository) / name
+    (folder / "1").mkdir(parents=True)
+    (folder / "config.pbtxt").write_text(config or SAMPLES[name])
+
+
 def model_file(name, version=1):
     return EXAMPLES / "models" / name / str(version) / "model.onnx"
 

@@ -448,6 +448,28 @@ static void a_waiting_answer_has_all_the_time(void **state)
     rig_free(rig);
 }
 
+/* Where nobody knows when the rest comes, who closes is gone. */
+static void who_closes_in_the_middle_of_a_stream_has_left(void **state)
+{
+    struct rig *rig = rig_new();
+
+    (void)state;
+    rig->hold = true;
+    rig_connect(rig);
+    rig_say(rig, GET);
+    struct tern_exchange *x = rig->held[0];
+    x->status = 200;
+    TERN_BUF_ADD_LITERAL(tern_exchange_body(x), "one");
+    tern_exchange_send(x, false);
+    rig_pump(rig);
+    assert_int_equal(rig->n_gone, 0);
+    shutdown(rig->client, SHUT_WR);
+    rig_pump(rig);
+    assert_int_equal(rig->n_gone, 1);
+    rig_answer(rig, 0); /* and nobody hears it */
+    rig_free(rig);
+}
+
 static void half_closed_clients_get_their_answers(void **state)
 {
     struct rig *rig = rig_new();
@@ -854,6 +876,7 @@ int main(void)
         cmocka_unit_test(who_stops_reading_is_cut_off),
         cmocka_unit_test(time_is_limited),
         cmocka_unit_test(a_waiting_answer_has_all_the_time),
+        cmocka_unit_test(who_closes_in_the_middle_of_a_stream_has_left),
         cmocka_unit_test(half_closed_clients_get_their_answers),
         cmocka_unit_test(gone_clients_are_told),
         cmocka_unit_test(clients_may_leave_at_every_byte),
