@@ -83,7 +83,7 @@ void tern_dialects_free(struct tern_dialects *dialects)
 {
     if (dialects == NULL)
         return;
-    for (uint32_t i = 0; i < dialects->n; i++) {
+    for (uint32_t i = 0; i < dialects->n && dialects->sets != NULL; i++) {
         tern_router_free(dialects->sets[i].router);
         tern_buf_fini(&dialects->sets[i].welcome);
     }

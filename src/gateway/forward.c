@@ -55,9 +55,9 @@ static enum tern_code fill(struct tern_forward *forward, struct tern_str pattern
 {
     TERN_TRY(compile(forward, pattern, memory, err));
     forward->limits = pcre2_match_context_create(memory);
-    forward->scratch = tern_mem_zalloc(forward->n_loops, sizeof(*forward->scratch));
+    forward->scratch = tern_mem_zalloc(forward->n_loops, sizeof(pcre2_match_data *));
     if (forward->limits == NULL || forward->scratch == NULL)
-        return tern_mem_fail(err, "a pattern", forward->n_loops * sizeof(*forward->scratch));
+        return tern_mem_fail(err, "a pattern", pattern.n);
     pcre2_set_match_limit(forward->limits, MATCH_STEPS_MAX);
     pcre2_set_heap_limit(forward->limits, MATCH_KIB_MAX);
     for (uint32_t i = 0; i < forward->n_loops; i++) {

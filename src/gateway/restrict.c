@@ -39,10 +39,12 @@ static enum tern_code fail_family(struct tern_str name, struct tern_err *err)
 /* RFC 9110 5.6.2: the signs of a token. */
 static bool is_header_name(struct tern_str name)
 {
+    const struct tern_str signs = TERN_STR("!#$%&'*+-.^_`|~");
+
     for (size_t i = 0; i < name.n; i++) {
-        unsigned char c = (unsigned char)name.p[i];
+        char c = name.p[i];
         bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
-        if (!letter && memchr("!#$%&'*+-.^_`|~", c, 15) == NULL)
+        if (!letter && tern_str_find(signs, c) == signs.n)
             return false;
     }
     return name.n > 0;
