@@ -395,6 +395,7 @@ enum tern_code gateway_run_infer(struct gateway_call *gc, bool *ret_pending, str
     TERN_TRY(prepare_outputs(call, &output_spec, err));
 
     *run = (struct tern_engine_run){
+        .params = &call->request.params,
         .inputs = call->request.inputs,
         .input_spec = input_spec,
         .n_inputs = call->request.n_inputs,

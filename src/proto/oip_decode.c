@@ -114,7 +114,7 @@ static enum tern_code take_input_param(struct decoder *d, struct input *input,
 {
     if (tern_str_eq(param->key, TERN_STR("binary_data_size"))) {
         input->is_binary = true;
-        return tern_oip_param_u64(param, &input->binary_size, err);
+        return tern_param_u64(param, &input->binary_size, err);
     }
     return tern_oip_take_input_param(d->arena, input->tensor, param, err);
 }
@@ -126,7 +126,7 @@ static enum tern_code take_output_param(struct decoder *d, uint32_t index,
 
     if (tern_str_eq(param->key, TERN_STR("binary_data"))) {
         d->explicit_binary[index / 64] |= UINT64_C(1) << (index % 64);
-        return tern_oip_param_bool(param, &output->binary, err);
+        return tern_param_bool(param, &output->binary, err);
     }
     return tern_oip_take_output_param(d->arena, output, param, err);
 }
@@ -330,7 +330,7 @@ static enum tern_code read_request_params(struct decoder *d, struct tern_err *er
         TERN_TRY(tern_oip_read_param(&d->json, key, &param, err));
         TERN_TRY(tern_params_add(d->arena, &d->request->params, &param, err));
         if (tern_str_eq(key, TERN_STR("binary_data_output")))
-            TERN_TRY(tern_oip_param_bool(&param, &d->request->binary_default, err));
+            TERN_TRY(tern_param_bool(&param, &d->request->binary_default, err));
     }
 }
 

@@ -107,7 +107,7 @@ static enum tern_code read_param(struct tern_call *call, const struct tern_pb_fi
     TERN_TRY(tern_oip_grpc_read_entry(field->bytes, "parameters", &param.key, &value, err));
     TERN_TRY(read_value(value, &param, err));
     if (tern_str_eq(param.key, TERN_STR("unload_dependents")))
-        TERN_TRY(tern_oip_param_bool(&param, &call->unload_dependents, err));
+        TERN_TRY(tern_param_bool(&param, &call->unload_dependents, err));
     return tern_params_add(call->arena, &call->params, &param, err);
 }
 

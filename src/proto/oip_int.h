@@ -75,10 +75,6 @@ enum tern_code tern_oip_encode_error_event(struct tern_call *call, const struct 
 /* Reads the value of key into *ret. INVALID_ARGUMENT for null, arrays and objects. */
 enum tern_code tern_oip_read_param(struct tern_json *json, struct tern_str key,
                                    struct tern_param *ret, struct tern_err *err);
-/* A parameter that has to be of one kind; INVALID_ARGUMENT names it otherwise. */
-enum tern_code tern_oip_param_bool(const struct tern_param *param, bool *ret, struct tern_err *err);
-enum tern_code tern_oip_param_u64(const struct tern_param *param, uint64_t *ret,
-                                  struct tern_err *err);
 /* What the parameters of one input or output mean, for JSON and for gRPC: those that mean nothing
  * are passed over. */
 enum tern_code tern_oip_take_input_param(struct tern_arena *arena, struct tern_tensor *tensor,

@@ -2,9 +2,16 @@
 #include "base/version.h"
 #include "proto/oip_int.h"
 
+/* In Triton's order. */
 const char *const tern_oip_extensions[] = {
+    "classification",
+    "sequence",
     "model_repository",
+    "model_repository(unload_dependents)",
+    "schedule_policy",
     "model_configuration",
+    "system_shared_memory",
+    "cuda_shared_memory",
     "binary_tensor_data",
     "parameters",
     "statistics",

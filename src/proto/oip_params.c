@@ -51,17 +51,6 @@ enum tern_code tern_oip_read_param(struct tern_json *json, struct tern_str key,
     }
 }
 
-enum tern_code tern_oip_param_bool(const struct tern_param *param, bool *ret, struct tern_err *err)
-{
-    return tern_param_bool(param, ret, err);
-}
-
-enum tern_code tern_oip_param_u64(const struct tern_param *param, uint64_t *ret,
-                                  struct tern_err *err)
-{
-    return tern_param_u64(param, ret, err);
-}
-
 /* shared_memory_region, shared_memory_offset and shared_memory_byte_size; *ref is made at the first
  * of them. */
 static enum tern_code take_region_param(struct tern_arena *arena, const struct tern_param *param,
@@ -79,9 +68,9 @@ static enum tern_code take_region_param(struct tern_arena *arena, const struct t
     if (*ref == NULL)
         return tern_arena_fail(arena, err, "a shared memory region");
     if (tern_str_eq(param->key, offset))
-        return tern_oip_param_u64(param, &(*ref)->offset, err);
+        return tern_param_u64(param, &(*ref)->offset, err);
     if (tern_str_eq(param->key, size))
-        return tern_oip_param_u64(param, &(*ref)->byte_size, err);
+        return tern_param_u64(param, &(*ref)->byte_size, err);
     if (param->kind != TERN_PARAM_STRING || param->string.n == 0)
         return tern_fail(err, TERN_INVALID_ARGUMENT,
                          "Invalid value for 'shared_memory_region': expected the name of a region");
@@ -143,7 +132,7 @@ enum tern_code tern_oip_take_output_param(struct tern_arena *arena,
 
     if (!tern_str_eq(param->key, TERN_STR("classification")))
         return take_region_param(arena, param, &output->region, err);
-    TERN_TRY(tern_oip_param_u64(param, &n, err));
+    TERN_TRY(tern_param_u64(param, &n, err));
     if (n > INT32_MAX)
         return tern_fail(err, TERN_INVALID_ARGUMENT,
                          "Invalid value for 'classification': expected at most %d", INT32_MAX);

@@ -104,7 +104,7 @@ static enum tern_code read_control_params(struct tern_call *call, struct tern_js
             TERN_TRY(decode_file(call, &param, err));
         TERN_TRY(tern_params_add(call->arena, &call->params, &param, err));
         if (tern_str_eq(key, TERN_STR("unload_dependents")))
-            TERN_TRY(tern_oip_param_bool(&param, &call->unload_dependents, err));
+            TERN_TRY(tern_param_bool(&param, &call->unload_dependents, err));
     }
 }
 

@@ -9,7 +9,7 @@ static enum tern_code read_u64(struct tern_json *json, struct tern_str key, uint
     struct tern_param param;
 
     TERN_TRY(tern_oip_read_param(json, key, &param, err));
-    return tern_oip_param_u64(&param, ret, err);
+    return tern_param_u64(&param, ret, err);
 }
 
 /* {"b64": "..."} */

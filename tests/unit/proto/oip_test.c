@@ -53,8 +53,10 @@ static void server_metadata(void **state)
     fake_init(&fake);
     expect(&fake, tern_oip_encode_server_metadata, 200,
            "{\"name\":\"tern\",\"version\":\"" TERN_VERSION "\",\"extensions\":["
-           "\"model_repository\",\"model_configuration\",\"binary_tensor_data\",\"parameters\","
-           "\"statistics\",\"trace\",\"logging\"]}");
+           "\"classification\",\"sequence\",\"model_repository\","
+           "\"model_repository(unload_dependents)\",\"schedule_policy\","
+           "\"model_configuration\",\"system_shared_memory\",\"cuda_shared_memory\","
+           "\"binary_tensor_data\",\"parameters\",\"statistics\",\"trace\",\"logging\"]}");
     fake_fini(&fake);
 }
 
