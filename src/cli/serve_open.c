@@ -12,6 +12,7 @@
 #include "net/mux_h2.h"
 #include "proto/protos.h"
 #include "simd/simd.h"
+#include "trace/otlp.h"
 #include "trace/trace_file.h"
 
 #define METRIC_SETS_MAX       10000
@@ -125,8 +126,21 @@ static void collect_network(void *arg, struct tern_server_cells *cells)
 static enum tern_code open_trace_sink(struct serve_process *p, struct tern_trace_sink *ret_sink,
                                       struct tern_err *err)
 {
+    const struct tern_server_options *options = &p->options;
     struct tern_trace_file *file;
+    struct tern_otlp *otlp;
 
+    if (options->trace.mode == TERN_TRACE_MODE_OPTION_OPENTELEMETRY) {
+        const struct tern_otlp_settings settings = {
+            .url = options->trace.otlp.url,
+            .resource = options->trace.otlp.resource.items,
+            .n_resource = options->trace.otlp.resource.n,
+            .log = &p->log,
+        };
+        TERN_TRY(tern_otlp_new(&settings, &otlp, err));
+        *ret_sink = tern_otlp_sink(otlp);
+        return TERN_OK;
+    }
     TERN_TRY(tern_trace_file_new(p->options.trace.file, &p->log, &file, err));
     *ret_sink = tern_trace_file_sink(file);
     return TERN_OK;
@@ -152,7 +166,7 @@ static enum tern_code open_traces(struct serve_process *p, struct tern_err *err)
     };
 
     TERN_TRY(tern_sampler_new(&sampler, &p->sampler, err));
-    if (otlp || options->trace.file.n == 0)
+    if (!otlp && options->trace.file.n == 0)
         return TERN_OK;
     TERN_TRY(open_trace_sink(p, &tracer.sink, err));
     return tern_tracer_start(&tracer, &p->tracer, err);

@@ -89,6 +89,7 @@ static struct tern_trace_record *take_all(struct tern_tracer *tracer, uint32_t *
 static void deliver(struct tern_tracer *tracer)
 {
     const struct tern_tracer_settings *settings = &tracer->settings;
+    bool given_up = false;
     uint32_t n_all;
     struct tern_trace_record *first = take_all(tracer, &n_all);
 
@@ -97,7 +98,8 @@ static void deliver(struct tern_tracer *tracer)
         uint32_t n = 0;
         for (; end != NULL && n < settings->batch_max; end = end->next)
             tracer->batch[n++] = end;
-        uint32_t lost = settings->sink.write(settings->sink.self, tracer->batch, n);
+        uint32_t lost = given_up ? n : settings->sink.write(settings->sink.self, tracer->batch, n);
+        given_up = lost == n && atomic_load(&tracer->stopping); /* nobody waits for a dead end */
         atomic_fetch_add_explicit(&tracer->written, n - lost, memory_order_relaxed);
         atomic_fetch_add_explicit(&tracer->dropped, lost, memory_order_relaxed);
         while (first != end) {

@@ -1,7 +1,12 @@
 """Traces: what a server writes and sends about the requests that it answered."""
 # covers: gateway/tracing
 
+import http.server
 import json
+import threading
+import time
+
+import pytest
 
 from harness import EXAMPLES, Server, example, rows_of, wait_for
 
@@ -37,3 +42,145 @@ def test_a_level_without_a_file(tmp_path):
     with Server(tmp_path / "server", EXAMPLES / "models", "--trace-level", "TIMESTAMPS", "--trace-rate", "1") as server:
         ask(server)
         assert server.get("/v2/trace/setting").json()["trace_file"] == ""
+
+
+# ---- OpenTelemetry ----
+
+
+class Collector:
+    """Takes OTLP over HTTP; `hold` makes it slow, `status` unfriendly."""
+
+    def __init__(self):
+        self.requests, self.hold, self.status = [], threading.Event(), 200
+        self.hold.set()
+        collector = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_POST(self):
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                collector.hold.wait()
+                collector.requests.append((self.path, self.headers["Content-Type"], json.loads(body)))
+                self.send_response(collector.status)
+                self.send_header("Content-Length", "2")
+                self.end_headers()
+                self.wfile.write(b"{}")
+
+            def log_message(self, *_):
+                pass
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_port}/v1/traces"
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def spans(self):
+        return [
+            span
+            for _, _, body in self.requests
+            for resource in body["resourceSpans"]
+            for scope in resource["scopeSpans"]
+            for span in scope["spans"]
+        ]
+
+    def close(self):
+        self.hold.set()
+        self.server.shutdown()
+        self.server.server_close()
+
+
+@pytest.fixture
+def collector():
+    one = Collector()
+    yield one
+    one.close()
+
+
+def otlp(collector, *more):
+    base = ("--trace-mode", "opentelemetry", "--trace-otlp-url", collector.url, "--trace-level", "TIMESTAMPS")
+    return base + ("--trace-otlp-delay", "1ms") + more
+
+
+TRACE = "0af7651916cd43dd8448eb211c80319c"
+CALLER = "b7ad6b7169203331"
+
+
+def test_spans(tmp_path, collector):
+    flags = otlp(collector, "--trace-rate", "1", "--trace-otlp-resource", "service.name=irises,zone=b")
+    with Server(tmp_path / "server", EXAMPLES / "models", *flags) as server:
+        ask(server)
+        spans = wait_for(collector.spans, "the spans")
+        assert server.get("/v2/trace/setting").json()["trace_mode"] == "opentelemetry"
+    path, kind, body = collector.requests[0]
+    assert (path, kind) == ("/v1/traces", "application/json")
+    resource = {row["key"]: row["value"]["stringValue"] for row in body["resourceSpans"][0]["resource"]["attributes"]}
+    assert resource == {"service.name": "irises", "zone": "b"}
+    assert [span["name"] for span in spans] == ["InferRequest", "iris", "queue", "compute"]
+    by_name = {span["name"]: span for span in spans}
+    root = by_name["InferRequest"]
+    assert "parentSpanId" not in root and root["kind"] == 2
+    assert by_name["iris"]["parentSpanId"] == root["spanId"]
+    assert by_name["queue"]["parentSpanId"] == by_name["compute"]["parentSpanId"] == by_name["iris"]["spanId"]
+    assert len({span["traceId"] for span in spans}) == 1
+    now = time.time_ns()
+    for span in spans:
+        start, end = int(span["startTimeUnixNano"]), int(span["endTimeUnixNano"])
+        assert int(root["startTimeUnixNano"]) <= start <= end <= int(root["endTimeUnixNano"])
+        assert abs(now - end) < 60e9
+
+
+def test_a_propagated_context_is_always_traced(tmp_path, collector):
+    flags = otlp(collector, "--trace-rate", "1000000")
+    with Server(tmp_path / "server", EXAMPLES / "models", *flags) as server:
+        ask(server)
+        ask(server, {"traceparent": f"00-{TRACE}-{CALLER}-00"})  # the caller does not trace it
+        answer = ask(server, {"traceparent": f"00-{TRACE}-{CALLER}-01"})
+        spans = wait_for(collector.spans, "the spans")
+    assert len(spans) == len(collector.spans()) == 4
+    assert spans[0]["traceId"] == TRACE and spans[0]["parentSpanId"] == CALLER
+    assert answer.headers["traceparent"] == f"00-{TRACE}-{spans[0]['spanId']}-01"
+
+
+def value(server, name):
+    page = server.get("/metrics").body.decode()
+    return int(next(line.split()[1] for line in page.splitlines() if line.startswith(name + " ")))
+
+
+def test_a_slow_collector_costs_traces_not_requests(tmp_path, collector):
+    flags = otlp(collector, "--trace-rate", "1", "--trace-otlp-queue-max", "8", "--trace-otlp-batch-max", "4")
+    collector.hold.clear()
+    with Server(tmp_path / "server", EXAMPLES / "models", *flags) as server:
+        connection = server.connect()
+        body = {"inputs": [rows_of(example("iris"), 0, 1)]}
+        for _ in range(50):
+            assert server.infer("iris", body, connection=connection).status == 200
+        connection.close()
+        assert value(server, "tern_traces_dropped_total") >= 50 - 8
+        collector.hold.set()
+        wait_for(lambda: value(server, "tern_traces_total") + value(server, "tern_traces_dropped_total") == 50, "all")
+
+
+def test_a_collector_that_refuses_or_is_gone(tmp_path, collector):
+    collector.status = 503
+    with Server(tmp_path / "server", EXAMPLES / "models", *otlp(collector, "--trace-rate", "1")) as server:
+        ask(server)
+        wait_for(lambda: value(server, "tern_traces_dropped_total") == 1, "the loss")
+        (line,) = wait_for(lambda: server.events("trace.failed"), "the line")
+        assert "503" in line["error"]
+        collector.server.shutdown()
+        collector.server.server_close()
+        ask(server)
+        wait_for(lambda: value(server, "tern_traces_dropped_total") == 2, "the loss")
+        assert server.stop() == 0
+
+
+def test_wrong_options(tmp_path):
+    for flags, text in (
+        (("--trace-level", "LOUD"), "trace.level: expected OFF, or TIMESTAMPS and TENSORS"),
+        (("--trace-otlp-resource", "x"), "trace.otlp.resource: expected KEY=VALUE"),
+        (("--trace-rate", "0"), "--trace-rate: expected a number from 1"),
+        (("--trace-mode", "x"), "--trace-mode"),
+    ):
+        server = Server(tmp_path / "server", EXAMPLES / "models", *flags)
+        assert server.process.wait(30) != 0
+        assert text in server.log_file.read_text()
