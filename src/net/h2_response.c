@@ -10,12 +10,13 @@
 #include <string.h>
 #include "base/num.h"
 
-#define STEAL_MIN    (32u << 10) /* a body in x->out from here on is taken over, not copied */
-#define REF_MIN      4096u       /* a piece of a frame from here on is sent in place */
-#define BATCH_MAX    (512u << 10)
-#define SEGMENT_ROOM 24         /* segments one frame of 16 KiB may take, and one for its header */
-#define COMPRESS_MAX (4u << 20) /* more would hold the loop up */
-#define FRAME_HEAD   9
+#define STEAL_MIN         (32u << 10) /* a body in x->out from here on is taken over, not copied */
+#define REF_MIN           4096u       /* a piece of a frame from here on is sent in place */
+#define BATCH_MAX         (512u << 10)
+#define SEGMENT_ROOM      24 /* segments one frame of 16 KiB may take, and one for its header */
+#define COMPRESS_MAX      (4u << 20) /* more would hold the loop up */
+#define FRAME_HEAD        9
+#define SMALL_WINDOWS_MAX 1000u
 
 struct head {
     nghttp2_nv nv[TERN_RESPONSE_HEADERS_MAX + 7];
@@ -213,6 +214,8 @@ int tern_h2_response_send_data(nghttp2_session *session, nghttp2_frame *frame,
     tern_buf_add(&shared->wire, frame_head, FRAME_HEAD);
     tern_mux_h2_add_segment(shared, NULL, FRAME_HEAD);
     s->pending -= length;
+    if (s->pending == 0 && h->small_windows < SMALL_WINDOWS_MAX)
+        h->small_windows += 2; /* of the stream and of the connection */
     s->x.bytes_out += length;
     if (s->x.crowded && s->pending <= TERN_STREAM_LOW && tern_list_is_empty(&s->room_link))
         tern_list_append(&h->roomy, &s->room_link); /* told after the flush */

@@ -758,6 +758,49 @@ static void http1_tells_of_a_request_that_never_ends(void **state)
     close(fd);
 }
 
+/* gRPC's clients give each short message's bytes back to the windows at once. */
+static void short_messages_may_be_given_back_one_by_one(void **state)
+{
+    struct fixture *f = *state;
+    struct client c;
+
+    f->rig.hub->limits.h2_control_max = 20;
+    client_open_windows(&c, &f->rig, 1000, true);
+    f->mode = ECHO;
+    int32_t id = client_request(&c, NULL, TERN_STR(""), true);
+    client_run(&c);
+    for (int i = 0; i < 100; i++) {
+        client_more(&c, id, TERN_STR("question\n"), true);
+        client_run(&c);
+        nghttp2_submit_window_update(c.session, NGHTTP2_FLAG_NONE, id, 9);
+        nghttp2_submit_window_update(c.session, NGHTTP2_FLAG_NONE, 0, 9);
+    }
+    client_run(&c);
+    assert_false(c.goaway);
+    assert_int_equal(client_stream(&c, id)->body.n, 900);
+    client_close(&c);
+}
+
+static void a_window_opened_byte_by_byte_is_a_flood(void **state)
+{
+    struct fixture *f = *state;
+    struct client c;
+
+    f->rig.hub->limits.h2_control_max = 20;
+    client_open_windows(&c, &f->rig, 1, true);
+    f->mode = KEEP;
+    int32_t id = client_request(&c, NULL, TERN_STR(""), true);
+    client_run(&c);
+    say(f->x, tern_str_make(big, 1000), false);
+    for (int i = 0; i < 30 && !c.goaway; i++) {
+        nghttp2_submit_window_update(c.session, NGHTTP2_FLAG_NONE, id, 1);
+        client_run(&c);
+    }
+    assert_true(c.goaway);
+    assert_int_equal(c.goaway_error, NGHTTP2_ENHANCE_YOUR_CALM);
+    client_close(&c);
+}
+
 /* Memory. */
 
 static void a_stream_of_messages_allocates_nothing(void **state)
@@ -845,6 +888,8 @@ int main(void)
         TEST(a_quiet_stream_lives_long),
         TEST(a_client_that_takes_nothing_is_cut),
         TEST(compressed_streams_are_415),
+        TEST(short_messages_may_be_given_back_one_by_one),
+        TEST(a_window_opened_byte_by_byte_is_a_flood),
         TEST(http1_gives_the_whole_request_at_once),
         TEST(http1_tells_of_a_request_that_never_ends),
         TEST(a_stream_of_messages_allocates_nothing),
