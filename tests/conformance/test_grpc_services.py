@@ -1,6 +1,7 @@
 """The gRPC services beside inference, with the clients that people have for them: health, reflection,
 the administrative calls of GRPCInferenceService, and stubs made from the files of api/."""
 
+import base64
 import importlib
 import queue
 import subprocess
@@ -9,6 +10,7 @@ import sys
 import grpc
 import pytest
 import tritonclient.grpc as triton
+import tritonclient.utils.shared_memory as shm
 from google.protobuf import descriptor_pb2, descriptor_pool, json_format
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
@@ -16,7 +18,7 @@ from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoRe
 from tritonclient.grpc import model_config_pb2, service_pb2
 from tritonclient.utils import InferenceServerException
 
-from harness import DEADLINE, TOP, Server, model_file, put_model
+from harness import DEADLINE, EXAMPLES, TOP, Server, model_file, put_model
 
 SERVING = health_pb2.HealthCheckResponse.SERVING
 NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
@@ -269,6 +271,38 @@ def test_trace_settings(controlled):
         assert controlled.get("/v2/models/iris/trace/setting").json()["trace_rate"] == "7"
         of_model = client.update_trace_settings("iris", {"trace_rate": None}).settings
         assert list(of_model["trace_rate"].value) == ["5"]
+
+
+def test_system_shared_memory(tmp_path):
+    with Server(tmp_path / "server", EXAMPLES / "models", "--shm-enabled") as server:
+        region = shm.create_shared_memory_region("r", "/tern_test_grpc_services", 256)
+        try:
+            with triton.InferenceServerClient(server.address) as client:
+                client.register_system_shared_memory("r", "/tern_test_grpc_services", 128, offset=64)
+                client.register_system_shared_memory("s", "/tern_test_grpc_services", 64)
+                told = client.get_system_shared_memory_status().regions
+                assert set(told) == {"r", "s"}
+                assert (told["r"].key, told["r"].offset, told["r"].byte_size) == ("/tern_test_grpc_services", 64, 128)
+                assert set(client.get_system_shared_memory_status("s").regions) == {"s"}
+                with pytest.raises(InferenceServerException, match="Unable to find system shared memory region"):
+                    client.get_system_shared_memory_status("nope")
+                with pytest.raises(InferenceServerException, match="already in manager"):
+                    client.register_system_shared_memory("r", "/tern_test_grpc_services", 128)
+                client.unregister_system_shared_memory("s")
+                assert set(client.get_system_shared_memory_status().regions) == {"r"}
+                client.unregister_system_shared_memory()
+                assert not client.get_system_shared_memory_status().regions
+        finally:
+            shm.destroy_shared_memory_region(region)
+
+
+def test_cuda_shared_memory_without_a_gpu(tmp_path):
+    with Server(tmp_path / "server", EXAMPLES / "models", "--shm-enabled") as server:
+        with triton.InferenceServerClient(server.address) as client:
+            assert not client.get_cuda_shared_memory_status().regions
+            with pytest.raises(InferenceServerException, match="no CUDA device"):
+                client.register_cuda_shared_memory("r", base64.b64encode(bytes(64)), 0, 128)
+            client.unregister_cuda_shared_memory()
 
 
 # ---- stubs made from the files of api/ ----
