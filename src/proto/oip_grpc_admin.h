@@ -13,8 +13,6 @@ enum tern_code tern_oip_grpc_read_entry(struct tern_str entry, const char *what,
 /* A request whose only field is a text under `number`; others are passed over. */
 enum tern_code tern_oip_grpc_read_text(struct tern_str message, uint32_t number, const char *what,
                                        struct tern_str *ret, struct tern_err *err);
-/* Whose layouts the listener of the call speaks. */
-enum tern_grpc_form tern_oip_grpc_form(const struct tern_call *call);
 /* An answer without fields. */
 enum tern_code tern_oip_grpc_encode_empty(struct tern_call *call, struct tern_err *err);
 

@@ -123,10 +123,7 @@ static enum tern_code add_raw(struct tern_call *call, const struct tern_tensor *
  * typed contents with typed contents, as far as the datatypes have any. */
 static bool is_raw(const struct tern_call *call)
 {
-    const struct tern_listener_info *listener = call->x->listener;
-
-    if (call->request.binary_default || listener == NULL ||
-        listener->grpc_form == TERN_GRPC_FORM_TRITON)
+    if (call->request.binary_default || tern_oip_grpc_form(call) == TERN_GRPC_FORM_TRITON)
         return true;
     for (uint32_t i = 0; i < call->response.n_outputs; i++) {
         if (!tern_oip_grpc_has_contents(call->response.outputs[i].dtype))

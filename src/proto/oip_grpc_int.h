@@ -20,11 +20,20 @@ enum tern_code tern_oip_grpc_read_version(struct tern_str text, struct tern_str 
 /* The same, written. */
 void tern_oip_grpc_add_version(struct tern_buf *out, uint32_t number, int64_t version);
 
+/* oip_grpc_map.c: whose layouts the listener of the call speaks */
+enum tern_grpc_form tern_oip_grpc_form(const struct tern_call *call);
+
 /* oip_grpc_decode.c, oip_grpc_encode.c */
 enum tern_code tern_oip_grpc_decode_infer(struct tern_call *call, struct tern_err *err);
 /* Fields of a ModelInferResponse, which ModelStreamInfer's answer contains as a sub-message: with
  * slices, they are the end of the message. */
 enum tern_code tern_oip_grpc_encode_infer(struct tern_call *call, struct tern_err *err);
+/* oip_grpc_stream.c: a message of ModelStreamInfer's answer, in the form of the listener */
+enum tern_code tern_oip_grpc_encode_stream(struct tern_call *call, struct tern_err *err);
+/* The same for a request that failed. Not OK: the error ends the stream. */
+enum tern_code tern_oip_grpc_encode_stream_error(struct tern_call *call,
+                                                 const struct tern_err *error,
+                                                 struct tern_err *err);
 /* An entry of map<string, InferParameter>. */
 enum tern_code tern_oip_grpc_read_param(const struct tern_pb_field *entry, struct tern_param *ret,
                                         struct tern_err *err);

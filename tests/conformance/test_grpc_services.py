@@ -8,6 +8,7 @@ import subprocess
 import sys
 
 import grpc
+import numpy
 import pytest
 import tritonclient.grpc as triton
 import tritonclient.utils.shared_memory as shm
@@ -15,7 +16,7 @@ from google.protobuf import descriptor_pb2, descriptor_pool, json_format
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
-from tritonclient.grpc import model_config_pb2, service_pb2
+from tritonclient.grpc import model_config_pb2, service_pb2, service_pb2_grpc
 from tritonclient.utils import InferenceServerException
 
 from harness import DEADLINE, EXAMPLES, TOP, Server, model_file, put_model
@@ -305,6 +306,115 @@ def test_cuda_shared_memory_without_a_gpu(tmp_path):
             client.unregister_cuda_shared_memory()
 
 
+# ---- ModelStreamInfer ----
+
+SQUARE = """
+backend: "square"
+model_transaction_policy { decoupled: true }
+input { name: "IN" data_type: TYPE_INT32 dims: [ 1 ] }
+output { name: "OUT" data_type: TYPE_INT32 dims: [ 1 ] }
+"""
+
+
+@pytest.fixture(scope="module")
+def streaming(tmp_path_factory):
+    """Iris and a decoupled model, on a listener for each form of the protocol."""
+    folder = tmp_path_factory.mktemp("streaming")
+    put_model(folder / "models", "iris", model_file("iris"))
+    (folder / "models" / "square" / "1").mkdir(parents=True)
+    (folder / "models" / "square" / "config.pbtxt").write_text(SQUARE)
+    listen = [f"127.0.0.1:0,grpc_form={form}" for form in ("triton", "mlserver", "kserve")]
+    with Server(folder / "server", folder / "models", listen=listen) as one:
+        yield one
+
+
+def iris_request(rows, request_id, model="iris"):
+    values = numpy.arange(4 * rows, dtype="<f4").tobytes()
+    request = service_pb2.ModelInferRequest(model_name=model, id=request_id, raw_input_contents=[values])
+    request.inputs.add(name="features", datatype="FP32", shape=[rows, 4])
+    return request
+
+
+def stream(server, form, requests, answer=service_pb2.ModelStreamInferResponse, metadata=()):
+    address = server.addresses[("triton", "mlserver", "kserve").index(form)].split("://")[-1]
+    with grpc.insecure_channel(address) as channel:
+        call = channel.stream_stream(
+            f"/{INFERENCE}/ModelStreamInfer",
+            request_serializer=service_pb2.ModelInferRequest.SerializeToString,
+            response_deserializer=answer.FromString,
+        )
+        for message in call(iter(requests), timeout=DEADLINE, metadata=metadata):
+            yield message
+
+
+@pytest.mark.parametrize("form", ["triton", "kserve"])
+def test_stream_answers_in_order(streaming, form):
+    # From small answers, copied, to large ones, which follow the message as slices.
+    requests = [iris_request(rows, str(rows)) for rows in (1, 2, 300, 1, 5000)]
+    answers = list(stream(streaming, form, requests))
+    assert [answer.infer_response.id for answer in answers] == ["1", "2", "300", "1", "5000"]
+    for request, answer in zip(requests, answers):
+        assert not answer.error_message
+        rows = request.inputs[0].shape[0]
+        assert all(output.shape[0] == rows for output in answer.infer_response.outputs)
+        with grpc.insecure_channel(streaming.address) as channel:
+            alone = service_pb2_grpc.GRPCInferenceServiceStub(channel).ModelInfer(request, timeout=DEADLINE)
+        assert answer.infer_response == alone
+
+
+def test_stream_of_mlserver(streaming):
+    requests = [iris_request(rows, str(rows)) for rows in (1, 2000)]
+    answers = list(stream(streaming, "mlserver", requests, service_pb2.ModelInferResponse))
+    assert [answer.id for answer in answers] == ["1", "2000"]
+    with pytest.raises(grpc.RpcError) as raised:
+        list(stream(streaming, "mlserver", [iris_request(1, "1", "nope")], service_pb2.ModelInferResponse))
+    assert raised.value.code() == grpc.StatusCode.NOT_FOUND
+
+
+def test_stream_survives_an_error(streaming):
+    wrong = iris_request(1, "wrong")
+    wrong.inputs[0].shape[0] = 2
+    requests = [iris_request(1, "a"), wrong, iris_request(1, "unknown", "nope"), iris_request(1, "b")]
+    answers = list(stream(streaming, "triton", requests))
+    assert [answer.infer_response.id for answer in answers] == ["a", "wrong", "unknown", "b"]
+    assert [bool(answer.error_message) for answer in answers] == [False, True, True, False]
+    assert "unknown model: 'nope'" in answers[2].error_message
+
+
+def test_stream_ends_with_a_status_when_asked(streaming):
+    requests = [iris_request(1, "a"), iris_request(1, "unknown", "nope"), iris_request(1, "b")]
+    got = []
+    with pytest.raises(grpc.RpcError) as raised:
+        for answer in stream(streaming, "triton", requests, metadata=[("triton_grpc_error", "true")]):
+            got.append(answer.infer_response.id)
+    assert got == ["a"]
+    assert raised.value.code() == grpc.StatusCode.NOT_FOUND
+    assert "unknown model: 'nope'" in raised.value.details()
+
+
+def test_decoupled_model(streaming):
+    """By tritonclient's own stream: n answers to n, and the word that says which is the last."""
+    results = queue.Queue()
+    with triton.InferenceServerClient(streaming.address) as client:
+        client.start_stream(callback=lambda result, error: results.put((result, error)))
+        for n in (3, 0):
+            given = triton.InferInput("IN", [1], "INT32")
+            given.set_data_from_numpy(numpy.array([n], "int32"))
+            client.async_stream_infer("square", [given], request_id=str(n), enable_empty_final_response=True)
+        got = [results.get(timeout=DEADLINE) for _ in range(5)]
+        client.stop_stream()
+    assert [error for _, error in got] == [None] * 5
+    answers = [result.get_response() for result, _ in got]
+    of = {n: [one for one in answers if one.id == n] for n in ("3", "0")}
+    finals = {n: [one.parameters["triton_final_response"].bool_param for one in of[n]] for n in of}
+    assert finals == {"3": [False, False, False, True], "0": [True]}
+    assert [list(numpy.frombuffer(one.raw_output_contents[0], "<i4")) for one in of["3"][:3]] == [[3], [3], [3]]
+    assert not of["3"][3].outputs and not of["0"][0].outputs
+    with triton.InferenceServerClient(streaming.address) as client:
+        with pytest.raises(InferenceServerException, match="decoupled transaction policy"):
+            client.infer("square", [given])
+
+
 # ---- stubs made from the files of api/ ----
 
 
@@ -333,3 +443,57 @@ def test_stubs_of_mlservers_repository_service(controlled, stubs):
         with pytest.raises(grpc.RpcError) as raised:
             stub.RepositoryIndex(messages.RepositoryIndexRequest(repository_name="r"), timeout=DEADLINE)
         assert raised.value.code() == grpc.StatusCode.UNIMPLEMENTED
+
+
+def test_stubs_of_all_twenty_calls(tmp_path, repository, stubs):
+    put_model(repository, "iris", model_file("iris"))
+    m, calls = stubs("grpc_service_pb2"), stubs("grpc_service_pb2_grpc")
+    handle = bytes(64)
+    requests = {
+        "ServerLive": m.ServerLiveRequest(),
+        "ServerReady": m.ServerReadyRequest(),
+        "RepositoryModelLoad": m.RepositoryModelLoadRequest(model_name="iris"),
+        "ModelReady": m.ModelReadyRequest(name="iris", version="1"),
+        "ServerMetadata": m.ServerMetadataRequest(),
+        "ModelMetadata": m.ModelMetadataRequest(name="iris"),
+        "ModelInfer": iris_request(1, "i"),
+        "ModelConfig": m.ModelConfigRequest(name="iris"),
+        "ModelStatistics": m.ModelStatisticsRequest(name="iris"),
+        "RepositoryIndex": m.RepositoryIndexRequest(),
+        "SystemSharedMemoryRegister": m.SystemSharedMemoryRegisterRequest(
+            name="r", key="/tern_test_twenty_calls", byte_size=64
+        ),
+        "SystemSharedMemoryStatus": m.SystemSharedMemoryStatusRequest(),
+        "SystemSharedMemoryUnregister": m.SystemSharedMemoryUnregisterRequest(name="r"),
+        "CudaSharedMemoryStatus": m.CudaSharedMemoryStatusRequest(),
+        "CudaSharedMemoryRegister": m.CudaSharedMemoryRegisterRequest(name="c", raw_handle=handle, byte_size=64),
+        "CudaSharedMemoryUnregister": m.CudaSharedMemoryUnregisterRequest(),
+        "TraceSetting": m.TraceSettingRequest(model_name="iris"),
+        "LogSettings": m.LogSettingsRequest(settings={"log_info": {"bool_param": True}}),
+        "RepositoryModelUnload": m.RepositoryModelUnloadRequest(model_name="iris"),
+    }
+    region = shm.create_shared_memory_region("r", "/tern_test_twenty_calls", 64)
+    try:
+        with Server(tmp_path / "server", repository, "--model-control", "explicit", "--shm-enabled") as server:
+            with grpc.insecure_channel(server.address) as channel:
+                stub = calls.GRPCInferenceServiceStub(channel)
+                got = {}
+                for name, request in requests.items():
+                    if name == "RepositoryModelUnload":
+                        streamed = list(stub.ModelStreamInfer(iter([iris_request(1, "s")]), timeout=DEADLINE))
+                    try:
+                        got[name] = getattr(stub, name)(request, timeout=DEADLINE)
+                    except grpc.RpcError as error:
+                        got[name] = error
+    finally:
+        shm.destroy_shared_memory_region(region)
+    assert set(requests) | {"ModelStreamInfer"} == set(m.DESCRIPTOR.services_by_name["GRPCInferenceService"].methods_by_name)
+    failed = {name: got[name].code() for name in got if isinstance(got[name], grpc.RpcError)}
+    assert failed == {"CudaSharedMemoryRegister": grpc.StatusCode.INVALID_ARGUMENT}
+    assert got["ServerLive"].live and got["ServerReady"].ready and got["ModelReady"].ready
+    assert got["ServerMetadata"].name == "tern" and "statistics" in got["ServerMetadata"].extensions
+    assert got["ModelMetadata"].inputs[0].name == "features" and got["ModelConfig"].config.name == "iris"
+    assert got["ModelInfer"].id == "i" and streamed[0].infer_response.id == "s"
+    assert got["ModelStatistics"].model_stats[0].inference_stats.success.count == 1
+    assert set(got["SystemSharedMemoryStatus"].regions) == {"r"}
+    assert got["LogSettings"].settings["log_info"].bool_param and got["TraceSetting"].settings

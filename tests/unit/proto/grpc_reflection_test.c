@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <cmocka.h>
@@ -10,6 +11,7 @@
 #include "harness/fake_exchange.h"
 #include "proto/grpc_descriptors.h"
 #include "proto/grpc_reflection.h"
+#include "proto/protos.h"
 #include "wire/pb.h"
 
 /* The i-th field of that number in a message; empty and without a place when there are fewer. */
@@ -176,6 +178,38 @@ static void tables_are_in_order(void **state)
         assert_true((tern_grpc_files[i].needs >> i & 1) == 1 && tern_grpc_files[i].needs >> i == 1);
 }
 
+static bool has_route(const char *path)
+{
+    for (size_t i = 0; i < TERN_PROTOS_N; i++) {
+        for (uint32_t j = 0; j < tern_protos[i]->n_routes; j++) {
+            if (strcmp(tern_protos[i]->routes[j].pattern, path) == 0)
+                return true;
+        }
+    }
+    return false;
+}
+
+/* Each method that reflection tells of has its row. */
+static void what_is_told_is_served(void **state)
+{
+    (void)state;
+    for (uint32_t i = 0; i < tern_grpc_n_services; i++) {
+        struct tern_str service = tern_str_of(tern_grpc_services[i]);
+        uint32_t methods = 0;
+        for (uint32_t j = 0; j < tern_grpc_n_symbols; j++) {
+            const char *symbol = tern_grpc_symbols[j].name;
+            char path[200];
+            if (!tern_str_starts(tern_str_of(symbol), service) || symbol[service.n] != '.')
+                continue;
+            snprintf(path, sizeof(path), "/%s/%s", tern_grpc_services[i], symbol + service.n + 1);
+            if (!has_route(path))
+                fail_msg("no route %s", path);
+            methods++;
+        }
+        assert_true(methods > 0);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -186,6 +220,7 @@ int main(void)
         cmocka_unit_test(no_question),
         cmocka_unit_test(damaged_questions),
         cmocka_unit_test(tables_are_in_order),
+        cmocka_unit_test(what_is_told_is_served),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
