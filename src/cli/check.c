@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <unistd.h>
 #include "base/mem.h"
+#include "cli/convert.h"
 #include "cli/offline.h"
 #include "cli/serve_int.h"
 #include "cli/table.h"
@@ -18,6 +19,7 @@
 
 struct check {
     const struct tern_server_options *options;
+    bool loads; /* the models too, not only their configurations */
     struct tern_arena arena;
     struct tern_offline offline;
     struct tern_found found;
@@ -67,7 +69,7 @@ static void add_specs(struct check *check, const struct tern_tensor_spec *specs,
 }
 
 static void add_row(struct check *check, const struct tern_found_model *model,
-                    const struct tern_found_version *number,
+                    const struct tern_found_version *number, bool good,
                     const struct tern_model_version *version)
 {
     tern_table_row(&check->table);
@@ -76,8 +78,8 @@ static void add_row(struct check *check, const struct tern_found_model *model,
         tern_table_cell(&check->table, TERN_TONE_PLAIN, "%" PRId64, number->number);
     else
         tern_table_cell(&check->table, TERN_TONE_PLAIN, "-");
-    tern_table_cell(&check->table, version != NULL ? TERN_TONE_GOOD : TERN_TONE_BAD, "%s",
-                    version != NULL ? "ok" : "wrong");
+    tern_table_cell(&check->table, good ? TERN_TONE_GOOD : TERN_TONE_BAD, "%s",
+                    good ? "ok" : "wrong");
     if (version == NULL)
         return;
     tern_table_cell(&check->table, TERN_TONE_PLAIN, "%.*s", TERN_STR_ARG(version->info.backend));
@@ -130,12 +132,16 @@ static bool check_version(struct check *check, const struct tern_found_model *mo
     struct tern_err err;
 
     check->n_versions++;
+    if (!check->loads) {
+        add_row(check, model, number, true, NULL);
+        return true;
+    }
     if (tern_version_load(&load, &version, &err) == TERN_OK) {
-        add_row(check, model, number, version);
+        add_row(check, model, number, true, version);
         tern_version_free(version);
         return true;
     }
-    add_row(check, model, number, NULL);
+    add_row(check, model, number, false, NULL);
     tern_problem_init(&problems, &check->arena);
     if (model->folder != NULL)
         list_disagreements(check, model, number, config, &problems);
@@ -159,7 +165,7 @@ static bool check_model(struct check *check, const struct tern_found_model *mode
     const char *where =
         model->folder != NULL ? model->folder : tern_arena_copy(&check->arena, model->name).p;
     if (model->problem.code != TERN_OK) {
-        add_row(check, model, NULL, NULL);
+        add_row(check, model, NULL, false, NULL);
         add_mistake(check, where, model->problem.text);
         return false;
     }
@@ -168,13 +174,13 @@ static bool check_model(struct check *check, const struct tern_found_model *mode
                                                     .name = check->offline.settings.config.name};
     tern_model_config_load(&source, &check->arena, &config, &problems);
     if (tern_problem_any(&problems)) {
-        add_row(check, model, NULL, NULL);
+        add_row(check, model, NULL, false, NULL);
         add_problems(check, where, &problems);
         return false;
     }
     if (tern_offline_choose(&check->offline, model, &check->arena, &served, &n, &err) != TERN_OK ||
         n == 0) {
-        add_row(check, model, NULL, NULL);
+        add_row(check, model, NULL, false, NULL);
         add_mistake(check, where,
                     n == 0 ? "the version_policy chooses no version that is there" : err.text);
         return false;
@@ -238,7 +244,7 @@ static void init_table(struct check *check)
     tern_table_column(&check->table, "outputs", false);
 }
 
-int tern_check_run(const struct tern_command_call *call)
+static int check_all(const struct tern_command_call *call, const struct tern_check_options *options)
 {
     struct check *check = tern_mem_zalloc(1, sizeof(*check));
     struct tern_err err;
@@ -253,7 +259,8 @@ int tern_check_run(const struct tern_command_call *call)
         fprintf(stderr, "tern check: no memory\n");
         return TERN_EXIT_FAILED;
     }
-    check->options = call->options;
+    check->options = &options->server;
+    check->loads = options->load;
     check->colour = tern_table_colour(STDOUT_FILENO);
     tern_arena_init(&check->arena, 1u << 16, ARENA_MAX);
     tern_buf_init(&check->mistakes, OUTPUT_MAX / 2);
@@ -269,4 +276,13 @@ int tern_check_run(const struct tern_command_call *call)
     tern_arena_fini(&check->arena);
     tern_mem_free(check);
     return exit_code;
+}
+
+int tern_check_run(const struct tern_command_call *call)
+{
+    const struct tern_check_options *options = call->options;
+
+    if (call->n_args > 0 && options->convert != TERN_CONVERT_NONE)
+        return tern_convert_run(options, call->args[0].p);
+    return check_all(call, options);
 }

@@ -81,15 +81,16 @@ static void check_dialects(struct tern_opt_load *load)
     }
 }
 
-void tern_commands_read_server(int argc, char *const *argv, char *const *environment, void *options,
-                               struct tern_opt_load *load, struct tern_opt_rest *ret_rest,
-                               struct tern_arena *arena, struct tern_problems *problems)
+/* table: the server's, or one that begins with its rows. */
+static void read_server(const struct tern_opt_table *table, int argc, char *const *argv,
+                        char *const *environment, void *options, struct tern_opt_load *load,
+                        struct tern_opt_rest *ret_rest, struct tern_arena *arena,
+                        struct tern_problems *problems)
 {
     struct tern_err err;
 
     *ret_rest = (struct tern_opt_rest){0};
-    if (tern_opt_load_init(load, &tern_server_options_table, options, arena, problems, &err) !=
-        TERN_OK) {
+    if (tern_opt_load_init(load, table, options, arena, problems, &err) != TERN_OK) {
         tern_problem_add(problems, TERN_STR("options"), "%s", err.text);
         return;
     }
@@ -109,6 +110,14 @@ void tern_commands_read_server(int argc, char *const *argv, char *const *environ
     tern_guard_check(load);
 }
 
+void tern_commands_read_server(int argc, char *const *argv, char *const *environment, void *options,
+                               struct tern_opt_load *load, struct tern_opt_rest *ret_rest,
+                               struct tern_arena *arena, struct tern_problems *problems)
+{
+    read_server(&tern_server_options_table, argc, argv, environment, options, load, ret_rest, arena,
+                problems);
+}
+
 /* The options of any command into memory of the arena; answers that memory. */
 static void *read_options(const struct tern_command *command, int argc, char *const *argv,
                           char *const *environment, struct tern_opt_load *load,
@@ -125,8 +134,7 @@ static void *read_options(const struct tern_command *command, int argc, char *co
         return NULL;
     }
     if (command->reads_file) {
-        tern_commands_read_server(argc, argv, environment, options, load, ret_rest, arena,
-                                  problems);
+        read_server(table, argc, argv, environment, options, load, ret_rest, arena, problems);
         return options;
     }
     if (tern_opt_load_init(load, table, options, arena, problems, &err) != TERN_OK) {

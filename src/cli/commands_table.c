@@ -36,10 +36,14 @@ const struct tern_command tern_commands[] = {
         .summary = "Say everything that is wrong with a configuration and its models",
         .help = "Checks the options as `serve` would read them, then every model below PATH: its "
                 "configuration, its files, and that both agree. All mistakes are printed, each "
-                "with its place. Nothing is served.",
+                "with its place. Nothing is served.\n"
+                "With --convert the configuration at PATH (a model's folder, or a file) is printed "
+                "as protobuf text, YAML or JSON: Tern reads all three.",
         .examples = "tern check examples/models\n"
+                    "tern check examples/models --no-load\n"
+                    "tern check examples/models/digits_cnn --convert yaml\n"
                     "tern check --config tern.yaml\n",
-        .options = &tern_server_options_table,
+        .options = &tern_check_options_table,
         .reads_file = true,
     },
     {

@@ -10,7 +10,7 @@ void tern_json_text_add(struct tern_buf *out, struct tern_str text)
             tern_buf_add_char(out, (char)c);
         } else if (c == '\n') {
             TERN_BUF_ADD_LITERAL(out, "\\n");
-        } else if (c < 0x20) {
+        } else if (c < 0x20 || c == 0x7f) { /* YAML refuses the latter as it is */
             tern_buf_printf(out, "\\u%04x", c);
         } else {
             tern_buf_add_char(out, (char)c);

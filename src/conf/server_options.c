@@ -25,6 +25,7 @@ static const char *const personas[] = {"none", "triton", NULL};
 static const char *const overs[] = {"any", "http", "grpc", NULL};
 static const char *const grpc_forms[] = {"triton", "kserve", "mlserver", NULL};
 static const char *const tls_versions[] = {"1.2", "1.3", NULL};
+static const char *const conversions[] = {"none", "pbtxt", "yaml", "json", NULL};
 static const char *const log_levels[] = {"debug", "info", "warn", "error", NULL};
 static const char *const trace_modes[] = {"triton", "opentelemetry", NULL};
 static const char *const log_formats[] = {"auto", "text", "json", NULL};
@@ -362,13 +363,30 @@ static const struct tern_opt rows[] = {
     {.name = "trace.otlp.batch_max", .type = TERN_OPT_UINT, IN(trace.otlp.batch_max),
      .section = "Traces", .flags = RARE, .preset = "512", .min = 1, .max = 100000,
      .help = "Requests sent at once."},
+
+    /* Of `tern check` only: CHECK_ROWS of them, at the end. */
+    {.name = "convert", .type = TERN_OPT_ENUM,
+     .offset = offsetof(struct tern_check_options, convert), .section = "Check",
+     .flags = TERN_OPT_FLAG, .preset = "none", .values = conversions,
+     .help = "Print the configuration of the one model at PATH, or the configuration file PATH, in "
+             "this form instead of checking."},
+    {.name = "load", .type = TERN_OPT_BOOL, .offset = offsetof(struct tern_check_options, load),
+     .section = "Check", .flags = TERN_OPT_FLAG, .preset = "true",
+     .help = "Load the models too. Without it only their configurations are read."},
 };
 /* clang-format on */
+#define CHECK_ROWS 2
 
 const struct tern_opt_table tern_server_options_table = {
     rows,
-    TERN_COUNT_OF(rows),
+    TERN_COUNT_OF(rows) - CHECK_ROWS,
     sizeof(struct tern_server_options),
+};
+
+const struct tern_opt_table tern_check_options_table = {
+    rows,
+    TERN_COUNT_OF(rows),
+    sizeof(struct tern_check_options),
 };
 
 /* 127.a.b.c in full. A name that only starts like it is resolved by others, so it is not ours. */

@@ -207,6 +207,22 @@ struct tern_server_options {
 
 extern const struct tern_opt_table tern_server_options_table;
 
+enum tern_convert {
+    TERN_CONVERT_NONE,
+    TERN_CONVERT_PBTXT,
+    TERN_CONVERT_YAML,
+    TERN_CONVERT_JSON,
+};
+
+/* `tern check`: the server's options, and what it does with them. */
+struct tern_check_options {
+    struct tern_server_options server; /* first: what reads one reads the other */
+    enum tern_convert convert;
+    bool load;
+};
+
+extern const struct tern_opt_table tern_check_options_table;
+
 /* What no single row can tell: address forms, TLS files that belong together, an open address
  * without protection. Fills the derived fields; mistakes go into the load's list. */
 void tern_server_options_check(struct tern_opt_load *load);

@@ -123,6 +123,7 @@ struct tern_model_config_source {
     const char *folder;   /* of the model; NULL: none, the empty configuration */
     struct tern_str name; /* of the settings */
     struct tern_str text; /* p != NULL: this JSON, and no file */
+    bool only_read;       /* as tern_model_config_parse reads: to be printed, not to be served */
 };
 
 /* Reads the text; or configs/<name>.pbtxt; or whichever of config.pbtxt, config.yaml and
@@ -135,6 +136,11 @@ void tern_model_config_load(const struct tern_model_config_source *source, struc
  * starts with '{' is read as JSON: what the config route prints can be pasted back. */
 void tern_model_config_read(struct tern_str text, struct tern_str file, struct tern_arena *arena,
                             struct tern_model_config *ret_config, struct tern_problems *problems);
+
+/* Only the tree: every name and type is checked, but what Tern would not serve is no mistake, and
+ * nothing is taken out of the tree. */
+void tern_model_config_parse(struct tern_str text, struct tern_str file, struct tern_arena *arena,
+                             struct tern_model_config *ret_config, struct tern_problems *problems);
 
 /* What clients see of the model, as specifications in the order of the engine's own: dims of both
  * sides merged (a known one wins over -1), the batch dimension first as -1, labels attached as

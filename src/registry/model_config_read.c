@@ -70,8 +70,9 @@ static bool looks_like_json(struct tern_str text)
     return at < text.n && text.p[at] == '{';
 }
 
-void tern_model_config_read(struct tern_str text, struct tern_str file, struct tern_arena *arena,
-                            struct tern_model_config *ret_config, struct tern_problems *problems)
+static void read_tree(struct tern_str text, struct tern_str file, bool refuse,
+                      struct tern_arena *arena, struct tern_model_config *ret_config,
+                      struct tern_problems *problems)
 {
     bool json = tern_str_ends(file, TERN_STR(".json"));
     bool pbtxt = tern_str_ends(file, TERN_STR(".pbtxt"));
@@ -94,9 +95,23 @@ void tern_model_config_read(struct tern_str text, struct tern_str file, struct t
         tern_problem_add(problems, file, "no memory to read it");
         return;
     }
-    tern_model_schema_bind(root, file, pbtxt, arena, problems);
+    const struct tern_schema_binding binding = {file, pbtxt, refuse};
+    tern_model_schema_bind(root, &binding, arena, problems);
     ret_config->tree = root;
-    tern_model_config_extract(ret_config, arena, problems);
+}
+
+void tern_model_config_parse(struct tern_str text, struct tern_str file, struct tern_arena *arena,
+                             struct tern_model_config *ret_config, struct tern_problems *problems)
+{
+    read_tree(text, file, false, arena, ret_config, problems);
+}
+
+void tern_model_config_read(struct tern_str text, struct tern_str file, struct tern_arena *arena,
+                            struct tern_model_config *ret_config, struct tern_problems *problems)
+{
+    read_tree(text, file, true, arena, ret_config, problems);
+    if (ret_config->tree != NULL)
+        tern_model_config_extract(ret_config, arena, problems);
 }
 
 /* The text in the arena: names and words of protobuf text point into it. */
@@ -177,5 +192,8 @@ void tern_model_config_load(const struct tern_model_config_source *source, struc
         if (file.path != NULL)
             text = read_file(file.path, file.place, arena, problems);
     }
-    tern_model_config_read(text, file.place, arena, ret_config, problems);
+    if (source->only_read)
+        tern_model_config_parse(text, file.place, arena, ret_config, problems);
+    else
+        tern_model_config_read(text, file.place, arena, ret_config, problems);
 }

@@ -67,13 +67,25 @@ struct tern_schema_message {
 
 extern const struct tern_schema_message tern_model_schema; /* ModelConfig */
 
-/* Turns a tree that was read from a file into its canonical form, in place. `entries`: map fields
- * come as blocks of key and value, as in protobuf text. */
-void tern_model_schema_bind(struct tern_tree *root, struct tern_str file, bool entries,
+/* Turns a tree that was read from a file into its canonical form, in place. */
+struct tern_schema_binding {
+    struct tern_str file; /* for the places of mistakes */
+    bool entries;         /* map fields come as blocks of key and value, as in protobuf text */
+    bool refuse;          /* fields that are REFUSED are mistakes */
+};
+void tern_model_schema_bind(struct tern_tree *root, const struct tern_schema_binding *binding,
                             struct tern_arena *arena, struct tern_problems *problems);
 /* A bound message as JSON. */
 void tern_model_schema_print(const struct tern_schema_message *message,
                              const struct tern_tree *tree, struct tern_buf *out);
+enum tern_schema_form {
+    TERN_SCHEMA_FORM_PBTXT,
+    TERN_SCHEMA_FORM_YAML,
+    TERN_SCHEMA_FORM_JSON,
+};
+/* A bound ModelConfig as a file for people: what was said and no defaults, one field a line. */
+void tern_model_schema_write(enum tern_schema_form form, const struct tern_tree *model,
+                             struct tern_buf *out);
 /* The same as protocol buffers: a serialized ModelConfig. What has proto3's default is left out,
  * but for the member of a oneof that was chosen. */
 void tern_model_schema_encode(const struct tern_schema_message *message,

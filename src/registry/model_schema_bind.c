@@ -10,11 +10,18 @@ struct binder {
     struct tern_arena *arena;
     struct tern_problems *problems;
     bool entries; /* map fields come as {key, value} blocks: protobuf text */
+    bool refuse;
 };
 
 static struct tern_str place(const struct binder *b, uint32_t line, uint32_t column)
 {
     return tern_problem_place(b->problems, b->file, line, column);
+}
+
+/* Protobuf text has no word for nothing. */
+static bool is_null(const struct binder *b, const struct tern_tree *node)
+{
+    return !b->entries && tern_tree_is_null(node);
 }
 
 static void say_no_memory(const struct binder *b)
@@ -58,7 +65,10 @@ static void wrong_value(const struct binder *b, const struct tern_schema_field *
     const char *wanted = tern_model_schema_expected(field, expected, sizeof(expected));
     struct tern_str where = place(b, node->line, node->column);
 
-    if (node->kind == TERN_TREE_SCALAR)
+    if (node->kind == TERN_TREE_SCALAR && !tern_str_is_utf8(node->text))
+        tern_problem_add(b->problems, where, "%s: expected %s, got other bytes", field->name,
+                         wanted);
+    else if (node->kind == TERN_TREE_SCALAR)
         tern_problem_add(b->problems, where, "%s: expected %s, got \"%.*s\"", field->name, wanted,
                          (int)(node->text.n > 80 ? 80 : node->text.n),
                          node->text.p == NULL ? "" : node->text.p);
@@ -72,8 +82,8 @@ static void wrong_value(const struct binder *b, const struct tern_schema_field *
 static bool wrap_scalar(const struct binder *b, const struct tern_schema_message *message,
                         struct tern_tree *node)
 {
-    if (message->n != 1 || message->fields[0].type != TERN_SCHEMA_STRING ||
-        message->fields[0].label != TERN_SCHEMA_ONE || tern_tree_is_null(node))
+    if (b->entries || message->n != 1 || message->fields[0].type != TERN_SCHEMA_STRING ||
+        message->fields[0].label != TERN_SCHEMA_ONE || is_null(b, node))
         return false;
     struct tern_str text = node->text;
     node->kind = TERN_TREE_MAP;
@@ -95,11 +105,14 @@ static void bind_value(const struct binder *b, const struct tern_schema_field *f
                        struct tern_tree *node)
 {
     if (field->type != TERN_SCHEMA_MESSAGE) {
-        if (node->kind != TERN_TREE_SCALAR || !tern_model_schema_value(field, node, b->arena))
+        /* Protobuf text says by quotes what is a text; JSON also quotes 64-bit numbers. */
+        bool form = !b->entries || node->quoted == (field->type == TERN_SCHEMA_STRING);
+        if (node->kind != TERN_TREE_SCALAR || !form ||
+            !tern_model_schema_value(field, node, b->arena))
             wrong_value(b, field, node);
         return;
     }
-    if (node->kind == TERN_TREE_SCALAR && tern_tree_is_null(node))
+    if (node->kind == TERN_TREE_SCALAR && is_null(b, node))
         node->kind = TERN_TREE_MAP; /* YAML's `all:` with nothing behind it */
     else if (node->kind == TERN_TREE_SCALAR && !wrap_scalar(b, field->message, node))
         wrong_value(b, field, node);
@@ -117,7 +130,7 @@ static bool says_something(const struct binder *b, const struct tern_schema_fiel
     struct tern_tree copy = *node;
     bool no = field->type == TERN_SCHEMA_BOOL && tern_model_schema_value(field, &copy, b->arena) &&
               tern_str_eq(copy.text, TERN_STR("false"));
-    return !no && !tern_tree_is_null(node);
+    return !no && !is_null(b, node);
 }
 
 /* The list or map that collects the values of a field in `message`; made at the first of them. */
@@ -159,7 +172,7 @@ static void bind_repeated(const struct binder *b, struct tern_tree *message,
     if (list == NULL)
         return;
     if (child->kind != TERN_TREE_LIST) {
-        if (!tern_tree_is_null(child) || field->type == TERN_SCHEMA_STRING)
+        if (!is_null(b, child) || field->type == TERN_SCHEMA_STRING)
             add_element(b, list, field, child);
         return;
     }
@@ -169,35 +182,73 @@ static void bind_repeated(const struct binder *b, struct tern_tree *message,
     }
 }
 
+/* Whether a key may be one of the map; a number's gets its one spelling. */
+static bool check_key(const struct binder *b, const struct tern_schema_field *field,
+                      struct tern_str *key, struct tern_str where)
+{
+    uint64_t number;
+
+    if (!tern_model_schema_is_text(*key)) {
+        tern_problem_add(b->problems, where, "%s: a key is not valid UTF-8", field->name);
+        return false;
+    }
+    if (key->n == 0) {
+        tern_problem_add(b->problems, where, "%s: a key is empty", field->name);
+        return false;
+    }
+    if (!field->number_keys)
+        return true;
+    if (!tern_num_parse_u64(*key, UINT64_MAX, &number)) {
+        tern_problem_add(b->problems, where,
+                         "%s: expected a whole number, 0 or more, as key, got \"%.*s\"",
+                         field->name, TERN_STR_ARG(*key));
+        return false;
+    }
+    *key = tern_arena_printf(b->arena, "%llu", (unsigned long long)number);
+    if (key->p == NULL)
+        say_no_memory(b);
+    return key->p != NULL;
+}
+
 static void add_entry(const struct binder *b, struct tern_tree *map,
                       const struct tern_schema_field *field, struct tern_str key,
                       struct tern_tree *value)
 {
+    struct tern_str where = place(b, value->key_line, value->key_column);
+
+    if (!check_key(b, field, &key, where))
+        return;
     if (tern_tree_find(map, key) != NULL) {
-        tern_problem_add(b->problems, place(b, value->key_line, value->key_column),
-                         "%s: \"%.*s\" is given twice", field->name, TERN_STR_ARG(key));
+        tern_problem_add(b->problems, where, "%s: \"%.*s\" is given twice", field->name,
+                         TERN_STR_ARG(key));
         return;
     }
     if (map->n == TERN_TREE_KEYS_MAX) {
-        tern_problem_add(b->problems, place(b, value->key_line, value->key_column),
-                         "%s: more than %u entries", field->name, TERN_TREE_KEYS_MAX);
-        return;
-    }
-    uint64_t number;
-    if (field->number_keys && !tern_num_parse_u64(key, UINT64_MAX, &number)) {
-        tern_problem_add(b->problems, place(b, value->key_line, value->key_column),
-                         "%s: expected a whole number, 0 or more, as key, got \"%.*s\"",
-                         field->name, TERN_STR_ARG(key));
-        return;
-    }
-    if (!tern_str_is_utf8(key)) {
-        tern_problem_add(b->problems, place(b, value->key_line, value->key_column),
-                         "%s: a key is not valid UTF-8", field->name);
+        tern_problem_add(b->problems, where, "%s: more than %u entries", field->name,
+                         TERN_TREE_KEYS_MAX);
         return;
     }
     value->key = key;
     tern_tree_append(map, value);
     bind_value(b, field, value);
+}
+
+/* What an entry without a value has: the empty message or text, in the key's place. */
+static struct tern_tree *no_value(const struct binder *b, const struct tern_schema_field *field,
+                                  const struct tern_tree *key)
+{
+    struct tern_tree *value = tern_tree_add(
+        b->arena, NULL, field->type == TERN_SCHEMA_MESSAGE ? TERN_TREE_MAP : TERN_TREE_SCALAR);
+
+    if (value == NULL) {
+        say_no_memory(b);
+        return NULL;
+    }
+    value->text = TERN_STR("");
+    value->quoted = true;
+    value->line = value->key_line = key->line;
+    value->column = value->key_column = key->column;
+    return value;
 }
 
 /* {key: "threads" value: {...}}, as protobuf text and lists spell an entry of a map. */
@@ -216,13 +267,20 @@ static void bind_entry(const struct binder *b, struct tern_tree *map,
                              "%s: an entry has one key and one value, not \"%.*s\"", field->name,
                              TERN_STR_ARG(node->key));
     }
+    if (entry->kind == TERN_TREE_MAP && key != NULL && value == NULL)
+        value = no_value(b, field, key); /* protobuf: the default */
     if (entry->kind != TERN_TREE_MAP || key == NULL || key->kind != TERN_TREE_SCALAR ||
         value == NULL) {
         tern_problem_add(b->problems, place(b, entry->line, entry->column),
                          "%s: expected an entry with key and value", field->name);
         return;
     }
-    add_entry(b, map, field, key->text, value);
+    if (b->entries && key->quoted == field->number_keys)
+        tern_problem_add(b->problems, place(b, key->line, key->column), "%s: a key is %s, got %.*s",
+                         field->name, field->number_keys ? "a number" : "a text in quotes",
+                         TERN_STR_ARG(key->text));
+    else
+        add_entry(b, map, field, key->text, value);
 }
 
 static void bind_map(const struct binder *b, struct tern_tree *message,
@@ -230,7 +288,7 @@ static void bind_map(const struct binder *b, struct tern_tree *message,
 {
     struct tern_tree *map = container(b, message, field, child);
 
-    if (map == NULL || tern_tree_is_null(child))
+    if (map == NULL || is_null(b, child))
         return;
     if (child->kind == TERN_TREE_SCALAR) {
         tern_problem_add(b->problems, place(b, child->line, child->column), "%s: expected a map",
@@ -278,7 +336,7 @@ static void bind_one(const struct binder *b, struct tern_tree *message,
         return;
     }
     /* A name with nothing behind it in YAML; for a message it means the empty one. */
-    if (tern_tree_is_null(child) && field->type != TERN_SCHEMA_MESSAGE)
+    if (is_null(b, child) && field->type != TERN_SCHEMA_MESSAGE)
         return;
     tern_tree_append(message, child);
     bind_value(b, field, child);
@@ -298,7 +356,7 @@ static void bind_message(const struct binder *b, struct tern_tree *message)
             unknown_field(b, schema, child);
             continue;
         }
-        if (field->how == TERN_SCHEMA_REFUSED && says_something(b, field, child))
+        if (b->refuse && field->how == TERN_SCHEMA_REFUSED && says_something(b, field, child))
             tern_problem_add(b->problems, place(b, child->key_line, child->key_column), "%s: %s",
                              field->name, field->why);
         if (field->label == TERN_SCHEMA_REPEATED)
@@ -310,10 +368,10 @@ static void bind_message(const struct binder *b, struct tern_tree *message)
     }
 }
 
-void tern_model_schema_bind(struct tern_tree *root, struct tern_str file, bool entries,
+void tern_model_schema_bind(struct tern_tree *root, const struct tern_schema_binding *binding,
                             struct tern_arena *arena, struct tern_problems *problems)
 {
-    struct binder b = {file, arena, problems, entries};
+    struct binder b = {binding->file, arena, problems, binding->entries, binding->refuse};
     struct tern_tree *node = root;
 
     root->meaning = &tern_model_schema;

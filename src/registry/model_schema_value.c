@@ -113,6 +113,11 @@ static bool canonical_enum(const struct tern_schema_field *field, struct tern_tr
     return false;
 }
 
+bool tern_model_schema_is_text(struct tern_str text)
+{
+    return tern_str_find(text, '\0') == text.n && tern_str_is_utf8(text);
+}
+
 bool tern_model_schema_value(const struct tern_schema_field *field, struct tern_tree *node,
                              struct tern_arena *arena)
 {
@@ -128,7 +133,7 @@ bool tern_model_schema_value(const struct tern_schema_field *field, struct tern_
     case TERN_SCHEMA_DOUBLE:
         return canonical_real(node, arena);
     case TERN_SCHEMA_STRING:
-        return tern_str_is_utf8(node->text);
+        return tern_model_schema_is_text(node->text);
     case TERN_SCHEMA_ENUM:
         return canonical_enum(field, node);
     case TERN_SCHEMA_MESSAGE:
@@ -156,7 +161,7 @@ const char *tern_model_schema_expected(const struct tern_schema_field *field, ch
     case TERN_SCHEMA_DOUBLE:
         return "a finite number";
     case TERN_SCHEMA_STRING:
-        return "a text in UTF-8";
+        return "a text in UTF-8, in quotes in protobuf text";
     case TERN_SCHEMA_MESSAGE:
         return "a block in braces";
     case TERN_SCHEMA_ENUM:

@@ -169,8 +169,8 @@ static enum tern_code read_config(struct loading *l, struct tern_err *err)
     const struct tern_registry_settings *settings = l->settings;
     struct tern_problems problems;
 
-    const struct tern_model_config_source source = {l->load->folder, settings->config.name,
-                                                    l->load->config};
+    const struct tern_model_config_source source = {
+        .folder = l->load->folder, .name = settings->config.name, .text = l->load->config};
     tern_problem_init(&problems, arena);
     tern_model_config_load(&source, arena, &l->config, &problems);
     TERN_TRY(tern_problem_fail(&problems, err));
@@ -322,7 +322,8 @@ enum tern_code tern_version_policy_of(const struct tern_found_model *found, stru
     struct tern_arena arena;
     struct tern_problems problems;
     struct tern_model_config read;
-    const struct tern_model_config_source source = {found->folder, settings->config.name, config};
+    const struct tern_model_config_source source = {
+        .folder = found->folder, .name = settings->config.name, .text = config};
 
     *ret_policy = settings->version_policy;
     tern_arena_init(&arena, 4096, VERSION_MEMORY_MAX);

@@ -281,7 +281,10 @@ static enum tern_code take_number(struct tern_pbtxt *r, bool negative, struct te
     } else {
         if (real.n > 1 && (real.p[real.n - 1] | 0x20) == 'f')
             real.n--;
-        if (!is_real(real))
+        /* A number that starts with 0 is octal, and this one is none. */
+        bool octal = s.n > 1 && s.p[0] == '0' && tern_str_find(s, '.') == s.n && real.n == s.n &&
+                     tern_str_find(s, 'e') == s.n && tern_str_find(s, 'E') == s.n;
+        if (octal || !is_real(real))
             return tern_fail(err, TERN_INVALID_ARGUMENT, "not a number: \"%.*s\"",
                              (int)(s.n > 40 ? 40 : s.n), s.p);
         e->value = TERN_PBTXT_REAL;

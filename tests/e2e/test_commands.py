@@ -1,5 +1,5 @@
 """The other commands, from a shell's point of view: output, exit status, advice."""
-# covers: cli/check cli/infer cli/infer_local cli/infer_remote cli/infer_report cli/offline
+# covers: cli/check cli/convert cli/infer cli/infer_local cli/infer_remote cli/infer_report cli/offline
 
 import json
 import os
@@ -116,6 +116,32 @@ def test_check_of_options(tmp_path):
     done = tern("check", MODELS, cwd=tmp_path)
     assert done.returncode in (1, 2)
     assert "tern.yaml:2" in done.stderr and "tern.yaml:4" in done.stderr
+
+
+def test_check_without_loading(repository):
+    put_model(repository, "cut", model_file("iris").read_bytes()[:200])
+    assert tern("check", repository, "--no-load").returncode == 0
+    put_model(repository, "typed", model_file("iris"), config="max_batch_size: many")
+    done = tern("check", repository, "--no-load")
+    assert done.returncode == 1 and f"{repository}/typed/config.pbtxt:1:" in done.stdout
+
+
+def test_convert(tmp_path, repository):
+    text = 'max_batch_size: 8\nensemble_scheduling { step { model_name: "a" } }  # refused, but it converts\n'
+    put_model(repository, "one", model_file("iris"), config=text)
+    yaml = tern("check", repository / "one", "--convert", "yaml").stdout
+    assert yaml == 'max_batch_size: 8\nensemble_scheduling:\n  step:\n    - model_name: "a"\n'
+    (tmp_path / "one.yaml").write_text(yaml)
+    back = tern("check", tmp_path / "one.yaml", "--convert", "json").stdout
+    assert json.loads(back) == {"max_batch_size": 8, "ensemble_scheduling": {"step": [{"model_name": "a"}]}}
+    # What cannot be converted.
+    (tmp_path / "bad.json").write_text('{"max_batch_size": 8, "nane": 1}')
+    done = tern("check", tmp_path / "bad.json", "--convert", "yaml")
+    assert done.returncode == 1 and done.stdout == "" and "bad.json:1:" in done.stderr
+    assert tern("check", tmp_path / "nothing.json", "--convert", "yaml").returncode == 1
+    put_model(repository, "two", model_file("iris"))
+    assert "no configuration file" in tern("check", repository / "two", "--convert", "yaml").stderr
+    assert "it holds 2 models" in tern("check", repository, "--convert", "yaml").stderr
 
 
 def test_models(server):

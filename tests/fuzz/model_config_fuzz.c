@@ -1,9 +1,11 @@
 /* A model's configuration in any format (the first byte picks it), completed from a small model and
- * printed. What prints without a mistake must read back, as JSON, to the same print. */
+ * printed. What prints without a mistake must read back, as JSON, to the same print. So must what
+ * is written in each form that people read, before it is completed. */
 #include <assert.h>
 #include <stdint.h>
 
 #include "registry/model_config.h"
+#include "registry/model_schema.h"
 
 static const struct tern_model_config_settings no_settings = {.strict = false};
 
@@ -45,6 +47,34 @@ static void check_round_trip(const struct tern_model_config *config, struct tern
     assert(!tern_problem_any(problems) && tern_str_eq(first, second));
 }
 
+static void check_forms(struct tern_str text, struct tern_str file, struct tern_arena *arena)
+{
+    static const char *const names[] = {"c.pbtxt", "c.yaml", "c.json"};
+    static struct tern_problems problems;
+    struct tern_model_config config, again;
+    struct tern_str first, second;
+
+    tern_problem_init(&problems, arena);
+    tern_model_config_parse(text, file, arena, &config, &problems);
+    if (tern_problem_any(&problems) ||
+        tern_model_config_print(&config, arena, &first, NULL) != TERN_OK)
+        return;
+    for (int form = TERN_SCHEMA_FORM_PBTXT; form <= TERN_SCHEMA_FORM_JSON; form++) {
+        struct tern_buf out;
+        tern_buf_init(&out, 1u << 20);
+        tern_model_schema_write((enum tern_schema_form)form, config.tree, &out);
+        struct tern_str written = tern_arena_copy(arena, tern_buf_str(&out));
+        bool whole = !out.failed && (out.n == 0 || written.p != NULL);
+        tern_buf_fini(&out);
+        if (!whole)
+            return;
+        tern_model_config_parse(written, tern_str_of(names[form]), arena, &again, &problems);
+        if (tern_model_config_print(&again, arena, &second, NULL) != TERN_OK)
+            return;
+        assert(!tern_problem_any(&problems) && tern_str_eq(first, second));
+    }
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static struct tern_problems problems;
@@ -60,6 +90,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     complete(&config, &arena, &problems);
     if (!tern_problem_any(&problems))
         check_round_trip(&config, &arena, &problems);
+    check_forms(tern_str_make((const char *)data + 1, size - 1), tern_str_of(file_of(data[0])),
+                &arena);
     tern_arena_fini(&arena);
     return 0;
 }

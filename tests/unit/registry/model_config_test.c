@@ -1,7 +1,7 @@
 /* A model's configuration: three formats, every mistake with its place, completion, JSON. */
 // covers: registry/model_config_extract registry/model_config_read registry/model_schema
 // covers: registry/model_schema_bind registry/model_schema_page registry/model_schema_print
-// covers: registry/model_schema_value
+// covers: registry/model_schema_value registry/model_schema_write
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -298,7 +298,7 @@ static void every_mistake_has_its_place(void **state)
               "name: 'm' name: 'n'\n"
               "version_policy { latest { num_versions: 2 } all { } }\n"
               "version_policy_ { }\n"
-              "parameters { key: 'k' }\n"
+              "parameters { value { } }\n"
               "instance_group { count: 100000 }\n"
               "default_model_filename: '/etc/passwd'\n"
               "ensemble_scheduling { step { model_name: 'x' } }\n"
@@ -382,6 +382,54 @@ static void put_file(const char *folder, const char *name, const char *text)
     assert_non_null(f);
     fputs(text, f);
     fclose(f);
+}
+
+static struct tern_str write_form(struct world *w, enum tern_schema_form form)
+{
+    tern_buf_clear(&w->said);
+    tern_model_schema_write(form, w->config.tree, &w->said);
+    assert_false(w->said.failed);
+    return tern_arena_copy(&w->arena, tern_buf_str(&w->said));
+}
+
+/* pbtxt -> JSON -> YAML -> pbtxt, and the same text at the end. */
+static void every_form_says_the_same(void **state)
+{
+    struct world *w = *state;
+    char first[16384];
+
+    read_text(w, "a.pbtxt", full_pbtxt);
+    snprintf(first, sizeof(first), "%s", json(w));
+    struct tern_str before = write_form(w, TERN_SCHEMA_FORM_PBTXT);
+    read_text(w, "b.json", write_form(w, TERN_SCHEMA_FORM_JSON).p);
+    read_text(w, "c.yaml", write_form(w, TERN_SCHEMA_FORM_YAML).p);
+    assert_string_equal(said(w), "");
+    assert_string_equal(json(w), first);
+    struct tern_str after = write_form(w, TERN_SCHEMA_FORM_PBTXT);
+    assert_string_equal(after.p, before.p);
+    assert_non_null(strstr(before.p, "priority_queue_policy {\n    key: 1\n    value {\n"));
+    assert_non_null(strstr(before.p, "\n  dims: [ 1, 8, 8 ]\n"));
+}
+
+static void texts_that_need_care(void **state)
+{
+    struct world *w = *state;
+    static const enum tern_schema_form forms[] = {TERN_SCHEMA_FORM_PBTXT, TERN_SCHEMA_FORM_YAML,
+                                                  TERN_SCHEMA_FORM_JSON};
+    static const char *const names[] = {"c.pbtxt", "c.yaml", "c.json"};
+    char first[8192];
+
+    read_text(
+        w, "a.pbtxt",
+        "name: \"a \\\"b\\\" \\\\ \\t\\n\\001\\177 #: {} \" backend: \"null\" platform: \"12\"\n"
+        "cc_model_filenames { key: \"- a: 'b' #\" value: \"~\" } input { name: \"x\" dims: [] } "
+        "output { name: \"y\" }\n");
+    assert_string_equal(said(w), "");
+    snprintf(first, sizeof(first), "%s", json(w));
+    for (size_t i = 0; i < 3; i++) {
+        read_text(w, names[i], write_form(w, forms[i]).p);
+        assert_string_equal(json(w), first);
+    }
 }
 
 static void clients_may_see_other_shapes(void **state)
@@ -501,6 +549,8 @@ int main(void)
         TEST(broken_formats),
         TEST(the_schema_is_sound),
         TEST(the_page_is_current),
+        TEST(every_form_says_the_same),
+        TEST(texts_that_need_care),
         TEST(clients_may_see_other_shapes),
         TEST(a_reshape_must_be_the_models),
         TEST(nothing_is_completed_when_told_so),

@@ -116,7 +116,7 @@ static void mistakes_have_places(void **state)
           {"a: '\\q'", "!1:5 no such escape in a string"},
           {"a: '\\ud800'", "!1:5 no such escape in a string"},
           {"a: 12x", "!1:4 not a number: \"12x\""}, {"a: 1.2.3", "!1:4 not a number: \"1.2.3\""},
-          {"a: 09", "a=r09 "}, {"a: 1e", "!1:4 not a number: \"1e\""},
+          {"a: 09", "!1:4 not a number: \"09\""}, {"a: 1e", "!1:4 not a number: \"1e\""},
           {"[ext.name]: 1", "!1:1 expected a field's name, got '['"},
           {", a: 1", "!1:1 expected a field's name, got ','"},
           {"a { ; }", "a{ !1:5 expected a field's name, got ';'"},
