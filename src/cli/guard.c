@@ -2,6 +2,7 @@
 
 #include <string.h>
 #include "base/mem.h"
+#include "gateway/cors.h"
 #include "os/file.h"
 
 #define SECRET_MAX (8u << 10)
@@ -32,6 +33,17 @@ static void check_pattern(struct tern_opt_load *load, const char *name, struct t
     tern_forward_free(forward);
 }
 
+static void check_origins(struct tern_opt_load *load, const struct tern_opt_list *origins)
+{
+    struct tern_err err;
+
+    for (uint32_t i = 0; i < origins->n; i++) {
+        if (tern_cors_check_origin(origins->items[i], &err) != TERN_OK)
+            tern_problem_add(load->problems, tern_opt_place_of(load, "http.cors_origins"),
+                             "http.cors_origins: %s", err.text);
+    }
+}
+
 void tern_guard_check(struct tern_opt_load *load)
 {
     const struct tern_server_options *options = load->values;
@@ -48,6 +60,7 @@ void tern_guard_check(struct tern_opt_load *load)
     }
     check_pattern(load, "http.header_forward", options->http.header_forward);
     check_pattern(load, "grpc.header_forward", options->grpc.header_forward);
+    check_origins(load, &options->http.cors_origins);
 }
 
 static enum tern_code read_value(struct tern_str path, struct tern_arena *arena,

@@ -1,5 +1,5 @@
-/* From options to what the gateway asks of a request's head: restricted operations and forwarded
- * headers. */
+/* From options to what the gateway asks of a request's head: restricted operations, forwarded
+ * headers, and pages of other origins. */
 #ifndef TERN_CLI_GUARD_H
 #define TERN_CLI_GUARD_H
 

@@ -27,6 +27,12 @@ static enum tern_code open_listener(const struct tern_server_options *options,
         [TERN_GRPC_FORM_OPTION_KSERVE] = TERN_GRPC_FORM_KSERVE,
         [TERN_GRPC_FORM_OPTION_MLSERVER] = TERN_GRPC_FORM_MLSERVER,
     };
+    static const enum tern_grpc_compression grpc_compressions[] = {
+        [TERN_GRPC_COMPRESSION_OPTION_NONE] = TERN_GRPC_COMPRESSION_NONE,
+        [TERN_GRPC_COMPRESSION_OPTION_LOW] = TERN_GRPC_COMPRESSION_LOW,
+        [TERN_GRPC_COMPRESSION_OPTION_MEDIUM] = TERN_GRPC_COMPRESSION_MEDIUM,
+        [TERN_GRPC_COMPRESSION_OPTION_HIGH] = TERN_GRPC_COMPRESSION_HIGH,
+    };
     uint32_t protos;
 
     TERN_TRY(tern_protos_mask(from->dialects.items, from->dialects.n, &protos, err));
@@ -36,6 +42,7 @@ static enum tern_code open_listener(const struct tern_server_options *options,
         .triton_health = from->triton_health,
         .protos = protos,
         .grpc_form = grpc_forms[from->grpc_form],
+        .grpc_compression = grpc_compressions[options->grpc.compression],
         .body_max = options->http.body_max,
         .memory_max = options->request.memory_max,
         .json_depth_max = (uint32_t)options->json.depth_max,

@@ -286,6 +286,7 @@ static enum tern_code open_gateway(struct serve_process *p, struct tern_err *err
         .restrict_ = p->guard.restrict_,
         .forward_http = p->guard.forward_http,
         .forward_grpc = p->guard.forward_grpc,
+        .cors = {p->options.http.cors_origins.items, p->options.http.cors_origins.n},
     };
     return tern_gateway_new(&settings, &p->gateway, err);
 }

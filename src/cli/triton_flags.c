@@ -101,7 +101,7 @@ const struct tern_triton_flag tern_triton_flags[] = {
      .help = "Its private key (PEM)."},
     {"grpc-root-cert", NULL, TEXT, DO(TLS_ROOT), AT(GRPC), .option = "listen",
      .help = "Authorities of client certificates (PEM); with --grpc-use-ssl-mutual."},
-    {"grpc-infer-response-compression-level", NULL, TEXT, IGNORE,
+    {"grpc-infer-response-compression-level", NULL, TEXT, AS("grpc.compression"),
      .help = "Answers are compressed when the client accepts it."},
     {"grpc-keepalive-time", NULL, NUMBER, AS("http2.keepalive_time"), IN("ms"),
      .help = "A client that was silent for so long is asked whether it is there."},

@@ -24,6 +24,7 @@ static const char *const graph_levels[] = {"none", "basic", "extended", "all", N
 static const char *const personas[] = {"none", "triton", NULL};
 static const char *const overs[] = {"any", "http", "grpc", NULL};
 static const char *const grpc_forms[] = {"triton", "kserve", "mlserver", NULL};
+static const char *const grpc_compressions[] = {"none", "low", "medium", "high", NULL};
 static const char *const tls_versions[] = {"1.2", "1.3", NULL};
 static const char *const conversions[] = {"none", "pbtxt", "yaml", "json", NULL};
 static const char *const log_levels[] = {"debug", "info", "warn", "error", NULL};
@@ -266,6 +267,10 @@ static const struct tern_opt rows[] = {
      .section = "HTTP", .metavar = "PATTERN",
      .help = "Request headers whose whole name matches this regular expression (PCRE2, without "
              "regard to case) become string parameters of an infer request."},
+    {.name = "http.cors_origins", .type = TERN_OPT_LIST, IN(http.cors_origins), .section = "HTTP",
+     .max = 64, .metavar = "ORIGIN[,ORIGIN]",
+     .help = "Origins (https://example.org) whose pages may use this server from a browser, with "
+             "gRPC-Web too; `*` is any. None by default."},
     {.name = "http2.streams_max", .type = TERN_OPT_UINT, IN(http2.streams_max),
      .flags = RARE | RELOAD, .section = "HTTP/2", .preset = "100", .min = 1, .max = 10000,
      .help = "Requests in flight on one connection. A new value of an HTTP/2 option is for "
@@ -313,6 +318,10 @@ static const struct tern_opt rows[] = {
     {.name = "grpc.header_forward", .type = TERN_OPT_STRING, IN(grpc.header_forward),
      .section = "gRPC", .metavar = "PATTERN",
      .help = "The same as http.header_forward for calls over gRPC."},
+    {.name = "grpc.compression", .type = TERN_OPT_ENUM, IN(grpc.compression), .section = "gRPC",
+     .preset = "none", .values = grpc_compressions,
+     .help = "How hard answers over gRPC are compressed (gzip or deflate, from 1 KiB on) for "
+             "clients that take it."},
 
     {.name = "log.level", .type = TERN_OPT_ENUM, IN(log.level), .section = "Logs and metrics",
      .flags = RELOAD, .preset = "info", .values = log_levels,

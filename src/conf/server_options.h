@@ -15,6 +15,13 @@ enum tern_grpc_form_option {
     TERN_GRPC_FORM_OPTION_MLSERVER,
 };
 
+enum tern_grpc_compression_option {
+    TERN_GRPC_COMPRESSION_OPTION_NONE,
+    TERN_GRPC_COMPRESSION_OPTION_LOW,
+    TERN_GRPC_COMPRESSION_OPTION_MEDIUM,
+    TERN_GRPC_COMPRESSION_OPTION_HIGH,
+};
+
 /* One element of `listen`. */
 struct tern_listener_options {
     struct tern_str address; /* "127.0.0.1:8080", "[::1]:8080", "unix:/run/tern.sock" */
@@ -142,10 +149,12 @@ struct tern_server_options {
         bool compression;
         uint64_t compression_min;
         struct tern_str header_forward;
+        struct tern_opt_list cors_origins;
     } http;
 
     struct {
         struct tern_str header_forward;
+        enum tern_grpc_compression_option compression;
     } grpc;
 
     struct {

@@ -231,6 +231,7 @@ static void answer_options(struct tern_gateway *gateway, struct tern_exchange *x
     tern_exchange_body(x);
     x->status = 204;
     tern_exchange_add_header(x, TERN_STR("allow"), match->allow);
+    tern_cors_preflight(&gateway->settings.cors, x, match->allow);
     tern_observer_end(gateway->settings.observer, x, NULL, &observation, TERN_OK, NULL);
     tern_exchange_send(x, true);
 }
@@ -243,6 +244,8 @@ static void on_head(void *self, struct tern_exchange *x)
     TERN_UNINITIALIZED struct tern_err err;
     struct gateway_loop *loop = &gateway->loops[tern_loop_index(x->loop)];
 
+    if (x->method != TERN_METHOD_OPTIONS)
+        tern_cors_allow(&gateway->settings.cors, x);
     const struct tern_router *router = tern_dialects_of(gateway->dialects, x->listener)->router;
     enum tern_code code = tern_router_recall(router, &loop->memo, x->method, x->path, &match, &err);
     if (code != TERN_OK) {

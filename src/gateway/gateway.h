@@ -10,6 +10,7 @@
 #include "base/err.h"
 #include "core/exchange.h"
 #include "core/proto.h"
+#include "gateway/cors.h"
 #include "gateway/forward.h"
 #include "gateway/regions.h"
 #include "gateway/restrict.h"
@@ -36,6 +37,7 @@ struct tern_gateway_settings {
     struct tern_restrict restrict_;
     const struct tern_forward *forward_http; /* NULL: none; borrowed */
     const struct tern_forward *forward_grpc;
+    struct tern_cors cors;
 };
 
 enum tern_code tern_gateway_new(const struct tern_gateway_settings *settings,

@@ -6,6 +6,7 @@
 #include "base/num.h"
 #include "gateway/classify.h"
 #include "gateway/gateway_int.h"
+#include "os/loop.h"
 
 static struct tern_str model_name(const struct tern_call *call)
 {
@@ -393,6 +394,10 @@ enum tern_code gateway_run_infer(struct gateway_call *gc, bool *ret_pending, str
             check_input(call, &call->request.inputs[i], &call->info->inputs[input_spec[i]], err));
     TERN_TRY(check_batch(call, err));
     TERN_TRY(prepare_outputs(call, &output_spec, err));
+    gc->work.deadline_ns = deadline_of(gc);
+    if (gc->work.deadline_ns <= tern_loop_now_ns(call->x->loop))
+        return tern_fail(err, TERN_DEADLINE_EXCEEDED,
+                         "Request timeout expired: the deadline passed before the run");
 
     *run = (struct tern_engine_run){
         .params = &call->request.params,
@@ -408,7 +413,6 @@ enum tern_code gateway_run_infer(struct gateway_call *gc, bool *ret_pending, str
         TERN_TRY(open_sink(gc, err));
     gc->work.version = call->pinned;
     gc->work.units = count_units(call);
-    gc->work.deadline_ns = deadline_of(gc);
     gc->work.loop = call->x->loop;
     gc->work.on_done = on_done;
     gc->work.err = &call->err;

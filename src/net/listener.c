@@ -58,6 +58,7 @@ enum tern_code tern_listener_open(const struct tern_listener_config *config, uin
     listener->info.triton_health = config->triton_health;
     listener->info.protos = config->protos;
     listener->info.grpc_form = config->grpc_form;
+    listener->info.grpc_compression = config->grpc_compression;
     listener->info.body_max = config->body_max;
     listener->info.memory_max = config->memory_max;
     listener->info.json_depth_max = config->json_depth_max;

@@ -22,6 +22,7 @@ struct tern_listener_config {
     bool triton_health; /* see tern_listener_info */
     uint32_t protos;    /* 0: all */
     enum tern_grpc_form grpc_form;
+    enum tern_grpc_compression grpc_compression;
     size_t body_max;
     size_t memory_max;
     uint32_t json_depth_max;                    /* 0: the reader's default */

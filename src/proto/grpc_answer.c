@@ -254,63 +254,72 @@ static void put_ending(struct tern_exchange *x, const struct ending *ending,
         add(x, TERN_STR(DETAILS_KEY), ending->details);
 }
 
-static void add_line(struct tern_buf *buf, struct tern_str name, struct tern_str value)
+/* "name: value\r\n" at dst, which moves on; without dst, only how many bytes that takes. */
+static size_t put_line(char **dst, struct tern_str name, struct tern_str value)
 {
+    const struct tern_str pieces[] = {name, TERN_STR(": "), value, TERN_STR("\r\n")};
+    size_t n = 0;
+
     if (value.n == 0)
-        return;
-    tern_buf_add_str(buf, name);
-    TERN_BUF_ADD_LITERAL(buf, ": ");
-    tern_buf_add_str(buf, value);
-    TERN_BUF_ADD_LITERAL(buf, "\r\n");
-}
-
-/* gRPC-Web: the trailers are a last frame. */
-static void write_frame(struct tern_buf *buf, const struct ending *ending)
-{
-    char room[TERN_GRPC_PREFIX_SIZE] = {0};
-
-    tern_buf_add(buf, room, sizeof(room));
-    add_line(buf, TERN_STR(STATUS_KEY), ending->status);
-    add_line(buf, TERN_STR(MESSAGE_KEY), ending->message);
-    add_line(buf, TERN_STR(DETAILS_KEY), ending->details);
-    if (!buf->failed)
-        tern_grpc_write_prefix(
-            (struct tern_grpc_prefix){TERN_GRPC_TRAILERS, (uint32_t)(buf->n - sizeof(room))},
-            buf->p);
-}
-
-/* Appends bytes to the body, behind its slices if there are any. */
-static void append(struct tern_exchange *x, struct tern_str bytes)
-{
-    if (x->n_slices == 0) {
-        tern_buf_add_str(x->out, bytes);
-        return;
+        return 0;
+    for (size_t i = 0; i < TERN_COUNT_OF(pieces); i++) {
+        if (dst != NULL) {
+            memcpy(*dst, pieces[i].p, pieces[i].n);
+            *dst += pieces[i].n;
+        }
+        n += pieces[i].n;
     }
+    return n;
+}
+
+static size_t put_lines(char **dst, const struct ending *ending)
+{
+    return put_line(dst, TERN_STR(STATUS_KEY), ending->status) +
+           put_line(dst, TERN_STR(MESSAGE_KEY), ending->message) +
+           put_line(dst, TERN_STR(DETAILS_KEY), ending->details);
+}
+
+/* gRPC-Web: the trailers are a last frame. p == NULL: there is no memory for it. */
+static struct tern_str make_frame(struct tern_arena *arena, const struct ending *ending)
+{
+    size_t n = put_lines(NULL, ending);
+    char *frame = tern_arena_alloc(arena, 1, TERN_GRPC_PREFIX_SIZE + n), *at = frame;
+
+    if (frame == NULL)
+        return tern_str_make(NULL, 0);
+    tern_grpc_write_prefix((struct tern_grpc_prefix){TERN_GRPC_TRAILERS, (uint32_t)n}, frame);
+    at += TERN_GRPC_PREFIX_SIZE;
+    put_lines(&at, ending);
+    return tern_str_make(frame, TERN_GRPC_PREFIX_SIZE + n);
+}
+
+/* Behind the slices of the body, which are copied into a list with room for one more. */
+static bool append_slice(struct tern_exchange *x, struct tern_str bytes)
+{
     size_t size = (x->n_slices + 1) * sizeof(x->slices[0]);
     struct tern_slice *slices = tern_arena_alloc(x->arena, _Alignof(struct tern_slice), size);
-    struct tern_str copy = tern_arena_copy(x->arena, bytes);
-    if (slices == NULL || copy.p == NULL) {
-        x->out->failed = true; /* the mux cuts the answer off: no end is better than a wrong one */
-        return;
-    }
+
+    if (slices == NULL)
+        return false;
     memcpy(slices, x->slices, x->n_slices * sizeof(slices[0]));
-    slices[x->n_slices++] = (struct tern_slice){copy.p, copy.n};
+    slices[x->n_slices++] = (struct tern_slice){bytes.p, bytes.n};
     x->slices = slices;
+    return true;
 }
 
 static void append_frame(struct tern_exchange *x, enum grpc_form form, const struct ending *ending)
 {
-    struct tern_buf frame;
+    struct tern_str frame = make_frame(x->arena, ending);
+    bool done = frame.p != NULL;
 
-    tern_buf_init(&frame, 2 * DETAILS_MAX);
-    write_frame(&frame, ending);
-    if (frame.failed)
-        x->out->failed = true;
-    else if (form == GRPC_FORM_WEB)
-        append(x, tern_buf_str(&frame));
-    else if (tern_buf_reserve(x->out, TERN_GRPC_BASE64_SIZE(frame.n)))
-        x->out->n += tern_grpc_encode_base64(tern_buf_str(&frame), true, x->out->p + x->out->n);
-    tern_buf_fini(&frame);
+    if (done && x->n_slices > 0)
+        done = append_slice(x, frame);
+    else if (done && form == GRPC_FORM_WEB)
+        tern_buf_add_str(x->out, frame);
+    else if (done && tern_buf_reserve(x->out, TERN_GRPC_BASE64_SIZE(frame.n)))
+        x->out->n += tern_grpc_encode_base64(frame, true, x->out->p + x->out->n);
+    if (!done)
+        x->out->failed = true; /* the mux cuts the answer off: no end is better than a wrong one */
 }
 
 void grpc_end(struct tern_exchange *x, const struct tern_err *err, bool head_sent)

@@ -580,6 +580,123 @@ static void the_steady_state_allocates_nothing(void **state)
     free_world(w);
 }
 
+/* -- gRPC, in the form that goes over HTTP/1.1 -------------------------------------------- */
+
+#define GRPC_SERVICE "/inference.GRPCInferenceService/"
+
+/* ModelInferRequest for `model`: x is FP32 [1,4], raw. */
+#define GRPC_INFER(model)       \
+    "\x0a\x01" model "\x1a\x01" \
+    "7"                         \
+    "\x2a\x0d\x0a\x01x\x12\x04" \
+    "FP32\x1a\x02\x01\x04"      \
+    "\x3a\x10\0\0\x80\x3f\0\0\0\x40\0\0\x40\x40\0\0\x90\x40"
+
+static void grpc_post(struct world *w, const char *method, struct tern_str message)
+{
+    char head[512];
+
+    snprintf(head, sizeof(head),
+             "POST " GRPC_SERVICE "%s HTTP/1.1\r\nHost: t\r\n"
+             "Content-Type: application/grpc-web+proto\r\nContent-Length: %zu\r\n\r\n",
+             method, message.n + 5);
+    rig_say(w->rig, head);
+    rig_send(w->rig, "\0\0\0\0", 4);
+    rig_send(w->rig, &(char){(char)message.n}, 1);
+    rig_send(w->rig, message.p, message.n);
+    rig_pump(w->rig);
+}
+
+static void expect_got(struct world *w, const char *bytes, size_t n)
+{
+    if (memmem(w->rig->got, w->rig->n_got, bytes, n) == NULL)
+        fail_msg("expected %s in: %.*s", bytes, (int)w->rig->n_got, w->rig->got);
+}
+
+#define EXPECT_GOT(w, literal) expect_got((w), (literal), sizeof(literal) - 1)
+
+static void a_prediction_over_grpc(void **state)
+{
+    struct world *w = new_world("fake");
+    (void)state;
+    rig_connect(w->rig);
+    grpc_post(w, "ModelInfer", TERN_STR(GRPC_INFER("m")));
+    EXPECT_GOT(w, "HTTP/1.1 200 ");
+    EXPECT_GOT(w, "Content-Type: application/grpc-web+proto\r\n");
+    EXPECT_GOT(w, "\0\0\0\0\x2a"
+                  "\x0a\x01m\x12\x01\x32\x1a\x01"
+                  "7"
+                  "\x2a\x0d\x0a\x01y\x12\x04"
+                  "FP32\x1a\x02\x01\x04"
+                  "\x32\x10\0\0\0\x40\0\0\x80\x40\0\0\xc0\x40\0\0\x10\x41"
+                  "\x80\0\0\0\x10grpc-status: 0\r\n");
+    free_world(w);
+}
+
+static void wrong_calls_over_grpc(void **state)
+{
+    static const struct {
+        const char *method;
+        struct tern_str message;
+        const char *status;
+        const char *text;
+    } rows[] = {
+#define STR(s) {(s), sizeof(s) - 1}
+        {"ModelInfer", STR(GRPC_INFER("n")), "5", "Request for unknown model: 'n' is not found"},
+        {"ModelInfer", STR("\x0a\x01m\x12\x01\x39"), "5", "version 9 is not found"},
+        {"ModelInfer", STR("\x0a\x01m\x12\x01x"), "3", "specified version string 'x'"},
+        {"ModelInfer", STR("\x0a\x01m"), "3", "expected 1 inputs but got 0 inputs for model 'm'"},
+        {"ModelInfer", STR("\x0a\x01"), "3", "malformed message"},
+        {"ModelInfer",
+         STR("\x0a\x01m\x2a\x0d\x0a\x01x\x12\x04"
+             "FP32\x1a\x02\x01\x04\x3a\x04"
+             "1234"),
+         "3", "input byte size mismatch for input 'x' for model 'm'. Expected 16, got 4"},
+        {"NoSuchCall", STR(""), "12", "no such path"},
+        {"ModelMetadata", STR("\x0a\x01n"), "5", "unknown model"},
+#undef STR
+    };
+    struct world *w = new_world("fake");
+    (void)state;
+    for (size_t i = 0; i < TERN_COUNT_OF(rows); i++) {
+        char line[32];
+        rig_connect(w->rig);
+        grpc_post(w, rows[i].method, rows[i].message);
+        EXPECT_GOT(w, "HTTP/1.1 200 ");
+        int n = snprintf(line, sizeof(line), "grpc-status: %s\r\n", rows[i].status);
+        expect_got(w, line, (size_t)n);
+        expect_got(w, rows[i].text, strlen(rows[i].text));
+    }
+    rig_connect(w->rig);
+    grpc_post(w, "ModelReady", TERN_STR("\x0a\x01n")); /* an answer: no */
+    EXPECT_GOT(w, "\0\0\0\0\0\x80\0\0\0\x10grpc-status: 0\r\n");
+    rig_connect(w->rig);
+    rig_say(w->rig, "POST " GRPC_SERVICE "ServerLive HTTP/1.1\r\nHost: t\r\n"
+                    "Content-Type: application/grpc\r\nContent-Length: 5\r\n\r\n");
+    rig_send(w->rig, "\0\0\0\0\0", 5);
+    rig_pump(w->rig);
+    EXPECT_GOT(w, "HTTP/1.1 505 ");
+    EXPECT_GOT(w, "gRPC needs HTTP/2");
+    free_world(w);
+}
+
+static void calls_over_grpc_allocate_nothing(void **state)
+{
+    struct world *w = new_world("fake");
+    (void)state;
+    rig_connect(w->rig);
+    for (int i = 0; i < 10; i++)
+        grpc_post(w, "ModelInfer", TERN_STR(GRPC_INFER("m")));
+    long before = rig_allocs;
+    for (int i = 0; i < 1000; i++) {
+        w->rig->n_got = 0;
+        grpc_post(w, "ModelInfer", TERN_STR(GRPC_INFER("m")));
+    }
+    assert_int_equal(rig_allocs, before);
+    EXPECT_GOT(w, "grpc-status: 0\r\n");
+    free_world(w);
+}
+
 /* Any single allocation may fail: the client gets an answer or loses its connection, and nothing
  * leaks or stays pinned. */
 static void every_allocation_may_fail(void **state)
@@ -643,6 +760,9 @@ int main(void)
         cmocka_unit_test(classes_instead_of_values),
         cmocka_unit_test(tensors_in_shared_memory),
         cmocka_unit_test(the_steady_state_allocates_nothing),
+        cmocka_unit_test(a_prediction_over_grpc),
+        cmocka_unit_test(wrong_calls_over_grpc),
+        cmocka_unit_test(calls_over_grpc_allocate_nothing),
         cmocka_unit_test(every_allocation_may_fail),
         cmocka_unit_test(a_client_that_leaves_frees_everything),
     };
