@@ -24,6 +24,9 @@ static void *enter(void *arg)
     return NULL;
 }
 
+/* What a thread does to itself. Blocked, it ends the process at once, whatever handler there is. */
+static const int faults[] = {SIGBUS, SIGSEGV, SIGFPE, SIGILL};
+
 enum tern_code tern_thread_start(struct tern_thread *thread, const char *name, int cpu,
                                  void (*run)(void *arg), void *arg, struct tern_err *err)
 {
@@ -33,6 +36,8 @@ enum tern_code tern_thread_start(struct tern_thread *thread, const char *name, i
     *thread = (struct tern_thread){.run = run, .arg = arg, .cpu = cpu};
     snprintf(thread->name, sizeof(thread->name), "%s", name);
     sigfillset(&all);
+    for (size_t i = 0; i < TERN_COUNT_OF(faults); i++)
+        sigdelset(&all, faults[i]);
     pthread_sigmask(SIG_SETMASK, &all, &before);
     int error = pthread_create(&thread->id, NULL, enter, thread);
     pthread_sigmask(SIG_SETMASK, &before, NULL);

@@ -14,8 +14,8 @@ struct tern_thread {
     int cpu;       /* runs there only; -1: anywhere */
 };
 
-/* The struct stays in place until join. All signals are blocked in the new thread: the main thread
- * is the one that hears them. */
+/* The struct stays in place until join. All signals are blocked in the new thread, but for its own
+ * faults: the main thread is the one that hears them. */
 enum tern_code tern_thread_start(struct tern_thread *thread, const char *name, int cpu,
                                  void (*run)(void *arg), void *arg, struct tern_err *err);
 void tern_thread_join(struct tern_thread *thread);
