@@ -24,6 +24,12 @@ struct tern_labels {
     uint32_t n; /* 0: the output has no label file */
 };
 
+/* A label that the model's metrics carry. */
+struct tern_model_tag {
+    struct tern_str key;
+    struct tern_str value;
+};
+
 struct tern_model_info {
     struct tern_str name;
     struct tern_str platform; /* "onnxruntime_onnx" */
@@ -36,8 +42,10 @@ struct tern_model_info {
     const struct tern_tensor_spec *outputs;
     uint32_t n_outputs;
     const struct tern_labels *labels; /* one an output; NULL: none has any */
-    struct tern_str config_json;      /* Triton's ModelConfig as JSON text */
-    struct tern_str config_pb;        /* the same, serialized (api/model_config.proto) */
+    const struct tern_model_tag *metric_tags;
+    uint32_t n_metric_tags;
+    struct tern_str config_json; /* Triton's ModelConfig as JSON text */
+    struct tern_str config_pb;   /* the same, serialized (api/model_config.proto) */
 };
 
 /* "READY" and so on, as the repository index spells them. */

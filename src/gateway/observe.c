@@ -291,7 +291,57 @@ void tern_observer_count(struct tern_observer *observer, const struct tern_call 
     }
 }
 
+void tern_observer_answer(const struct tern_call *call, struct tern_observation *observation,
+                          uint64_t came_ns, uint64_t ready_ns, enum tern_answer kind)
+{
+    uint64_t now = tern_clock_mono_ns();
+    uint64_t before = observation->answers > 0 ? observation->answered_ns : came_ns;
+    uint32_t nth = observation->answers++;
+
+    observation->answered_ns = now;
+    if (call->pinned == NULL || call->pinned->answers_stat == NULL)
+        return;
+    struct tern_answers_cells *cells =
+        tern_metric_set_cells(call->pinned->answers_stat, tern_loop_index(call->x->loop));
+    if (nth == 0)
+        tern_latency_record(&cells->first, now - came_ns);
+    if (nth >= TERN_ANSWERS_MAX)
+        return;
+    struct tern_answer_cells *cell = &cells->nth[nth];
+    tern_counter_add(&cell->count[kind], 1);
+    tern_counter_add(&cell->ns[kind], now - before);
+    if (kind != TERN_ANSWER_SUCCESS)
+        return;
+    tern_counter_add(&cell->infer_ns, ready_ns > before ? ready_ns - before : 0);
+    tern_counter_add(&cell->output_ns, now - ready_ns);
+}
+
 /* ---- models ---- */
+
+static enum tern_code get_model_sets(struct tern_metrics *metrics,
+                                     struct tern_model_version *version,
+                                     const struct tern_str *labels, struct tern_err *err)
+{
+    const struct tern_model_info *info = &version->info;
+    struct tern_metric_tag tags[TERN_METRIC_TAGS_MAX];
+    struct tern_metric_set *set = NULL, *answers = NULL;
+    uint32_t n = 0;
+
+    for (; n < info->n_metric_tags && n < TERN_METRIC_TAGS_MAX; n++)
+        tags[n] = (struct tern_metric_tag){info->metric_tags[n].key, info->metric_tags[n].value};
+    TERN_TRY(tern_metrics_get_tagged(metrics, &tern_catalog_model, labels, tags, n, &set, err));
+    if (info->decoupled) {
+        enum tern_code code =
+            tern_metrics_get_tagged(metrics, &tern_catalog_answers, labels, tags, n, &answers, err);
+        if (code != TERN_OK) {
+            tern_metrics_release(metrics, set);
+            return code;
+        }
+    }
+    version->stat = set;
+    version->answers_stat = answers;
+    return TERN_OK;
+}
 
 enum tern_code tern_observer_add_model(struct tern_observer *observer,
                                        struct tern_model_version *version, struct tern_err *err)
@@ -301,13 +351,11 @@ enum tern_code tern_observer_add_model(struct tern_observer *observer,
         version->info.name,
         tern_str_make(digits, tern_num_format_u64((uint64_t)version->info.version, digits)),
     };
-    struct tern_metric_set *set;
 
-    TERN_TRY(tern_metrics_get(observer->settings.metrics, &tern_catalog_model, labels, &set, err));
-    struct tern_model_cells *cells = tern_metric_set_shared(set);
+    TERN_TRY(get_model_sets(observer->settings.metrics, version, labels, err));
+    struct tern_model_cells *cells = tern_metric_set_shared(version->stat);
     tern_counter_set_shared(&cells->ready, 1);
     tern_counter_set_shared(&cells->load_ns, version->load_ns);
-    version->stat = set;
     return TERN_OK;
 }
 
@@ -318,7 +366,8 @@ void tern_observer_remove_model(struct tern_observer *observer, struct tern_mode
     struct tern_model_cells *cells = tern_metric_set_shared(version->stat);
     tern_counter_set_shared(&cells->ready, 0);
     tern_metrics_release(observer->settings.metrics, version->stat);
-    version->stat = NULL;
+    tern_metrics_release(observer->settings.metrics, version->answers_stat);
+    version->stat = version->answers_stat = NULL;
 }
 
 /* ---- the rest ---- */

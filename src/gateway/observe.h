@@ -37,6 +37,9 @@ struct tern_observation {
     bool traced;   /* trace is filled */
     bool entered;  /* it counts as in flight */
     uint64_t rows; /* INFER: rows of the batch */
+    /* INFER, decoupled: answers so far, and when the last of them was encoded. */
+    uint32_t answers;
+    uint64_t answered_ns;
     /* Of a stream: what does not stand in its exchange any more. */
     uint64_t bytes_in, bytes_out;
 };
@@ -69,6 +72,11 @@ void tern_observer_count(struct tern_observer *observer, const struct tern_call 
 
 /* On that loop, when the answer that tern_observer_end was about is on its way. */
 void tern_observer_sent(struct tern_observer *observer, uint32_t loop);
+
+/* On the loop: an answer of a decoupled model to a request that came at came_ns was ready to be
+ * encoded at ready_ns and now is, or could not be. */
+void tern_observer_answer(const struct tern_call *call, struct tern_observation *observation,
+                          uint64_t came_ns, uint64_t ready_ns, enum tern_answer kind);
 
 /* A model version's cells: from load to unload. Any thread. */
 enum tern_code tern_observer_add_model(struct tern_observer *observer,

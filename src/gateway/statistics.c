@@ -80,6 +80,52 @@ static enum tern_code add_batches(struct tern_metric_set *set, struct tern_arena
     return TERN_OK;
 }
 
+/* Cells of one answer, the shards added up. */
+static uint64_t answer_sum(const struct tern_metric_set *set, uint32_t nth, size_t offset)
+{
+    return tern_metric_set_sum(set, offsetof(struct tern_answers_cells, nth) +
+                                        nth * sizeof(struct tern_answer_cells) + offset);
+}
+
+static struct tern_stat answers_of(const struct tern_metric_set *set, uint32_t nth,
+                                   enum tern_answer kind)
+{
+    size_t at = (size_t)kind * sizeof(struct tern_counter);
+
+    return (struct tern_stat){
+        .count = answer_sum(set, nth, offsetof(struct tern_answer_cells, count) + at),
+        .ns = answer_sum(set, nth, offsetof(struct tern_answer_cells, ns) + at),
+    };
+}
+
+static enum tern_code add_answers(const struct tern_metric_set *set, struct tern_arena *arena,
+                                  struct tern_model_stats *stats, struct tern_err *err)
+{
+    struct tern_response_stats *rows = tern_arena_zalloc(arena, TERN_ANSWERS_MAX, sizeof(*rows));
+
+    if (rows == NULL)
+        return tern_arena_fail(arena, err, "the statistics");
+    for (uint32_t i = 0; i < TERN_ANSWERS_MAX; i++) {
+        struct tern_response_stats row = {
+            .success = answers_of(set, i, TERN_ANSWER_SUCCESS),
+            .fail = answers_of(set, i, TERN_ANSWER_FAIL),
+            .empty_response = answers_of(set, i, TERN_ANSWER_EMPTY),
+            .cancel = answers_of(set, i, TERN_ANSWER_CANCEL),
+        };
+        if (row.success.count + row.fail.count + row.empty_response.count + row.cancel.count == 0)
+            continue;
+        row.compute_infer.count = row.compute_output.count = row.success.count;
+        row.compute_infer.ns = answer_sum(set, i, offsetof(struct tern_answer_cells, infer_ns));
+        row.compute_output.ns = answer_sum(set, i, offsetof(struct tern_answer_cells, output_ns));
+        row.key = tern_arena_printf(arena, "%u", i);
+        if (row.key.p == NULL)
+            return tern_arena_fail(arena, err, "the statistics");
+        rows[stats->n_responses++] = row;
+    }
+    stats->responses = rows;
+    return TERN_OK;
+}
+
 static enum tern_code add_version(struct tern_call *call, const struct tern_model_version *version,
                                   struct tern_model_stats *stats, struct tern_err *err)
 {
@@ -93,6 +139,8 @@ static enum tern_code add_version(struct tern_call *call, const struct tern_mode
         return tern_arena_fail(call->arena, err, "the statistics");
     if (set == NULL)
         return TERN_OK;
+    if (version->answers_stat != NULL)
+        TERN_TRY(add_answers(version->answers_stat, call->arena, stats, err));
     stats->last_inference_ms = last_inference_ms(set);
     stats->inference_count = tern_metric_set_sum(set, CELL(inferences));
     stats->execution_count = tern_metric_set_sum(set, CELL(executions));

@@ -256,9 +256,16 @@ static enum tern_code say_final(struct gateway_part *part, bool is_final)
     return TERN_OK;
 }
 
+static void count_answer(struct gateway_part *part, uint64_t ready_ns, enum tern_answer kind)
+{
+    tern_observer_answer(&part->gc.call, &part->gc.observation, part->gc.came_ns, ready_ns, kind);
+}
+
 static void send_answer(struct gateway_part *part, struct gateway_answer *answer)
 {
     struct tern_call *call = &part->gc.call;
+    uint64_t ready_ns = tern_clock_mono_ns();
+    bool well = true;
     struct tern_infer_response response = call->response;
 
     /* What encoding takes goes round with the answer. */
@@ -266,10 +273,13 @@ static void send_answer(struct gateway_part *part, struct gateway_answer *answer
     call->response.outputs = answer->outputs;
     call->response.n_outputs = answer->n_outputs;
     enum tern_code code = say_final(part, false);
-    if (code == TERN_OK && gateway_finish_outputs(&part->gc) != TERN_OK)
+    if (code == TERN_OK && gateway_finish_outputs(&part->gc) != TERN_OK) {
         send_error(part); /* of this answer; others may be better */
-    else if (code == TERN_OK)
+        well = false;
+    } else if (code == TERN_OK) {
         code = send_message(part, call->route->encode);
+    }
+    count_answer(part, ready_ns, well && code == TERN_OK ? TERN_ANSWER_SUCCESS : TERN_ANSWER_FAIL);
     call->arena = &part->arena;
     call->response = response;
     gateway_answer_free(answer);
@@ -284,6 +294,10 @@ static void send_last(struct gateway_part *part)
     enum tern_code code = part->code;
 
     if (is_decoupled(part)) {
+        count_answer(part, tern_clock_mono_ns(),
+                     code == TERN_OK          ? TERN_ANSWER_EMPTY
+                     : code == TERN_CANCELLED ? TERN_ANSWER_CANCEL
+                                              : TERN_ANSWER_FAIL);
         call->response.n_outputs = 0;
         if (code == TERN_OK && !part->wants_final)
             return;

@@ -69,11 +69,6 @@ struct tern_config_warmup {
     uint32_t n_inputs;
 };
 
-struct tern_config_tag {
-    struct tern_str key;
-    struct tern_str value;
-};
-
 struct tern_model_config {
     struct tern_str file; /* "config.pbtxt"; empty: there was none */
     struct tern_str name; /* empty: the folder's */
@@ -97,7 +92,7 @@ struct tern_model_config {
     struct tern_config_batching batching;
     struct tern_config_warmup *warmup;
     uint32_t n_warmup;
-    struct tern_config_tag *metric_tags;
+    struct tern_model_tag *metric_tags;
     uint32_t n_metric_tags;
 
     /* For the engine: `parameters`, then optimization.graph.level as "graph_optimization_level" and

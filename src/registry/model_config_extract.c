@@ -335,12 +335,12 @@ static void extract_warmup(struct extractor *x)
 
 static void extract_tags(struct extractor *x)
 {
-    struct tern_config_tag *rows = many(x, count_of(x->config->tree, "metric_tags"), sizeof(*rows));
+    struct tern_model_tag *rows = many(x, count_of(x->config->tree, "metric_tags"), sizeof(*rows));
     uint32_t n = 0;
 
     for (const struct tern_tree *node = first_of(x->config->tree, "metric_tags");
          node != NULL && rows != NULL; node = node->next)
-        rows[n++] = (struct tern_config_tag){node->key, node->text};
+        rows[n++] = (struct tern_model_tag){node->key, node->text};
     x->config->metric_tags = rows;
     x->config->n_metric_tags = n;
 }

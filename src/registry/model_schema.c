@@ -224,7 +224,7 @@ static const struct tern_schema_field model_fields[] = {
     M(instance_group, 7, REPEATED, HONOURED, instance_group),
     F(default_model_filename, 8, STRING, ONE, HONOURED),
     F(cc_model_filenames, 9, STRING, MAP, KEPT),
-    F(metric_tags, 10, STRING, MAP, KEPT),
+    F(metric_tags, 10, STRING, MAP, HONOURED),
     M(parameters, 14, MAP, HONOURED, parameter),
     M(model_warmup, 16, REPEATED, HONOURED, warmup),
     M(model_operations, 18, ONE, HONOURED, operations),

@@ -45,6 +45,7 @@ struct tern_model_version {
     void *override;         /* the registry's: what a load by request brought; NULL: nothing */
     void *lane;             /* the scheduler's */
     void *stat;             /* the monitor's */
+    void *answers_stat;     /* the same, of decoupled models */
     struct tern_pins *pins; /* one a loop */
     atomic_uint loops_holding;
     struct tern_home *home; /* whom to tell when the last loop let go */

@@ -214,6 +214,8 @@ static enum tern_code fill_info(struct loading *l, struct tern_err *err)
         .n_inputs = version->engine.n_inputs,
         .outputs = specs.outputs,
         .n_outputs = version->engine.n_outputs,
+        .metric_tags = l->config.metric_tags,
+        .n_metric_tags = l->config.n_metric_tags,
     };
     TERN_TRY(tern_labels_load(specs.outputs, version->engine.n_outputs, arena,
                               &version->info.labels, err));

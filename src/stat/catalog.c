@@ -124,6 +124,13 @@ static const struct tern_metric_row model_rows[] = {
             stage[TERN_STAGE_ENCODE], "Time from tensors to bytes."),
 };
 
+static const struct tern_metric_row answers_rows[] = {
+    {.part = TERN_METRIC_PART_TRITON_SUMMARIES, .name = "nv_inference_first_response_histogram_ms",
+     .type = TERN_METRIC_HISTOGRAM, .unit = TERN_METRIC_UNIT_MILLISECONDS,
+     .offset = offsetof(struct tern_answers_cells, first), .n_values = 1,
+     .help = "Time from a request to its first answer, of decoupled models."},
+};
+
 static const struct tern_metric_row process_rows[] = {
     PLAIN(COUNTER, SECONDS, "process_cpu_seconds_total", struct tern_process_cells, cpu_ns,
           "User and system CPU time of the server process."),
@@ -181,6 +188,14 @@ const struct tern_metric_group tern_catalog_model = {
     .cells_size = sizeof(struct tern_model_cells),
 };
 
+const struct tern_metric_group tern_catalog_answers = {
+    .name = "Answers of decoupled models",
+    .labels = {"model", "version"},
+    .rows = answers_rows,
+    .n_rows = TERN_COUNT_OF(answers_rows),
+    .cells_size = sizeof(struct tern_answers_cells),
+};
+
 const struct tern_metric_group tern_catalog_process = {
     .name = "Process",
     .rows = process_rows,
@@ -197,8 +212,8 @@ const struct tern_metric_group tern_catalog_build = {
 };
 
 const struct tern_metric_group *const tern_catalog_groups[TERN_CATALOG_GROUPS] = {
-    &tern_catalog_server,  &tern_catalog_op,    &tern_catalog_model,
-    &tern_catalog_process, &tern_catalog_build,
+    &tern_catalog_server,  &tern_catalog_op,      &tern_catalog_model,
+    &tern_catalog_answers, &tern_catalog_process, &tern_catalog_build,
 };
 
 enum tern_outcome tern_outcome_of(enum tern_code code)

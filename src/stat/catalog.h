@@ -106,6 +106,30 @@ struct tern_model_cells {
     struct tern_batch_cells batch[TERN_BATCH_SIZES_MAX];
 };
 
+/* How an answer of a decoupled model ended. */
+enum tern_answer {
+    TERN_ANSWER_SUCCESS,
+    TERN_ANSWER_FAIL,
+    TERN_ANSWER_EMPTY, /* the end alone, without tensors */
+    TERN_ANSWER_CANCEL,
+    TERN_ANSWER_KINDS,
+};
+
+/* The n-th answers of requests to a decoupled model; further ones are not told apart. */
+#define TERN_ANSWERS_MAX 16
+
+struct tern_answer_cells {
+    struct tern_counter count[TERN_ANSWER_KINDS];
+    struct tern_counter ns[TERN_ANSWER_KINDS]; /* since the answer before, or the request */
+    struct tern_counter infer_ns, output_ns;   /* of SUCCESS: to its tensors; those to bytes */
+};
+
+/* Labels: model, version. Decoupled models only. */
+struct tern_answers_cells {
+    struct tern_latency first; /* from the request to its first answer */
+    struct tern_answer_cells nth[TERN_ANSWERS_MAX];
+};
+
 /* No labels. */
 struct tern_server_cells {
     struct tern_counter connections_open; /* gauge */
@@ -144,10 +168,11 @@ struct tern_build_cells {
 extern const struct tern_metric_group tern_catalog_server;
 extern const struct tern_metric_group tern_catalog_op;
 extern const struct tern_metric_group tern_catalog_model;
+extern const struct tern_metric_group tern_catalog_answers;
 extern const struct tern_metric_group tern_catalog_process;
 extern const struct tern_metric_group tern_catalog_build;
 
-#define TERN_CATALOG_GROUPS 5
+#define TERN_CATALOG_GROUPS 6
 /* All of them, in the order of the page. */
 extern const struct tern_metric_group *const tern_catalog_groups[TERN_CATALOG_GROUPS];
 

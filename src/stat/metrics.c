@@ -129,6 +129,28 @@ static size_t format_labels(const struct tern_metric_group *group, const struct 
     return n;
 }
 
+/* ,_team="vision" */
+static size_t format_tags(const struct tern_metric_tag *tags, uint32_t n_tags, char *dst)
+{
+    size_t n = 0;
+
+    for (uint32_t i = 0; i < n_tags && i < TERN_METRIC_TAGS_MAX; i++) {
+        struct tern_str name = tags[i].name;
+        dst[n++] = ',';
+        dst[n++] = '_';
+        for (size_t k = 0; k < name.n && k < LABEL_NAME_MAX - 1; k++) {
+            char c = name.p[k];
+            bool fits = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+            dst[n++] = (char)(fits ? c : '_');
+        }
+        dst[n++] = '=';
+        dst[n++] = '"';
+        n += escape_label(tags[i].value, dst + n);
+        dst[n++] = '"';
+    }
+    return n;
+}
+
 static struct tern_metric_set *new_set(const struct tern_metrics *metrics,
                                        const struct tern_metric_group *group,
                                        struct tern_str labels)
@@ -195,8 +217,19 @@ enum tern_code tern_metrics_get(struct tern_metrics *metrics, const struct tern_
                                 const struct tern_str *values, struct tern_metric_set **ret_set,
                                 struct tern_err *err)
 {
+    return tern_metrics_get_tagged(metrics, group, values, NULL, 0, ret_set, err);
+}
+
+enum tern_code tern_metrics_get_tagged(struct tern_metrics *metrics,
+                                       const struct tern_metric_group *group,
+                                       const struct tern_str *values,
+                                       const struct tern_metric_tag *tags, uint32_t n_tags,
+                                       struct tern_metric_set **ret_set, struct tern_err *err)
+{
     char text[LABELS_TEXT_MAX];
-    struct tern_str labels = tern_str_make(text, format_labels(group, values, text));
+    size_t n = format_labels(group, values, text);
+    n += format_tags(tags, n_tags, text + n);
+    struct tern_str labels = tern_str_make(text, n);
     uint32_t g = group_index(metrics, group);
 
     if (g == metrics->n_groups)

@@ -90,6 +90,7 @@ enum tern_metric_unit {
     TERN_METRIC_UNIT_NONE,
     TERN_METRIC_UNIT_SECONDS,      /* cells hold nanoseconds */
     TERN_METRIC_UNIT_MICROSECONDS, /* cells hold nanoseconds */
+    TERN_METRIC_UNIT_MILLISECONDS, /* the same; a histogram has Triton's few buckets */
     TERN_METRIC_UNIT_RATIO,        /* cells hold billionths */
 };
 
@@ -114,6 +115,7 @@ struct tern_metric_row {
 };
 
 #define TERN_METRIC_LABELS_MAX 4
+#define TERN_METRIC_TAGS_MAX   8
 
 struct tern_metric_group {
     const char *name;                           /* for the documentation: "model" */
@@ -144,6 +146,17 @@ void tern_metrics_show(struct tern_metrics *metrics, unsigned parts);
 enum tern_code tern_metrics_get(struct tern_metrics *metrics, const struct tern_metric_group *group,
                                 const struct tern_str *values, struct tern_metric_set **ret_set,
                                 struct tern_err *err);
+/* Labels of one set alone, shown behind the group's: `_<name>`, in which what a label's name cannot
+ * have becomes '_'. No more than TERN_METRIC_TAGS_MAX count. */
+struct tern_metric_tag {
+    struct tern_str name;
+    struct tern_str value;
+};
+enum tern_code tern_metrics_get_tagged(struct tern_metrics *metrics,
+                                       const struct tern_metric_group *group,
+                                       const struct tern_str *values,
+                                       const struct tern_metric_tag *tags, uint32_t n_tags,
+                                       struct tern_metric_set **ret_set, struct tern_err *err);
 void tern_metrics_release(struct tern_metrics *metrics, struct tern_metric_set *set);
 
 /* The cells of one shard: valid while the set is held, written by that shard's thread only. */

@@ -6,7 +6,9 @@
 #include "stat/metrics.h"
 
 #define LABEL_VALUE_MAX 256 /* longer label values are cut */
-#define LABELS_TEXT_MAX ((size_t)TERN_METRIC_LABELS_MAX * (2 * LABEL_VALUE_MAX + 64))
+#define LABEL_NAME_MAX  60
+#define LABELS_TEXT_MAX \
+    ((size_t)(TERN_METRIC_LABELS_MAX + TERN_METRIC_TAGS_MAX) * (2 * LABEL_VALUE_MAX + 64))
 
 struct tern_metric_set {
     struct tern_metric_set *next; /* of the same group */

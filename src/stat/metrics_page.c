@@ -51,6 +51,8 @@ static char *put_number(char *at, enum tern_metric_unit unit, uint64_t v)
         return put_decimal(at, v, 9);
     case TERN_METRIC_UNIT_MICROSECONDS:
         return at + tern_num_format_u64(v / 1000, at);
+    case TERN_METRIC_UNIT_MILLISECONDS:
+        return put_decimal(at, v, 6);
     case TERN_METRIC_UNIT_NONE:
     default:
         return at + tern_num_format_u64(v, at);
@@ -123,9 +125,18 @@ void metric_sum_slots(const struct tern_metric_set *set, size_t offset,
         ret_slots->total += ret_slots->slot[i];
 }
 
-static void write_buckets(struct tern_buf *buf, const struct prefix *prefix,
-                          const struct metric_slots *slots)
+/* The buckets of Triton's histogram in milliseconds, or NULL for a slot that ends none of them. */
+static const char *bound_ms(uint32_t slot)
 {
+    static const char *const texts[TERN_LATENCY_BOUNDS + 1] = {
+        [15] = "100", [17] = "500", [19] = "2000", [20] = "5000", [TERN_LATENCY_BOUNDS] = "+Inf"};
+    return texts[slot];
+}
+
+static void write_buckets(struct tern_buf *buf, const struct prefix *prefix,
+                          enum tern_metric_unit unit, const struct metric_slots *slots)
+{
+    bool ms = unit == TERN_METRIC_UNIT_MILLISECONDS;
     uint64_t below = 0;
 
     if (!tern_buf_reserve(buf, (prefix->n + 64) * (TERN_LATENCY_BOUNDS + 1)))
@@ -133,9 +144,12 @@ static void write_buckets(struct tern_buf *buf, const struct prefix *prefix,
     char *at = buf->p + buf->n;
     for (uint32_t i = slots->total == 0 ? TERN_LATENCY_BOUNDS : 0; i <= TERN_LATENCY_BOUNDS; i++) {
         below += slots->slot[i];
+        const char *bound = ms ? bound_ms(i) : bound_text[i];
+        if (bound == NULL)
+            continue;
         at = put(at, prefix->text, prefix->n);
         at = put_z(at, prefix->has_labels ? ",le=\"" : "{le=\"");
-        at = put_z(at, bound_text[i]);
+        at = put_z(at, bound);
         at = put(at, "\"} ", 3);
         at += tern_num_format_u64(below, at);
         *at++ = '\n';
@@ -213,7 +227,7 @@ static void write_latency(struct tern_buf *buf, const struct tern_metric_set *se
         return;
     make_prefix(&prefix, set, row, cell, histogram ? "_bucket" : "");
     if (histogram)
-        write_buckets(buf, &prefix, &slots);
+        write_buckets(buf, &prefix, row->unit, &slots);
     else
         write_quantiles(buf, &prefix, &slots);
     write_total(buf, set, row, cell, "_sum", row->unit, slots.sum_ns);

@@ -9,7 +9,7 @@ import pytest
 import tritonclient.http as triton
 from tritonclient.utils import InferenceServerException
 
-from harness import EXAMPLES, Server, wait_for
+from harness import EXAMPLES, SAMPLES, Server, put_sample, wait_for
 
 @pytest.fixture
 def traced(tmp_path):
@@ -73,6 +73,35 @@ def test_statistics_of_unknown_models(traced):
         traced.client.get_inference_statistics("nope")
     with pytest.raises(InferenceServerException, match="'iris' version 9 is not found"):
         traced.client.get_inference_statistics("iris", "9")
+
+
+def test_answers_of_decoupled_models(repository, tmp_path):
+    put_sample(repository, "square_int32")
+    with Server(tmp_path / "server", repository, "--metrics-summaries") as one:
+        for n in (3, 1):
+            answer = one.call("POST", "/v2/models/square_int32/generate_stream", {"IN": n})
+            assert answer.status == 200
+        (stats,) = one.get("/v2/models/square_int32/stats").json()["model_stats"]
+        page = one.get("/metrics").body.decode()
+    answers = stats["response_stats"]
+    counts = {key: (row["success"]["count"], row["empty_response"]["count"]) for key, row in answers.items()}
+    assert counts == {"0": (2, 0), "1": (1, 1), "2": (1, 0), "3": (0, 1)}
+    first = answers["0"]
+    assert first["compute_infer"]["count"] == first["compute_output"]["count"] == 2
+    assert 0 < first["compute_infer"]["ns"] + first["compute_output"]["ns"] <= first["success"]["ns"]
+    assert first["fail"] == first["cancel"] == {"count": 0, "ns": 0}
+    labels = 'model="square_int32",version="1"'
+    assert f'nv_inference_first_response_histogram_ms_bucket{{{labels},le="5000"}} 2' in page
+    assert f"nv_inference_first_response_histogram_ms_count{{{labels}}} 2" in page
+
+
+def test_metric_tags(repository, tmp_path):
+    config = SAMPLES["identity_fp32"] + 'metric_tags { key: "team" value: "a\\"b" }\nmetric_tags { key: "x-y" value: "" }\n'
+    put_sample(repository, "identity_fp32", config)
+    with Server(tmp_path / "server", repository) as one:
+        page = one.get("/metrics").body.decode()
+    tags = '_team="a\\"b",_x_y=""'
+    assert f'nv_inference_count{{model="identity_fp32",version="1",{tags}}} 0' in page
 
 
 def test_metrics(traced):

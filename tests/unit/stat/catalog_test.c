@@ -158,6 +158,51 @@ static void test_page_in_tritons_names(void **state)
     tern_metrics_free(m);
 }
 
+static void test_tags_and_triton_buckets(void **state)
+{
+    static const struct tern_metric_tag tags[] = {
+        {{"te am", 5}, {"a\"b", 3}}, {{"b", 1}, {"", 0}}, {{"", 0}, {"c", 1}},
+        {{"d", 1}, {"", 0}},         {{"e", 1}, {"", 0}}, {{"f", 1}, {"", 0}},
+        {{"g", 1}, {"", 0}},         {{"h", 1}, {"", 0}}, {{"one too many", 12}, {"", 0}},
+    };
+    struct tern_metrics *m = NULL;
+    struct tern_metric_set *set = NULL, *same = NULL, *other = NULL;
+    struct tern_str iris[] = {TERN_STR("iris"), TERN_STR("1")};
+    struct tern_buf buf;
+
+    (void)state;
+    tern_buf_init(&buf, 1 << 20);
+    assert_int_equal(tern_metrics_new(tern_catalog_groups, TERN_CATALOG_GROUPS, 1, 64, &m, NULL),
+                     TERN_OK);
+    tern_metrics_show(m, ~0u);
+    const struct tern_metric_group *group = &tern_catalog_answers;
+    assert_int_equal(tern_metrics_get_tagged(m, group, iris, tags, TERN_COUNT_OF(tags), &set, NULL),
+                     TERN_OK);
+    assert_int_equal(tern_metrics_get_tagged(m, group, iris, tags, 8, &same, NULL), TERN_OK);
+    assert_int_equal(tern_metrics_get(m, group, iris, &other, NULL), TERN_OK);
+    assert_ptr_equal(set, same);
+    assert_ptr_not_equal(set, other);
+    struct tern_answers_cells *cells = tern_metric_set_cells(set, 0);
+    tern_latency_record(&cells->first, 99 * 1000000ull);
+    tern_latency_record(&cells->first, 1999 * 1000000ull);
+    tern_latency_record(&cells->first, 6000 * 1000000ull);
+    assert_int_equal(tern_metrics_write(m, &buf, NULL), TERN_OK);
+    tern_buf_add_char(&buf, '\0');
+#define NAME "\nnv_inference_first_response_histogram_ms_"
+#define LABELS                                                                                 \
+    "{model=\"iris\",version=\"1\",_te_am=\"a\\\"b\",_b=\"\",_=\"c\",_d=\"\",_e=\"\",_f=\"\"," \
+    "_g=\"\",_h=\"\""
+    assert_non_null(strstr(buf.p, NAME "bucket" LABELS ",le=\"100\"} 1" NAME "bucket" LABELS
+                                       ",le=\"500\"} 1" NAME "bucket" LABELS ",le=\"2000\"} 2" NAME
+                                       "bucket" LABELS ",le=\"5000\"} 2" NAME "bucket" LABELS
+                                       ",le=\"+Inf\"} 3" NAME "sum" LABELS "} 8098" NAME
+                                       "count" LABELS "} 3\n"));
+#undef NAME
+#undef LABELS
+    tern_buf_fini(&buf);
+    tern_metrics_free(m);
+}
+
 /* Sizes that hash alike stand beside each other; past the bound they are left out. */
 static void test_batch_sizes(void **state)
 {
@@ -180,8 +225,11 @@ static void test_batch_sizes(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_doc_is_current),   cmocka_unit_test(test_rows_are_well_formed),
-        cmocka_unit_test(test_page_of_a_server), cmocka_unit_test(test_page_in_tritons_names),
+        cmocka_unit_test(test_doc_is_current),
+        cmocka_unit_test(test_rows_are_well_formed),
+        cmocka_unit_test(test_page_of_a_server),
+        cmocka_unit_test(test_page_in_tritons_names),
+        cmocka_unit_test(test_tags_and_triton_buckets),
         cmocka_unit_test(test_batch_sizes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
