@@ -1,8 +1,10 @@
 """The gRPC services beside inference, with the clients that people have for them: health, reflection,
 the administrative calls of GRPCInferenceService, and stubs made from the files of api/."""
 
+import asyncio
 import base64
 import importlib
+import json
 import queue
 import subprocess
 import sys
@@ -11,6 +13,7 @@ import grpc
 import numpy
 import pytest
 import tritonclient.grpc as triton
+import tritonclient.grpc.aio as triton_aio
 import tritonclient.utils.shared_memory as shm
 from google.protobuf import descriptor_pb2, descriptor_pool, json_format
 from grpc_health.v1 import health_pb2, health_pb2_grpc
@@ -222,6 +225,48 @@ def test_repository(controlled):
             client.load_model("nope")
         with pytest.raises(InferenceServerException):
             client.load_model("../iris")
+
+
+def test_repository_as_kserve_numbers_it(tmp_path, repository):
+    """{model_name = 1}, answered with {model_name = 1, isLoaded = 2}: no published stubs go beside Triton's."""
+    put_model(repository, "iris", model_file("iris"))
+    listen = ("127.0.0.1:0,admin,grpc_form=kserve",)
+    with Server(tmp_path / "server", repository, "--model-control", "explicit", listen=listen) as server:
+        with grpc.insecure_channel(server.address) as channel:
+            for call in ("RepositoryModelLoad", "RepositoryModelUnload"):
+                method = channel.unary_unary(f"/{INFERENCE}/{call}")
+                assert method(b"\x0a\x04iris", timeout=DEADLINE) == b"\x0a\x04iris\x10\x01"
+                assert server.state("iris") == ("READY" if call == "RepositoryModelLoad" else "UNAVAILABLE")
+            with pytest.raises(grpc.RpcError) as raised:
+                method(b"", timeout=DEADLINE)
+            assert raised.value.code() == grpc.StatusCode.INVALID_ARGUMENT
+
+
+def test_load_with_a_configuration_and_a_file(controlled):
+    config = {"backend": "onnxruntime", "parameters": {"intra_op_thread_count": {"string_value": "1"}}}
+    with triton.InferenceServerClient(controlled.address) as client:
+        files = {"file:7/model.onnx": model_file("iris").read_bytes()}
+        client.load_model("iris", config=json.dumps(config), files=files)
+        told = client.get_model_config("iris").config
+        assert told.parameters["intra_op_thread_count"].string_value == "1"
+        assert [row.version for row in client.get_model_repository_index().models if row.state == "READY"] == ["7"]
+
+
+def test_asyncio_client(controlled):
+    async def all_at_once():
+        async with triton_aio.InferenceServerClient(controlled.address) as client:
+            await client.load_model("iris")
+            config, index, stats, log, trace = await asyncio.gather(
+                client.get_model_config("iris"),
+                client.get_model_repository_index(),
+                client.get_inference_statistics("iris"),
+                client.get_log_settings(),
+                client.get_trace_settings("iris"),
+            )
+            assert config.config.name == index.models[0].name == stats.model_stats[0].name == "iris"
+            assert log.settings and trace.settings
+
+    asyncio.run(all_at_once())
 
 
 def test_what_changes_the_server_needs_an_admin_listener(controlled):

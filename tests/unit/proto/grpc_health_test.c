@@ -67,6 +67,19 @@ static void damaged_requests(void **state)
     fake_fini(&fake);
 }
 
+static void a_name_needs_memory(void **state)
+{
+    (void)state;
+    struct fake_exchange fake;
+    struct tern_err err = {0};
+    fake_init(&fake);
+    fake.arena.max = 3;
+    fake.call.message = TERN_STR("\x0a\x04iris");
+    assert_int_equal(tern_grpc_health.routes[WATCH].decode(&fake.call, &err),
+                     TERN_RESOURCE_EXHAUSTED);
+    fake_fini(&fake);
+}
+
 static void statuses(void **state)
 {
     (void)state;
@@ -105,6 +118,7 @@ int main(void)
         cmocka_unit_test(the_server_has_several_names),
         cmocka_unit_test(any_other_name_is_a_model),
         cmocka_unit_test(damaged_requests),
+        cmocka_unit_test(a_name_needs_memory),
         cmocka_unit_test(statuses),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -330,6 +330,37 @@ static void settings_have_a_maximum(void **state)
            "setting 'k': more than 16 values");
 }
 
+/* ---- memory ---- */
+
+/* Whatever limit the arena hits, the answer is an error that says so. */
+static void fill_the_arena(translate_fn *translate, struct tern_str message)
+{
+    for (size_t max = 0;; max += 8) {
+        struct fake_exchange fake;
+        struct tern_err err = {0};
+        fake_init(&fake);
+        fake.arena.max = max;
+        fake.call.message = message;
+        enum tern_code code = translate(&fake.call, &err);
+        fake_fini(&fake);
+        if (code == TERN_OK) {
+            assert_true(max > 0);
+            return;
+        }
+        assert_int_equal(code, TERN_RESOURCE_EXHAUSTED);
+        assert_true(max < 8192 && err.text[0] != '\0');
+    }
+}
+
+static void a_full_arena_is_an_error(void **state)
+{
+    (void)state;
+    fill_the_arena(tern_oip_grpc_decode_control, TERN_STR("\x12\x01m\x1a\x0b\x0a\x05"
+                                                          "param\x12\x02\x08\x01"));
+    fill_the_arena(tern_oip_grpc_decode_trace, TERN_STR("\x0a\x08\x0a\x01l\x12\x03\x0a\x01x"));
+    fill_the_arena(tern_oip_grpc_decode_log, TERN_STR("\x0a\x07\x0a\x01i\x12\x02\x08\x00"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -344,6 +375,7 @@ int main(void)
         cmocka_unit_test(trace_settings),
         cmocka_unit_test(log_settings),
         cmocka_unit_test(settings_have_a_maximum),
+        cmocka_unit_test(a_full_arena_is_an_error),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -71,7 +71,7 @@ static bool read_config(struct tern_buf *out)
     struct tern_problems problems;
     struct tern_model_config config;
     struct tern_model_config_specs specs;
-    struct tern_str json = {NULL, 0};
+    struct tern_str json = {NULL, 0}, pb = {NULL, 0};
 
     tern_arena_init(&arena, 64, 1u << 20);
     tern_problem_init(&problems, &arena);
@@ -82,10 +82,12 @@ static bool read_config(struct tern_buf *out)
         tern_model_config_complete(&config, &no_settings, TERN_STR("m"), "folder", &model, &arena,
                                    &specs, &problems);
     ok = ok && !tern_problem_any(&problems) &&
-         tern_model_config_print(&config, &arena, &json, NULL) == TERN_OK;
+         tern_model_config_print(&config, &arena, &json, NULL) == TERN_OK &&
+         tern_model_config_encode(&config, &arena, &pb, NULL) == TERN_OK;
     if (ok) {
         tern_buf_clear(out);
         tern_buf_add_str(out, json);
+        tern_buf_add_str(out, pb);
         tern_buf_printf(out, " %.*s %u %u", TERN_STR_ARG(specs.outputs[0].label_path),
                         (unsigned)config.n_options, (unsigned)config.warmup[0].n_inputs);
         for (uint32_t i = 0; i < config.n_options; i++)
