@@ -27,6 +27,7 @@ struct gateway_loop {
     struct tern_list parts_free; /* kept for reuse, as the sinks are */
     struct tern_list sinks_free;
     uint32_t n_parts_free, n_sinks_free;
+    size_t part_bytes; /* that the free parts keep for messages */
     /* Known from the first stream on; NULL: there is none to tell of the end. Read by any thread.
      */
     _Atomic(struct tern_loop *) loop;

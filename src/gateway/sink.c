@@ -192,7 +192,7 @@ void gateway_sink_give(struct gateway_sink *sink)
         return;
     }
     loop->n_sinks_free++;
-    tern_list_append(&loop->sinks_free, &sink->link);
+    tern_list_append(loop->sinks_free.next, &sink->link);
 }
 
 void gateway_sink_fini(struct gateway_loop *loop)

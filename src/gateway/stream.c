@@ -16,8 +16,9 @@
 
 #define CALLS_MAX       64u /* in flight; with so many the client's next request waits */
 #define PARTS_KEPT      64u
-#define PART_FIRST_SIZE 4096u
-#define MESSAGE_KEPT    (1u << 20)
+#define PART_FIRST_SIZE 16384u
+#define MESSAGE_KEPT    (64u << 10) /* bytes that a part may always keep for its next message */
+#define MESSAGES_KEPT   (8u << 20)  /* and those of all parts of a loop together */
 
 /* One call of a stream. */
 struct gateway_part {
@@ -83,7 +84,10 @@ static struct gateway_part *take_part(struct gateway_stream *s)
 
     if (part == NULL)
         return NULL;
-    loop->n_parts_free -= link != NULL;
+    if (link != NULL) {
+        loop->n_parts_free--;
+        loop->part_bytes -= part->message.cap;
+    }
     part->stream = s;
     part->arena.max = own->call.x->arena->max;
     part->message.max = part->arena.max + TERN_TEXT_PAD;
@@ -106,13 +110,15 @@ static void give_part(struct gateway_part *part)
 
     tern_arena_reset(&part->arena);
     tern_buf_clear(&part->message);
-    tern_buf_shrink(&part->message, MESSAGE_KEPT);
     if (loop->n_parts_free == PARTS_KEPT) {
         free_part(part);
         return;
     }
+    if (loop->part_bytes + part->message.cap > MESSAGES_KEPT)
+        tern_buf_shrink(&part->message, MESSAGE_KEPT);
+    loop->part_bytes += part->message.cap;
     loop->n_parts_free++;
-    tern_list_append(&loop->parts_free, &part->link);
+    tern_list_append(loop->parts_free.next, &part->link); /* first: it is the warmest */
 }
 
 static bool is_decoupled(const struct gateway_part *part)

@@ -11,6 +11,9 @@
 /* A run longer than this is worth several threads; so is a file that is larger. */
 #define LARGE_RUN_NS (5u * TERN_NS_PER_MS)
 #define LARGE_FILE   (64u << 20)
+/* At a time, of a decoupled model whose configuration gives no count, and of any. */
+#define DECOUPLED_RUNS     8
+#define DECOUPLED_RUNS_MAX 256
 
 /* ---- instances ---- */
 
@@ -106,14 +109,24 @@ static void close_engine(struct tern_model_version *version)
     version->loop_instances = NULL;
 }
 
+/* A decoupled model's run lasts as long as its client's stream, and has a thread of its own. */
+static uint32_t most_instances(const struct loading *l)
+{
+    if (!l->config.decoupled)
+        return l->settings->executors;
+    if (l->config.instances == 0)
+        return DECOUPLED_RUNS;
+    return l->config.instances < DECOUPLED_RUNS_MAX ? l->config.instances : DECOUPLED_RUNS_MAX;
+}
+
 /* One instance is loaded and timed; what it took decides how many there will be, and where. */
 static enum tern_code measure(struct loading *l, struct tern_err *err)
 {
     struct tern_model_version *version = l->version;
     struct tern_err warm_err;
 
-    TERN_TRY(add_instances(version, &version->instances, &version->n_instances,
-                           l->settings->executors, 1, err));
+    TERN_TRY(add_instances(version, &version->instances, &version->n_instances, most_instances(l),
+                           1, err));
     TERN_TRY(tern_warmup_samples(&version->engine, version->instances[0], &l->config,
                                  l->load->folder, err));
     if (tern_warmup_time(&version->engine, version->instances[0], &version->run_ns,
@@ -132,7 +145,7 @@ static enum tern_code measure(struct loading *l, struct tern_err *err)
  * or one for each executor. */
 static uint32_t count_instances(const struct loading *l, bool large)
 {
-    uint32_t most = l->settings->executors;
+    uint32_t most = most_instances(l);
 
     if (l->config.instances > 0)
         return l->config.instances < most ? l->config.instances : most;
@@ -143,11 +156,11 @@ static enum tern_code open_sized(struct loading *l, struct tern_err *err)
 {
     struct tern_model_version *version = l->version;
     uint32_t many = l->settings->executors;
-    bool large = l->file_size >= LARGE_FILE && many > 1;
+    bool large = l->file_size >= LARGE_FILE && many > 1 && !l->config.decoupled;
 
     TERN_TRY(open_engine(l, large ? many : 1, err));
     TERN_TRY(measure(l, err));
-    if (!large && version->run_ns >= LARGE_RUN_NS && many > 1) {
+    if (!large && !l->config.decoupled && version->run_ns >= LARGE_RUN_NS && many > 1) {
         large = true;
         close_engine(version);
         TERN_TRY(open_engine(l, many, err));
@@ -157,7 +170,7 @@ static enum tern_code open_sized(struct loading *l, struct tern_err *err)
         l->settings->hooks.is_inline(l->settings->hooks.arg, version->run_ns))
         return add_instances(version, &version->loop_instances, &version->n_loop_instances,
                              l->settings->n_loops, l->settings->n_loops, err);
-    return add_instances(version, &version->instances, &version->n_instances, many,
+    return add_instances(version, &version->instances, &version->n_instances, most_instances(l),
                          count_instances(l, large), err);
 }
 

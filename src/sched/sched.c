@@ -28,6 +28,12 @@ struct tern_lane {
     atomic_uint depth;
     struct rate *loop_rates; /* one a loop instance */
     struct rate rate;        /* of the executors */
+    /* Of a decoupled model, whose runs wait for their clients: its own executors, one an instance.
+     * NULL: those of all models. */
+    pthread_t *threads;
+    uint32_t n_threads;
+    pthread_cond_t work_came;
+    bool stopping; /* guarded by sched->lock */
 };
 
 struct tern_sched {
@@ -134,28 +140,35 @@ static void send_home(struct tern_work *work)
 
 static void put_in_ready(struct tern_sched *sched, struct tern_lane *lane)
 {
-    bool servable = lane->n_idle > 0 && !tern_list_is_empty(&lane->waiting);
+    bool servable =
+        lane->threads == NULL && lane->n_idle > 0 && !tern_list_is_empty(&lane->waiting);
     if (servable && tern_list_is_empty(&lane->ready))
         tern_list_append(&sched->ready, &lane->ready);
     else if (!servable)
         tern_list_remove(&lane->ready);
 }
 
-static struct tern_work *take_work(struct tern_sched *sched, uint32_t *ret_instance)
+/* The oldest work of a lane that has one, and an idle instance for it. */
+static struct tern_work *take_oldest(struct tern_lane *lane, uint32_t *ret_instance)
 {
-    struct tern_list *first = tern_list_pop(&sched->ready);
-    if (first == NULL)
-        return NULL;
-    struct tern_lane *lane = TERN_CONTAINER_OF(first, struct tern_lane, ready);
-    struct tern_list *oldest = lane->waiting.next; /* a ready lane has one */
+    struct tern_list *oldest = lane->waiting.next;
     struct tern_work *work = TERN_CONTAINER_OF(oldest, struct tern_work, link);
     tern_list_remove(oldest);
     atomic_fetch_sub_explicit(&lane->depth, 1, memory_order_relaxed);
     *ret_instance = lane->idle_instances[--lane->n_idle];
     work->instance = lane->version->instances[*ret_instance];
     work->state = TERN_WORK_RUNNING;
-    put_in_ready(sched, lane);
+    put_in_ready(lane->sched, lane);
     return work;
+}
+
+static struct tern_work *take_work(struct tern_sched *sched, uint32_t *ret_instance)
+{
+    struct tern_list *first = tern_list_pop(&sched->ready);
+
+    return first == NULL
+               ? NULL
+               : take_oldest(TERN_CONTAINER_OF(first, struct tern_lane, ready), ret_instance);
 }
 
 static void run_or_expire(struct tern_work *work)
@@ -172,29 +185,53 @@ static void run_or_expire(struct tern_work *work)
     run(work);
 }
 
+/* Under the lock, which is let go meanwhile. */
+static void execute(struct tern_work *work, uint32_t instance)
+{
+    struct tern_lane *lane = work->version->lane;
+    struct tern_sched *sched = lane->sched;
+
+    pthread_mutex_unlock(&sched->lock);
+    run_or_expire(work);
+    pthread_mutex_lock(&sched->lock);
+    if (work->code == TERN_OK && work->run.sink == NULL)
+        learn(&lane->rate, work);
+    lane->idle_instances[lane->n_idle++] = instance;
+    put_in_ready(sched, lane);
+    send_home(work); /* last: the owner may unpin, and the lane may go */
+}
+
 static void *executor_main(void *arg)
 {
     struct tern_sched *sched = arg;
+    uint32_t instance;
 
     pthread_mutex_lock(&sched->lock);
     while (!sched->stopping) {
-        uint32_t instance;
         struct tern_work *work = take_work(sched, &instance);
-        if (work == NULL) {
+        if (work == NULL)
             pthread_cond_wait(&sched->work_came, &sched->lock);
-            continue;
-        }
-        struct tern_lane *lane = work->version->lane;
-        pthread_mutex_unlock(&sched->lock);
-        run_or_expire(work);
-        pthread_mutex_lock(&sched->lock);
-        if (work->code == TERN_OK && work->run.sink == NULL)
-            learn(&lane->rate, work);
-        lane->idle_instances[lane->n_idle++] = instance;
-        put_in_ready(sched, lane);
-        send_home(work); /* last: the owner may unpin, and the lane may go */
+        else
+            execute(work, instance);
     }
     pthread_mutex_unlock(&sched->lock);
+    return NULL;
+}
+
+/* As many of them as instances: one is always idle here. */
+static void *lane_main(void *arg)
+{
+    struct tern_lane *lane = arg;
+    uint32_t instance;
+
+    pthread_mutex_lock(&lane->sched->lock);
+    while (!lane->stopping) {
+        if (tern_list_is_empty(&lane->waiting))
+            pthread_cond_wait(&lane->work_came, &lane->sched->lock);
+        else
+            execute(take_oldest(lane, &instance), instance);
+    }
+    pthread_mutex_unlock(&lane->sched->lock);
     return NULL;
 }
 
@@ -253,7 +290,7 @@ static enum tern_code join_lane(struct tern_sched *sched, struct tern_work *work
         tern_list_append(&lane->waiting, &work->link);
         atomic_fetch_add_explicit(&lane->depth, 1, memory_order_relaxed);
         put_in_ready(sched, lane);
-        pthread_cond_signal(&sched->work_came);
+        pthread_cond_signal(lane->threads == NULL ? &sched->work_came : &lane->work_came);
     }
     pthread_mutex_unlock(&sched->lock);
     return code;
@@ -352,10 +389,42 @@ void tern_sched_cancel(struct tern_sched *sched, struct tern_work *work)
 
 /* ---- lanes ---- */
 
+static void stop_threads(struct tern_lane *lane)
+{
+    if (lane->threads == NULL)
+        return;
+    pthread_mutex_lock(&lane->sched->lock);
+    lane->stopping = true;
+    pthread_cond_broadcast(&lane->work_came);
+    pthread_mutex_unlock(&lane->sched->lock);
+    for (uint32_t i = 0; i < lane->n_threads; i++)
+        pthread_join(lane->threads[i], NULL);
+    pthread_cond_destroy(&lane->work_came);
+    tern_mem_free(lane->threads);
+}
+
+static enum tern_code start_threads(struct tern_lane *lane, struct tern_err *err)
+{
+    uint32_t n = lane->version->n_instances;
+
+    lane->threads = tern_mem_zalloc(n, sizeof(*lane->threads));
+    if (lane->threads == NULL)
+        return tern_mem_fail(err, "the threads of a model", n * sizeof(*lane->threads));
+    pthread_cond_init(&lane->work_came, NULL);
+    for (; lane->n_threads < n; lane->n_threads++) {
+        if (pthread_create(&lane->threads[lane->n_threads], NULL, lane_main, lane) != 0)
+            return tern_fail(err, TERN_RESOURCE_EXHAUSTED,
+                             "cannot start thread %u of %u of model '%.*s'", lane->n_threads + 1, n,
+                             TERN_STR_ARG(lane->version->info.name));
+    }
+    return TERN_OK;
+}
+
 static void free_lane(struct tern_lane *lane)
 {
     if (lane == NULL)
         return;
+    stop_threads(lane);
     tern_mem_free(lane->loop_rates);
     tern_mem_free(lane->idle_instances);
     tern_mem_free(lane);
@@ -402,6 +471,13 @@ enum tern_code tern_sched_add(struct tern_sched *sched, struct tern_model_versio
     for (uint32_t i = 0; i < version->n_instances; i++)
         lane->idle_instances[lane->n_idle++] = i;
     atomic_init(&lane->depth, 0);
+    if (version->info.decoupled) {
+        enum tern_code code = start_threads(lane, err);
+        if (code != TERN_OK) {
+            free_lane(lane);
+            return code;
+        }
+    }
     version->lane = lane;
     return TERN_OK;
 }

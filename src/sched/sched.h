@@ -6,8 +6,9 @@
  * in turn, so that a busy model cannot keep an idle one waiting for more than one run. A lane is
  * bounded; work that cannot start before its deadline is refused at once, and a run that is still
  * going on at its deadline is stopped where the engine can. A run on the loop is not: it was
- * predicted to be over before anybody could look. A run with a sink (a decoupled model's) never is:
- * nobody knows how often it answers, nor how long its client lets it wait.
+ * predicted to be over before anybody could look. A run with a sink (a decoupled model's) never is
+ * on a loop: nobody knows how often it answers, nor how long its client lets it wait. Such models
+ * have threads of their own, one an instance, so that others do not wait for their clients.
  *
  * Batching, sequences and graphs will grow on the lane; the contract with the gateway stays. */
 #ifndef TERN_SCHED_SCHED_H

@@ -9,6 +9,8 @@
 #include "base/num.h"
 
 #define DELAY_MS_MAX UINT32_MAX
+/* Of a run that is no request: a warm-up has only to show that the model is slow. */
+#define WARM_DELAY_MAX_NS (20 * TERN_NS_PER_MS)
 
 /* What a model was told by its configuration. */
 struct sample_model {
@@ -133,9 +135,10 @@ static enum tern_code run_identity(const struct tern_engine_model *model, void *
         if (input->n_bytes > 0)
             memcpy(output->data, input->data, input->n_bytes);
     }
-    if (state->delay_ns == 0)
-        return TERN_OK;
-    return wait_until(self, run, tern_clock_mono_ns() + state->delay_ns, err);
+    uint64_t delay = state->delay_ns;
+    if (delay > WARM_DELAY_MAX_NS && run->cancelled == NULL)
+        delay = WARM_DELAY_MAX_NS;
+    return delay == 0 ? TERN_OK : wait_until(self, run, tern_clock_mono_ns() + delay, err);
 }
 
 static enum tern_code need_sink(const struct tern_engine_run *run, struct tern_err *err)

@@ -177,6 +177,8 @@ static void identity_waits_unless_it_is_cancelled(void **state)
     give(rig, 1, "", 0);
     rig->cancelled = true;
     assert_int_equal(run(rig, NULL), TERN_CANCELLED);
+    rig->run.cancelled = NULL; /* a warm-up does not take so long */
+    assert_int_equal(run(rig, NULL), TERN_OK);
     close_rig(rig);
 }
 

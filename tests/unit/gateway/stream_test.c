@@ -492,6 +492,21 @@ static void a_decoupled_model_holds_nobody_up(void **state)
     free_world(w);
 }
 
+/* More runs than there are executors, and one of another model still finds one. */
+static void decoupled_runs_have_threads_of_their_own(void **state)
+{
+    struct world *w = new_world();
+    (void)state;
+    fake_engine_gate(true);
+    talk_to(w, "/both");
+    say(w, "many 1\nmany 1\nmany 1\nmany 1\ngated 2\n", true);
+    fake_engine_wait_entered(5);
+    fake_engine_open(5);
+    talk_over(w);
+    assert_int_equal(w->talk.n_got, strlen("<many=0><many=0><many=0><many=0><gated=4>end:well"));
+    free_world(w);
+}
+
 #define FINAL "triton_final_response"
 
 static void the_last_answer_is_marked_for_who_asks(void **state)
@@ -600,11 +615,12 @@ static void a_client_that_leaves_ends_everything(void **state)
     (void)state;
     fake_engine_gate(true);
     talk_to(w, "/both");
-    say(w, "gated 1\nmany 9\nmany 9\nmany 9\n", false);
-    fake_engine_wait_entered(2);
+    say(w, "gated 1\ngated 1\ngated 1\nmany 9\n", false);
+    fake_engine_wait_entered(3);
     hang_up(w);
-    assert_int_equal(w->models[MANY].pins[0].count + w->models[GATED].pins[0].count, 2);
-    fake_engine_open(4);
+    assert_int_equal(w->models[GATED].pins[0].count, 2); /* the third had not begun */
+    assert_int_equal(w->models[MANY].pins[0].count, 1);
+    fake_engine_open(3);
     talk_over(w);
     assert_int_equal(w->talk.n_got, strlen("end:well"));
     free_world(w);
@@ -812,6 +828,7 @@ int main(void)
         cmocka_unit_test(a_body_that_came_whole_is_a_stream_too),
         cmocka_unit_test(answers_leave_in_the_order_of_requests),
         cmocka_unit_test(a_decoupled_model_holds_nobody_up),
+        cmocka_unit_test(decoupled_runs_have_threads_of_their_own),
         cmocka_unit_test(the_last_answer_is_marked_for_who_asks),
         cmocka_unit_test(an_error_is_one_of_the_messages),
         cmocka_unit_test(an_error_ends_the_stream_where_nothing_else_can_say_it),
