@@ -111,8 +111,10 @@ static void list_disagreements(struct check *check, const struct tern_found_mode
                                           .threads = 1};
     if (engine->load(&load, &check->arena, &loaded, NULL) != TERN_OK)
         return;
-    tern_model_config_complete(config, &check->offline.settings.config, model->name, model->folder,
-                               &loaded, &check->arena, &specs, problems);
+    const struct tern_model_config_subject subject = {
+        .name = model->name, .folder = model->folder, .model = &loaded};
+    tern_model_config_complete(config, &check->offline.settings.config, &subject, &check->arena,
+                               &specs, problems);
     engine->unload(&loaded);
 }
 

@@ -9,6 +9,7 @@
 
 struct completer {
     struct tern_model_config *config;
+    const struct tern_model_config_subject *subject;
     const char *folder;
     const struct tern_engine_model *model;
     struct tern_arena *arena;
@@ -248,15 +249,77 @@ static void put_tensors(struct completer *c, const char *key, const struct tern_
     }
 }
 
-/* What Triton fills in before it prints: one latest version, one instance, pinned memory. */
+/* The server's own policy: a configuration that is pasted back means the same. */
+static void put_version_policy(struct completer *c)
+{
+    static const struct tern_version_policy latest = {.kind = TERN_VERSION_POLICY_LATEST,
+                                                      .latest = 1};
+    const struct tern_version_policy *policy =
+        c->subject->policy == NULL ? &latest : c->subject->policy;
+    struct tern_tree *node = put(c, c->config->tree, "version_policy", TERN_TREE_MAP, TERN_STR(""));
+
+    if (policy->kind == TERN_VERSION_POLICY_ALL) {
+        put(c, node, "all", TERN_TREE_MAP, TERN_STR(""));
+    } else if (policy->kind == TERN_VERSION_POLICY_LATEST) {
+        struct tern_tree *block = put(c, node, "latest", TERN_TREE_MAP, TERN_STR(""));
+        put_number(c, block, "num_versions", policy->latest);
+    } else {
+        struct tern_tree *block = put(c, node, "specific", TERN_TREE_MAP, TERN_STR(""));
+        struct tern_tree *list = put(c, block, "versions", TERN_TREE_LIST, TERN_STR(""));
+        for (uint32_t i = 0; i < policy->n_specific; i++)
+            put_number(c, list, NULL, policy->specific[i]);
+    }
+}
+
+static bool says_nothing(const struct tern_tree *message, const char *key, const char *nothing)
+{
+    const struct tern_tree *node =
+        message == NULL ? NULL : tern_tree_find(message, tern_str_of(key));
+
+    return node == NULL || tern_str_eq(node->text, tern_str_of(nothing));
+}
+
+/* The one group of a model that names none is called as the model; others get a number. */
+static void put_groups(struct completer *c)
+{
+    struct tern_tree *tree = c->config->tree;
+    struct tern_tree *groups = tern_tree_find(tree, TERN_STR("instance_group"));
+    uint32_t n = 0;
+
+    if (groups == NULL || groups->n == 0) {
+        groups = put(c, tree, "instance_group", TERN_TREE_LIST, TERN_STR(""));
+        struct tern_tree *group = put(c, groups, NULL, TERN_TREE_MAP, TERN_STR(""));
+        put(c, group, "name", TERN_TREE_SCALAR, c->config->name);
+        put_number(c, group, "count", c->subject->instances > 0 ? c->subject->instances : 1);
+    }
+    for (struct tern_tree *group = groups == NULL ? NULL : groups->first; group != NULL;
+         group = group->next, n++) {
+        if (says_nothing(group, "name", "")) {
+            struct tern_str name =
+                tern_arena_printf(c->arena, "%.*s_%u", TERN_STR_ARG(c->config->name), n);
+            c->out_of_memory |= name.p == NULL;
+            put(c, group, "name", TERN_TREE_SCALAR, name);
+        }
+        if (says_nothing(group, "kind", "KIND_AUTO"))
+            put(c, group, "kind", TERN_TREE_SCALAR, TERN_STR("KIND_CPU"));
+        if (says_nothing(group, "count", "0"))
+            put_number(c, group, "count", 1);
+    }
+}
+
+/* What Triton fills in before it prints: a version policy, instances, pinned memory, the file. */
 static void put_defaults(struct completer *c)
 {
     struct tern_tree *tree = c->config->tree;
+    struct tern_tree *batching = tern_tree_find(tree, TERN_STR("dynamic_batching"));
 
-    if (!c->config->has_version_policy) {
-        struct tern_tree *policy = put(c, tree, "version_policy", TERN_TREE_MAP, TERN_STR(""));
-        struct tern_tree *latest = put(c, policy, "latest", TERN_TREE_MAP, TERN_STR(""));
-        put_number(c, latest, "num_versions", 1);
+    if (!c->config->has_version_policy)
+        put_version_policy(c);
+    if (batching != NULL && c->config->max_batch_size > 0 &&
+        tern_tree_find(batching, TERN_STR("preferred_batch_size")) == NULL) {
+        struct tern_tree *list =
+            put(c, batching, "preferred_batch_size", TERN_TREE_LIST, TERN_STR(""));
+        put_number(c, list, NULL, c->config->max_batch_size);
     }
     struct tern_tree *optimization = put(c, tree, "optimization", TERN_TREE_MAP, TERN_STR(""));
     static const char *const pinned[] = {"input_pinned_memory", "output_pinned_memory"};
@@ -266,13 +329,9 @@ static void put_defaults(struct completer *c)
             put(c, block, "enable", TERN_TREE_SCALAR, TERN_STR("true"));
         }
     }
-    if (tern_tree_find(tree, TERN_STR("instance_group")) == NULL) {
-        struct tern_tree *groups = put(c, tree, "instance_group", TERN_TREE_LIST, TERN_STR(""));
-        struct tern_tree *group = put(c, groups, NULL, TERN_TREE_MAP, TERN_STR(""));
-        put(c, group, "name", TERN_TREE_SCALAR, c->config->name);
-        put(c, group, "kind", TERN_TREE_SCALAR, TERN_STR("KIND_CPU"));
-        put_number(c, group, "count", 1);
-    }
+    put_groups(c);
+    if (c->subject->file_name.n > 0)
+        put_if_missing(c, "default_model_filename", c->subject->file_name);
 }
 
 /* ---- the whole ---- */
@@ -339,9 +398,11 @@ static void check_names(struct completer *c, struct tern_str model_name)
     struct tern_str platform = tern_str_of(c->model->platform);
 
     if (config->name.n > 0 && !tern_str_eq(config->name, model_name))
-        tern_problem_add(c->problems, place_of(c, "name"),
-                         "name is \"%.*s\", but the model's folder is called \"%.*s\"",
-                         TERN_STR_ARG(config->name), TERN_STR_ARG(model_name));
+        tern_problem_add(
+            c->problems, place_of(c, "name"),
+            "unexpected directory name '%.*s' for model '%.*s', directory name must equal "
+            "model name",
+            TERN_STR_ARG(model_name), TERN_STR_ARG(config->name));
     if (config->backend.n > 0 && !tern_str_eq(config->backend, backend))
         tern_problem_add(c->problems, place_of(c, "backend"),
                          "backend is \"%.*s\", but the model's file is one for \"%.*s\"",
@@ -412,12 +473,12 @@ static void demand_tensors(struct completer *c, const char *what,
 
 void tern_model_config_complete(struct tern_model_config *config,
                                 const struct tern_model_config_settings *settings,
-                                struct tern_str model_name, const char *folder,
-                                const struct tern_engine_model *model, struct tern_arena *arena,
-                                struct tern_model_config_specs *ret_specs,
+                                const struct tern_model_config_subject *subject,
+                                struct tern_arena *arena, struct tern_model_config_specs *ret_specs,
                                 struct tern_problems *problems)
 {
-    struct completer c = {config, folder, model, arena, problems, false};
+    const struct tern_engine_model *model = subject->model;
+    struct completer c = {config, subject, subject->folder, model, arena, problems, false};
     struct tern_model_config_specs specs;
 
     if (settings->strict) {
@@ -429,7 +490,7 @@ void tern_model_config_complete(struct tern_model_config *config,
         take_default_batch(&c, settings->default_max_batch_size);
     }
     specs.max_batch_size = config->max_batch_size;
-    check_names(&c, model_name);
+    check_names(&c, subject->name);
     specs.inputs = complete_tensors(&c, "input", model->inputs, model->n_inputs, config->inputs,
                                     config->n_inputs, &specs.input_shapes);
     specs.outputs = complete_tensors(&c, "output", model->outputs, model->n_outputs,

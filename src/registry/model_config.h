@@ -150,14 +150,24 @@ struct tern_model_config_specs {
     int64_t max_batch_size;
 };
 
+/* What a configuration is about. */
+struct tern_model_config_subject {
+    struct tern_str name; /* of the model */
+    const char *folder;   /* NULL: none */
+    const struct tern_engine_model *model;
+    struct tern_str file_name;                /* of the model's file or folder; empty: not told */
+    uint32_t instances;                       /* made of it; 0: one */
+    const struct tern_version_policy *policy; /* the server's, where the file gives none; NULL: the
+                                                 latest version */
+};
+
 /* Completes the configuration from the engine's model and checks that both agree. Without a word
  * on max_batch_size it is the settings' default for a model that can batch; else the shapes stay as
  * the model has them (no batch dimension: 0). */
 void tern_model_config_complete(struct tern_model_config *config,
                                 const struct tern_model_config_settings *settings,
-                                struct tern_str model_name, const char *folder,
-                                const struct tern_engine_model *model, struct tern_arena *arena,
-                                struct tern_model_config_specs *ret_specs,
+                                const struct tern_model_config_subject *subject,
+                                struct tern_arena *arena, struct tern_model_config_specs *ret_specs,
                                 struct tern_problems *problems);
 
 /* The dims of a configured tensor, or its reshape, with the batch dimension in front as -1. */

@@ -211,8 +211,17 @@ static enum tern_code fill_info(struct loading *l, struct tern_err *err)
     if (name.p == NULL)
         return tern_arena_fail(arena, err, "the model's name");
     tern_problem_init(&problems, arena);
-    tern_model_config_complete(&l->config, &l->settings->config, name, l->load->folder,
-                               &version->engine, arena, &specs, &problems);
+    const struct tern_model_config_subject subject = {
+        .name = name,
+        .folder = l->load->folder,
+        .model = &version->engine,
+        .file_name =
+            l->file == NULL ? TERN_STR("") : tern_arena_copy(arena, tern_file_base_name(l->file)),
+        .instances = version->n_instances,
+        .policy = &l->settings->version_policy,
+    };
+    tern_model_config_complete(&l->config, &l->settings->config, &subject, arena, &specs,
+                               &problems);
     TERN_TRY(tern_problem_fail(&problems, err));
     version->input_shapes = specs.input_shapes;
     version->output_shapes = specs.output_shapes;
@@ -259,9 +268,21 @@ static enum tern_code find_file(struct loading *l, struct tern_err *err)
     return TERN_OK;
 }
 
+/* A folder called <name>.<backend> needs no configuration to say which backend it means. */
+static struct tern_str backend_of(const struct loading *l)
+{
+    struct tern_str rest = l->load->name, piece, last = {NULL, 0};
+
+    if (l->config.backend.n > 0)
+        return l->config.backend;
+    while (tern_str_split(&rest, '.', &piece))
+        last = piece;
+    return last.n < l->load->name.n ? last : tern_str_make(NULL, 0);
+}
+
 static enum tern_code find_engine(struct loading *l, struct tern_err *err)
 {
-    l->engine = tern_repository_fileless(l->config.backend, &l->settings->engines);
+    l->engine = tern_repository_fileless(backend_of(l), &l->settings->engines);
     if (l->engine == NULL)
         TERN_TRY(find_file(l, err));
     if (l->config.decoupled && !l->engine->decouples)

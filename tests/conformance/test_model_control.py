@@ -299,3 +299,55 @@ def test_nothing_is_completed_when_told_so(tmp_path, repository):
         (row,) = one.get_model_repository_index()
         assert row["state"] == "UNAVAILABLE" and "nothing is completed" in row["reason"]
         one.close()
+
+
+def test_the_completed_config_is_as_triton_prints_it(tmp_path, repository):
+    """Every field in Triton's order, defaults included, for a model without a configuration."""
+    put_model(repository, "plain", FP32)
+    put_model(repository, "groups", FP32, config="instance_group [ { count: 1 }, { kind: KIND_CPU } ]")
+    put_model(repository, "batched", FP32, config="max_batch_size: 6 dynamic_batching { }")
+    with Server(tmp_path / "server", repository, "--sched-threads", "2") as server:
+        config = server.get("/v2/models/plain/config").body.decode()
+        count = json.loads(config)["instance_group"][0]["count"]
+        assert config == (
+            '{"name":"plain","platform":"onnxruntime_onnx","backend":"onnxruntime","runtime":"",'
+            '"version_policy":{"latest":{"num_versions":1}},"max_batch_size":0,'
+            '"input":[{"name":"x","data_type":"TYPE_FP32","format":"FORMAT_NONE","dims":[-1,-1],'
+            '"is_shape_tensor":false,"allow_ragged_batch":false,"optional":false,"is_non_linear_format_io":false}],'
+            '"output":[{"name":"y","data_type":"TYPE_FP32","dims":[-1,-1],"label_filename":"",'
+            '"is_shape_tensor":false,"is_non_linear_format_io":false}],"batch_input":[],"batch_output":[],'
+            '"optimization":{"priority":"PRIORITY_DEFAULT","input_pinned_memory":{"enable":true},'
+            '"output_pinned_memory":{"enable":true},"gather_kernel_buffer_threshold":0,"eager_batching":false},'
+            '"instance_group":[{"name":"plain","kind":"KIND_CPU","count":%d,"gpus":[],"secondary_devices":[],'
+            '"profile":[],"passive":false,"host_policy":""}],"default_model_filename":"model.onnx",'
+            '"cc_model_filenames":{},"metric_tags":{},"parameters":{},"model_warmup":[]}' % count
+        )
+        one = triton.InferenceServerClient(server.address)
+        groups = one.get_model_config("groups")["instance_group"]
+        assert [(g["name"], g["kind"], g["count"]) for g in groups] == [
+            ("groups_0", "KIND_CPU", 1),
+            ("groups_1", "KIND_CPU", 1),
+        ]
+        batched = one.get_model_config("batched")
+        assert batched["dynamic_batching"]["preferred_batch_size"] == [6]
+        one.close()
+
+
+def test_a_folder_names_its_backend(tmp_path, repository):
+    """<model>.<backend> without a configuration; the model keeps the whole name."""
+    put_model(repository, "any.onnxruntime", FP32)
+    put_model(repository, "resnet.v2", FP32)
+    with Server(tmp_path / "server", repository) as server:
+        one = triton.InferenceServerClient(server.address)
+        assert one.is_model_ready("any.onnxruntime") and one.is_model_ready("resnet.v2")
+        assert one.get_model_config("any.onnxruntime")["backend"] == "onnxruntime"
+        one.close()
+
+
+def test_a_name_that_is_not_the_folders(tmp_path, repository):
+    put_model(repository, "folder", FP32, config='name: "other"')
+    with Server(tmp_path / "server", repository, "--no-model-strict-readiness") as server:
+        one = triton.InferenceServerClient(server.address)
+        (row,) = one.get_model_repository_index()
+        assert "unexpected directory name 'folder' for model 'other'" in row["reason"]
+        one.close()

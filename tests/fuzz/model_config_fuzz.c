@@ -29,8 +29,9 @@ static void complete(struct tern_model_config *config, struct tern_arena *arena,
                                       .backend = "onnxruntime"};
     struct tern_model_config_specs specs;
 
-    tern_model_config_complete(config, &no_settings, TERN_STR("m"), "m", &model, arena, &specs,
-                               problems);
+    const struct tern_model_config_subject subject = {
+        .name = TERN_STR("m"), .folder = "m", .model = &model};
+    tern_model_config_complete(config, &no_settings, &subject, arena, &specs, problems);
 }
 
 static void check_round_trip(const struct tern_model_config *config, struct tern_arena *arena,

@@ -78,9 +78,10 @@ static bool read_config(struct tern_buf *out)
     tern_model_config_read(tern_str_of(config_pbtxt), TERN_STR("c.pbtxt"), &arena, &config,
                            &problems);
     bool ok = !tern_problem_any(&problems);
+    const struct tern_model_config_subject subject = {
+        .name = TERN_STR("m"), .folder = "folder", .model = &model};
     if (ok)
-        tern_model_config_complete(&config, &no_settings, TERN_STR("m"), "folder", &model, &arena,
-                                   &specs, &problems);
+        tern_model_config_complete(&config, &no_settings, &subject, &arena, &specs, &problems);
     ok = ok && !tern_problem_any(&problems) &&
          tern_model_config_print(&config, &arena, &json, NULL) == TERN_OK &&
          tern_model_config_encode(&config, &arena, &pb, NULL) == TERN_OK;

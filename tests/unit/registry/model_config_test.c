@@ -93,8 +93,10 @@ static void complete(struct world *w)
                                       .n_outputs = 2,
                                       .platform = "onnxruntime_onnx",
                                       .backend = "onnxruntime"};
-    tern_model_config_complete(&w->config, &w->settings, TERN_STR("digits"), "/models/digits",
-                               &model, &w->arena, &w->specs, &w->problems);
+    const struct tern_model_config_subject subject = {
+        .name = TERN_STR("digits"), .folder = "/models/digits", .model = &model};
+    tern_model_config_complete(&w->config, &w->settings, &subject, &w->arena, &w->specs,
+                               &w->problems);
 }
 
 static const char full_pbtxt[] =
@@ -257,7 +259,9 @@ static void disagreements_are_named(void **state)
     complete(w);
     assert_string_equal(
         said(w),
-        "c.pbtxt:1:7: name is \"other\", but the model's folder is called \"digits\"\n"
+        "c.pbtxt:1:7: unexpected directory name 'digits' for model 'other', directory name must "
+        "equal "
+        "model name\n"
         "c.pbtxt:1:24: backend is \"python\", but the model's file is one for \"onnxruntime\"\n"
         "c.pbtxt:2:7: input \"image\" has data_type TYPE_FP64, the model has TYPE_FP32\n"
         "c.pbtxt:2:7: input \"image\" has dims [1,8,8], the model has [-1,1,8,8]; dims leave out "
@@ -279,8 +283,10 @@ static void a_batch_needs_a_free_first_dimension(void **state)
                                       .backend = "b"};
     in.shape.dim[0] = 2;
     read_text(w, "c.pbtxt", "max_batch_size: 8");
-    tern_model_config_complete(&w->config, &w->settings, TERN_STR("m"), NULL, &model, &w->arena,
-                               &w->specs, &w->problems);
+    const struct tern_model_config_subject subject = {
+        .name = TERN_STR("m"), .folder = NULL, .model = &model};
+    tern_model_config_complete(&w->config, &w->settings, &subject, &w->arena, &w->specs,
+                               &w->problems);
     assert_string_equal(said(w), "c.pbtxt: max_batch_size is 8, but input \"image\" has no free "
                                  "first dimension: the model has [2,1,8,8]\n");
 }
