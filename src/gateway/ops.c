@@ -43,6 +43,14 @@ static enum tern_code run_on_model(struct gateway_call *gc, bool *ret_pending, s
     return TERN_OK;
 }
 
+/* Several repositories are one to clients: none of them has a name. The text is Triton's. */
+static enum tern_code check_repository(const struct tern_call *call, struct tern_err *err)
+{
+    if (call->name.n == 0)
+        return TERN_OK;
+    return tern_fail(err, TERN_UNIMPLEMENTED, "'repository_name' specification is not supported");
+}
+
 static enum tern_code run_index(struct gateway_call *gc, bool *ret_pending, struct tern_err *err)
 {
     const struct tern_snapshot *snapshot = gc->loop->snapshot;
@@ -50,6 +58,7 @@ static enum tern_code run_index(struct gateway_call *gc, bool *ret_pending, stru
     bool ready_only = call->ready_only || call->op == TERN_OP_MODEL_LIST;
 
     (void)ret_pending;
+    TERN_TRY(check_repository(call, err));
     struct tern_index_row *rows =
         tern_arena_zalloc(call->arena, snapshot->n_index + 1, sizeof(*rows));
     if (rows == NULL)
@@ -170,6 +179,7 @@ static enum tern_code run_command(struct gateway_call *gc, bool *ret_pending, st
     struct tern_call *call = &gc->call;
     struct tern_registry_command command = {.n_files = 0};
 
+    TERN_TRY(check_repository(call, err));
     TERN_TRY(check_command_model(call, err));
     TERN_TRY(take_command_params(call, &command, err));
     struct pending_command *pending = tern_mem_zalloc(1, sizeof(*pending));

@@ -6,6 +6,7 @@
 #define MODEL   "/v2/models/{model}"
 #define VERSION MODEL "/versions/{version}"
 #define CONTROL "/v2/repository/models/{model}"
+#define OF_ONE  "/v2/repository/{name}/models/{model}"
 #define SYSTEM  "/v2/systemsharedmemory"
 #define CUDA    "/v2/cudasharedmemory"
 #define REGION  "/region/{name}"
@@ -76,6 +77,12 @@ static const struct tern_route routes[] = {
                "Loads a model, or loads it again"),
     TERN_ROUTE(POST, CONTROL "/unload", REPOSITORY_UNLOAD, tern_oip_decode_control, tern_oip_encode_unload,
                "Unloads a model"),
+    TERN_ROUTE(POST, "/v2/repository/{name}/index", REPOSITORY_INDEX, tern_oip_decode_index, tern_oip_encode_index,
+               "501: repositories have no names"),
+    TERN_ROUTE(POST, OF_ONE "/load", REPOSITORY_LOAD, tern_oip_decode_control, tern_oip_encode_load,
+               "501: repositories have no names"),
+    TERN_ROUTE(POST, OF_ONE "/unload", REPOSITORY_UNLOAD, tern_oip_decode_control, tern_oip_encode_unload,
+               "501: repositories have no names"),
     TERN_ROUTE(GET, SYSTEM "/status", SHM_STATUS, tern_oip_decode_system_region, tern_oip_encode_regions,
                "Registered regions of system shared memory"),
     TERN_ROUTE(GET, SYSTEM REGION "/status", SHM_STATUS, tern_oip_decode_system_region, tern_oip_encode_regions,

@@ -220,7 +220,12 @@ static void extract_version_policy(const struct extractor *x)
     } else if (tern_str_eq(kind->key, TERN_STR("specific"))) {
         extract_versions(x, kind);
     } else {
+        const struct tern_tree *number = tern_tree_find(kind, TERN_STR("num_versions"));
         uint64_t latest = uint_of(kind, "num_versions");
+        if (number != NULL && latest == 0)
+            tern_problem_add(x->problems, place_of(x, number),
+                             "num_versions: expected 1 or more, got %.*s",
+                             TERN_STR_ARG(number->text));
         policy->latest = latest == 0 ? 1 : (uint32_t)latest;
     }
 }

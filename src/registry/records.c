@@ -345,7 +345,9 @@ static enum tern_code want_chosen(struct tern_registry *registry, struct registr
         numbers[i] = found->versions[i].number;
     if (tern_version_policy_apply(policy, numbers, found->n_versions, chosen) == 0)
         return tern_fail(&record->problem, TERN_NOT_FOUND,
-                         "its version policy chooses none of the versions that are there");
+                         "at least one version must be available under the version policy of "
+                         "model '%s'",
+                         record->name);
     for (uint32_t i = 0; i < record->n_versions; i++)
         record->versions[i].wanted = false;
     for (uint32_t i = 0; i < found->n_versions; i++) {

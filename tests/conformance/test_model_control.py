@@ -225,6 +225,12 @@ def test_version_policies(explicit, repository, policy, served):
         assert one.is_model_ready("iris", version) == (version in served)
 
 
+def test_a_policy_that_leaves_nothing(explicit, repository):
+    put_model(repository, "none", FP32, config="version_policy { specific { versions: [ 7 ] } }")
+    with refused("at least one version must be available under the version policy of model 'none'"):
+        explicit.client.load_model("none")
+
+
 def test_two_repositories(tmp_path, repository):
     other = tmp_path / "other"
     put_model(repository, "both", model_file("iris"))
@@ -351,3 +357,10 @@ def test_a_name_that_is_not_the_folders(tmp_path, repository):
         (row,) = one.get_model_repository_index()
         assert "unexpected directory name 'folder' for model 'other'" in row["reason"]
         one.close()
+
+
+@pytest.mark.parametrize("path", ["index", "models/iris/load", "models/iris/unload"])
+def test_repositories_have_no_names(explicit, path):
+    answer = explicit.call("POST", f"/v2/repository/mine/{path}")
+    assert answer.status == 501
+    assert answer.json()["error"] == "'repository_name' specification is not supported"

@@ -462,6 +462,43 @@ static void clients_may_see_other_shapes(void **state)
     assert_non_null(strstr(said(w), "dims and reshape do not hold the same number"));
 }
 
+static void the_server_says_what_the_file_does_not(void **state)
+{
+    struct world *w = *state;
+    struct tern_tensor_spec in[1], out[2];
+    memcpy(in, inputs, sizeof(in));
+    memcpy(out, outputs, sizeof(out));
+    const struct tern_engine_model model = {.inputs = in,
+                                            .n_inputs = 1,
+                                            .outputs = out,
+                                            .n_outputs = 2,
+                                            .platform = "onnxruntime_onnx",
+                                            .backend = "onnxruntime"};
+    const struct tern_version_policy policies[] = {
+        {.kind = TERN_VERSION_POLICY_ALL},
+        {.kind = TERN_VERSION_POLICY_LATEST, .latest = 3},
+        {.kind = TERN_VERSION_POLICY_SPECIFIC, .specific = {2, 5}, .n_specific = 2},
+    };
+    static const char *const prints[] = {"{\"all\":{}}", "{\"latest\":{\"num_versions\":3}}",
+                                         "{\"specific\":{\"versions\":[2,5]}}"};
+
+    for (size_t i = 0; i < 3; i++) {
+        const struct tern_model_config_subject subject = {.name = TERN_STR("m"),
+                                                          .model = &model,
+                                                          .file_name = TERN_STR("a.onnx"),
+                                                          .instances = 7,
+                                                          .policy = &policies[i]};
+        read_text(w, "c.pbtxt", "");
+        tern_model_config_complete(&w->config, &w->settings, &subject, &w->arena, &w->specs,
+                                   &w->problems);
+        assert_non_null(strstr(json(w), prints[i]));
+        assert_non_null(strstr(json(w), "{\"name\":\"m\",\"kind\":\"KIND_CPU\",\"count\":7,"));
+        assert_non_null(strstr(json(w), "\"default_model_filename\":\"a.onnx\""));
+    }
+    read_text(w, "c.pbtxt", "version_policy { latest { num_versions: 0 } }");
+    assert_string_equal(said(w), "c.pbtxt:1:41: num_versions: expected 1 or more, got 0\n");
+}
+
 static void a_reshape_must_be_the_models(void **state)
 {
     struct world *w = *state;
@@ -558,6 +595,7 @@ int main(void)
         TEST(every_form_says_the_same),
         TEST(texts_that_need_care),
         TEST(clients_may_see_other_shapes),
+        TEST(the_server_says_what_the_file_does_not),
         TEST(a_reshape_must_be_the_models),
         TEST(nothing_is_completed_when_told_so),
         TEST(a_model_that_can_batch_takes_the_default),
