@@ -22,6 +22,7 @@ struct world {
     struct tern_sampler *sampler;
     struct tern_observer *observer;
     struct tern_sched *sched;
+    struct tern_gateway_settings settings;
     struct tern_gateway *gateway;
     struct tern_model_version version;
     struct tern_model_version *served[1];
@@ -108,7 +109,7 @@ static struct world *new_world(const char *kind)
                                                     .n_loops = 1};
     assert_int_equal(tern_observer_new(&observer, &w.observer, &err), TERN_OK);
     assert_int_equal(tern_sched_new(&sched, &w.sched, &err), TERN_OK);
-    const struct tern_gateway_settings gateway = {
+    w.settings = (struct tern_gateway_settings){
         .protos = tern_protos,
         .n_protos = TERN_PROTOS_N,
         .n_loops = 1,
@@ -117,7 +118,7 @@ static struct world *new_world(const char *kind)
         .observer = w.observer,
         .shm = {.enabled = true, .regions_max = 4, .bytes_max = 1u << 20},
     };
-    assert_int_equal(tern_gateway_new(&gateway, &w.gateway, &err), TERN_OK);
+    assert_int_equal(tern_gateway_new(&w.settings, &w.gateway, &err), TERN_OK);
     w.rig->handler = *tern_gateway_handler(w.gateway);
     add_model(&w, kind);
     rig_connect(w.rig);
@@ -195,6 +196,35 @@ static void a_prediction(void **state)
                      "\"name\":\"y\",\"datatype\":\"FP32\",\"shape\":[1,4],\"data\":[2.0,4.0,6.0,"
                      "9.0]}]}");
     free_world(w);
+}
+
+/* A parameter of the body and a header that matches; the other header is not the model's. */
+static void an_engine_sees_parameters_and_headers(void **state)
+{
+    static const char body[] =
+        "{\"parameters\":{\"p\":1},\"inputs\":[{\"name\":\"x\",\"shape\":[1,4],\"datatype\":"
+        "\"FP32\",\"data\":[1,2,3,4]}]}";
+    struct world *w = new_world("fake counting");
+    struct tern_forward *forward = NULL;
+    struct tern_err err;
+    char head[256];
+
+    (void)state;
+    assert_int_equal(tern_forward_new(TERN_STR("x-.*"), 1, &forward, &err), TERN_OK);
+    tern_gateway_free(w->gateway);
+    w->settings.forward_http = forward;
+    assert_int_equal(tern_gateway_new(&w->settings, &w->gateway, &err), TERN_OK);
+    w->rig->handler = *tern_gateway_handler(w->gateway);
+    tern_gateway_set_snapshot(w->gateway, 0, &w->snapshot);
+    snprintf(head, sizeof(head),
+             "POST /v2/models/m/infer HTTP/1.1\r\nHost: t\r\nX-Who: ann\r\nY-Who: bob\r\n"
+             "Content-Length: %zu\r\n\r\n",
+             strlen(body));
+    struct rig_answer answer = ask(w, head, body);
+    assert_int_equal(answer.status, 200);
+    assert_non_null(strstr(answer.body, "\"data\":[4.0,6.0,8.0,10.0]"));
+    free_world(w);
+    tern_forward_free(forward);
 }
 
 /* Every way in which a request can be wrong, and what it hears. */
@@ -746,6 +776,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_prediction),
+        cmocka_unit_test(an_engine_sees_parameters_and_headers),
         cmocka_unit_test(wrong_requests),
         cmocka_unit_test(a_model_with_very_many_inputs),
         cmocka_unit_test(statistics_count_requests_and_batches),
