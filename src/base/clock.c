@@ -18,3 +18,8 @@ uint64_t tern_clock_wall_ns(void)
 {
     return read_ns(CLOCK_REALTIME);
 }
+
+uint64_t tern_clock_cpu_ns(void)
+{
+    return read_ns(CLOCK_PROCESS_CPUTIME_ID);
+}

@@ -11,5 +11,6 @@
 
 uint64_t tern_clock_mono_ns(void);
 uint64_t tern_clock_wall_ns(void); /* since 1970-01-01 UTC */
+uint64_t tern_clock_cpu_ns(void);  /* processor time that this process has used */
 
 #endif

@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include "base/clock.h"
 #include "base/mem.h"
+#include "os/cpu.h"
 
 /* ---- finding the model ---- */
 
@@ -127,6 +128,8 @@ void gateway_finish(struct gateway_call *gc, enum tern_code code)
     if (gc->sink != NULL && code == TERN_OK)
         code = gateway_finish_outputs(gc);
     encode(gc, &code);
+    if (call->op == TERN_OP_INFER && pinned != NULL)
+        tern_load_report(&gc->loop->load, x, gc->gateway->n_cpus, tern_sched_depth(pinned));
     tern_observer_end(observer, x, call, &gc->observation, code, &call->err);
     x->user = NULL;
     tern_exchange_send(x, true); /* x and gc may be gone after this */
@@ -400,6 +403,7 @@ static void init_loop(struct tern_gateway *gateway, uint32_t index)
     struct gateway_loop *loop = &gateway->loops[index];
 
     *loop = (struct gateway_loop){.gateway = gateway, .index = index};
+    tern_load_init(&loop->load);
     tern_list_init(&loop->streams);
     tern_list_init(&loop->watches);
     tern_list_init(&loop->parts_free);
@@ -417,6 +421,7 @@ enum tern_code tern_gateway_new(const struct tern_gateway_settings *settings,
     gateway->settings = *settings;
     gateway->settings.listeners = NULL; /* only lent */
     gateway->timeout_ns = settings->timeout_ns;
+    gateway->n_cpus = tern_cpu_usable();
     gateway->handler = (struct tern_handler){.on_head = on_head,
                                              .body_pivot = body_pivot,
                                              .on_request = on_request,

@@ -8,6 +8,7 @@
 #include "gateway/dialects.h"
 #include "gateway/gateway.h"
 #include "gateway/infer_shm.h"
+#include "gateway/load_report.h"
 #include "gateway/observe.h"
 #include "gateway/regions.h"
 #include "gateway/router.h"
@@ -21,6 +22,7 @@ struct gateway_loop {
     uint32_t index;
     uint64_t n_snapshots; /* that came: what was found in an older one must be looked up again */
     struct tern_router_memo memo;
+    struct tern_load load;
 
     struct tern_list streams;    /* that are open */
     struct tern_list watches;    /* calls that want to know of changes (gateway_call.watch) */
@@ -43,6 +45,7 @@ struct tern_gateway {
     struct gateway_loop *loops;
     atomic_bool draining;
     _Atomic uint64_t timeout_ns;
+    uint32_t n_cpus;
     _Atomic uint32_t log_verbose; /* as a client set it last */
 };
 

@@ -2,6 +2,7 @@
 # covers: cli/persona_triton cli/triton_flags cli/guard gateway/dialects gateway/restrict
 
 import http.client
+import json
 import os
 import subprocess
 
@@ -70,6 +71,15 @@ def test_the_risk_and_what_has_no_effect_are_told(triton):
     assert triton.events("server.persona")[0]["level"] == "warn"
     (told,) = triton.events("server.persona_flags")
     assert told["flags"] == "--id, --pinned-memory-pool-byte-size"
+
+
+def test_load_is_reported_to_who_asks(triton):
+    assert "endpoint-load-metrics" not in triton.infer("iris", IRIS).headers
+    report = triton.infer("iris", IRIS, headers={"endpoint-load-metrics-format": "text"}).headers["endpoint-load-metrics"]
+    assert report.startswith("TEXT cpu_utilization=")
+    report = triton.infer("iris", IRIS, headers={"endpoint-load-metrics-format": "json"}).headers["endpoint-load-metrics"]
+    assert report.startswith("JSON ")
+    assert 0 <= json.loads(report[5:])["cpu_utilization"] <= 1.01
 
 
 def test_models_are_controlled_from_outside(tmp_path):
