@@ -209,7 +209,7 @@ static const struct tern_opt rows[] = {
      .section = "Shared memory", .preset = "256", .min = 1, .max = 4096,
      .help = "Regions that may be registered at the same time."},
     {.name = "shm.bytes_max", .type = TERN_OPT_SIZE, IN(shm.bytes_max), .flags = RARE,
-     .section = "Shared memory", .preset = "64GiB", .min = 4 * KIB, .max = 4096 * GIB,
+     .section = "Shared memory", .preset = "8GiB", .min = 4 * KIB, .max = 4096 * GIB,
      .help = "Bytes of all regions together."},
 
     {.name = "http.body_max", .type = TERN_OPT_SIZE, IN(http.body_max), .section = "HTTP",

@@ -208,8 +208,8 @@ enum tern_code tern_region_check(const struct tern_region *region, struct tern_e
     if (tern_shm_is_whole(&region->shm))
         return TERN_OK;
     return tern_fail(err, TERN_FAILED_PRECONDITION,
-                     "shared memory region '%.*s' shrank after it was registered: the object has "
-                     "no longer the %zu bytes of the region; unregister it",
+                     "shared memory region '%.*s' shrank after it was registered, or the system "
+                     "has no memory for it: its %zu bytes are not all there; unregister it",
                      TERN_STR_ARG(name_of(region)), region->shm.n);
 }
 

@@ -51,8 +51,8 @@ enum tern_code tern_region_range(const struct tern_region *region,
                                  struct tern_err *err);
 /* Whether p points into it. */
 bool tern_region_holds(const struct tern_region *region, const void *p);
-/* FAILED_PRECONDITION when its owner made the object smaller: what was read of it then is zeros,
- * and what was written is lost. */
+/* FAILED_PRECONDITION when its owner made the object smaller, or the file system of shared memory
+ * was too full to hold all of it: what was read then is zeros, and what was written is lost. */
 enum tern_code tern_region_check(const struct tern_region *region, struct tern_err *err);
 
 #endif
