@@ -116,7 +116,7 @@ struct tern_h2_stream {
     size_t content_length; /* SIZE_MAX: not said */
     enum tern_encoding encoding;
     char *body;     /* from the hub's pool when body_cap > 0, else in the arena */
-    size_t body_at; /* where the bytes begin that wait; 0 but for parts */
+    size_t body_at; /* where its bytes begin; of parts, those that wait */
     size_t body_n;
     size_t body_room;
     size_t body_cap;

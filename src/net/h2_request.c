@@ -12,6 +12,7 @@
 #define BODY_ARENA_MAX    2048u       /* a body of known size up to here lies in the arena */
 #define OUT_KEPT          (16u << 10) /* of an answer's buffer, by a stream waiting for reuse */
 #define STREAMS_KEPT      512u
+#define GROW_FAST_MAX     (256u << 10)
 #define CONTROL_A_REQUEST 4u /* control frames that a request pays for */
 #define CONN_BODIES_MAX   4u /* bodies of the largest size that one connection may hold */
 
@@ -372,33 +373,61 @@ void tern_h2_request_head_done(struct tern_h2_stream *s, bool end)
 
 /* Body. */
 
-static bool grow_body(struct tern_h2_stream *s, size_t need)
+/* Where a body that gets memory of its own should begin, by what has come of it. */
+static size_t ask_lead(struct tern_h2_stream *s, const uint8_t *p, size_t n)
 {
-    struct tern_h2_conn *h = s->h;
-    size_t want = need;
-    size_t cap = 0;
+    const struct tern_handler *handler = s->shared->hub->handler;
+    struct tern_exchange *x = &s->x;
+
+    if (handler->body_pivot == NULL)
+        return 0;
+    x->body = tern_str_make((const char *)p, n);
+    size_t pivot = handler->body_pivot(handler->self, x);
+    x->body = tern_str_make(NULL, 0);
+    return (0 - pivot) & (TERN_CACHE_LINE - 1);
+}
+
+/* How much memory to take when `need` bytes are there. gRPC's clients do not say: what is copied
+ * while a body of unknown size grows is a third of it, and of a large one all of it. */
+static size_t size_wanted(const struct tern_h2_stream *s, size_t need)
+{
+    size_t grown = s->body_n * (s->body_n < GROW_FAST_MAX ? 4 : 2);
 
     if (s->body == NULL && s->content_length != SIZE_MAX)
-        want = s->content_length; /* nghttp2 sees to it that no more comes */
-    else if (need < s->body_room * 2)
-        want = s->body_room * 2;
-    if (want < need)
-        return false;
-    if (s->body == NULL && s->content_length != SIZE_MAX && want <= BODY_ARENA_MAX) {
-        s->body = tern_arena_alloc(&s->arena, TERN_CACHE_LINE, want + TERN_TEXT_PAD);
-        s->body_room = want;
+        return s->content_length; /* nghttp2 sees to it that no more comes */
+    if (grown > s->x.body_max)
+        grown = s->x.body_max;
+    return need < grown ? grown : need;
+}
+
+/* Room for the n bytes at p behind those that are there. */
+static bool grow_body(struct tern_h2_stream *s, const uint8_t *p, size_t n)
+{
+    struct tern_h2_conn *h = s->h;
+    size_t have = s->body_n;
+    size_t lead = s->body_at;
+    size_t cap = 0;
+
+    if (s->body == NULL && s->content_length <= BODY_ARENA_MAX) {
+        s->body = tern_arena_alloc(&s->arena, TERN_CACHE_LINE, s->content_length + TERN_TEXT_PAD);
+        s->body_room = s->content_length;
         return s->body != NULL;
     }
     if (!tern_h2_request_may_hold_more(h))
         return false;
-    char *fresh = tern_hub_body_take(s->shared->hub, want, &cap);
+    if (s->body == NULL)
+        lead = ask_lead(s, p, n);
+    size_t want = size_wanted(s, have + n);
+    if (want < have + n || want > SIZE_MAX - lead)
+        return false;
+    char *fresh = tern_hub_body_take(s->shared->hub, want + lead, &cap);
     if (fresh == NULL)
         return false;
-    size_t n = s->body_n;
-    if (s->body != NULL)
-        memcpy(fresh, s->body, n);
+    if (have > 0)
+        memcpy(fresh + lead, s->body + s->body_at, have);
     tern_h2_request_give_body(s);
     s->body = fresh;
+    s->body_at = lead;
     s->body_room = s->body_cap = cap;
     h->body_bytes += cap;
     return true;
@@ -416,14 +445,14 @@ void tern_h2_request_add_body(struct tern_h2_stream *s, const uint8_t *p, size_t
         tern_h2_request_refuse(s, &err);
         return;
     }
-    if (n > s->body_room - s->body_n && !grow_body(s, s->body_n + n)) {
+    if (n > s->body_room - s->body_at - s->body_n && !grow_body(s, p, n)) {
         tern_fail(&err, TERN_RESOURCE_EXHAUSTED, "no memory for a body of %zu bytes",
                   s->body_n + n);
         tern_h2_request_refuse(s, &err);
         return;
     }
     assert(s->body != NULL);
-    memcpy(s->body + s->body_n, p, n);
+    memcpy(s->body + s->body_at + s->body_n, p, n);
     s->body_n += n;
 }
 
@@ -449,7 +478,8 @@ static enum tern_code decode_body(struct tern_h2_stream *s, struct tern_err *err
 
     struct tern_decoder_limits limits = {x->body_max, s->shared->hub->limits.expand_max};
     TERN_TRY(tern_decoder_start(decoder, s->encoding, limits, err));
-    TERN_TRY(tern_decoder_feed(decoder, tern_str_make(s->body, s->body_n), &s->plain, err));
+    TERN_TRY(
+        tern_decoder_feed(decoder, tern_str_make(s->body + s->body_at, s->body_n), &s->plain, err));
     TERN_TRY(tern_decoder_finish(decoder, err));
     if (!tern_buf_reserve(&s->plain, TERN_TEXT_PAD))
         return tern_buf_check(&s->plain, "the decompressed body", err);
@@ -469,7 +499,8 @@ void tern_h2_request_hand_over(struct tern_h2_stream *s)
         tern_h2_parts_hand_over(s);
         return;
     }
-    x->body = s->body_n > 0 ? tern_str_make(s->body, s->body_n) : tern_str_make(nothing, 0);
+    x->body =
+        s->body_n > 0 ? tern_str_make(s->body + s->body_at, s->body_n) : tern_str_make(nothing, 0);
     if (s->encoding != TERN_ENCODING_IDENTITY && s->body_n > 0 && decode_body(s, &err) != TERN_OK) {
         tern_h2_request_refuse(s, &err);
         return;

@@ -31,6 +31,8 @@ struct fixture {
     int parts;    /* calls of on_part */
     int gone;
     int refused;
+    int asked; /* calls of body_pivot, which answers: */
+    size_t pivot;
     struct tern_exchange *owed[64]; /* gone, to be ended */
     int n_owed;
 };
@@ -338,6 +340,42 @@ static void calls_with_trailers_allocate_nothing(void **state)
     }
 }
 
+static bool nothing_is_left(const struct fixture *f)
+{
+    return f->rig.hub->counters.exchanges_begun == f->rig.hub->counters.exchanges_ended;
+}
+
+/* Requests in one piece, whose handler reads tensors in place. */
+
+static size_t body_pivot(void *self, const struct tern_exchange *x)
+{
+    struct fixture *f = self;
+
+    f->asked++;
+    assert_true(x->body.n > 0 && memcmp(x->body.p, big, x->body.n) == 0);
+    return f->pivot;
+}
+
+static void a_body_is_aligned_as_its_handler_asks(void **state)
+{
+    static const size_t sizes[] = {100, 16384, 16385, 70000, 1u << 20};
+    struct fixture *f = *state;
+
+    f->handler.body_pivot = body_pivot;
+    for (size_t i = 0; i < TERN_COUNT_OF(sizes); i++) {
+        f->pivot = 5 + i * 17;
+        f->asked = 0;
+        client_request(&f->c, NULL, tern_str_make(big, sizes[i]), false);
+        client_run(&f->c);
+        assert_int_equal(f->asked, 1);
+        assert_true(tern_str_eq(f->x->body, tern_str_make(big, sizes[i])));
+        assert_int_equal(((uintptr_t)f->x->body.p + f->pivot) % TERN_CACHE_LINE, 0);
+        say(f->x, f->x->body, true);
+        client_run(&f->c);
+    }
+    assert_true(nothing_is_left(f));
+}
+
 /* Requests in parts. */
 
 /* A stream that is open in both directions. */
@@ -353,11 +391,6 @@ static void more(struct fixture *f, int32_t id, struct tern_str body, bool hold)
 {
     client_more(&f->c, id, body, hold);
     client_run(&f->c);
-}
-
-static bool nothing_is_left(const struct fixture *f)
-{
-    return f->rig.hub->counters.exchanges_begun == f->rig.hub->counters.exchanges_ended;
 }
 
 static void a_head_alone_is_handed_over(void **state)
@@ -870,6 +903,7 @@ int main(void)
         TEST(trailers_pass_a_closed_window),
         TEST(a_reset_before_the_trailers_frees_all),
         TEST(calls_with_trailers_allocate_nothing),
+        TEST(a_body_is_aligned_as_its_handler_asks),
         TEST(a_head_alone_is_handed_over),
         TEST(a_request_that_came_at_once_is_one_part),
         TEST(questions_and_answers_interleave),
