@@ -196,16 +196,24 @@ static bool check_model(struct check *check, const struct tern_found_model *mode
 
 /* ---- all of them ---- */
 
-static enum tern_code check_path(struct check *check, const char *path, struct tern_err *err)
+/* All paths together: a model that stands in two of them is a mistake. */
+static enum tern_code check_paths(struct check *check, const struct tern_command_call *call,
+                                  struct tern_err *err)
 {
-    TERN_TRY(tern_offline_init(&check->offline, path, check->options->onnxruntime.library,
+    const char **paths = tern_arena_zalloc(&check->arena, call->n_args, sizeof(char *));
+
+    if (paths == NULL)
+        return tern_arena_fail(&check->arena, err, "the paths");
+    for (uint32_t i = 0; i < call->n_args; i++)
+        paths[i] = call->args[i].p;
+    TERN_TRY(tern_offline_init(&check->offline, paths[0], check->options->onnxruntime.library,
                                &check->options->model.policy, err));
     check->offline.settings.config = serve_config_settings(check->options);
-    TERN_TRY(tern_repository_scan(&path, 1, &check->offline.settings.engines, &check->arena,
-                                  &check->found, err));
+    TERN_TRY(tern_repository_scan(paths, call->n_args, &check->offline.settings.engines,
+                                  &check->arena, &check->found, err));
     if (check->found.n_models == 0)
         return tern_fail(err, TERN_NOT_FOUND,
-                         "%s: no model in it; expected <model>/<version>/model.onnx", path);
+                         "%s: no model in it; expected <model>/<version>/model.onnx", paths[0]);
     for (uint32_t i = 0; i < check->found.n_models; i++) {
         check->n_models++;
         check->n_bad += !check_model(check, &check->found.models[i]);
@@ -267,7 +275,7 @@ static int check_all(const struct tern_command_call *call, const struct tern_che
     tern_arena_init(&check->arena, 1u << 16, ARENA_MAX);
     tern_buf_init(&check->mistakes, OUTPUT_MAX / 2);
     init_table(check);
-    if (check_path(check, call->args[0].p, &err) != TERN_OK) {
+    if (check_paths(check, call, &err) != TERN_OK) {
         fprintf(stderr, "tern check: %s\n", err.text);
     } else {
         print(check);
@@ -284,6 +292,10 @@ int tern_check_run(const struct tern_command_call *call)
 {
     const struct tern_check_options *options = call->options;
 
+    if (call->n_args > 1 && options->convert != TERN_CONVERT_NONE) {
+        fprintf(stderr, "tern check: --convert takes one PATH\n");
+        return TERN_EXIT_USAGE;
+    }
     if (call->n_args > 0 && options->convert != TERN_CONVERT_NONE)
         return tern_convert_run(options, call->args[0].p);
     return check_all(call, options);

@@ -31,8 +31,8 @@ const struct tern_command tern_commands[] = {
     },
     {
         .name = "check",
-        .args = "[PATH]",
-        .args_max = 1,
+        .args = "[PATH...]",
+        .args_max = TERN_REPOSITORIES_MAX,
         .summary = "Say everything that is wrong with a configuration and its models",
         .help = "Checks the options as `serve` would read them, then every model below PATH: its "
                 "configuration, its files, and that both agree. All mistakes are printed, each "

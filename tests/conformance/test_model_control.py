@@ -5,7 +5,10 @@ import os
 
 import numpy
 import pytest
+import tritonclient.grpc as triton_grpc
 import tritonclient.http as triton
+from google.protobuf import json_format
+from tritonclient.grpc import model_config_pb2
 from tritonclient.utils import InferenceServerException
 
 from harness import ONNX, Server, model_file, put_model, wait_for
@@ -364,3 +367,45 @@ def test_repositories_have_no_names(explicit, path):
     answer = explicit.call("POST", f"/v2/repository/mine/{path}")
     assert answer.status == 501
     assert answer.json()["error"] == "'repository_name' specification is not supported"
+
+
+@pytest.fixture
+def grpc(explicit):
+    one = triton_grpc.InferenceServerClient(explicit.address)
+    yield one
+    one.close()
+
+
+def test_the_same_over_grpc(explicit, grpc, scratch):
+    grpc.load_model("iris", config=json.dumps({"max_batch_size": 16}))
+    assert explicit.client.get_model_config("iris")["max_batch_size"] == 16
+    with refused("failed to load 'iris', failed to poll from model repository", "Invalid config override"):
+        grpc.load_model("iris", config='{"max_batch_size: 1}')
+    with refused("failed to load 'iris', failed to poll from model repository"):
+        grpc.load_model("iris", files={"file:1/model.onnx": FP32.read_bytes()})
+    assert grpc.is_model_ready("iris")
+    grpc.load_model("fresh", config='{"backend": "onnxruntime"}', files={"file:3/model.onnx": FP32.read_bytes()})
+    assert grpc.is_model_ready("fresh", "3") and len(scratch_folders(scratch)) == 1
+    grpc.unload_model("fresh", unload_dependents=True)
+    assert not grpc.is_model_ready("fresh") and scratch_folders(scratch) == []
+    with refused("failed to load 'nope', failed to poll from model repository"):
+        grpc.load_model("nope")
+    with refused("Model name cannot be empty. Please enter a valid name to deploy."):
+        grpc.load_model("")
+    for name in ("..", "../iris", "a/b", ".hidden"):
+        with refused("model name must not contain path traversal characters"):
+            grpc.load_model(name)
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {},
+        {"max_batch_size": 8, "dynamic_batching": {}},
+        {"parameters": {"intra_op_thread_count": {"string_value": "1"}}},
+    ],
+)
+def test_the_config_over_grpc_is_the_same(explicit, grpc, config):
+    grpc.load_model("iris", config=json.dumps(config))
+    message = grpc.get_model_config("iris").config
+    assert json_format.ParseDict(explicit.client.get_model_config("iris"), model_config_pb2.ModelConfig()) == message

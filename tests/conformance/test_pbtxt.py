@@ -22,7 +22,7 @@ SAME = {
     "commas": 'name: "a", max_batch_size: 4, backend: "b"',
     "semicolons": 'name: "a"; max_batch_size: 4; backend: "b";',
     "single quotes": "name: 'it is \"a\"'",
-    "adjacent strings": "name: \"a\" 'b'\n  \"c\"",
+    "adjacent strings": 'name: "a" \'b\'\n  "c"',
     "escapes": r'name: "\a\b\f\n\r\t\v\\\"" backend: "\'"',
     "octal escapes": r'name: "\101\1021\07x"',
     "hexadecimal escapes": r'name: "\x41\x4a\x4Bg"',
@@ -110,7 +110,9 @@ WRONG = {
 
 
 def convert(path, form):
-    return subprocess.run([TERN, "check", str(path), "--convert", form], capture_output=True, text=True, encoding="utf-8")
+    return subprocess.run(
+        [TERN, "check", str(path), "--convert", form], capture_output=True, text=True, encoding="utf-8"
+    )
 
 
 def read_back(form, text):

@@ -126,6 +126,16 @@ def test_check_without_loading(repository):
     assert done.returncode == 1 and f"{repository}/typed/config.pbtxt:1:" in done.stdout
 
 
+def test_check_of_several(tmp_path, repository):
+    put_model(repository, "both", model_file("iris"))
+    put_model(tmp_path / "other", "both", model_file("iris"))
+    put_model(tmp_path / "other", "one", model_file("iris"))
+    done = tern("check", repository, tmp_path / "other")
+    assert done.returncode == 1 and "model appears in two or more repositories" in done.stdout
+    assert "1 of 2 models cannot be served" in done.stdout
+    assert tern("check", repository, tmp_path / "other", "--convert", "json").returncode == 2
+
+
 def test_convert(tmp_path, repository):
     text = 'max_batch_size: 8\nensemble_scheduling { step { model_name: "a" } }  # refused, but it converts\n'
     put_model(repository, "one", model_file("iris"), config=text)

@@ -140,7 +140,7 @@ static void mistakes_end_with_usage(void **state)
     assert_non_null(strstr(printed, "did you mean `tern serve examples/models`?"));
     assert_int_equal(RUN("serve"), TERN_EXIT_USAGE);
     assert_non_null(strstr(printed, "tern serve: needs PATH...; usage: tern serve PATH...\n"));
-    assert_int_equal(RUN("check", "a", "b"), TERN_EXIT_USAGE);
+    assert_int_equal(RUN("bench", "a", "b"), TERN_EXIT_USAGE);
     assert_non_null(strstr(printed, "too many arguments, first \"b\""));
     assert_int_equal(RUN("bench", "m", "--rat", "5"), TERN_EXIT_USAGE);
     assert_non_null(strstr(printed, "flag --rat: no such option, did you mean --rate?"));
