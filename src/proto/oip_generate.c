@@ -35,12 +35,12 @@ static enum tern_code spread(struct tern_tensor *tensor, const struct tern_tenso
             fixed = 0;
         }
     }
-    bool fits = last_free < 0 ? count == fixed : fixed > 0 && count % fixed == 0;
+    bool fits = last_free < 0 || fixed == 0 ? count == fixed : count % fixed == 0;
     if (!fits)
         return tern_fail(
             err, TERN_INVALID_ARGUMENT, "input '%.*s': %zu elements do not fill the shape %s",
             TERN_STR_ARG(spec->name), count, tern_shape_print(&spec->shape, text, sizeof(text)));
-    if (last_free >= 0)
+    if (last_free >= 0 && fixed > 0)
         shape->dim[last_free] = (int64_t)(count / fixed);
     return TERN_OK;
 }

@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -31,7 +32,7 @@
 #define RIG_FN static __attribute__((unused))
 
 /* The clock. */
-static uint64_t rig_now_ns = 1000 * (uint64_t)TERN_NS_PER_S;
+static _Atomic uint64_t rig_now_ns = 1000 * (uint64_t)TERN_NS_PER_S; /* executors look too */
 
 uint64_t __wrap_tern_clock_mono_ns(void);
 uint64_t __wrap_tern_clock_mono_ns(void)
@@ -40,9 +41,9 @@ uint64_t __wrap_tern_clock_mono_ns(void)
 }
 
 /* The allocator. */
-static long rig_allocs;         /* calls so far */
-static long rig_fail_at = -1;   /* this call fails, and ... */
-static long rig_fail_until = 0; /* ... all before this one */
+static atomic_long rig_allocs;         /* calls so far */
+static atomic_long rig_fail_at = -1;   /* this call fails, and ... */
+static atomic_long rig_fail_until = 0; /* ... all before this one */
 
 static bool alloc_fails(void)
 {
