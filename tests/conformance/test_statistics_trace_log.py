@@ -1,11 +1,13 @@
 """Statistics, traces and the log, as Triton's client and its dashboards use them."""
 
 import json
+import queue
 import signal
 import time
 
 import numpy
 import pytest
+import tritonclient.grpc as grpc
 import tritonclient.http as triton
 from tritonclient.utils import InferenceServerException
 
@@ -305,3 +307,71 @@ def test_traces_are_counted_and_written_at_the_end(tmp_path):
         assert "\ntern_traces_dropped_total 0\n" in one.get("/metrics").body.decode()
     ids = [row["id"] for row in names_of(read_traces(path))]
     assert ids == list(range(1, 201))
+
+
+# ---- the same over gRPC ----
+
+
+def grpc_input(rows=1):
+    values = numpy.tile(numpy.array([[5.1, 3.5, 1.4, 0.2]], "float32"), (rows, 1))
+    given = grpc.InferInput("features", list(values.shape), "FP32")
+    given.set_data_from_numpy(values)
+    return given
+
+
+@pytest.fixture
+def rpc(traced):
+    one = grpc.InferenceServerClient(traced.address)
+    yield one
+    one.close()
+
+
+def test_timestamps_over_grpc(traced, rpc):
+    rpc.update_trace_settings(settings={"trace_level": ["TIMESTAMPS"], "trace_rate": "1"})
+    rpc.infer("iris", [grpc_input()], request_id="unary")
+    answers = queue.Queue()
+    rpc.start_stream(lambda result, error: answers.put(error or result))
+    for i in range(3):
+        rpc.async_stream_infer("iris", [grpc_input()], request_id=f"stream {i}")
+    for _ in range(3):
+        assert not isinstance(answers.get(timeout=30), InferenceServerException)
+    rpc.stop_stream()
+    objects = wait_for(lambda: len(names_of(read_traces(traced.trace_file))) == 4 and read_traces(traced.trace_file), "4")
+    assert {one["request_id"] for one in names_of(objects)} == {"unary", "stream 0", "stream 1", "stream 2"}
+    order = [name.replace("HTTP_RECV", "GRPC_WAITREAD").replace("HTTP_SEND", "GRPC_SEND") for name in ORDER]
+    for rows in (one["timestamps"] for one in objects if "timestamps" in one):
+        assert [row["name"] for row in rows] == order
+        assert [row["ns"] for row in rows] == sorted(row["ns"] for row in rows)
+    (stats,) = rpc.get_inference_statistics("iris").model_stats
+    assert stats.inference_count == stats.execution_count == stats.inference_stats.success.count == 4
+
+
+def test_both_protocols_tell_the_same(traced, rpc):
+    infer(traced, rows=2, n=2)
+    rpc.infer("iris", [grpc_input(3)])
+    http_stats = traced.client.get_inference_statistics("iris")["model_stats"][0]
+    rpc_stats = rpc.get_inference_statistics("iris", as_json=True)["model_stats"][0]
+    assert int(rpc_stats["inference_count"]) == http_stats["inference_count"] == 7
+    assert int(rpc_stats["last_inference"]) == pytest.approx(http_stats["last_inference"], abs=2)
+    for key in ("success", "queue", "compute_input", "compute_infer", "compute_output"):
+        assert int(rpc_stats["inference_stats"][key].get("ns", 0)) == http_stats["inference_stats"][key]["ns"]
+    assert [row["batch_size"] for row in rpc_stats["batch_stats"]] == ["2", "3"]
+    http_trace = traced.client.get_trace_settings("iris")
+    rpc_trace = rpc.get_trace_settings("iris").settings
+    assert {key: list(row.value) for key, row in rpc_trace.items()} == {
+        key: value if isinstance(value, list) else [value] for key, value in http_trace.items()
+    }
+    http_log, rpc_log = traced.client.get_log_settings(), rpc.get_log_settings().settings
+    assert {key: getattr(row, row.WhichOneof("parameter_choice")) for key, row in rpc_log.items()} == http_log
+
+
+@pytest.mark.parametrize(
+    "change, text",
+    [
+        ({"log_format": "odd"}, "invalid argument for log_format"),
+        ({"log_file": "x"}, "log file location can not be updated through network protocol"),
+    ],
+)
+def test_wrong_log_settings_over_grpc(rpc, change, text):
+    with pytest.raises(InferenceServerException, match=text):
+        rpc.update_log_settings(change)
