@@ -166,8 +166,12 @@ static enum tern_code open_traces(struct serve_process *p, struct tern_err *err)
     };
 
     TERN_TRY(tern_sampler_new(&sampler, &p->sampler, err));
-    if (!otlp && options->trace.file.n == 0)
+    if (!otlp && options->trace.file.n == 0) {
+        if (options->trace.levels != 0)
+            tern_log_warn(&p->log, "trace.nowhere", "traces go nowhere: trace.file is not set",
+                          TERN_KV_NONE);
         return TERN_OK;
+    }
     TERN_TRY(open_trace_sink(p, &tracer.sink, err));
     return tern_tracer_start(&tracer, &p->tracer, err);
 }

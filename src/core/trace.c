@@ -116,6 +116,11 @@ void tern_trace_begin(struct tern_trace *trace, struct tern_str traceparent,
         *trace = (struct tern_trace){.flags = 2u};
         fill_random(ids, trace->trace_id, sizeof(trace->trace_id));
     }
+    tern_trace_new_span(trace, ids);
+}
+
+void tern_trace_new_span(struct tern_trace *trace, struct tern_trace_ids *ids)
+{
     fill_random(ids, trace->span_id, sizeof(trace->span_id));
 }
 

@@ -42,6 +42,8 @@ TERN_MUST_USE bool tern_trace_parse(struct tern_str header, struct tern_trace *r
 void tern_trace_begin(struct tern_trace *trace, struct tern_str traceparent,
                       struct tern_trace_ids *ids);
 
+/* Another span beside it: only span_id is new. */
+void tern_trace_new_span(struct tern_trace *trace, struct tern_trace_ids *ids);
 /* "00-<trace id>-<our span id>-<flags>" and a terminating zero. */
 void tern_trace_format(const struct tern_trace *trace, char dst[TERN_TRACE_PARENT_LEN + 1]);
 /* The trace id alone, 32 hex digits and a zero: for logs. */

@@ -128,6 +128,9 @@ void gateway_finish(struct gateway_call *gc, enum tern_code code)
     if (gc->sink != NULL && code == TERN_OK)
         code = gateway_finish_outputs(gc);
     encode(gc, &code);
+    if (gc->sink != NULL)
+        tern_observer_answer(call, &gc->observation, x->body_ns, call->finished_ns,
+                             code == TERN_OK ? TERN_ANSWER_SUCCESS : TERN_ANSWER_FAIL);
     if (call->op == TERN_OP_INFER && pinned != NULL)
         tern_load_report(&gc->loop->load, x, gc->gateway->n_cpus, tern_sched_depth(pinned));
     tern_observer_end(observer, x, call, &gc->observation, code, &call->err);

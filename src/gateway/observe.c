@@ -146,6 +146,19 @@ void tern_observer_begin(struct tern_observer *observer, struct tern_exchange *x
         tern_exchange_add_header(x, TERN_STR("tracestate"), state);
 }
 
+void tern_observer_join(struct tern_observer *observer, const struct tern_exchange *x,
+                        const struct tern_observation *stream, struct tern_observation *observation)
+{
+    struct tern_trace_ids *ids = &observer->loops[tern_loop_index(x->loop)].ids;
+
+    observation->request_id = stream->request_id;
+    if (!stream->traced)
+        return;
+    observation->traced = true;
+    observation->trace = stream->trace;
+    tern_trace_new_span(&observation->trace, ids);
+}
+
 static struct tern_server_cells *server_cells(struct tern_observer *observer,
                                               const struct tern_exchange *x)
 {

@@ -55,6 +55,10 @@ void tern_observer_set_access_log(struct tern_observer *observer, bool on);
  */
 void tern_observer_begin(struct tern_observer *observer, struct tern_exchange *x,
                          struct tern_observation *observation);
+/* A request of a stream: it belongs to the trace that the stream's head told of. */
+void tern_observer_join(struct tern_observer *observer, const struct tern_exchange *x,
+                        const struct tern_observation *stream,
+                        struct tern_observation *observation);
 /* On the loop, when the request was read: it is in flight until tern_observer_end. */
 void tern_observer_enter(struct tern_observer *observer, const struct tern_exchange *x,
                          struct tern_observation *observation);

@@ -95,6 +95,8 @@ static struct gateway_part *take_part(struct gateway_stream *s)
     gateway_init_call(&part->gc, loop, own->call.proto, own->call.route, own->call.x, &part->arena);
     part->gc.part = part;
     part->gc.came_ns = tern_loop_now_ns(own->call.x->loop);
+    tern_observer_join(own->gateway->settings.observer, own->call.x, &own->observation,
+                       &part->gc.observation);
     part->gc.call.model = own->call.model;
     part->gc.call.version = own->call.version;
     part->gc.call.request.deadline_ns = s->deadline_ns;

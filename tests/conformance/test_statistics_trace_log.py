@@ -85,6 +85,10 @@ def test_answers_of_decoupled_models(repository, tmp_path):
             assert answer.status == 200
         (stats,) = one.get("/v2/models/square_int32/stats").json()["model_stats"]
         page = one.get("/metrics").body.decode()
+        answer = one.call("POST", "/v2/models/square_int32/generate", {"IN": 1})
+        assert answer.status == 200
+        (later,) = one.get("/v2/models/square_int32/stats").json()["model_stats"]
+    assert later["response_stats"]["0"]["success"]["count"] == 3
     answers = stats["response_stats"]
     counts = {key: (row["success"]["count"], row["empty_response"]["count"]) for key, row in answers.items()}
     assert counts == {"0": (2, 0), "1": (1, 1), "2": (1, 0), "3": (0, 1)}

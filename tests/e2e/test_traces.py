@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from harness import EXAMPLES, Server, example, rows_of, wait_for
+from harness import EXAMPLES, Server, example, put_sample, rows_of, wait_for
 
 
 def traces(path):
@@ -42,6 +42,7 @@ def test_a_level_without_a_file(tmp_path):
     with Server(tmp_path / "server", EXAMPLES / "models", "--trace-level", "TIMESTAMPS", "--trace-rate", "1") as server:
         ask(server)
         assert server.get("/v2/trace/setting").json()["trace_file"] == ""
+        assert server.events("trace.nowhere")
 
 
 # ---- OpenTelemetry ----
@@ -139,6 +140,19 @@ def test_a_propagated_context_is_always_traced(tmp_path, collector):
     assert len(spans) == len(collector.spans()) == 4
     assert spans[0]["traceId"] == TRACE and spans[0]["parentSpanId"] == CALLER
     assert answer.headers["traceparent"] == f"00-{TRACE}-{spans[0]['spanId']}-01"
+
+
+def test_requests_of_a_stream_belong_to_its_trace(tmp_path, collector, repository):
+    put_sample(repository, "square_int32")
+    with Server(tmp_path / "server", repository, *otlp(collector, "--trace-rate", "1000000")) as server:
+        headers = {"traceparent": f"00-{TRACE}-{CALLER}-01"}
+        path = "/v2/models/square_int32/generate_stream"
+        assert server.call("POST", path, {"IN": 3}, headers).status == 200
+        wait_for(collector.spans, "the spans")
+    names = [span["name"] for span in collector.spans()]
+    assert names == ["InferRequest", "square_int32", "queue", "compute"]
+    assert {span["traceId"] for span in collector.spans()} == {TRACE}
+    assert collector.spans()[0]["parentSpanId"] == CALLER
 
 
 def value(server, name):

@@ -51,12 +51,27 @@ static void test_nobody(void **state)
     assert_int_equal(tern_procstat_read(0x7ffffffe, &s, NULL), TERN_NOT_FOUND);
 }
 
+static void test_the_machine(void **state)
+{
+    struct tern_procstat_machine before, now;
+
+    (void)state;
+    assert_int_equal(tern_procstat_read_machine(&before, NULL), TERN_OK);
+    assert_true(before.busy_ticks > 0 && before.busy_ticks <= before.ticks);
+    assert_true(before.memory_used_bytes > 0);
+    assert_true(before.memory_used_bytes < before.memory_bytes);
+    do /* idle ticks count too, so this ends; the kernel takes some back now and then */
+        assert_int_equal(tern_procstat_read_machine(&now, NULL), TERN_OK);
+    while (now.ticks <= before.ticks);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_self),
         cmocka_unit_test(test_a_name_with_brackets),
         cmocka_unit_test(test_nobody),
+        cmocka_unit_test(test_the_machine),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
