@@ -214,20 +214,22 @@ static void set_shape(struct tern_tensor *tensor, bool batched, size_t rows, siz
 }
 
 static enum tern_code write_classes(struct tern_tensor *tensor, const struct pick *picks,
-                                    size_t n_picks, size_t each, size_t n_values,
+                                    size_t rows, size_t each, size_t n_values,
                                     const struct tern_labels *labels, struct tern_arena *arena,
                                     struct tern_err *err)
 {
     size_t size = 0;
 
-    TERN_TRY(measure(tensor, picks, n_picks, labels, &size, err));
+    TERN_TRY(measure(tensor, picks, rows * each, labels, &size, err));
     char *text = tern_arena_alloc(arena, 8, size + 1), *at = text;
     if (text == NULL)
         return tern_arena_fail(arena, err, "the classes of an output");
-    for (size_t i = 0; i < n_picks; i++) {
-        size_t index = picks[i].index;
-        uint64_t bits = load(tensor, i / each * n_values + index);
-        at = write_class(tensor, bits, index, label_of(labels, index), at);
+    for (size_t row = 0; row < rows; row++) {
+        for (size_t i = 0; i < each; i++) {
+            size_t index = picks[row * each + i].index;
+            uint64_t bits = load(tensor, row * n_values + index);
+            at = write_class(tensor, bits, index, label_of(labels, index), at);
+        }
     }
     tensor->data = text;
     tensor->n_bytes = (size_t)(at - text);
@@ -252,12 +254,12 @@ enum tern_code tern_classify(struct tern_tensor *tensor, uint32_t n, bool batche
     size_t each = n < n_values ? n : n_values;
     if (tern_num_mul(rows, each, &n_picks))
         return fail_large(tensor, err);
-    struct pick *picks = tern_arena_zalloc(arena, n_picks, sizeof(*picks));
-    if (picks == NULL && n_picks > 0)
+    struct pick *picks = tern_arena_zalloc(arena, n_picks + 1, sizeof(*picks));
+    if (picks == NULL)
         return tern_arena_fail(arena, err, "the classes of an output");
     for (size_t row = 0; row < rows && each > 0; row++)
         pick_row(tensor, row * n_values, n_values, picks + row * each, each);
-    TERN_TRY(write_classes(tensor, picks, n_picks, each, n_values, labels, arena, err));
+    TERN_TRY(write_classes(tensor, picks, rows, each, n_values, labels, arena, err));
     set_shape(tensor, batched, rows, each);
     return TERN_OK;
 }

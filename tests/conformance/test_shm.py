@@ -1,6 +1,7 @@
 """System and CUDA shared memory, and classification, as Triton's own clients use them."""
 
 import os
+import queue
 import threading
 
 import numpy
@@ -10,7 +11,7 @@ import tritonclient.http
 import tritonclient.utils.shared_memory as shm
 from tritonclient.utils import InferenceServerException, serialize_byte_tensor
 
-from harness import EXAMPLES, ONNX, Server, example, put_model
+from harness import DEADLINE, EXAMPLES, ONNX, Server, example, put_model, put_sample
 
 KINDS = {"http": tritonclient.http, "grpc": tritonclient.grpc}
 
@@ -21,6 +22,7 @@ def shared(tmp_path_factory):
     folder = tmp_path_factory.mktemp("shm")
     for name in ("identity_fp32", "identity_bytes", "identity_int64"):
         put_model(folder / "models", name, ONNX / f"{name}.onnx")
+    put_sample(folder / "models", "repeat_int32")
     for path in (EXAMPLES / "models").iterdir():
         (folder / "models" / path.name).symlink_to(path)
     with Server(folder / "server", folder / "models", "--shm-enabled", "--shm-bytes-max", "64MiB") as one:
@@ -272,6 +274,49 @@ def test_two_outputs_in_one_place(triton, region):
     label = shm.get_contents_as_numpy(handle, numpy.int64, [1])[0]
     probabilities = shm.get_contents_as_numpy(handle, numpy.float32, [10], offset=64)
     assert probabilities.argmax() == label
+
+
+def stream(client, inputs, output, count):
+    """The first answers of a decoupled model; errors too."""
+    answers = queue.Queue()
+    client.start_stream(lambda result, error: answers.put(result if error is None else error))
+    client.async_stream_infer("repeat_int32", inputs, outputs=[output])
+    got = [answers.get(timeout=DEADLINE) for _ in range(count)]
+    client.stop_stream(cancel_requests=True)
+    return got
+
+
+def repeat_inputs(values):
+    module = tritonclient.grpc
+    inputs = []
+    for name, kind, dtype, data in (
+        ("IN", "INT32", "int32", values),
+        ("DELAY", "UINT32", "uint32", [0] * len(values)),
+        ("WAIT", "UINT32", "uint32", [0]),
+    ):
+        given = module.InferInput(name, [len(data)], kind)
+        given.set_data_from_numpy(numpy.array(data, dtype))
+        inputs.append(given)
+    return inputs
+
+
+def test_each_answer_of_a_decoupled_model(shared, region):
+    """Values in memory and classes are made of every answer of a stream."""
+    with tritonclient.grpc.InferenceServerClient(shared.address) as client:
+        wanted = tritonclient.grpc.InferRequestedOutput("OUT", class_count=1)
+        got = stream(client, repeat_inputs([7, 8, 9]), wanted, 3)
+        assert [one.as_numpy("OUT").ravel().tolist() for one in got] == [[b"7:0"], [b"8:0"], [b"9:0"]]
+        handle, key = region("stream", 64)
+        client.register_system_shared_memory("stream", key, 64)
+        wanted = tritonclient.grpc.InferRequestedOutput("OUT")
+        wanted.set_shared_memory("stream", 4, offset=8)
+        got = stream(client, repeat_inputs([5, 6]), wanted, 2)
+        assert all(is_in_region(one.get_output("OUT")) for one in got)
+        assert shm.get_contents_as_numpy(handle, numpy.int32, [1], offset=8).tolist() == [6]
+        wanted.set_shared_memory("stream", 3, offset=8)
+        got = stream(client, repeat_inputs([5, 6]), wanted, 2)
+        assert all("should be at least 4 bytes to hold the results" in str(one) for one in got)
+        client.unregister_system_shared_memory()
 
 
 # ---- clients that misbehave ----
