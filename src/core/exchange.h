@@ -75,8 +75,8 @@ struct tern_handler {
     void (*on_head)(void *self, struct tern_exchange *x); /* may be NULL */
     /* Asked when the body of a request will get memory of its own: the offset of the byte in it
      * that should begin a cache line, so that an engine can read what stands there in place. The
-     * answer may lie beyond the body. On HTTP/2 x->body is what has come of it by then. May be NULL:
-     * the first byte. */
+     * answer may lie beyond the body. On HTTP/2 x->body is what has come of it by then. May be
+     * NULL: the first byte. */
     size_t (*body_pivot)(void *self, const struct tern_exchange *x);
     void (*on_request)(void *self, struct tern_exchange *x);
     /* A part of a request with wants_parts: x->body holds all bytes that came and were not taken

@@ -242,6 +242,12 @@ static void answer_options(struct tern_gateway *gateway, struct tern_exchange *x
     tern_exchange_send(x, true);
 }
 
+/* Where health is answered as Triton does, a model that is not there is not ready and no more. */
+static bool is_plain_no(const struct tern_call *call)
+{
+    return call->op == TERN_OP_MODEL_READY && call->x->listener->triton_health;
+}
+
 /* Everything that needs no body is decided here, so that a refusal costs no upload. */
 static void on_head(void *self, struct tern_exchange *x)
 {
@@ -284,7 +290,7 @@ static void on_head(void *self, struct tern_exchange *x)
     if (code == TERN_OK && match.route->stream == TERN_STREAM_BOTH)
         code = gateway_stream_open(gc, &gc->call.err);
     if (code != TERN_OK)
-        gateway_finish(gc, code);
+        gateway_finish(gc, is_plain_no(&gc->call) ? TERN_OK : code);
 }
 
 static size_t body_pivot(void *self, const struct tern_exchange *x)

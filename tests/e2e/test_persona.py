@@ -96,6 +96,9 @@ def test_not_ready_is_400_without_a_body(tmp_path):
         answer = server.get("/v2/health/ready")
         assert (answer.status, answer.body) == (400, b"")
         assert server.get("/v2/health/live").status == 200
+        for model in ["broken", "nowhere"]:
+            answer = server.get(f"/v2/models/{model}/ready")
+            assert (answer.status, answer.body) == (400, b"")
 
 
 def test_a_broken_model_ends_the_start(tmp_path):
