@@ -35,13 +35,13 @@ void tern_h2_mem_fini(struct tern_h2_mem *mem)
     tern_h2_mem_trim(mem);
 }
 
+/* The least c with size <= CLASS_MIN << c. */
 static size_t class_of(size_t size)
 {
-    size_t c = 0;
+    size_t above = size > CLASS_MIN ? (size - 1) / CLASS_MIN : 0;
+    size_t c = above == 0 ? 0 : 64 - (size_t)__builtin_clzll(above);
 
-    while (c < CLASS_NONE && ((size_t)CLASS_MIN << c) < size)
-        c++;
-    return c;
+    return c < CLASS_NONE ? c : CLASS_NONE;
 }
 
 static void *take(size_t size, void *user)

@@ -15,6 +15,7 @@
 #define OPEN_MAX 256
 #define IDS_MAX  1024
 #define OUT_MAX  (64u << 10)
+#define PIVOT    13 /* this byte of a body begins a cache line */
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -129,9 +130,17 @@ static void on_part(void *self, struct tern_exchange *x)
         check_body(&calls[i]);
 }
 
+static size_t body_pivot(void *self, const struct tern_exchange *x)
+{
+    (void)self;
+    must(x->body.n > 0);
+    return PIVOT;
+}
+
 static void on_request(void *self, struct tern_exchange *x)
 {
     (void)self;
+    must(x->body.n == 0 || ((uintptr_t)x->body.p + PIVOT) % TERN_CACHE_LINE == 0);
     keep_call(x);
     if (find_call(x) < OPEN_MAX)
         check_body(&calls[find_call(x)]);
@@ -174,6 +183,7 @@ static void step(void)
 static void start_once(void)
 {
     static const struct tern_handler handler = {.on_head = on_head,
+                                                .body_pivot = body_pivot,
                                                 .on_request = on_request,
                                                 .on_part = on_part,
                                                 .on_gone = on_gone,
