@@ -125,7 +125,9 @@ void gateway_stream_fini(struct gateway_loop *loop);
 
 /* ---- gateway/sink.c: the answers of decoupled models ---- */
 
-#define GATEWAY_SINK_ANSWERS 8 /* of one run on their way to the client; the run waits for room */
+/* Of one run on their way to the client; a run that has more waits for room. */
+#define GATEWAY_SINK_ANSWERS 8
+#define GATEWAY_SINK_BYTES   (4u << 20) /* with so many, no further answer is begun */
 
 /* One answer, from the thread of the run to the loop and back. */
 struct gateway_answer {
@@ -135,6 +137,7 @@ struct gateway_answer {
     struct tern_arena arena;
     struct tern_tensor *outputs; /* arena */
     uint32_t n_outputs;
+    size_t bytes; /* of the outputs, while sink->bytes counts them */
 };
 
 struct gateway_sink {
@@ -145,6 +148,7 @@ struct gateway_sink {
     pthread_mutex_t lock;
     pthread_cond_t room_came;
     struct tern_list room;        /* answers to be filled; guarded by lock */
+    size_t bytes;                 /* of those on their way; guarded by lock */
     bool stopped;                 /* guarded by lock */
     struct gateway_answer *first; /* the one that an exchange with one answer has */
     uint32_t n_answers;           /* that came, on the loop */

@@ -10,17 +10,33 @@
 
 /* ---- on the thread of the run ---- */
 
-static struct gateway_answer *take_room(struct gateway_sink *sink)
+/* Room for an answer of so many bytes; NULL when nobody wants one. */
+static struct gateway_answer *take_room(struct gateway_sink *sink, size_t bytes)
 {
+    struct gateway_answer *answer = NULL;
     struct tern_list *link = NULL;
 
     pthread_mutex_lock(&sink->lock);
-    while (!sink->stopped && tern_list_is_empty(&sink->room))
+    while (!sink->stopped && (tern_list_is_empty(&sink->room) || sink->bytes >= GATEWAY_SINK_BYTES))
         pthread_cond_wait(&sink->room_came, &sink->lock);
     if (!sink->stopped)
         link = tern_list_pop(&sink->room);
+    if (link != NULL) {
+        answer = TERN_CONTAINER_OF(link, struct gateway_answer, link);
+        answer->bytes = bytes;
+        sink->bytes += bytes;
+    }
     pthread_mutex_unlock(&sink->lock);
-    return link == NULL ? NULL : TERN_CONTAINER_OF(link, struct gateway_answer, link);
+    return answer;
+}
+
+static size_t size_of(const struct tern_tensor *outputs, uint32_t n)
+{
+    size_t size = 0;
+
+    for (uint32_t i = 0; i < n; i++)
+        size += outputs[i].n_bytes;
+    return size;
 }
 
 static enum tern_code copy_outputs(struct gateway_answer *answer, const struct tern_tensor *outputs,
@@ -50,7 +66,7 @@ static enum tern_code emit(struct tern_engine_sink *self, const struct tern_tens
                            uint32_t n_outputs, struct tern_err *err)
 {
     struct gateway_sink *sink = TERN_CONTAINER_OF(self, struct gateway_sink, base);
-    struct gateway_answer *answer = take_room(sink);
+    struct gateway_answer *answer = take_room(sink, size_of(outputs, n_outputs));
 
     if (answer == NULL)
         return tern_fail(err, TERN_CANCELLED, "nobody waits for more answers");
@@ -76,6 +92,14 @@ static void stop(struct tern_engine_sink *self)
 
 /* ---- on the loop ---- */
 
+/* It is not on its way any more. Under the lock. */
+static void uncount(struct gateway_answer *answer)
+{
+    answer->sink->bytes -= answer->bytes;
+    answer->bytes = 0;
+    pthread_cond_signal(&answer->sink->room_came);
+}
+
 void gateway_answer_free(struct gateway_answer *answer)
 {
     struct gateway_sink *sink = answer->sink;
@@ -83,7 +107,18 @@ void gateway_answer_free(struct gateway_answer *answer)
     tern_arena_reset(&answer->arena);
     pthread_mutex_lock(&sink->lock);
     tern_list_append(&sink->room, &answer->link);
-    pthread_cond_signal(&sink->room_came);
+    uncount(answer);
+    pthread_mutex_unlock(&sink->lock);
+}
+
+/* The answer of an exchange with one stays until that is freed. */
+static void keep_first(struct gateway_answer *answer)
+{
+    struct gateway_sink *sink = answer->sink;
+
+    sink->first = answer;
+    pthread_mutex_lock(&sink->lock);
+    uncount(answer);
     pthread_mutex_unlock(&sink->lock);
 }
 
@@ -97,7 +132,7 @@ static void on_answer(struct tern_loop_task *task)
     if (sink->gc->part != NULL)
         gateway_stream_answer(sink->gc, answer);
     else if (sink->first == NULL)
-        sink->first = answer;
+        keep_first(answer);
     else
         gateway_answer_free(answer);
 }

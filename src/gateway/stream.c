@@ -26,6 +26,7 @@ struct gateway_part {
     struct gateway_stream *stream;
     struct tern_arena arena;
     struct tern_buf message;  /* what came, out of the exchange's way */
+    size_t held;              /* bytes of the body that it came as */
     struct tern_list answers; /* of a decoupled model, not sent yet */
     bool wants_final;         /* the client asked to be told which answer is the last */
     bool emits;               /* it stays open, and answers by gateway_emit */
@@ -41,6 +42,7 @@ struct gateway_stream {
     struct tern_list link;    /* loop->streams */
     struct tern_list parts;   /* in the order of their requests */
     uint32_t n_parts;
+    size_t held;                  /* by all of them */
     struct tern_loop_timer timer; /* runs until the deadline of the whole exchange */
     uint64_t deadline_ns;         /* 0: none */
     enum tern_code code;          /* not OK: it ends with an error */
@@ -89,6 +91,7 @@ static struct gateway_part *take_part(struct gateway_stream *s)
         loop->part_bytes -= part->message.cap;
     }
     part->stream = s;
+    part->held = 0;
     part->arena.max = own->call.x->arena->max;
     part->message.max = part->arena.max + TERN_TEXT_PAD;
     part->wants_final = part->emits = part->emit_due = part->done = false;
@@ -144,6 +147,7 @@ static void retire(struct gateway_part *part)
         tern_version_unpin(gc->call.pinned, gc->loop->index);
     tern_list_remove(&part->link);
     part->stream->n_parts--;
+    part->stream->held -= part->held;
     give_part(part);
 }
 
@@ -424,17 +428,25 @@ static bool read_one(struct gateway_stream *s)
         return false;
     }
     own->observation.bytes_in += used;
+    part->held = used;
+    s->held += used;
     tern_exchange_take(x, used);
     start(part);
     return true;
 }
 
-static void read_on(struct gateway_stream *s)
+/* Requests in flight are bounded in number, and in bytes by what one of them may have. */
+static bool may_read(const struct gateway_stream *s)
 {
     const struct tern_exchange *x = s->own->call.x;
 
-    while (!s->all_read && s->code == TERN_OK && !x->gone && !x->crowded &&
-           s->n_parts < CALLS_MAX) {
+    return !s->all_read && s->code == TERN_OK && !x->gone && !x->crowded &&
+           s->n_parts < CALLS_MAX && (s->n_parts == 0 || s->held < x->body_max);
+}
+
+static void read_on(struct gateway_stream *s)
+{
+    while (may_read(s)) {
         if (!read_one(s))
             break;
         send_ready(s); /* what was done at once leaves before the next is looked at */

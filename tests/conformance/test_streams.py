@@ -1,6 +1,7 @@
 """ModelStreamInfer with Triton's own client and with stubs: order, decoupled models, the last answer,
 errors inside the stream, cancellation, deadlines."""
 
+import asyncio
 import queue
 import threading
 
@@ -8,6 +9,7 @@ import grpc
 import numpy
 import pytest
 import tritonclient.grpc as triton
+import tritonclient.grpc.aio as aio
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 from tritonclient.utils import InferenceServerException
 
@@ -205,6 +207,36 @@ def test_streams_beside_each_other(samples):
     for thread in threads:
         thread.join(DEADLINE)
     assert got == {n: [n] * (20 * n) for n in range(1, 7)}
+
+
+def test_asyncio(samples):
+    async def run():
+        async def requests():
+            for n in (2, 1):
+                yield {"model_name": "square_int32", "inputs": [tensor("IN", "INT32", [n])], "request_id": str(n)}
+
+        async with aio.InferenceServerClient(samples.address) as one:
+            got = [result.as_numpy("OUT")[0] async for result, error in one.stream_infer(requests()) if not error]
+            waiting = one.stream_infer(forever())
+            assert (await anext(waiting))[0].as_numpy("OUT")[0] == 1
+            assert waiting.cancel()
+        return got
+
+    async def forever():
+        yield {"model_name": "repeat_int32", "inputs": repeat([1, 2], [0, HOURS])}
+
+    assert sorted(asyncio.run(run())) == [1, 2, 2]
+
+
+def test_many_answers_of_several_requests(client, answers):
+    """Those of each in order, whatever comes between."""
+    for name in "abcd":
+        client.async_stream_infer("repeat_int32", repeat(list(range(3000))), request_id=name)
+    got = {name: [] for name in "abcd"}
+    for _ in range(4 * 3000):
+        result = answers.take()
+        got[result.get_response().id].append(result.as_numpy("OUT")[0].item())
+    assert got == {name: list(range(3000)) for name in "abcd"}
 
 
 # ---- with stubs: what Triton's client hides ----

@@ -148,18 +148,22 @@ static void instance_free(const struct tern_engine_model *model, void *instance)
     atomic_fetch_sub(&instances, 1);
 }
 
-/* A decoupled model: as many answers as the first number says, 0, 1, 2, ... */
+/* A decoupled model: as many answers as the first number says, 0, 1, 2, ..., of as many MiB as the
+ * second one says. */
 static enum tern_code answer_often(const struct tern_engine_run *run, struct tern_err *err)
 {
-    float n, at;
+    const float *x = run->inputs[0].data;
+    int64_t wide = (int64_t)x[1] * (1 << 18) + 1;
+    float *values = tern_arena_zalloc(run->arena, (size_t)wide, sizeof(*values));
 
-    memcpy(&n, run->inputs[0].data, sizeof(n));
-    for (at = 0; at < n; at++) {
+    if (values == NULL)
+        return tern_arena_fail(run->arena, err, "the answers");
+    for (; values[0] < x[0]; values[0]++) {
         for (uint32_t i = 0; i < run->n_outputs; i++) {
             run->outputs[i].dtype = TERN_DTYPE_FP32;
-            run->outputs[i].shape = (struct tern_shape){2, {1, 1}};
-            run->outputs[i].data = &at;
-            run->outputs[i].n_bytes = sizeof(at);
+            run->outputs[i].shape = (struct tern_shape){2, {1, wide}};
+            run->outputs[i].data = values;
+            run->outputs[i].n_bytes = (size_t)wide * sizeof(*values);
         }
         TERN_TRY(run->sink->emit(run->sink, run->outputs, run->n_outputs, err));
     }

@@ -76,6 +76,7 @@ static enum tern_code decode_line(struct tern_call *call, struct tern_err *err)
     if (!tern_str_split(&rest, ' ', &name) || !tern_str_split(&rest, ' ', &number))
         return tern_fail(err, TERN_INVALID_ARGUMENT, "expected a model and a number");
     values[0] = (float)(number.p[0] - '0');
+    values[1] = number.n > 1 ? (float)(number.p[1] - '0') : 0;
     *x = (struct tern_tensor){.name = TERN_STR("x"),
                               .dtype = TERN_DTYPE_FP32,
                               .shape = one_by_4,
@@ -370,12 +371,13 @@ static void talk_to(struct world *w, const char *path)
     struct talk *talk = &w->talk;
 
     memset(talk, 0, sizeof(*talk));
-    tern_arena_init(&talk->arena, 4096, 1u << 20);
+    tern_arena_init(&talk->arena, 4096, 8u << 20);
     tern_buf_init(&talk->out, 1u << 20);
     talk->x = (struct tern_exchange){
         .method = TERN_METHOD_POST,
         .path = tern_str_of(path),
         .http_major = 2,
+        .body_max = TALK_MAX,
         .out = &talk->out,
         .arena = &talk->arena,
         .loop = w->rig->loop,
@@ -589,6 +591,22 @@ static void so_many_calls_wait_and_no_more_are_taken(void **state)
     free_world(w);
 }
 
+/* However few they are. */
+static void so_many_bytes_wait_and_no_more_are_taken(void **state)
+{
+    struct world *w = new_world();
+    (void)state;
+    fake_engine_gate(true);
+    talk_to(w, "/both");
+    w->talk.x.body_max = 12;
+    say(w, "gated 1\ngated 2\ngated 3\n", true);
+    assert_int_equal(w->models[GATED].pins[0].count, 2); /* 8 bytes are below 12, 16 are not */
+    fake_engine_open(3);
+    expect(w, "<gated=2><gated=4><gated=6>end:well");
+    talk_over(w);
+    free_world(w);
+}
+
 static void a_slow_reader_is_not_written_to(void **state)
 {
     struct world *w = new_world();
@@ -604,6 +622,32 @@ static void a_slow_reader_is_not_written_to(void **state)
     tern_exchange_set_unsent(&w->talk.x, 0);
     expect(w, "<fast=2><fast=4><many=0><many=1><many=2><many=3><many=4><many=5><many=6><many=7>"
               "<many=8>end:well");
+    talk_over(w);
+    free_world(w);
+}
+
+/* Two of these are as much as may be on its way, and one that is kept does not count. */
+static void large_answers_wait_for_room(void **state)
+{
+    struct world *w = new_world();
+    (void)state;
+    talk_to(w, "/answers");
+    say(w, "many 73\n", true);
+    expect(w, "<many=0><many=1><many=2><many=3><many=4><many=5><many=6>end:well");
+    talk_over(w);
+    talk_to(w, "/collect");
+    say(w, "many 75\n", true);
+    expect(w, "refused:the line expects model to produce exactly 1 response");
+    talk_over(w);
+    talk_to(w, "/collect");
+    say(w, "many 15\n", true);
+    expect(w, "<many=0>end:well");
+    talk_over(w);
+    talk_to(w, "/answers"); /* more than the memory of a request */
+    say(w, "many 19\n", true);
+    while (!w->talk.ended)
+        rig_pump_without_reading(w->rig);
+    assert_int_equal(w->talk.x.status, 413);
     talk_over(w);
     free_world(w);
 }
@@ -834,7 +878,9 @@ int main(void)
         cmocka_unit_test(an_error_ends_the_stream_where_nothing_else_can_say_it),
         cmocka_unit_test(bytes_that_are_no_messages_end_the_stream),
         cmocka_unit_test(so_many_calls_wait_and_no_more_are_taken),
+        cmocka_unit_test(so_many_bytes_wait_and_no_more_are_taken),
         cmocka_unit_test(a_slow_reader_is_not_written_to),
+        cmocka_unit_test(large_answers_wait_for_room),
         cmocka_unit_test(a_client_that_leaves_ends_everything),
         cmocka_unit_test(a_client_that_leaves_wakes_a_run_that_waits_for_it),
         cmocka_unit_test(a_deadline_ends_the_whole_stream),
