@@ -125,16 +125,16 @@ static void set_rows(struct bench *b, int64_t rows)
         b->probabilities[i * 3 + 1] = 0.0191234f;
         b->probabilities[i * 3 + 2] = 3.4567e-5f;
     }
-    b->outputs[0] = (struct tern_tensor){TERN_STR("label"),
-                                         TERN_DTYPE_INT64,
-                                         {1, {rows}},
-                                         b->label,
-                                         (size_t)rows * sizeof(b->label[0])};
-    b->outputs[1] = (struct tern_tensor){TERN_STR("probabilities"),
-                                         TERN_DTYPE_FP32,
-                                         {2, {rows, 3}},
-                                         b->probabilities,
-                                         (size_t)rows * 3 * sizeof(b->probabilities[0])};
+    b->outputs[0] = (struct tern_tensor){.name = TERN_STR("label"),
+                                         .dtype = TERN_DTYPE_INT64,
+                                         .shape = {1, {rows}},
+                                         .data = b->label,
+                                         .n_bytes = (size_t)rows * sizeof(b->label[0])};
+    b->outputs[1] = (struct tern_tensor){.name = TERN_STR("probabilities"),
+                                         .dtype = TERN_DTYPE_FP32,
+                                         .shape = {2, {rows, 3}},
+                                         .data = b->probabilities,
+                                         .n_bytes = (size_t)rows * 3 * sizeof(b->probabilities[0])};
 }
 
 static void report(struct bench *b, const char *name, const char *body, int64_t rows)
