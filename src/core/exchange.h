@@ -71,13 +71,20 @@ struct tern_exchange_ops {
     void (*take)(struct tern_exchange *x, size_t n);
 };
 
+/* What can be known of a body before memory is taken for it. */
+struct tern_body_plan {
+    struct tern_str first; /* the bytes of it that are there; may be empty */
+    size_t size;           /* as the head says; SIZE_MAX: it does not, and the first bytes may */
+    /* The offset of the byte that should begin a cache line, so that an engine can read what stands
+     * there in place. It may lie beyond the body. */
+    size_t pivot;
+};
+
 struct tern_handler {
     void (*on_head)(void *self, struct tern_exchange *x); /* may be NULL */
-    /* Asked when the body of a request will get memory of its own: the offset of the byte in it
-     * that should begin a cache line, so that an engine can read what stands there in place. The
-     * answer may lie beyond the body. On HTTP/2 x->body is what has come of it by then. May be
-     * NULL: the first byte. */
-    size_t (*body_pivot)(void *self, const struct tern_exchange *x);
+    /* Asked when the body of a request will get memory of its own; the plan holds what the mux
+     * knows, with pivot 0. A size is a guess: more bytes may come, or less. May be NULL. */
+    void (*plan_body)(void *self, const struct tern_exchange *x, struct tern_body_plan *plan);
     void (*on_request)(void *self, struct tern_exchange *x);
     /* A part of a request with wants_parts: x->body holds all bytes that came and were not taken
      * (tern_exchange_take), maybe none, in one piece with TERN_TEXT_PAD bytes after it that moves

@@ -247,9 +247,9 @@ struct tern_proto {
     enum tern_code no_route;
     /* The dialect's envelope for an error; sets status, response_type and body. */
     void (*encode_error)(struct tern_exchange *x, const struct tern_err *err);
-    /* Where tensors begin in the body of this request, as its head says: see struct tern_handler.
-     * May be NULL: nowhere. */
-    size_t (*body_pivot)(const struct tern_exchange *x);
+    /* How long the body of this request is and where tensors begin in it: see struct tern_handler.
+     * May be NULL. */
+    void (*plan_body)(const struct tern_exchange *x, struct tern_body_plan *plan);
     bool is_grpc; /* it is spoken in gRPC's form: what is about gRPC only counts here */
 };
 

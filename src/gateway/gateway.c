@@ -293,12 +293,13 @@ static void on_head(void *self, struct tern_exchange *x)
         gateway_finish(gc, is_plain_no(&gc->call) ? TERN_OK : code);
 }
 
-static size_t body_pivot(void *self, const struct tern_exchange *x)
+static void plan_body(void *self, const struct tern_exchange *x, struct tern_body_plan *plan)
 {
     const struct gateway_call *gc = x->user;
 
     (void)self;
-    return gc == NULL || gc->call.proto->body_pivot == NULL ? 0 : gc->call.proto->body_pivot(x);
+    if (gc != NULL && gc->call.proto->plan_body != NULL)
+        gc->call.proto->plan_body(x, plan);
 }
 
 enum tern_code gateway_unframe(struct tern_call *call, struct tern_err *err)
@@ -432,7 +433,7 @@ enum tern_code tern_gateway_new(const struct tern_gateway_settings *settings,
     gateway->timeout_ns = settings->timeout_ns;
     gateway->n_cpus = tern_cpu_usable();
     gateway->handler = (struct tern_handler){.on_head = on_head,
-                                             .body_pivot = body_pivot,
+                                             .plan_body = plan_body,
                                              .on_request = on_request,
                                              .on_part = on_part,
                                              .on_gone = on_gone,

@@ -373,54 +373,39 @@ void tern_h2_request_head_done(struct tern_h2_stream *s, bool end)
 
 /* Body. */
 
-/* Where a body that gets memory of its own should begin, by what has come of it. */
-static size_t ask_lead(struct tern_h2_stream *s, const uint8_t *p, size_t n)
+/* What the handler makes of the first bytes of a body. Sizes that cannot be are passed over. */
+static struct tern_body_plan ask_plan(const struct tern_h2_stream *s, struct tern_str first)
 {
     const struct tern_handler *handler = s->shared->hub->handler;
-    struct tern_exchange *x = &s->x;
+    struct tern_body_plan plan = {.first = first, .size = s->content_length};
 
-    if (handler->body_pivot == NULL)
-        return 0;
-    x->body = tern_str_make((const char *)p, n);
-    size_t pivot = handler->body_pivot(handler->self, x);
-    x->body = tern_str_make(NULL, 0);
-    return (0 - pivot) & (TERN_CACHE_LINE - 1);
+    if (handler->plan_body != NULL && s->encoding == TERN_ENCODING_IDENTITY)
+        handler->plan_body(handler->self, &s->x, &plan);
+    if (plan.size < first.n || plan.size > s->x.body_max)
+        plan.size = SIZE_MAX;
+    return plan;
 }
 
-/* How much memory to take when `need` bytes are there. gRPC's clients do not say: what is copied
- * while a body of unknown size grows is a third of it, and of a large one all of it. */
+/* How much memory to take when `need` bytes are there, for a body of unknown size: what is copied
+ * while it grows is a third of it, and of a large one all of it. */
 static size_t size_wanted(const struct tern_h2_stream *s, size_t need)
 {
     size_t grown = s->body_n * (s->body_n < GROW_FAST_MAX ? 4 : 2);
 
-    if (s->body == NULL && s->content_length != SIZE_MAX)
-        return s->content_length; /* nghttp2 sees to it that no more comes */
     if (grown > s->x.body_max)
         grown = s->x.body_max;
     return need < grown ? grown : need;
 }
 
-/* Room for the n bytes at p behind those that are there. */
-static bool grow_body(struct tern_h2_stream *s, const uint8_t *p, size_t n)
+/* Memory for `size` bytes that begin `lead` bytes into it; what was there moves. */
+static bool take_body(struct tern_h2_stream *s, size_t size, size_t lead)
 {
-    struct tern_h2_conn *h = s->h;
     size_t have = s->body_n;
-    size_t lead = s->body_at;
     size_t cap = 0;
 
-    if (s->body == NULL && s->content_length <= BODY_ARENA_MAX) {
-        s->body = tern_arena_alloc(&s->arena, TERN_CACHE_LINE, s->content_length + TERN_TEXT_PAD);
-        s->body_room = s->content_length;
-        return s->body != NULL;
-    }
-    if (!tern_h2_request_may_hold_more(h))
+    if (!tern_h2_request_may_hold_more(s->h) || size > SIZE_MAX - lead)
         return false;
-    if (s->body == NULL)
-        lead = ask_lead(s, p, n);
-    size_t want = size_wanted(s, have + n);
-    if (want < have + n || want > SIZE_MAX - lead)
-        return false;
-    char *fresh = tern_hub_body_take(s->shared->hub, want + lead, &cap);
+    char *fresh = tern_hub_body_take(s->shared->hub, size + lead, &cap);
     if (fresh == NULL)
         return false;
     if (have > 0)
@@ -429,8 +414,35 @@ static bool grow_body(struct tern_h2_stream *s, const uint8_t *p, size_t n)
     s->body = fresh;
     s->body_at = lead;
     s->body_room = s->body_cap = cap;
-    h->body_bytes += cap;
+    s->h->body_bytes += cap;
     return true;
+}
+
+/* Room for the first bytes of a body, and for all of it when its size is known. nghttp2 sees to it
+ * that no more comes than the head said; gRPC's clients say nothing there, but their first bytes
+ * do. */
+static bool begin_body(struct tern_h2_stream *s, struct tern_str first)
+{
+    struct tern_body_plan plan = {.size = s->content_length};
+
+    if (plan.size > BODY_ARENA_MAX)
+        plan = ask_plan(s, first);
+    if (plan.size <= BODY_ARENA_MAX) {
+        s->body = tern_arena_alloc(&s->arena, TERN_CACHE_LINE, plan.size + TERN_TEXT_PAD);
+        s->body_room = plan.size;
+        return s->body != NULL;
+    }
+    return take_body(s, plan.size != SIZE_MAX ? plan.size : size_wanted(s, first.n),
+                     (0 - plan.pivot) & (TERN_CACHE_LINE - 1));
+}
+
+/* Room for n more bytes. */
+static bool grow_body(struct tern_h2_stream *s, const uint8_t *p, size_t n)
+{
+    size_t need = s->body_n + n;
+
+    return s->body == NULL ? begin_body(s, tern_str_make((const char *)p, n))
+                           : take_body(s, size_wanted(s, need), s->body_at);
 }
 
 void tern_h2_request_add_body(struct tern_h2_stream *s, const uint8_t *p, size_t n)

@@ -172,9 +172,11 @@ static void refuse_large(struct h1 *h1, uint64_t max)
 static bool take_body(struct h1_exchange *hx, size_t length)
 {
     const struct tern_handler *handler = hx->hub->handler;
-    size_t pivot = handler->body_pivot == NULL ? 0 : handler->body_pivot(handler->self, &hx->x);
-    size_t lead = (0 - pivot) & (TERN_CACHE_LINE - 1);
+    struct tern_body_plan plan = {.size = length};
 
+    if (handler->plan_body != NULL)
+        handler->plan_body(handler->self, &hx->x, &plan);
+    size_t lead = (0 - plan.pivot) & (TERN_CACHE_LINE - 1);
     if (length > SIZE_MAX - lead)
         return false;
     hx->body = tern_hub_body_take(hx->hub, length + lead, &hx->body_cap);

@@ -185,6 +185,22 @@ static enum tern_code check_prefix(const struct tern_exchange *x, struct tern_gr
     return TERN_OK;
 }
 
+void tern_grpc_plan_body(const struct tern_exchange *x, struct tern_body_plan *plan,
+                         struct tern_str *ret_message)
+{
+    enum grpc_form form = grpc_kind_of(x).form;
+    struct tern_grpc_prefix prefix;
+
+    *ret_message = tern_str_make(NULL, 0);
+    if ((form != GRPC_FORM_HTTP2 && form != GRPC_FORM_WEB) ||
+        !tern_grpc_read_prefix(plan->first, &prefix) || prefix.n > x->body_max)
+        return;
+    if (plan->size == SIZE_MAX)
+        plan->size = prefix.n + (size_t)TERN_GRPC_PREFIX_SIZE;
+    if (prefix.flags == 0)
+        *ret_message = tern_str_from(plan->first, TERN_GRPC_PREFIX_SIZE);
+}
+
 static enum tern_code next(struct tern_exchange *x, struct tern_arena *arena,
                            struct tern_str *ret_message, size_t *ret_used, size_t *ret_need,
                            struct tern_err *err)

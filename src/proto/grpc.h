@@ -35,6 +35,11 @@ bool tern_grpc_claims(const struct tern_exchange *x);
  * HTTP/1.1, gets the HTTP status and the text. */
 void tern_grpc_encode_error(struct tern_exchange *x, const struct tern_err *err);
 
+/* For tern_proto.plan_body: the prefix tells how long the body of a unary call is. *ret_message:
+ * the part of its message that is there. */
+void tern_grpc_plan_body(const struct tern_exchange *x, struct tern_body_plan *plan,
+                         struct tern_str *ret_message);
+
 /* Moves the call's deadline to what `grpc-timeout` says, when that is earlier. INVALID_ARGUMENT for
  * a malformed one. */
 enum tern_code tern_grpc_read_deadline(struct tern_call *call, struct tern_err *err);

@@ -112,7 +112,7 @@ const struct tern_proto tern_oip = {
     .routes = routes,
     .n_routes = TERN_COUNT_OF(routes),
     .encode_error = tern_oip_encode_error,
-    .body_pivot = tern_oip_body_pivot,
+    .plan_body = tern_oip_plan_body,
 };
 
 struct tern_buf *tern_oip_begin_json(struct tern_exchange *x, int status)

@@ -425,12 +425,13 @@ static enum tern_code json_length(const struct tern_exchange *x, uint64_t *ret, 
     return TERN_OK;
 }
 
-size_t tern_oip_body_pivot(const struct tern_exchange *x)
+void tern_oip_plan_body(const struct tern_exchange *x, struct tern_body_plan *plan)
 {
     struct tern_str value = tern_exchange_header(x, TERN_STR(TERN_OIP_LENGTH_HEADER));
     uint64_t n;
 
-    return tern_num_parse_u64(value, SIZE_MAX, &n) ? (size_t)n : 0;
+    if (tern_num_parse_u64(value, SIZE_MAX, &n))
+        plan->pivot = (size_t)n;
 }
 
 static enum tern_code decode_json(struct decoder *d, struct tern_err *err)

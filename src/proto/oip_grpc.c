@@ -173,5 +173,6 @@ const struct tern_proto tern_oip_grpc = {
     .claims = tern_grpc_claims,
     .no_route = TERN_UNIMPLEMENTED,
     .encode_error = tern_grpc_encode_error,
+    .plan_body = tern_oip_grpc_plan_body,
     .is_grpc = true,
 };

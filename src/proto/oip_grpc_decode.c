@@ -4,6 +4,8 @@
  * in any order with the inputs. */
 #include "proto/oip_grpc_int.h"
 
+#define ALIGNED_MIN 4096u /* bytes of body; engines copy what is shorter without loss */
+
 struct decoder {
     struct tern_call *call;
     struct tern_infer_request *request;
@@ -326,6 +328,40 @@ static enum tern_code read_field(struct decoder *d, const struct tern_pb_field *
     default:
         return TERN_OK;
     }
+}
+
+/* Where the bytes of the first raw_input_contents begin, which are cut off most of the time; NULL
+ * when nothing of it is there. */
+static const char *find_raw(struct tern_str message)
+{
+    struct tern_pb_field field;
+    struct tern_pb pb;
+    uint64_t tag, n;
+    bool more = true;
+
+    tern_pb_init(&pb, message);
+    for (;;) {
+        struct tern_str rest = tern_str_make(pb.p, (size_t)(pb.end - pb.p));
+        size_t at = 0;
+        if (!tern_pb_packed_varint(rest, &at, &tag))
+            return NULL;
+        if (tag == (7 << 3 | TERN_PB_BYTES))
+            return tern_pb_packed_varint(rest, &at, &n) ? rest.p + at : NULL;
+        if (tern_pb_next(&pb, &field, &more, NULL) != TERN_OK)
+            return NULL;
+    }
+}
+
+void tern_oip_grpc_plan_body(const struct tern_exchange *x, struct tern_body_plan *plan)
+{
+    struct tern_str message;
+
+    tern_grpc_plan_body(x, plan, &message);
+    if (plan->size == SIZE_MAX || plan->size < ALIGNED_MIN || message.n == 0)
+        return;
+    const char *raw = find_raw(message);
+    if (raw != NULL)
+        plan->pivot = (size_t)(raw - plan->first.p);
 }
 
 enum tern_code tern_oip_grpc_decode_infer(struct tern_call *call, struct tern_err *err)

@@ -24,6 +24,8 @@ void tern_oip_grpc_add_version(struct tern_buf *out, uint32_t number, int64_t ve
 enum tern_grpc_form tern_oip_grpc_form(const struct tern_call *call);
 
 /* oip_grpc_decode.c, oip_grpc_encode.c */
+/* The first raw tensor begins a cache line, as far as the first bytes tell where it is. */
+void tern_oip_grpc_plan_body(const struct tern_exchange *x, struct tern_body_plan *plan);
 enum tern_code tern_oip_grpc_decode_infer(struct tern_call *call, struct tern_err *err);
 /* Fields of a ModelInferResponse, which ModelStreamInfer's answer contains as a sub-message: with
  * slices, they are the end of the message. */

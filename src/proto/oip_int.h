@@ -59,7 +59,7 @@ enum tern_code tern_oip_encode_region_done(struct tern_call *call, struct tern_e
 
 /* oip_decode.c, oip_encode.c */
 /* The first tensor stands behind the JSON. */
-size_t tern_oip_body_pivot(const struct tern_exchange *x);
+void tern_oip_plan_body(const struct tern_exchange *x, struct tern_body_plan *plan);
 enum tern_code tern_oip_decode_infer(struct tern_call *call, struct tern_err *err);
 enum tern_code tern_oip_encode_infer(struct tern_call *call, struct tern_err *err);
 

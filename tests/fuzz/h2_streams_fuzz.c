@@ -130,11 +130,11 @@ static void on_part(void *self, struct tern_exchange *x)
         check_body(&calls[i]);
 }
 
-static size_t body_pivot(void *self, const struct tern_exchange *x)
+static void plan_body(void *self, const struct tern_exchange *x, struct tern_body_plan *plan)
 {
-    (void)self;
-    must(x->body.n > 0);
-    return PIVOT;
+    (void)self, (void)x;
+    must(plan->first.n > 0);
+    plan->pivot = PIVOT;
 }
 
 static void on_request(void *self, struct tern_exchange *x)
@@ -183,7 +183,7 @@ static void step(void)
 static void start_once(void)
 {
     static const struct tern_handler handler = {.on_head = on_head,
-                                                .body_pivot = body_pivot,
+                                                .plan_body = plan_body,
                                                 .on_request = on_request,
                                                 .on_part = on_part,
                                                 .on_gone = on_gone,

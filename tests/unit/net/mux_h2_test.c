@@ -24,6 +24,7 @@ struct seen {
     int n_late;
     char text[256];
     struct tern_err err;
+    uintptr_t body_address; /* of the last */
 };
 
 static void answer(struct tern_exchange *x, int status, struct tern_str text)
@@ -65,6 +66,7 @@ static void on_request(void *self, struct tern_exchange *x)
     struct seen *seen = self;
 
     seen->requests++;
+    seen->body_address = (uintptr_t)x->body.p;
     snprintf(seen->text, sizeof(seen->text), "%.*s %.*s ?%.*s @%.*s <%.*s> %u type=%.*s body=%zu",
              TERN_STR_ARG(x->method_text), TERN_STR_ARG(x->path), TERN_STR_ARG(x->query),
              TERN_STR_ARG(x->authority), TERN_STR_ARG(x->peer), x->http_major,
@@ -190,6 +192,49 @@ static void bodies_come_in_one_piece(void **state)
         assert_true(tern_str_eq(tern_buf_str(&s->body), body));
         s = client_ask(&f->c, NULL, body);
         assert_true(tern_str_eq(tern_buf_str(&s->body), body));
+    }
+}
+
+/* Says the size that the first three digits spell, and a pivot of 112. */
+static void plan_body(void *self, const struct tern_exchange *x, struct tern_body_plan *plan)
+{
+    char digits[8];
+
+    (void)self, (void)x;
+    assert_true(plan->first.n >= 7 && plan->size == SIZE_MAX);
+    memcpy(digits, plan->first.p, 7);
+    digits[7] = '\0';
+    plan->size = strtoull(digits, NULL, 10);
+    plan->pivot = 112;
+}
+
+/* A body whose first bytes tell its size lies where the handler wants it, and is no other body. */
+static void a_planned_body_is_aligned(void **state)
+{
+    struct fixture *f = *state;
+    static const struct {
+        const char *said;
+        size_t n;
+        bool aligned;
+    } rows[] = {
+        {"0100000", 100000, true}, {"0000100", 100, false},    {"0100000", 30000, true},
+        {"0010000", 70000, false}, {"0000003", 50000, false},  {"9000000", 50000, false},
+        {"0000100", 90000, false}, {"0099999", 100000, false},
+    };
+    f->handler.plan_body = plan_body;
+    for (size_t i = 0; i < TERN_COUNT_OF(rows); i++) {
+        char *body = malloc(rows[i].n);
+        assert_non_null(body);
+        for (size_t k = 0; k < rows[i].n; k++)
+            body[k] = (char)(k * 31 + i);
+        memcpy(body, rows[i].said, 7);
+        struct client_stream *s = client_ask(&f->c, NULL, tern_str_make(body, rows[i].n));
+        assert_int_equal(s->status, 200);
+        assert_int_equal(s->body.n, rows[i].n);
+        assert_memory_equal(s->body.p, body, rows[i].n);
+        if (rows[i].aligned)
+            assert_int_equal((f->seen.body_address + 112) % TERN_CACHE_LINE, 0);
+        free(body);
     }
 }
 
@@ -976,6 +1021,7 @@ int main(void)
         TEST(a_get_arrives_whole),
         TEST(host_stands_in_for_authority),
         TEST(bodies_come_in_one_piece),
+        TEST(a_planned_body_is_aligned),
         TEST(head_and_204_have_no_body),
         TEST(field_names_are_lowered_and_connection_is_dropped),
         TEST(expect_continue_is_answered),

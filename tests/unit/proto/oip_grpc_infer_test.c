@@ -497,6 +497,56 @@ static void a_message_cut_anywhere_is_refused_or_smaller(void **state)
     tern_buf_fini(&m.buf);
 }
 
+/* -- where a body will lie ----------------------------------------------------------------- */
+
+static struct tern_body_plan planned(struct tern_str first, size_t size)
+{
+    struct fake_exchange fake;
+    struct tern_body_plan plan = {.first = first, .size = size};
+    fake_init(&fake);
+    fake.x.content_type = TERN_STR("application/grpc");
+    fake.x.http_major = 2;
+    fake.x.body_max = 1u << 22;
+    tern_oip_grpc_plan_body(&fake.x, &plan);
+    fake_fini(&fake);
+    return plan;
+}
+
+static void the_first_raw_tensor_is_where_memory_is_aligned(void **state)
+{
+    (void)state;
+    struct message m = new_message();
+    char *bytes = calloc(1, 100000);
+    assert_non_null(bytes);
+    tern_buf_clear(&m.buf);
+    tern_buf_add(&m.buf, "\0\0\0\0\0", 5);
+    tern_pb_add_bytes(&m.buf, 1, TERN_STR("m"));
+    add_input(&m.buf, "x", "UINT8", 100000);
+    tern_pb_add_head(&m.buf, 7, 100000);
+    size_t at = m.buf.n;
+    tern_buf_add(&m.buf, bytes, 100000);
+    size_t n = m.buf.n - 5;
+    m.buf.p[2] = (char)(n >> 16);
+    m.buf.p[3] = (char)(n >> 8);
+    m.buf.p[4] = (char)n;
+    for (size_t first = 0; first < at + 10; first++) {
+        struct tern_body_plan plan = planned(tern_str_make(m.buf.p, first), SIZE_MAX);
+        assert_true(plan.size == (first < 5 ? SIZE_MAX : n + 5));
+        assert_int_equal(plan.pivot, first < at ? 0 : at);
+    }
+    struct tern_body_plan plan = planned(tern_str_make(m.buf.p, 50), 77777); /* the head knew */
+    assert_int_equal(plan.size, 77777);
+    m.buf.p[1] = 1; /* more than is allowed: nothing is planned for it */
+    plan = planned(tern_str_make(m.buf.p, 50), SIZE_MAX);
+    assert_true(plan.size == SIZE_MAX && plan.pivot == 0);
+    m.buf.p[1] = 0;
+    m.buf.p[6] = (char)0xff; /* no message */
+    plan = planned(tern_str_make(m.buf.p, 50), SIZE_MAX);
+    assert_int_equal(plan.pivot, 0);
+    free(bytes);
+    tern_buf_fini(&m.buf);
+}
+
 /* -- answers ------------------------------------------------------------------------------ */
 
 static const struct tern_model_info info = {.name = {"m", 1}, .version = 12};
@@ -672,6 +722,7 @@ int main(void)
         cmocka_unit_test(parameters_have_one_value),
         cmocka_unit_test(lists_have_a_maximum),
         cmocka_unit_test(a_message_cut_anywhere_is_refused_or_smaller),
+        cmocka_unit_test(the_first_raw_tensor_is_where_memory_is_aligned),
         cmocka_unit_test(writes_a_whole_answer),
         cmocka_unit_test(large_tensors_are_not_copied),
         cmocka_unit_test(an_output_in_shared_memory_only_says_where),
