@@ -727,24 +727,33 @@ static void calls_over_grpc_allocate_nothing(void **state)
     free_world(w);
 }
 
-/* Any single allocation may fail: the client gets an answer or loses its connection, and nothing
- * leaks or stays pinned. */
-static void every_allocation_may_fail(void **state)
+/* The request is asked again and again, with another allocation failing each time. */
+static void fail_allocations(struct world *w, const char *path, const char *body)
 {
-    struct world *w = new_world("fake");
-    (void)state;
     bool failed_some = false;
+
     for (long nth = 0; nth < 40; nth++) {
         rig_fail_at = rig_allocs + nth;
         rig_fail_until = rig_fail_at + 1;
         rig_connect(w->rig);
-        post(w, "/v2/models/m/infer", GOOD);
+        post(w, path, body);
         failed_some |= rig_allocs > rig_fail_at;
         rig_fail_at = -1;
         assert_true(w->rig->client_saw_end || strncmp(w->rig->got, "HTTP/1.1 ", 9) == 0);
         rig_after(w->rig, 60); /* pools are given back: the next turn allocates again */
     }
     assert_true(failed_some);
+}
+
+/* Any single allocation may fail: the client gets an answer or loses its connection, and nothing
+ * leaks or stays pinned. */
+static void every_allocation_may_fail(void **state)
+{
+    struct world *w = new_world("fake");
+    (void)state;
+    w->rig->listener.admin = true;
+    fail_allocations(w, "/v2/models/m/infer", GOOD);
+    fail_allocations(w, "/v2/models/m/trace/setting", "{\"trace_rate\":\"7\"}");
     struct rig_answer answer = ask_infer(w, GOOD);
     assert_int_equal(answer.status, 200);
     free_world(w);
