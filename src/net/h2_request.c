@@ -400,7 +400,6 @@ static size_t size_wanted(const struct tern_h2_stream *s, size_t need)
 /* Memory for `size` bytes that begin `lead` bytes into it; what was there moves. */
 static bool take_body(struct tern_h2_stream *s, size_t size, size_t lead)
 {
-    size_t have = s->body_n;
     size_t cap = 0;
 
     if (!tern_h2_request_may_hold_more(s->h) || size > SIZE_MAX - lead)
@@ -408,8 +407,8 @@ static bool take_body(struct tern_h2_stream *s, size_t size, size_t lead)
     char *fresh = tern_hub_body_take(s->shared->hub, size + lead, &cap);
     if (fresh == NULL)
         return false;
-    if (have > 0)
-        memcpy(fresh + lead, s->body + s->body_at, have);
+    if (s->body != NULL)
+        memcpy(fresh + lead, s->body + s->body_at, s->body_n);
     tern_h2_request_give_body(s);
     s->body = fresh;
     s->body_at = lead;
