@@ -125,7 +125,7 @@ static const struct tern_metric_row model_rows[] = {
 };
 
 static const struct tern_metric_row answers_rows[] = {
-    {.part = TERN_METRIC_PART_TRITON_SUMMARIES, .name = "nv_inference_first_response_histogram_ms",
+    {.part = TERN_METRIC_PART_TRITON, .name = "nv_inference_first_response_histogram_ms",
      .type = TERN_METRIC_HISTOGRAM, .unit = TERN_METRIC_UNIT_MILLISECONDS,
      .offset = offsetof(struct tern_answers_cells, first), .n_values = 1,
      .help = "Time from a request to its first answer, of decoupled models."},

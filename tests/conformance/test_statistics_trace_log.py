@@ -79,7 +79,7 @@ def test_statistics_of_unknown_models(traced):
 
 def test_answers_of_decoupled_models(repository, tmp_path):
     put_sample(repository, "square_int32")
-    with Server(tmp_path / "server", repository, "--metrics-summaries") as one:
+    with Server(tmp_path / "server", repository) as one:
         for n in (3, 1):
             answer = one.call("POST", "/v2/models/square_int32/generate_stream", {"IN": n})
             assert answer.status == 200
