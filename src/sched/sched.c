@@ -226,10 +226,12 @@ static void *lane_main(void *arg)
 
     pthread_mutex_lock(&lane->sched->lock);
     while (!lane->stopping) {
-        if (tern_list_is_empty(&lane->waiting))
+        if (tern_list_is_empty(&lane->waiting)) {
             pthread_cond_wait(&lane->work_came, &lane->sched->lock);
-        else
-            execute(take_oldest(lane, &instance), instance);
+            continue;
+        }
+        struct tern_work *work = take_oldest(lane, &instance);
+        execute(work, instance);
     }
     pthread_mutex_unlock(&lane->sched->lock);
     return NULL;
