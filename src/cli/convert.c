@@ -94,11 +94,9 @@ int tern_convert_run(const struct tern_check_options *options, const char *path)
     tern_arena_init(&arena, 1u << 16, ARENA_MAX);
     tern_buf_init(&out, OUTPUT_MAX);
     enum tern_code code = convert(options, path, &arena, &out, &err);
-    if (code == TERN_OK)
-        fwrite(out.p, 1, out.n, stdout);
-    else if (out.n > 0)
-        fwrite(out.p, 1, out.n, stderr);
-    else
+    if (out.n > 0)
+        fwrite(out.p, 1, out.n, code == TERN_OK ? stdout : stderr);
+    else if (code != TERN_OK)
         fprintf(stderr, "tern check: %s\n", err.text);
     tern_buf_fini(&out);
     tern_arena_fini(&arena);

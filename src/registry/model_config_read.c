@@ -185,8 +185,10 @@ void tern_model_config_load(const struct tern_model_config_source *source, struc
     if (source->text.p != NULL) {
         file.place = TERN_STR("request/config.json");
         text = tern_arena_copy(arena, source->text);
-        if (text.p == NULL)
+        if (text.p == NULL) {
             tern_problem_add(problems, file.place, "no memory to read it");
+            text = TERN_STR("");
+        }
     } else if (source->folder != NULL) {
         file = find_file(source, arena, problems);
         if (file.path != NULL)

@@ -257,7 +257,7 @@ void registry_take_job(struct tern_registry *registry, struct registry_job *job)
         /* Another load of the same version was asked for since: that one counts. */
         if (job->version != NULL)
             registry_free_version(registry, job->version);
-    } else if (job->code == TERN_OK) {
+    } else if (job->version != NULL) {
         if (version->live != NULL)
             retire(registry, record, version->live);
         version->live = job->version;

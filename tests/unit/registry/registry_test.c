@@ -1,5 +1,5 @@
 /* How models come and go: a fake engine, real files, real loops, real threads. */
-// covers: registry/loaders registry/override registry/publish registry/records registry/version
+// covers: registry/loaders registry/publish registry/records registry/version
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
