@@ -2,6 +2,7 @@
 #include "proto/grpc_int.h"
 
 #include "wire/decoder.h"
+#include "wire/base64.h"
 #include "wire/grpc.h"
 
 /* ---- content type ---- */
@@ -163,11 +164,11 @@ static enum tern_code decode_text(struct tern_arena *arena, struct tern_str *byt
                                   struct tern_err *err)
 {
     size_t n = 0;
-    char *p = tern_arena_alloc(arena, 64, TERN_GRPC_BASE64_BYTES(bytes->n) + 1);
+    char *p = tern_arena_alloc(arena, 64, TERN_BASE64_ROOM(bytes->n) + 1);
 
     if (p == NULL)
         return tern_arena_fail(arena, err, "the message");
-    TERN_TRY(tern_grpc_decode_base64(*bytes, p, &n, err));
+    TERN_TRY(tern_base64_decode_pieces(*bytes, p, &n, err));
     *bytes = tern_str_make(p, n);
     return TERN_OK;
 }

@@ -3,6 +3,7 @@
 
 #include <sys/uio.h>
 #include "wire/encoder.h"
+#include "wire/base64.h"
 #include "wire/grpc.h"
 #include "wire/pb.h"
 
@@ -143,8 +144,8 @@ static enum tern_code to_text(struct tern_call *call, size_t n, struct tern_err 
     }
     x->n_slices = 0;
     struct tern_buf *out = tern_exchange_body(x);
-    if (tern_buf_reserve(out, TERN_GRPC_BASE64_SIZE(n)))
-        out->n += tern_grpc_encode_base64(tern_str_make(bytes, n), true, out->p + out->n);
+    if (tern_buf_reserve(out, TERN_BASE64_SIZE(n)))
+        out->n += tern_base64_encode(tern_str_make(bytes, n), true, out->p + out->n);
     return tern_buf_check(out, "the response", err);
 }
 
@@ -221,9 +222,9 @@ static struct tern_str details_of(struct tern_arena *arena, const struct tern_er
 
     tern_buf_init(&buf, DETAILS_MAX);
     write_details(&buf, err);
-    char *p = buf.failed ? NULL : tern_arena_alloc(arena, 1, TERN_GRPC_BASE64_SIZE(buf.n));
+    char *p = buf.failed ? NULL : tern_arena_alloc(arena, 1, TERN_BASE64_SIZE(buf.n));
     if (p != NULL)
-        text = tern_str_make(p, tern_grpc_encode_base64(tern_buf_str(&buf), false, p));
+        text = tern_str_make(p, tern_base64_encode(tern_buf_str(&buf), false, p));
     tern_buf_fini(&buf);
     return text;
 }
@@ -316,8 +317,8 @@ static void append_frame(struct tern_exchange *x, enum grpc_form form, const str
         done = append_slice(x, frame);
     else if (done && form == GRPC_FORM_WEB)
         tern_buf_add_str(x->out, frame);
-    else if (done && tern_buf_reserve(x->out, TERN_GRPC_BASE64_SIZE(frame.n)))
-        x->out->n += tern_grpc_encode_base64(frame, true, x->out->p + x->out->n);
+    else if (done && tern_buf_reserve(x->out, TERN_BASE64_SIZE(frame.n)))
+        x->out->n += tern_base64_encode(frame, true, x->out->p + x->out->n);
     if (!done)
         x->out->failed = true; /* the mux cuts the answer off: no end is better than a wrong one */
 }

@@ -2,6 +2,28 @@
 
 #include <stdint.h>
 
+size_t tern_base64_encode(struct tern_str bytes, bool padded, char *dst)
+{
+    static const char alphabet[] =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    const unsigned char *p = (const unsigned char *)bytes.p;
+    size_t n = 0;
+
+    for (size_t i = 0; i < bytes.n; i += 3) {
+        size_t have = bytes.n - i < 3 ? bytes.n - i : 3;
+        uint32_t group = (uint32_t)p[i] << 16;
+        if (have > 1)
+            group |= (uint32_t)p[i + 1] << 8;
+        if (have > 2)
+            group |= p[i + 2];
+        for (size_t k = 0; k <= have; k++)
+            dst[n++] = alphabet[group >> (18 - 6 * k) & 63];
+        for (size_t k = have; k < 3 && padded; k++)
+            dst[n++] = '=';
+    }
+    return n;
+}
+
 /* The value of a character, or 64 and more for one outside of the alphabet. */
 static uint32_t value_of(char c)
 {
@@ -51,4 +73,33 @@ bool tern_base64_decode(struct tern_str text, char *dst, size_t *ret_n)
         return false;
     *ret_n = n;
     return true;
+}
+
+static TERN_COLD enum tern_code fail_at(size_t at, struct tern_err *err)
+{
+    return tern_fail(err, TERN_INVALID_ARGUMENT,
+                     "the base64 of the message ends or breaks at character %zu", at);
+}
+
+enum tern_code tern_base64_decode_pieces(struct tern_str text, char *dst, size_t *ret_n,
+                                         struct tern_err *err)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < text.n; i += 4) {
+        size_t have = 0, left = text.n - i < 4 ? text.n - i : 4;
+        uint32_t group = 0;
+        for (; have < left && value_of(text.p[i + have]) < 64; have++)
+            group |= value_of(text.p[i + have]) << (18 - 6 * have);
+        for (size_t k = have; k < left; k++) {
+            if (text.p[i + k] != '=')
+                return fail_at(i + k, err);
+        }
+        if (have < 2)
+            return fail_at(i + have, err);
+        for (size_t k = 0; k + 1 < have; k++)
+            dst[n++] = (char)(group >> (16 - 8 * k));
+    }
+    *ret_n = n;
+    return TERN_OK;
 }

@@ -1,7 +1,7 @@
 /* gRPC over HTTP/2, the parts that know no message (github.com/grpc/grpc, doc/PROTOCOL-HTTP2.md and
- * doc/PROTOCOL-WEB.md): the five bytes before a message, `grpc-timeout`, the percent-encoding of
- * `grpc-message`, and the base64 of binary metadata and of gRPC-Web's text form. Status numbers
- * need nothing: enum tern_code has gRPC's. */
+ * doc/PROTOCOL-WEB.md): the five bytes before a message, `grpc-timeout`, and the
+ * percent-encoding of `grpc-message`. The base64 of binary metadata and of gRPC-Web's text form is
+ * in wire/base64.h. Status numbers need nothing: enum tern_code has gRPC's. */
 #ifndef TERN_WIRE_GRPC_H
 #define TERN_WIRE_GRPC_H
 
@@ -32,16 +32,5 @@ enum tern_code tern_grpc_parse_timeout(struct tern_str value, uint64_t *ret_ns,
 /* The value of `grpc-message` for a text: bytes outside of printable ASCII and '%' become %XX. dst
  * has room for three bytes a byte of text; answers how many were written. */
 size_t tern_grpc_encode_message(struct tern_str text, char *dst);
-
-/* Base64 (RFC 4648 4). Room for the text of n bytes, and for the bytes of n characters. */
-#define TERN_GRPC_BASE64_SIZE(n)  (((n) + 2) / 3 * 4)
-#define TERN_GRPC_BASE64_BYTES(n) (((n) + 3) / 4 * 3)
-
-/* Metadata goes without padding, gRPC-Web's text form with it. Answers the characters written. */
-size_t tern_grpc_encode_base64(struct tern_str bytes, bool padded, char *dst);
-/* Takes several padded pieces one after the other, as gRPC-Web sends them, and one that ends
- * without padding. dst may be text.p: the bytes are never ahead of the characters. */
-enum tern_code tern_grpc_decode_base64(struct tern_str text, char *dst, size_t *ret_n,
-                                       struct tern_err *err);
 
 #endif

@@ -6,6 +6,7 @@
 #include <string.h>
 #include "harness/fake_exchange.h"
 #include "proto/grpc.h"
+#include "wire/base64.h"
 #include "wire/grpc.h"
 
 #define BODY_MAX     (1u << 16)
@@ -65,7 +66,7 @@ static void answer(struct fake_exchange *fake, struct tern_str message, bool is_
     if (is_text) {
         char *bytes = tern_arena_alloc(&fake->arena, 1, body.n);
         size_t n = 0;
-        require(bytes != NULL && tern_grpc_decode_base64(body, bytes, &n, NULL) == TERN_OK);
+        require(bytes != NULL && tern_base64_decode_pieces(body, bytes, &n, NULL) == TERN_OK);
         body = tern_str_make(bytes, n);
     }
     struct tern_str back = read_back(&again, body, encoding);

@@ -3,6 +3,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include "wire/base64.h"
 #include "wire/grpc.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -34,19 +35,19 @@ static void encode_message(struct tern_str text)
 /* What was decoded, encoded again, decodes the same. */
 static void read_base64(struct tern_str text)
 {
-    char *bytes = malloc(TERN_GRPC_BASE64_BYTES(text.n) + 1), *again, *back;
+    char *bytes = malloc(TERN_BASE64_ROOM(text.n) + 1), *again, *back;
     size_t n, m;
 
     if (bytes == NULL)
         abort();
-    if (tern_grpc_decode_base64(text, bytes, &n, NULL) == TERN_OK) {
-        again = malloc(TERN_GRPC_BASE64_SIZE(n) + 1);
+    if (tern_base64_decode_pieces(text, bytes, &n, NULL) == TERN_OK) {
+        again = malloc(TERN_BASE64_SIZE(n) + 1);
         back = malloc(n + 3);
         if (again == NULL || back == NULL)
             abort();
         struct tern_str padded =
-            tern_str_make(again, tern_grpc_encode_base64(tern_str_make(bytes, n), true, again));
-        if (tern_grpc_decode_base64(padded, back, &m, NULL) != TERN_OK || m != n ||
+            tern_str_make(again, tern_base64_encode(tern_str_make(bytes, n), true, again));
+        if (tern_base64_decode_pieces(padded, back, &m, NULL) != TERN_OK || m != n ||
             memcmp(bytes, back, n) != 0)
             abort();
         free(again);

@@ -84,91 +84,6 @@ static void messages_are_percent_encoded(void **state)
     }
 }
 
-/* RFC 4648 10, its test vectors. */
-static const struct {
-    const char *bytes;
-    const char *padded;
-    const char *bare;
-} vectors[] = {
-    {"", "", ""},
-    {"f", "Zg==", "Zg"},
-    {"fo", "Zm8=", "Zm8"},
-    {"foo", "Zm9v", "Zm9v"},
-    {"foob", "Zm9vYg==", "Zm9vYg"},
-    {"fooba", "Zm9vYmE=", "Zm9vYmE"},
-    {"foobar", "Zm9vYmFy", "Zm9vYmFy"},
-};
-
-static void base64_goes_both_ways(void **state)
-{
-    (void)state;
-    for (size_t i = 0; i < TERN_COUNT_OF(vectors); i++) {
-        struct tern_str bytes = tern_str_of(vectors[i].bytes);
-        char text[16], back[16];
-        size_t n = tern_grpc_encode_base64(bytes, true, text), m = 99;
-        assert_int_equal(n, TERN_GRPC_BASE64_SIZE(bytes.n));
-        assert_memory_equal(text, vectors[i].padded, n);
-        assert_int_equal(tern_grpc_decode_base64(tern_str_make(text, n), back, &m, NULL), TERN_OK);
-        assert_true(tern_str_eq(tern_str_make(back, m), bytes));
-        n = tern_grpc_encode_base64(bytes, false, text);
-        assert_int_equal(n, strlen(vectors[i].bare));
-        assert_memory_equal(text, vectors[i].bare, n);
-        assert_int_equal(tern_grpc_decode_base64(tern_str_make(text, n), back, &m, NULL), TERN_OK);
-        assert_true(tern_str_eq(tern_str_make(back, m), bytes));
-    }
-    unsigned char all[256];
-    char text[TERN_GRPC_BASE64_SIZE(sizeof(all))], back[TERN_GRPC_BASE64_BYTES(sizeof(text))];
-    size_t n;
-    for (unsigned i = 0; i < sizeof(all); i++)
-        all[i] = (unsigned char)(i * 37);
-    struct tern_str bytes = tern_str_make((const char *)all, sizeof(all));
-    assert_int_equal(tern_grpc_encode_base64(bytes, true, text), sizeof(text));
-    assert_int_equal(tern_grpc_decode_base64(tern_str_make(text, sizeof(text)), back, &n, NULL),
-                     TERN_OK);
-    assert_int_equal(n, sizeof(all));
-    assert_memory_equal(back, all, n);
-}
-
-static void padded_pieces_follow_each_other(void **state)
-{
-    (void)state;
-    char text[] = "Zg==Zm8=Zm9vYg==Zg";
-    size_t n = 0;
-    assert_int_equal(tern_grpc_decode_base64(tern_str_make(text, sizeof(text) - 1), text, &n, NULL),
-                     TERN_OK);
-    assert_int_equal(n, 8);
-    assert_memory_equal(text, "ffofoobf", 8); /* in place */
-}
-
-static void broken_base64_is_refused(void **state)
-{
-    (void)state;
-    static const struct {
-        const char *text;
-        const char *at;
-    } rows[] = {
-        {"Z", "character 1"},     {"Zg=", NULL},
-        {"Zm9vZ", "character 5"}, {"=", "character 0"},
-        {"====", "character 0"},  {"Z===", "character 1"},
-        {"Zg=a", "character 3"},  {"Zm9v-_", "character 4"},
-        {"Zm 9", "character 2"},  {"Zm9v\n", "character 4"},
-    };
-    for (size_t i = 0; i < TERN_COUNT_OF(rows); i++) {
-        struct tern_err err = {0};
-        char dst[16];
-        size_t n = 77;
-        enum tern_code code = tern_grpc_decode_base64(tern_str_of(rows[i].text), dst, &n, &err);
-        if (rows[i].at == NULL) { /* padding that is cut off hides nothing */
-            assert_int_equal(code, TERN_OK);
-            continue;
-        }
-        assert_int_equal(code, TERN_INVALID_ARGUMENT);
-        assert_int_equal(n, 77);
-        if (strstr(err.text, rows[i].at) == NULL)
-            fail_msg("%s: %s", rows[i].text, err.text);
-    }
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -176,9 +91,6 @@ int main(void)
         cmocka_unit_test(timeouts_have_six_units),
         cmocka_unit_test(strange_timeouts_are_refused),
         cmocka_unit_test(messages_are_percent_encoded),
-        cmocka_unit_test(base64_goes_both_ways),
-        cmocka_unit_test(padded_pieces_follow_each_other),
-        cmocka_unit_test(broken_base64_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
