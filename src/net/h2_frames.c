@@ -138,16 +138,6 @@ static void on_reset(struct tern_h2_conn *h, const struct tern_h2_stream *s)
         tern_mux_h2_glitch(h, 1);
 }
 
-/* A client that opens its windows byte by byte makes us send as many frames. One that gives back
- * what a short message took, as gRPC's do, does not. */
-static void on_small_window(struct tern_h2_conn *h)
-{
-    if (h->small_windows > 0)
-        h->small_windows--;
-    else
-        tern_mux_h2_control(h);
-}
-
 static int on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame, void *user)
 {
     struct tern_h2_conn *h = user;
@@ -170,8 +160,9 @@ static int on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame, v
         on_settings(h, frame);
         break;
     case NGHTTP2_WINDOW_UPDATE:
+        /* A client that opens its windows byte by byte makes us send as many frames. */
         if (frame->window_update.window_size_increment < WINDOW_STEP_MIN)
-            on_small_window(h);
+            tern_mux_h2_control(h);
         break;
     default: /* PRIORITY; the types that we do not know are dropped before they come here */
         tern_mux_h2_control(h);

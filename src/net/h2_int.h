@@ -71,7 +71,6 @@ struct tern_h2_conn {
     uint64_t glitches;       /* in thousandths */
     uint64_t control_ns;     /* start of the second that control counts */
     uint32_t control;        /* frames */
-    uint32_t small_windows;  /* WINDOW_UPDATEs that our short messages account for */
     uint64_t check_ns;       /* when streams, the greeting, or idleness are looked after */
     uint64_t read_ns;        /* when a byte came last */
     uint64_t ping_ns;        /* when we sent a PING that no byte has followed; 0: none */

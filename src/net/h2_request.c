@@ -7,14 +7,13 @@
 #include "base/mem.h"
 #include "base/num.h"
 
-#define ARENA_FIRST       4096u
-#define HEADERS_FIRST     16u
-#define BODY_ARENA_MAX    2048u       /* a body of known size up to here lies in the arena */
-#define OUT_KEPT          (16u << 10) /* of an answer's buffer, by a stream waiting for reuse */
-#define STREAMS_KEPT      512u
-#define GROW_FAST_MAX     (256u << 10)
-#define CONTROL_A_REQUEST 4u /* control frames that a request pays for */
-#define CONN_BODIES_MAX   4u /* bodies of the largest size that one connection may hold */
+#define ARENA_FIRST     4096u
+#define HEADERS_FIRST   16u
+#define BODY_ARENA_MAX  2048u       /* a body of known size up to here lies in the arena */
+#define OUT_KEPT        (16u << 10) /* of an answer's buffer, by a stream waiting for reuse */
+#define STREAMS_KEPT    512u
+#define GROW_FAST_MAX   (256u << 10)
+#define CONN_BODIES_MAX 4u /* bodies of the largest size that one connection may hold */
 
 /* Life. */
 
@@ -307,8 +306,6 @@ static void count_request(struct tern_h2_conn *h)
     struct tern_hub *hub = h->shared->hub;
 
     TERN_COUNT(hub->counters.requests, 1);
-    /* grpc-core opens its window after every small answer: who brings work may do so. */
-    h->control -= h->control < CONTROL_A_REQUEST ? h->control : CONTROL_A_REQUEST;
     if (++h->conn->requests == hub->limits.requests_max)
         tern_mux_h2_drain_start(h);
 }

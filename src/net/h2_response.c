@@ -16,7 +16,7 @@
 #define SEGMENT_ROOM      24 /* segments one frame of 16 KiB may take, and one for its header */
 #define COMPRESS_MAX      (4u << 20) /* more would hold the loop up */
 #define FRAME_HEAD        9
-#define SMALL_WINDOWS_MAX 1000u
+#define CONTROL_A_MESSAGE 4u /* control frames that an answer or a message of it pays for */
 
 struct head {
     nghttp2_nv nv[TERN_RESPONSE_HEADERS_MAX + 7];
@@ -214,8 +214,9 @@ int tern_h2_response_send_data(nghttp2_session *session, nghttp2_frame *frame,
     tern_buf_add(&shared->wire, frame_head, FRAME_HEAD);
     tern_mux_h2_add_segment(shared, NULL, FRAME_HEAD);
     s->pending -= length;
-    if (s->pending == 0 && h->small_windows < SMALL_WINDOWS_MAX)
-        h->small_windows += 2; /* of the stream and of the connection */
+    /* gRPC's clients give what each short message took back to both windows at once. */
+    if (s->pending == 0)
+        h->control -= h->control < CONTROL_A_MESSAGE ? h->control : CONTROL_A_MESSAGE;
     s->x.bytes_out += length;
     if (s->x.crowded && s->pending <= TERN_STREAM_LOW && tern_list_is_empty(&s->room_link))
         tern_list_append(&h->roomy, &s->room_link); /* told after the flush */
