@@ -391,11 +391,6 @@ void tern_log_init(struct tern_log *log, struct tern_log_sink sink, enum tern_lo
     atomic_init(&log->iso_times, false);
 }
 
-const char *tern_log_level_name(enum tern_log_level level)
-{
-    return level_rows[level].name;
-}
-
 bool tern_log_level_from(struct tern_str name, enum tern_log_level *ret_level)
 {
     for (size_t i = 0; i < TERN_COUNT_OF(level_rows); i++) {

@@ -11,33 +11,6 @@ const struct tern_engine_ops *const tern_engines[] = {
 };
 const uint32_t tern_engines_count = TERN_COUNT_OF(tern_engines);
 
-const struct tern_engine_ops *tern_engines_find(struct tern_str name)
-{
-    for (uint32_t i = 0; i < tern_engines_count; i++) {
-        struct tern_str engine = tern_str_of(tern_engines[i]->name);
-        /* A platform is an engine and the format it reads: "<engine>_onnx". */
-        if (tern_str_eq(name, engine) ||
-            (tern_str_starts(name, engine) && name.n > engine.n && name.p[engine.n] == '_'))
-            return tern_engines[i];
-    }
-    return NULL;
-}
-
-const struct tern_engine_ops *tern_engines_probe(const char *file_name, struct tern_str head)
-{
-    const struct tern_engine_ops *best = NULL;
-    int best_score = 0;
-
-    for (uint32_t i = 0; i < tern_engines_count; i++) {
-        int score = tern_engines[i]->probe(file_name, head);
-        if (score > best_score) {
-            best = tern_engines[i];
-            best_score = score;
-        }
-    }
-    return best;
-}
-
 void tern_engines_close(void)
 {
     for (uint32_t i = 0; i < tern_engines_count; i++)

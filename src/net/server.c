@@ -140,11 +140,6 @@ struct tern_loop *tern_server_loop(struct tern_server *server, uint32_t index)
     return server->shards[index].loop;
 }
 
-struct tern_hub *tern_server_hub(struct tern_server *server, uint32_t index)
-{
-    return server->shards[index].hub;
-}
-
 uint64_t tern_server_count(const struct tern_server *server, size_t counter_offset)
 {
     uint64_t sum = 0;

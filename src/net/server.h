@@ -37,7 +37,6 @@ enum tern_code tern_server_new(const struct tern_server_config *config,
 void tern_server_free(struct tern_server *server);
 
 struct tern_loop *tern_server_loop(struct tern_server *server, uint32_t index);
-struct tern_hub *tern_server_hub(struct tern_server *server, uint32_t index);
 /* A counter summed over the loops: tern_server_count(s, offsetof(struct tern_net_counters,
  * requests)). */
 uint64_t tern_server_count(const struct tern_server *server, size_t counter_offset);

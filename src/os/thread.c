@@ -52,16 +52,6 @@ void tern_thread_join(struct tern_thread *thread)
     (void)pthread_join(thread->id, NULL);
 }
 
-uint32_t tern_thread_cpus(void)
-{
-    cpu_set_t set;
-
-    if (sched_getaffinity(0, sizeof(set), &set) != 0)
-        return 1;
-    int n = CPU_COUNT(&set);
-    return n > 0 ? (uint32_t)n : 1;
-}
-
 int tern_thread_cpu(uint32_t k)
 {
     cpu_set_t set;

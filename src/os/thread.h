@@ -20,8 +20,7 @@ enum tern_code tern_thread_start(struct tern_thread *thread, const char *name, i
                                  void (*run)(void *arg), void *arg, struct tern_err *err);
 void tern_thread_join(struct tern_thread *thread);
 
-/* The CPUs this process may use, at least 1; the k-th of them (k wraps around). */
-uint32_t tern_thread_cpus(void);
+/* The k-th of the CPUs that this process may run on; k wraps around. */
 int tern_thread_cpu(uint32_t k);
 
 void tern_thread_sleep_ns(uint64_t ns);

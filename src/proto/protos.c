@@ -20,13 +20,6 @@ static size_t index_of(struct tern_str name)
     return i;
 }
 
-const struct tern_proto *tern_protos_find(struct tern_str name)
-{
-    size_t i = index_of(name);
-
-    return i < TERN_PROTOS_N ? tern_protos[i] : NULL;
-}
-
 static enum tern_code fail_name(struct tern_str name, struct tern_err *err)
 {
     char known[256] = "";

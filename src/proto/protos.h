@@ -8,8 +8,6 @@
 
 extern const struct tern_proto *const tern_protos[TERN_PROTOS_N];
 
-/* The dialect of that name, or NULL. */
-const struct tern_proto *tern_protos_find(struct tern_str name);
 /* The bits of these dialects, as in tern_listener_info; 0 (all) when none is named.
  * INVALID_ARGUMENT for a name that is none: the text says which there are. */
 enum tern_code tern_protos_mask(const struct tern_str *names, uint32_t n, uint32_t *ret_mask,

@@ -273,9 +273,20 @@ static void pages_go_out_as_they_lie(void **state)
 static void dialects_are_found_by_name(void **state)
 {
     (void)state;
-    assert_ptr_equal(tern_protos_find(TERN_STR("oip")), &tern_oip);
-    assert_ptr_equal(tern_protos_find(TERN_STR("admin")), &tern_admin);
-    assert_null(tern_protos_find(TERN_STR("oi")));
+    struct tern_str names[] = {TERN_STR("oip"), TERN_STR("admin")};
+    uint32_t mask = 9;
+    struct tern_err err;
+
+    assert_int_equal(tern_protos_mask(names, 0, &mask, NULL), TERN_OK);
+    assert_int_equal(mask, 0);
+    assert_int_equal(tern_protos_mask(names, 2, &mask, NULL), TERN_OK);
+    for (uint32_t i = 0; i < TERN_PROTOS_N; i++) {
+        bool named = tern_protos[i] == &tern_oip || tern_protos[i] == &tern_admin;
+        assert_int_equal(mask >> i & 1, named);
+    }
+    names[1] = TERN_STR("oi");
+    assert_int_equal(tern_protos_mask(names, 2, &mask, &err), TERN_INVALID_ARGUMENT);
+    assert_non_null(strstr(err.text, "\"oi\", expected of: oip, "));
 }
 
 int main(void)
