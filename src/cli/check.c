@@ -2,6 +2,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 #include "base/mem.h"
 #include "cli/convert.h"
@@ -24,7 +25,9 @@ struct check {
     struct tern_offline offline;
     struct tern_found found;
     struct tern_table table;
-    struct tern_buf mistakes;             /* lines */
+    struct tern_buf mistakes;  /* lines */
+    struct tern_err no_engine; /* said once, with how many models it keeps from us */
+    uint32_t n_no_engine;
     uint32_t n_models, n_versions, n_bad; /* checked; models with a mistake */
     bool colour;
 };
@@ -118,6 +121,21 @@ static void list_disagreements(struct check *check, const struct tern_found_mode
     engine->unload(&loaded);
 }
 
+/* Whether it is the engine that is not there: the same for all of its models. */
+static bool lacks_engine(struct check *check, const struct tern_err *err)
+{
+    struct tern_err why;
+
+    for (uint32_t i = 0; i < tern_engines_count; i++) {
+        if (tern_engines[i]->available(&why) != TERN_OK && strcmp(why.text, err->text) == 0) {
+            check->no_engine = why;
+            check->n_no_engine++;
+            return true;
+        }
+    }
+    return false;
+}
+
 static bool check_version(struct check *check, const struct tern_found_model *model,
                           const struct tern_found_version *number, struct tern_model_config *config)
 {
@@ -144,6 +162,8 @@ static bool check_version(struct check *check, const struct tern_found_model *mo
         return true;
     }
     add_row(check, model, number, false, NULL);
+    if (lacks_engine(check, &err))
+        return false;
     tern_problem_init(&problems, &check->arena);
     if (model->folder != NULL)
         list_disagreements(check, model, number, config, &problems);
@@ -230,6 +250,8 @@ static void print(struct check *check)
     tern_table_print(&check->table, 0, check->colour, &out);
     tern_buf_add_char(&out, '\n');
     tern_buf_add_str(&out, tern_buf_str(&check->mistakes));
+    if (check->n_no_engine > 0)
+        tern_buf_printf(&out, "%u not loaded: %s\n", check->n_no_engine, check->no_engine.text);
     tern_buf_add_str(&out, tern_str_of(tern_table_begin(tone, check->colour)));
     if (check->n_bad > 0)
         tern_buf_printf(&out, "%u of %u models cannot be served as they are", check->n_bad,
@@ -256,15 +278,14 @@ static void init_table(struct check *check)
 
 static int check_all(const struct tern_command_call *call, const struct tern_check_options *options)
 {
-    struct check *check = tern_mem_zalloc(1, sizeof(*check));
     struct tern_err err;
     int exit_code = TERN_EXIT_FAILED;
 
     if (call->n_args == 0) {
-        tern_mem_free(check);
         puts("The options: nothing is wrong. Give a PATH to check models too.");
         return TERN_EXIT_OK;
     }
+    struct check *check = tern_mem_zalloc(1, sizeof(*check));
     if (check == NULL) {
         fprintf(stderr, "tern check: no memory\n");
         return TERN_EXIT_FAILED;

@@ -61,7 +61,8 @@ void tern_help_overview(const char *version, const struct tern_opt_doc_style *st
 
     tern_str_split(&rest, '\n', &first);
     tern_buf_printf(out,
-                    "%.*s: serves trained models over HTTP. One program, nothing to configure.\n",
+                    "%.*s: serves trained models over HTTP and gRPC. One program, nothing to "
+                    "configure.\n",
                     TERN_STR_ARG(first));
     heading("Start here", style, out);
     TERN_BUF_ADD_LITERAL(out,

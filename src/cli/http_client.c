@@ -159,6 +159,11 @@ static enum tern_code not_http(struct tern_http_reader *reader, struct tern_err 
     struct tern_str start = tern_str_make(reader->in.p, reader->in.n < 40 ? reader->in.n : 40);
     struct tern_str line = {NULL, 0};
 
+    /* HTTP/2 begins with SETTINGS: three bytes of length, and its type, 4 (RFC 9113 4.1). */
+    if (reader->in.n > 3 && reader->in.p[0] == 0 && reader->in.p[3] == 4)
+        return tern_fail(
+            err, TERN_INTERNAL,
+            "this port speaks HTTP/2 only, as gRPC servers' do: name the one for HTTP");
     (void)tern_str_split(&start, '\n', &line);
     return tern_fail(err, TERN_INTERNAL, "the answer is not HTTP/1.x: it starts with '%.*s'",
                      TERN_STR_ARG(line));
@@ -355,6 +360,14 @@ struct tern_str tern_http_reader_body(const struct tern_http_reader *reader)
     if (reader->body_n == 0)
         return (struct tern_str){NULL, 0};
     return tern_str_make(reader->in.p + reader->head_n, reader->body_n);
+}
+
+const char *tern_http_reader_advice(const struct tern_http_reader *reader, struct tern_str text)
+{
+    /* A port for gRPC answers 501 to what it does not know, one for metrics 404. */
+    if (reader->status != 501 && !tern_str_starts(text, TERN_STR("no such path")))
+        return "";
+    return " (does this port speak gRPC or metrics only? Name the one for HTTP)";
 }
 
 struct tern_str tern_http_reader_header(const struct tern_http_reader *reader, struct tern_str name)

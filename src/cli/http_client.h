@@ -65,6 +65,9 @@ char *tern_http_reader_room(struct tern_http_reader *reader, size_t n, size_t *r
 enum tern_code tern_http_reader_take(struct tern_http_reader *reader, size_t n, bool *ret_done,
                                      struct tern_err *err);
 struct tern_str tern_http_reader_body(const struct tern_http_reader *reader);
+/* What to do about an answer that is no 2xx, to be put behind its text; empty when there is nothing
+ * to add. text: what the answer says. */
+const char *tern_http_reader_advice(const struct tern_http_reader *reader, struct tern_str text);
 /* The first field of that name; p == NULL when there is none. */
 struct tern_str tern_http_reader_header(const struct tern_http_reader *reader,
                                         struct tern_str name);

@@ -49,10 +49,12 @@ static enum tern_code refused(const struct tern_http_client *client, const char 
     if (text != NULL)
         body = tern_str_of(text);
     body.n = body.n > 300 ? 300 : body.n;
+    body = tern_str_trim(body);
     enum tern_code code = status == 404   ? TERN_NOT_FOUND
                           : status == 403 ? TERN_PERMISSION_DENIED
                                           : TERN_UNKNOWN;
-    (void)tern_fail(err, code, "%s: status %d: %.*s", what, status, TERN_STR_ARG(body));
+    (void)tern_fail(err, code, "%s: status %d: %.*s%s", what, status, TERN_STR_ARG(body),
+                    tern_http_reader_advice(&client->reader, body));
     json_decref(root);
     return code;
 }

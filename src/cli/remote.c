@@ -37,9 +37,10 @@ enum tern_code tern_remote_call(struct tern_remote *remote, const char *method,
     int status = remote->client.reader.status;
     if (status >= 200 && status < 300)
         return TERN_OK;
-    struct tern_str text = tern_v2_error_text(*ret, arena);
+    struct tern_str text = tern_str_trim(tern_v2_error_text(*ret, arena));
     return tern_fail(err, status == 404 ? TERN_NOT_FOUND : TERN_FAILED_PRECONDITION,
-                     "the server answered %d: %.*s", status, TERN_STR_ARG(text));
+                     "the server answered %d: %.*s%s", status, TERN_STR_ARG(text),
+                     tern_http_reader_advice(&remote->client.reader, text));
 }
 
 /* ---- which model ---- */

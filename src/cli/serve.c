@@ -137,6 +137,18 @@ static void announce_persona(struct serve_process *p)
                       TERN_KV_STR("flags", ignored));
 }
 
+static void announce_listener(struct serve_process *p, struct tern_str name,
+                              const struct tern_listener_info *info)
+{
+    struct tern_buf speaks;
+
+    tern_buf_init(&speaks, 1024);
+    tern_protos_print(info->protos, &speaks);
+    tern_log_info(&p->log, "server.listening", "listening", TERN_KV_STR("on", name),
+                  TERN_KV_STR("speaks", tern_buf_str(&speaks)), TERN_KV_BOOL("admin", info->admin));
+    tern_buf_fini(&speaks);
+}
+
 static void announce(struct serve_process *p, uint64_t start_ns, uint32_t wanted, uint32_t ready)
 {
     struct tern_buf names;
@@ -150,8 +162,7 @@ static void announce(struct serve_process *p, uint64_t start_ns, uint32_t wanted
         const char *scheme = is_unix ? "" : p->listeners->tls[i] != NULL ? "https://" : "http://";
         struct tern_str line =
             tern_arena_printf(&p->arena, "%s%.*s", scheme, TERN_STR_ARG(listener->info.name));
-        tern_log_info(&p->log, "server.listening", "listening", TERN_KV_STR("on", line),
-                      TERN_KV_BOOL("admin", listener->info.admin));
+        announce_listener(p, line, &listener->info);
         tern_buf_add_str(&names, line);
         tern_buf_add_char(&names, '\n');
     }

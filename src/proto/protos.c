@@ -32,6 +32,18 @@ static enum tern_code fail_name(struct tern_str name, struct tern_err *err)
                      TERN_STR_ARG(name), known);
 }
 
+void tern_protos_print(uint32_t mask, struct tern_buf *out)
+{
+    const char *comma = "";
+
+    for (uint32_t i = 0; i < TERN_PROTOS_N; i++) {
+        if (mask != 0 && (mask >> i & 1) == 0)
+            continue;
+        tern_buf_printf(out, "%s%s", comma, tern_protos[i]->name);
+        comma = ",";
+    }
+}
+
 enum tern_code tern_protos_mask(const struct tern_str *names, uint32_t n, uint32_t *ret_mask,
                                 struct tern_err *err)
 {

@@ -12,5 +12,7 @@ extern const struct tern_proto *const tern_protos[TERN_PROTOS_N];
  * INVALID_ARGUMENT for a name that is none: the text says which there are. */
 enum tern_code tern_protos_mask(const struct tern_str *names, uint32_t n, uint32_t *ret_mask,
                                 struct tern_err *err);
+/* The other way: "oip,oip_grpc"; 0 is all. */
+void tern_protos_print(uint32_t mask, struct tern_buf *out);
 
 #endif

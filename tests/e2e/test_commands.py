@@ -126,6 +126,14 @@ def test_check_without_loading(repository):
     assert done.returncode == 1 and f"{repository}/typed/config.pbtxt:1:" in done.stdout
 
 
+def test_check_says_once_that_an_engine_is_not_there():
+    env = {**os.environ, "TERN_ONNXRUNTIME": "/nowhere/libonnxruntime.so"}
+    done = tern("check", MODELS, env=env)
+    assert done.returncode == 1
+    assert done.stdout.count("ONNX Runtime") == 1 and "\n5 not loaded: ONNX Runtime" in done.stdout
+    assert "5 of 5 models cannot be served" in done.stdout
+
+
 def test_check_of_several(tmp_path, repository):
     put_model(repository, "both", model_file("iris"))
     put_model(tmp_path / "other", "both", model_file("iris"))

@@ -53,6 +53,22 @@ def triton(tmp_path_factory):
         yield one
 
 
+def test_a_port_says_what_it_speaks(triton):
+    lines = [json.loads(line) for line in triton.log_file.read_text().splitlines()]
+    speaks = [line["speaks"] for line in lines if line["event"] == "server.listening"]
+    assert ["oip" in names.split(",") for names in speaks] == [True, False, False]
+    assert ["oip_grpc" in names.split(",") for names in speaks] == [False, True, False]
+
+
+def test_commands_say_that_a_port_is_not_for_them(triton):
+    for port in triton.ports[1:]:
+        for command in (["models"], ["bench", "iris"], ["infer", str(EXAMPLES / "data" / "iris.csv"), "--model", "iris"]):
+            done = subprocess.run(
+                [TERN, *command, "--url", f"http://127.0.0.1:{port}"], capture_output=True, text=True, timeout=DEADLINE
+            )
+            assert done.returncode != 0 and "Name the one for HTTP" in done.stderr
+
+
 def test_each_port_speaks_its_own(triton):
     http_port, grpc_port, metrics_port = triton.ports
     assert triton.infer("iris", IRIS).status == 200

@@ -95,6 +95,43 @@ static void test_reader(void **state)
     }
 }
 
+static void test_an_answer_in_http2_is_known(void **state)
+{
+    static const char settings[] = {0, 0, 6, 4, 0, 0, 0, 0, 0};
+    struct tern_http_reader reader;
+    struct tern_err err;
+    size_t room;
+    bool done;
+
+    (void)state;
+    tern_http_reader_init(&reader, 1 << 20);
+    memcpy(tern_http_reader_room(&reader, sizeof(settings), &room), settings, sizeof(settings));
+    assert_int_equal(tern_http_reader_take(&reader, sizeof(settings), &done, &err), TERN_INTERNAL);
+    assert_non_null(strstr(err.text, "HTTP/2 only"));
+    tern_http_reader_fini(&reader);
+}
+
+static void test_advice(void **state)
+{
+    static const struct {
+        int status;
+        const char *text;
+        bool any;
+    } rows[] = {
+        {501, "", true},
+        {404, "no such path: /v2/models", true},
+        {404, "Request for unknown model: 'x' is not found", false},
+        {400, "", false},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < TERN_COUNT_OF(rows); i++) {
+        struct tern_http_reader reader = {.status = rows[i].status};
+        const char *advice = tern_http_reader_advice(&reader, tern_str_of(rows[i].text));
+        assert_int_equal(strstr(advice, "the one for HTTP") != NULL, rows[i].any);
+    }
+}
+
 static void test_targets(void **state)
 {
     static const struct {
@@ -212,6 +249,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_reader),
+        cmocka_unit_test(test_an_answer_in_http2_is_known),
+        cmocka_unit_test(test_advice),
         cmocka_unit_test(test_targets),
         cmocka_unit_test(test_calls),
         cmocka_unit_test(test_nobody_there),

@@ -284,6 +284,14 @@ static void dialects_are_found_by_name(void **state)
         bool named = tern_protos[i] == &tern_oip || tern_protos[i] == &tern_admin;
         assert_int_equal(mask >> i & 1, named);
     }
+    struct tern_buf text;
+    tern_buf_init(&text, 256);
+    tern_protos_print(mask, &text);
+    assert_true(tern_str_eq(tern_buf_str(&text), TERN_STR("oip,admin")));
+    tern_buf_clear(&text);
+    tern_protos_print(0, &text);
+    assert_int_equal(tern_buf_str(&text).p[text.n - 1], 'n'); /* ... grpc_reflection */
+    tern_buf_fini(&text);
     names[1] = TERN_STR("oi");
     assert_int_equal(tern_protos_mask(names, 2, &mask, &err), TERN_INVALID_ARGUMENT);
     assert_non_null(strstr(err.text, "\"oi\", expected of: oip, "));
