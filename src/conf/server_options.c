@@ -298,11 +298,11 @@ static const struct tern_opt rows[] = {
      .section = "HTTP/2", .flags = RARE | RELOAD, .preset = "20s", .min = 100 * MS,
      .max = 1 * DAY, .help = "Time for its answer before the connection is cut."},
     {.name = "http2.ping_interval_min", .type = TERN_OPT_DURATION, IN(http2.ping_interval_min_ns),
-     .section = "HTTP/2", .flags = RARE | RELOAD, .preset = "5m", .min = 0, .max = 1 * DAY,
+     .section = "HTTP/2", .flags = RARE | RELOAD, .preset = "5s", .min = 0, .max = 1 * DAY,
      .help = "A client that pings more often than this while it waits for no answer pings too "
              "often; 0 is never too often."},
     {.name = "http2.ping_strikes_max", .type = TERN_OPT_UINT, IN(http2.ping_strikes_max),
-     .section = "HTTP/2", .flags = RARE | RELOAD, .preset = "2", .min = 0, .max = 1000000,
+     .section = "HTTP/2", .flags = RARE | RELOAD, .preset = "100", .min = 0, .max = 1000000,
      .help = "Times that is forgiven between two requests before the connection is closed "
              "(`too_many_pings`)."},
     {.name = "http2.connection_age_max", .type = TERN_OPT_DURATION,

@@ -68,7 +68,7 @@ struct tern_net_limits {
         .h2_stream_window = 1u << 20, .h2_connection_window = 1u << 20, .h2_control_max = 1000, \
         .h2_glitches_max = 200, .h2_keepalive_ns = 7200ull * TERN_NS_PER_S,                     \
         .h2_keepalive_timeout_ns = 20ull * TERN_NS_PER_S,                                       \
-        .h2_ping_interval_ns = 300ull * TERN_NS_PER_S, .h2_ping_strikes_max = 2                 \
+        .h2_ping_interval_ns = 5ull * TERN_NS_PER_S, .h2_ping_strikes_max = 100                 \
     }
 
 /* Written by the hub's thread, read by anyone (relaxed). */

@@ -148,6 +148,7 @@ static void an_idle_client_that_pings_is_sent_away(void **state)
     struct fixture *f = *state;
 
     f->rig.hub->limits.h2_ping_interval_ns = 20 * SEC;
+    f->rig.hub->limits.h2_ping_strikes_max = 2;
     ping(f);
     wait_seconds(f, 20);
     for (int i = 0; i < 3; i++) /* one in time and two strikes */
@@ -176,6 +177,27 @@ static void pings_now_and_then_are_answered(void **state)
     for (int i = 0; i < 100; i++)
         ping(f);
     assert_false(f->c.goaway);
+}
+
+/* gRPC's clients ping every 10 seconds at most, without calls too when they are told so; a monitor
+ * sends a few in a row. What is left to be sent away does nothing else. */
+static void by_default_only_floods_are_too_many(void **state)
+{
+    struct fixture *f = *state;
+
+    f->rig.hub->limits.idle_ns = 86400 * SEC;
+    ask(f, "/");
+    for (int i = 0; i < 200; i++) {
+        ping(f);
+        wait_seconds(f, 10);
+    }
+    for (int i = 0; i < 50; i++)
+        ping(f);
+    assert_false(f->c.goaway);
+    for (int i = 0; i < 100; i++)
+        ping(f);
+    assert_true(f->c.goaway);
+    assert_string_equal(f->c.goaway_text, "too_many_pings");
 }
 
 /* Clients measure the delay by a PING after each answer. */
@@ -263,6 +285,7 @@ int main(void)
         TEST(keepalive_may_be_off),
         TEST(an_idle_client_that_pings_is_sent_away),
         TEST(pings_now_and_then_are_answered),
+        TEST(by_default_only_floods_are_too_many),
         TEST(a_client_with_requests_may_ping),
         TEST(an_old_connection_ends_in_good_order),
         TEST(the_grace_of_an_old_connection_ends),
