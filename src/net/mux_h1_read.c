@@ -294,7 +294,12 @@ static bool read_head(struct h1 *h1)
         begin_request(h1);
         return true;
     case TERN_HTTP1_BAD:
-        h1_refuse(h1, &err);
+        /* Who begins with another protocol, or with a preface of HTTP/2 that is none (RFC 9113
+         * 3.4), can make nothing of an answer. */
+        if (h1->now->head.foreign && conn->requests == 0)
+            tern_conn_shutdown(conn);
+        else
+            h1_refuse(h1, &err);
         return false;
     case TERN_HTTP1_MORE:
     case TERN_HTTP1_DATA:

@@ -184,6 +184,17 @@ static enum tern_http1_result read_target(struct tern_http1_head *head, struct t
     return TERN_HTTP1_DONE;
 }
 
+/* "RTSP/1.0", and not "HTTP/1.1" with a blank too many. */
+static bool names_another(struct tern_str version)
+{
+    struct tern_str ours = TERN_STR("HTTP/");
+
+    for (size_t at = 0; at + ours.n <= version.n; at++)
+        if (tern_str_eq_nocase(tern_str_make(version.p + at, ours.n), ours))
+            return false;
+    return tern_str_trim(version).n > 0;
+}
+
 static enum tern_http1_result read_version(struct tern_http1_head *head, struct tern_str version,
                                            struct tern_err *err)
 {
@@ -191,6 +202,7 @@ static enum tern_http1_result read_version(struct tern_http1_head *head, struct 
                 version.p[5] >= '0' && version.p[5] <= '9' && version.p[7] >= '0' &&
                 version.p[7] <= '9';
 
+    head->foreign = names_another(version);
     if (!form)
         return bad_value(
             err, 400, "request line: expected METHOD TARGET HTTP/1.1 with single blanks", version);
