@@ -217,7 +217,8 @@ static const struct tern_opt rows[] = {
      .help = "Largest request body, before and after decompression."},
     {.name = "http.expand_max", .type = TERN_OPT_UINT, IN(http.expand_max), .section = "HTTP",
      .flags = RARE | RELOAD, .preset = "100", .min = 2, .max = 10000,
-     .help = "Largest ratio of a decompressed body to what was sent."},
+     .help = "Largest ratio of a decompressed body or message of more than 1 MiB to what was "
+             "sent."},
     {.name = "http.head_max", .type = TERN_OPT_SIZE, IN(http.head_max), .section = "HTTP",
      .flags = RARE | RELOAD, .preset = "32KiB", .min = 1 * KIB, .max = 128 * KIB,
      .help = "Largest request head: request line and all header fields; HTTP/2 counts 32 bytes "

@@ -111,7 +111,8 @@ struct tern_exchange {
     uint32_t n_headers;
     struct tern_str content_type;
     struct tern_str body;
-    size_t body_max; /* set by on_head; the listener's default otherwise */
+    size_t body_max;     /* set by on_head; the listener's default otherwise */
+    uint32_t expand_max; /* of a compressed message: bytes for each that came */
     /* Set by on_head: the body comes through on_part, and over HTTP/2 answers may leave before it
      * ended. body_max then bounds body_need. */
     bool wants_parts;

@@ -45,6 +45,7 @@ struct tern_h2_stream *tern_h2_request_new(struct tern_h2_conn *h, int32_t id)
     s->content_length = SIZE_MAX;
     s->progress_ns = tern_loop_now_ns(shared->hub->loop);
     s->x.body_max = conn->listener->body_max;
+    s->x.expand_max = shared->hub->limits.expand_max;
     s->x.http_major = 2;
     s->x.out = &shared->hub->out;
     s->x.arena = &s->arena;
@@ -484,7 +485,7 @@ static enum tern_code decode_body(struct tern_h2_stream *s, struct tern_err *err
     struct tern_decoder *decoder = &s->shared->decoder;
     struct tern_exchange *x = &s->x;
 
-    struct tern_decoder_limits limits = {x->body_max, s->shared->hub->limits.expand_max};
+    struct tern_decoder_limits limits = {x->body_max, x->expand_max};
     TERN_TRY(tern_decoder_start(decoder, s->encoding, limits, err));
     TERN_TRY(
         tern_decoder_feed(decoder, tern_str_make(s->body + s->body_at, s->body_n), &s->plain, err));

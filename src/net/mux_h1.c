@@ -91,6 +91,7 @@ struct h1_exchange *h1_exchange_take(struct h1 *h1)
     x->http_major = 1;
     x->http_minor = 1;
     x->body_max = conn->listener->body_max;
+    x->expand_max = hub->limits.expand_max;
     x->start_ns = tern_loop_now_ns(hub->loop);
     return hx;
 }

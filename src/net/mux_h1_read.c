@@ -95,7 +95,7 @@ static enum tern_code decode_body(struct h1_exchange *hx, struct tern_err *err)
     struct tern_buf *out = &hx->decoded;
 
     out->max = x->body_max > SIZE_MAX - TERN_TEXT_PAD ? SIZE_MAX : x->body_max + TERN_TEXT_PAD;
-    struct tern_decoder_limits limits = {x->body_max, hx->hub->limits.expand_max};
+    struct tern_decoder_limits limits = {x->body_max, x->expand_max};
     TERN_TRY(tern_decoder_start(&shared->decoder, hx->encoding, limits, err));
     TERN_TRY(tern_decoder_feed(&shared->decoder, x->body, out, err));
     TERN_TRY(tern_decoder_finish(&shared->decoder, err));

@@ -127,9 +127,10 @@ static void free_expanded(void *arg)
 }
 
 static enum tern_code run_decoder(struct tern_decoder *decoder, enum tern_encoding encoding,
-                                  struct tern_str in, struct tern_buf *out, struct tern_err *err)
+                                  uint32_t ratio, struct tern_str in, struct tern_buf *out,
+                                  struct tern_err *err)
 {
-    struct tern_decoder_limits limits = {out->max, TERN_DECODER_RATIO_DEFAULT};
+    struct tern_decoder_limits limits = {out->max, ratio};
 
     TERN_TRY(tern_decoder_start(decoder, encoding, limits, err));
     TERN_TRY(tern_decoder_feed(decoder, in, out, err));
@@ -152,7 +153,7 @@ static enum tern_code expand(const struct tern_exchange *x, struct tern_arena *a
     tern_buf_init(out, x->body_max);
     TERN_TRY(tern_arena_on_reset(arena, free_expanded, out, err));
     tern_decoder_init(&decoder);
-    enum tern_code code = run_decoder(&decoder, encoding, *message, out, err);
+    enum tern_code code = run_decoder(&decoder, encoding, x->expand_max, *message, out, err);
     tern_decoder_fini(&decoder);
     if (code == TERN_OK)
         *message = tern_buf_str(out);

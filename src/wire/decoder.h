@@ -19,14 +19,14 @@
 #include "wire/encoding.h"
 
 /* How far a body may expand. More than `ratio` bytes out for each byte in is an attack, once past
- * RATIO_FLOOR bytes out: short runs of zeros compress better than that in good faith. */
+ * RATIO_FLOOR bytes out: tensors of zeros compress better than that in good faith. */
 struct tern_decoder_limits {
     size_t bytes; /* after decoding */
     uint32_t ratio;
 };
 
 #define TERN_DECODER_RATIO_DEFAULT 100u
-#define TERN_DECODER_RATIO_FLOOR   65536u
+#define TERN_DECODER_RATIO_FLOOR   (1u << 20)
 
 struct tern_decoder {
     enum tern_encoding encoding;

@@ -43,6 +43,7 @@ static inline void fake_init(struct fake_exchange *fake)
     fake->x.ops = &ops;
     fake->x.out = &fake->out;
     fake->x.arena = &fake->arena;
+    fake->x.expand_max = 100;
     fake->x.headers = fake->headers;
     fake->x.method = TERN_METHOD_POST;
     fake->call.x = &fake->x;

@@ -378,6 +378,7 @@ static void talk_to(struct world *w, const char *path)
         .path = tern_str_of(path),
         .http_major = 2,
         .body_max = TALK_MAX,
+        .expand_max = 100,
         .out = &talk->out,
         .arena = &talk->arena,
         .loop = w->rig->loop,
