@@ -1,8 +1,8 @@
 /* The request side: content type, timeout, and the next message of a body. */
 #include "proto/grpc_int.h"
 
-#include "wire/decoder.h"
 #include "wire/base64.h"
+#include "wire/decoder.h"
 #include "wire/grpc.h"
 
 /* ---- content type ---- */

@@ -2,8 +2,8 @@
 #include "proto/grpc_int.h"
 
 #include <sys/uio.h>
-#include "wire/encoder.h"
 #include "wire/base64.h"
+#include "wire/encoder.h"
 #include "wire/grpc.h"
 #include "wire/pb.h"
 

@@ -10,9 +10,9 @@
 
 #include "harness/fake_exchange.h"
 #include "proto/grpc.h"
+#include "wire/base64.h"
 #include "wire/decoder.h"
 #include "wire/encoder.h"
-#include "wire/base64.h"
 #include "wire/grpc.h"
 #include "wire/pb.h"
 
