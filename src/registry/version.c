@@ -1,5 +1,6 @@
 #include "registry/version.h"
 
+#include <stdio.h>
 #include <string.h>
 #include "base/clock.h"
 #include "base/mem.h"
@@ -280,11 +281,43 @@ static struct tern_str backend_of(const struct loading *l)
     return last.n < l->load->name.n ? last : tern_str_make(NULL, 0);
 }
 
+/* Whether that is the name of an engine, or a platform: an engine and the form it reads. */
+static bool is_engine(const struct tern_engine_set *engines, struct tern_str name)
+{
+    for (uint32_t i = 0; i < engines->n; i++) {
+        struct tern_str engine = tern_str_of(engines->rows[i]->name);
+        if (tern_str_eq(name, engine) || (tern_str_starts(name, engine) && name.p[engine.n] == '_'))
+            return true;
+    }
+    return false;
+}
+
+/* No file was found. When that is because the model is for another server, that is the reason. */
+static enum tern_code fail_engine(const struct loading *l, enum tern_code code,
+                                  struct tern_err *err)
+{
+    const struct tern_engine_set *engines = &l->settings->engines;
+    bool by_backend = l->config.backend.n > 0;
+    struct tern_str name = by_backend ? l->config.backend : l->config.platform;
+    char known[256] = "";
+
+    if (name.n == 0 || is_engine(engines, name))
+        return code;
+    for (size_t i = 0, n = 0; i < engines->n && n < sizeof(known); i++)
+        n += (size_t)snprintf(known + n, sizeof(known) - n, "%s%s", i == 0 ? "" : ", ",
+                              engines->rows[i]->name);
+    return tern_fail(err, TERN_UNIMPLEMENTED, "%s \"%.*s\" is not served here, expected one of: %s",
+                     by_backend ? "backend" : "platform", TERN_STR_ARG(name), known);
+}
+
 static enum tern_code find_engine(struct loading *l, struct tern_err *err)
 {
     l->engine = tern_repository_fileless(backend_of(l), &l->settings->engines);
-    if (l->engine == NULL)
-        TERN_TRY(find_file(l, err));
+    if (l->engine == NULL) {
+        enum tern_code code = find_file(l, err);
+        if (code != TERN_OK)
+            return fail_engine(l, code, err);
+    }
     if (l->config.decoupled && !l->engine->decouples)
         return tern_fail(err, TERN_UNIMPLEMENTED,
                          "model_transaction_policy: %s answers every request once, decoupled is "

@@ -134,6 +134,17 @@ def test_check_says_once_that_an_engine_is_not_there():
     assert "5 of 5 models cannot be served" in done.stdout
 
 
+@pytest.mark.parametrize("said", ['backend: "python"', 'platform: "pytorch_libtorch"', 'backend: "onnx"'])
+def test_check_names_a_backend_that_is_not_there(tmp_path, said):
+    version = tmp_path / "models" / "other" / "1"
+    version.mkdir(parents=True)
+    (version / "model.py").write_text("pass")
+    (version.parent / "config.pbtxt").write_text(said)
+    done = tern("check", tmp_path / "models")
+    assert done.returncode == 1
+    assert said.replace(":", "") + " is not served here, expected one of: onnxruntime" in done.stdout
+
+
 def test_check_of_several(tmp_path, repository):
     put_model(repository, "both", model_file("iris"))
     put_model(tmp_path / "other", "both", model_file("iris"))
