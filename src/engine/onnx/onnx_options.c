@@ -181,6 +181,9 @@ static enum tern_code read_dotted(const struct tern_engine_option *option, struc
             struct tern_onnx_entry *entry = &options->entries[options->n_entries++];
             return keep(arena, option->key, option->value, &entry->key, &entry->value, err);
         }
+    if (tern_str_eq(option->key, TERN_STR("execute_delay_ms")))
+        return TERN_OK; /* for a backend of Triton's tests; its example of a sequence model has it
+                         */
     return fail_unknown(option->key, err);
 }
 

@@ -129,6 +129,28 @@ def external():
     (folder / "model.onnx").write_bytes(model.SerializeToString(deterministic=True))
 
 
+def sequences():
+    """OUTPUT tells all that the controls say; ID is the sequence's own. sequenced_state adds up INPUT."""
+    flags = ["START", "READY", "END"]
+    for name, dtype in (("sequenced", T.UINT64), ("sequenced_text", T.STRING)):
+        weights = [nh.from_array(np.array(v, np.int32), f"w{v}") for v in (1, 10, 100)]
+        nodes = [h.make_node("Mul", [flag, f"w{v}"], [f"m{v}"]) for flag, v in zip(flags, (1, 10, 100))]
+        save(name,
+             nodes + [h.make_node("Add", ["m1", "m10"], ["a"]), h.make_node("Add", ["a", "m100"], ["b"]),
+                      h.make_node("Add", ["INPUT", "b"], ["OUTPUT"]), h.make_node("Identity", ["CORRID"], ["ID"])],
+             [value("START", T.INT32, ["batch", 1]), value("INPUT", T.INT32, ["batch", 1]),
+              value("READY", T.INT32, ["batch", 1]), value("END", T.INT32, ["batch", 1]),
+              value("CORRID", dtype, ["batch", 1])],
+             [value("OUTPUT", T.INT32, ["batch", 1]), value("ID", dtype, ["batch", 1])], weights)
+    one = nh.from_array(np.array(1, np.float32), "one")
+    save("sequenced_state",
+         [h.make_node("Sub", ["one", "START"], ["goes_on"]), h.make_node("Mul", ["STATE", "goes_on"], ["old"]),
+          h.make_node("Add", ["INPUT", "old"], ["NEW_STATE"]), h.make_node("Identity", ["NEW_STATE"], ["OUTPUT"])],
+         [value("INPUT", T.FLOAT, ["batch", 1]), value("START", T.FLOAT, ["batch", 1]),
+          value("STATE", T.FLOAT, ["batch", 1])],
+         [value("NEW_STATE", T.FLOAT, ["batch", 1]), value("OUTPUT", T.FLOAT, ["batch", 1])], [one])
+
+
 def main():
     OUT.mkdir(parents=True, exist_ok=True)
     identities()
@@ -137,6 +159,7 @@ def main():
     refused()
     slow_loop()
     external()
+    sequences()
 
 
 if __name__ == "__main__":
