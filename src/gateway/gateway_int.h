@@ -13,7 +13,7 @@
 #include "gateway/regions.h"
 #include "gateway/router.h"
 #include "registry/registry.h"
-#include "sched/sched.h"
+#include "sched/sequence.h"
 
 /* What one loop has to itself. */
 struct gateway_loop {

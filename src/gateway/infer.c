@@ -419,6 +419,9 @@ enum tern_code gateway_run_infer(struct gateway_call *gc, bool *ret_pending, str
     gc->observation.rows = count_rows(call);
     gc->submitted = true;
     *ret_pending = true; /* on_done may have come before this returns */
-    tern_sched_submit(gc->gateway->settings.sched, &gc->work);
+    if (call->pinned->sequences == NULL)
+        tern_sched_submit(gc->gateway->settings.sched, &gc->work);
+    else
+        tern_sequence_submit(gc->gateway->settings.sched, &gc->work, &call->request.sequence);
     return TERN_OK;
 }

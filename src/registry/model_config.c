@@ -2,6 +2,7 @@
 #include "registry/model_config.h"
 
 #include "base/buf.h"
+#include "base/clock.h"
 #include "os/file.h"
 #include "registry/model_schema.h"
 
@@ -307,20 +308,35 @@ static void put_groups(struct completer *c)
     }
 }
 
+/* Batches as large as they may be, of a scheduler that names no sizes. */
+static void put_preferred(struct completer *c, struct tern_tree *batching)
+{
+    if (batching == NULL || c->config->max_batch_size == 0 ||
+        tern_tree_find(batching, TERN_STR("preferred_batch_size")) != NULL)
+        return;
+    struct tern_tree *list = put(c, batching, "preferred_batch_size", TERN_TREE_LIST, TERN_STR(""));
+    put_number(c, list, NULL, c->config->max_batch_size);
+}
+
+static void put_sequences(struct completer *c, struct tern_tree *batching)
+{
+    if (batching == NULL)
+        return;
+    if (says_nothing(batching, "max_sequence_idle_microseconds", "0"))
+        put_number(c, batching, "max_sequence_idle_microseconds",
+                   TERN_SEQUENCE_IDLE_NS / TERN_NS_PER_US);
+    put_preferred(c, tern_tree_find(batching, TERN_STR("oldest")));
+}
+
 /* What Triton fills in before it prints: a version policy, instances, pinned memory, the file. */
 static void put_defaults(struct completer *c)
 {
     struct tern_tree *tree = c->config->tree;
-    struct tern_tree *batching = tern_tree_find(tree, TERN_STR("dynamic_batching"));
 
     if (!c->config->has_version_policy)
         put_version_policy(c);
-    if (batching != NULL && c->config->max_batch_size > 0 &&
-        tern_tree_find(batching, TERN_STR("preferred_batch_size")) == NULL) {
-        struct tern_tree *list =
-            put(c, batching, "preferred_batch_size", TERN_TREE_LIST, TERN_STR(""));
-        put_number(c, list, NULL, c->config->max_batch_size);
-    }
+    put_preferred(c, tern_tree_find(tree, TERN_STR("dynamic_batching")));
+    put_sequences(c, tern_tree_find(tree, TERN_STR("sequence_batching")));
     struct tern_tree *optimization = put(c, tree, "optimization", TERN_TREE_MAP, TERN_STR(""));
     static const char *const pinned[] = {"input_pinned_memory", "output_pinned_memory"};
     for (size_t i = 0; optimization != NULL && i < TERN_COUNT_OF(pinned); i++) {
@@ -458,6 +474,8 @@ static void demand_tensors(struct completer *c, const char *what,
 {
     for (uint32_t i = 0; i < n; i++) {
         const struct tern_config_tensor *row = find_tensor(said, n_said, specs[i].name);
+        if (tern_sequencing_fills(c->config->sequencing, specs[i].name))
+            continue;
         if (row == NULL)
             tern_problem_add(c->problems, c->config->file,
                              "%s \"%.*s\" is not described, and nothing is completed "
@@ -469,6 +487,25 @@ static void demand_tensors(struct completer *c, const char *what,
                              "off)",
                              what, TERN_STR_ARG(row->name), row->has_dims ? "data_type" : "dims");
     }
+}
+
+/* What is left for clients to send and to get. */
+static bool take_seen(struct completer *c, struct tern_model_config_specs *specs)
+{
+    struct tern_sequencing *sequencing = c->config->sequencing;
+
+    specs->seen = (struct tern_sequencing_seen){specs->inputs, specs->outputs, c->model->n_inputs,
+                                                c->model->n_outputs};
+    if (sequencing == NULL)
+        return true;
+    sequencing->batched = c->config->max_batch_size > 0;
+    if (sequencing->slots_per_instance == 0)
+        sequencing->slots_per_instance =
+            sequencing->batched ? (uint64_t)c->config->max_batch_size : 1;
+    bool ok = tern_sequencing_tie(sequencing, c->model, specs->inputs, specs->outputs, c->arena,
+                                  &specs->seen, c->problems);
+    c->out_of_memory |= !ok;
+    return ok;
 }
 
 void tern_model_config_complete(struct tern_model_config *config,
@@ -500,9 +537,9 @@ void tern_model_config_complete(struct tern_model_config *config,
     put_if_missing(&c, "name", config->name);
     put_if_missing(&c, "backend", config->backend);
     put_if_missing(&c, "platform", config->platform);
-    if (specs.inputs != NULL && specs.outputs != NULL) {
-        put_tensors(&c, "input", specs.inputs, model->n_inputs);
-        put_tensors(&c, "output", specs.outputs, model->n_outputs);
+    if (specs.inputs != NULL && specs.outputs != NULL && take_seen(&c, &specs)) {
+        put_tensors(&c, "input", specs.seen.inputs, specs.seen.n_inputs);
+        put_tensors(&c, "output", specs.seen.outputs, specs.seen.n_outputs);
     }
     put_defaults(&c);
     if (c.out_of_memory)

@@ -14,6 +14,7 @@
 #include "conf/version_policy.h"
 #include "core/engine.h"
 #include "core/tensor.h"
+#include "registry/sequencing.h"
 
 #define TERN_MODEL_CONFIG_FILE_MAX (1u << 20) /* bytes */
 
@@ -90,6 +91,7 @@ struct tern_model_config {
     uint32_t instances; /* sum of the counts of all groups; 0: the file does not say */
     bool has_batching;
     struct tern_config_batching batching;
+    struct tern_sequencing *sequencing; /* sequence_batching; NULL: requests stand alone */
     struct tern_config_warmup *warmup;
     uint32_t n_warmup;
     struct tern_model_tag *metric_tags;
@@ -137,12 +139,14 @@ void tern_model_config_read(struct tern_str text, struct tern_str file, struct t
 void tern_model_config_parse(struct tern_str text, struct tern_str file, struct tern_arena *arena,
                              struct tern_model_config *ret_config, struct tern_problems *problems);
 
-/* What clients see of the model, as specifications in the order of the engine's own: dims of both
- * sides merged (a known one wins over -1), the batch dimension first as -1, labels attached as
- * paths in folder (NULL: none). */
+/* The model's tensors as specifications in the order of the engine's own: dims of both sides merged
+ * (a known one wins over -1), the batch dimension first as -1, labels attached as paths in folder
+ * (NULL: none). */
 struct tern_model_config_specs {
     struct tern_tensor_spec *inputs;
     struct tern_tensor_spec *outputs; /* as many as the engine's model has */
+    /* Those of them that clients see: all, but for a model that takes sequences. */
+    struct tern_sequencing_seen seen;
     /* The model's own shapes where reshape makes them differ, rank -1 where it does not; NULL,
      * both: there is no reshape. */
     struct tern_shape *input_shapes;

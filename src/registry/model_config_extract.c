@@ -1,6 +1,7 @@
 #include "registry/model_config_extract.h"
 
 #include "base/num.h"
+#include "registry/model_schema_value.h"
 
 #define INSTANCES_MAX 1024
 #define TENSORS_MAX   256
@@ -350,6 +351,140 @@ static void extract_tags(struct extractor *x)
     x->config->n_metric_tags = n;
 }
 
+/* ---- sequences ---- */
+
+static uint32_t float_bits(struct tern_str text)
+{
+    float value = (float)tern_model_schema_real(text);
+    uint32_t bits;
+
+    memcpy(&bits, &value, sizeof(bits));
+    return bits;
+}
+
+/* START, READY and END say what stands for no and yes in one of three types. */
+static void extract_yes_and_no(const struct extractor *x, const struct tern_tree *node,
+                               struct tern_control *control)
+{
+    static const struct {
+        const char *key;
+        enum tern_dtype dtype;
+    } forms[] = {{"int32_false_true", TERN_DTYPE_INT32},
+                 {"fp32_false_true", TERN_DTYPE_FP32},
+                 {"bool_false_true", TERN_DTYPE_BOOL}};
+    uint32_t n_forms = 0, n_values = 0;
+
+    for (size_t i = 0; i < TERN_COUNT_OF(forms); i++) {
+        const struct tern_tree *value = first_of(node, forms[i].key);
+        n_forms += value != NULL;
+        for (; value != NULL; value = value->next, n_values++) {
+            int64_t number = 0;
+            uint32_t bits = 0;
+            if (forms[i].dtype == TERN_DTYPE_FP32)
+                bits = float_bits(value->text);
+            else if (forms[i].dtype == TERN_DTYPE_BOOL)
+                bits = tern_str_eq(value->text, TERN_STR("true"));
+            else if (tern_num_parse_i64(value->text, &number))
+                bits = (uint32_t)number;
+            control->dtype = forms[i].dtype;
+            if (n_values < 2)
+                control->bits[n_values] = bits;
+        }
+    }
+    if (n_forms != 1 || n_values != 2)
+        tern_problem_add(x->problems, place_of(x, node),
+                         "%s: expected two values in one of int32_false_true, fp32_false_true and "
+                         "bool_false_true",
+                         tern_control_kind_name(control->kind));
+}
+
+static void extract_id_type(const struct extractor *x, const struct tern_tree *node,
+                            struct tern_control *control)
+{
+    control->dtype = tern_dtype_from_config_name(text_of(node, "data_type"));
+    if (control->dtype != TERN_DTYPE_UINT64 && control->dtype != TERN_DTYPE_INT64 &&
+        control->dtype != TERN_DTYPE_UINT32 && control->dtype != TERN_DTYPE_INT32 &&
+        control->dtype != TERN_DTYPE_BYTES)
+        tern_problem_add(x->problems, place_of(x, node),
+                         "CONTROL_SEQUENCE_CORRID: expected a data_type of TYPE_UINT64, "
+                         "TYPE_INT64, TYPE_UINT32, TYPE_INT32 or TYPE_STRING, got \"%.*s\"",
+                         TERN_STR_ARG(text_of(node, "data_type")));
+}
+
+static void extract_control(const struct extractor *x, const struct tern_tree *node,
+                            struct tern_control *control)
+{
+    const struct tern_tree *what = first_of(node, "control");
+
+    *control = (struct tern_control){.name = text_of(node, "name"), .place = place_of(x, node)};
+    if (control->name.n == 0)
+        tern_problem_add(x->problems, control->place, "control_input: a name is missing");
+    if (what == NULL || what->next != NULL) {
+        tern_problem_add(x->problems, control->place,
+                         "control_input: expected one control for an input");
+        return;
+    }
+    struct tern_str kind = text_of(what, "kind");
+    while (kind.n > 0 && control->kind < TERN_CONTROL_CORRID &&
+           !tern_str_eq(kind, tern_str_of(tern_control_kind_name(control->kind))))
+        control->kind++;
+    if (control->kind == TERN_CONTROL_CORRID)
+        extract_id_type(x, what, control);
+    else
+        extract_yes_and_no(x, what, control);
+}
+
+static void extract_controls(struct extractor *x, const struct tern_tree *batching,
+                             struct tern_sequencing *sequencing)
+{
+    uint32_t n = count_of(batching, "control_input");
+    const struct tern_tree *node = first_of(batching, "control_input");
+
+    if (n > TERN_CONTROL_KINDS) {
+        tern_problem_add(x->problems, place_of(x, batching), "control_input: more than %d",
+                         TERN_CONTROL_KINDS);
+        return;
+    }
+    sequencing->controls = many(x, n, sizeof(*sequencing->controls));
+    for (uint32_t i = 0; i < n && sequencing->controls != NULL; i++, node = node->next) {
+        struct tern_control *control = &sequencing->controls[sequencing->n_controls++];
+        extract_control(x, node, control);
+        for (uint32_t j = 0; j < i; j++) {
+            if (sequencing->controls[j].kind == control->kind ||
+                tern_str_eq(sequencing->controls[j].name, control->name))
+                tern_problem_add(
+                    x->problems, control->place, "control_input: a second one for \"%.*s\" or %s",
+                    TERN_STR_ARG(control->name), tern_control_kind_name(control->kind));
+        }
+    }
+}
+
+static void extract_sequences(struct extractor *x)
+{
+    const struct tern_tree *node = tern_tree_find(x->config->tree, TERN_STR("sequence_batching"));
+    struct tern_sequencing *sequencing = node == NULL ? NULL : many(x, 1, sizeof(*sequencing));
+    uint64_t idle_us;
+
+    x->config->sequencing = sequencing;
+    if (sequencing == NULL)
+        return;
+    idle_us = uint_of(node, "max_sequence_idle_microseconds");
+    if (idle_us == 0)
+        sequencing->max_idle_ns = TERN_SEQUENCE_IDLE_NS;
+    else if (__builtin_mul_overflow(idle_us, UINT64_C(1000), &sequencing->max_idle_ns))
+        sequencing->max_idle_ns = UINT64_MAX;
+    const struct tern_tree *oldest = tern_tree_find(node, TERN_STR("oldest"));
+    if (oldest != NULL) {
+        int64_t most = int_of(oldest, "max_candidate_sequences");
+        if (most < 1 || most > TERN_SEQUENCE_SLOTS_MAX)
+            tern_problem_add(x->problems, place_of(x, oldest),
+                             "max_candidate_sequences: expected 1 to %u, got %lld",
+                             TERN_SEQUENCE_SLOTS_MAX, (long long)most);
+        sequencing->slots_per_instance = most < 1 ? 1 : (uint64_t)most;
+    }
+    extract_controls(x, node, sequencing);
+}
+
 /* ---- options of the engine ---- */
 
 static void add_option(struct extractor *x, struct tern_str key, struct tern_str value)
@@ -445,6 +580,7 @@ void tern_model_config_extract(struct tern_model_config *config, struct tern_are
     extract_instances(&x);
     extract_transactions(&x);
     extract_batching(&x);
+    extract_sequences(&x);
     extract_warmup(&x);
     extract_tags(&x);
     extract_options(&x);

@@ -142,13 +142,13 @@ MESSAGE(dynamic_batching, "ModelDynamicBatching",
      .message = &queue_policy});
 
 MESSAGE(control, "Control",
-    E(kind, 1, ONE, KEPT, control_kinds),
-    F(int32_false_true, 2, INT32, REPEATED, KEPT),
-    F(fp32_false_true, 3, FLOAT, REPEATED, KEPT),
-    F(bool_false_true, 5, BOOL, REPEATED, KEPT),
-    E(data_type, 4, ONE, KEPT, data_types));
+    E(kind, 1, ONE, HONOURED, control_kinds),
+    F(int32_false_true, 2, INT32, REPEATED, HONOURED),
+    F(fp32_false_true, 3, FLOAT, REPEATED, HONOURED),
+    F(bool_false_true, 5, BOOL, REPEATED, HONOURED),
+    E(data_type, 4, ONE, HONOURED, data_types));
 MESSAGE(control_input, "ControlInput",
-    F(name, 1, STRING, ONE, KEPT), M(control, 2, REPEATED, KEPT, control));
+    F(name, 1, STRING, ONE, HONOURED), M(control, 2, REPEATED, HONOURED, control));
 MESSAGE(initial_state, "InitialState",
     E(data_type, 1, ONE, KEPT, data_types), F(dims, 2, INT64, REPEATED, KEPT),
     F(zero_data, 3, BOOL, ONEOF, KEPT), F(data_file, 4, STRING, ONEOF, KEPT),
@@ -163,15 +163,18 @@ MESSAGE(direct, "StrategyDirect",
     F(max_queue_delay_microseconds, 1, UINT64, ONE, KEPT),
     F(minimum_slot_utilization, 2, FLOAT, ONE, KEPT));
 MESSAGE(oldest, "StrategyOldest",
-    F(max_candidate_sequences, 1, INT32, ONE, KEPT),
+    F(max_candidate_sequences, 1, INT32, ONE, HONOURED),
     F(preferred_batch_size, 2, INT32, REPEATED, KEPT),
     F(max_queue_delay_microseconds, 3, UINT64, ONE, KEPT),
     F(preserve_ordering, 4, BOOL, ONE, KEPT));
 MESSAGE(sequence_batching, "ModelSequenceBatching",
-    M(direct, 3, ONEOF, KEPT, direct), M(oldest, 4, ONEOF, KEPT, oldest),
-    F(max_sequence_idle_microseconds, 1, UINT64, ONE, KEPT),
-    M(control_input, 2, REPEATED, KEPT, control_input), M(state, 5, REPEATED, KEPT, state),
-    F(iterative_sequence, 6, BOOL, ONE, KEPT));
+    M(direct, 3, ONEOF, HONOURED, direct), M(oldest, 4, ONEOF, HONOURED, oldest),
+    F(max_sequence_idle_microseconds, 1, UINT64, ONE, HONOURED),
+    M(control_input, 2, REPEATED, HONOURED, control_input), 
+    REFUSE_M(state, 5, REPEATED, state,
+        "tensors that the server keeps from one request to the next are not served yet"),
+    REFUSE(iterative_sequence, 6, BOOL, ONE, "models that run a request again and again by "
+        "themselves are not served"));
 
 MESSAGE(step, "Step",
     F(model_name, 1, STRING, ONE, KEPT), F(model_version, 2, INT64, ONE, KEPT),
@@ -218,8 +221,7 @@ static const struct tern_schema_field model_fields[] = {
         "outputs split by input shape are not served yet"),
     M(optimization, 12, ONE, HONOURED, optimization),
     M(dynamic_batching, 11, ONEOF, KEPT, dynamic_batching),
-    REFUSE_M(sequence_batching, 13, ONEOF, sequence_batching,
-        "models that keep state between requests are not served yet"),
+    M(sequence_batching, 13, ONEOF, HONOURED, sequence_batching),
     REFUSE_M(ensemble_scheduling, 15, ONEOF, ensembling, "ensembles are not served yet"),
     M(instance_group, 7, REPEATED, HONOURED, instance_group),
     F(default_model_filename, 8, STRING, ONE, HONOURED),

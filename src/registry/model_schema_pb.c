@@ -1,23 +1,7 @@
 /* A bound configuration as protocol buffers (protobuf.dev/programming-guides/encoding). */
 #include "base/num.h"
-#include "registry/model_schema.h"
-#include "simd/numbers.h"
+#include "registry/model_schema_value.h"
 #include "wire/pb.h"
-
-/* A real's text is at most 60 characters before it became canonical. */
-#define REAL_MAX 80
-
-/* The reader of numbers looks beyond their end. */
-static double real_of(struct tern_str text)
-{
-    char padded[REAL_MAX + TERN_TEXT_PAD] = {0};
-    double value = 0;
-    size_t used;
-
-    if (tern_str_copy_z(text, padded, REAL_MAX))
-        (void)tern_numbers_read_double(tern_str_make(padded, text.n), &value, &used, NULL);
-    return value;
-}
 
 static uint64_t double_bits(double value)
 {
@@ -62,11 +46,11 @@ static void encode_scalar(const struct tern_schema_field *field, struct tern_str
         if (always || text.n > 0)
             tern_pb_add_bytes(out, field->number, text);
     } else if (field->type == TERN_SCHEMA_FLOAT) {
-        uint32_t bits = float_bits((float)real_of(text));
+        uint32_t bits = float_bits((float)tern_model_schema_real(text));
         if (always || bits != 0)
             tern_pb_add_fixed32(out, field->number, bits);
     } else if (field->type == TERN_SCHEMA_DOUBLE) {
-        uint64_t bits = double_bits(real_of(text));
+        uint64_t bits = double_bits(tern_model_schema_real(text));
         if (always || bits != 0)
             tern_pb_add_fixed64(out, field->number, bits);
     } else {
@@ -91,9 +75,9 @@ static void encode_packed(const struct tern_schema_field *field, const struct te
     size_t mark = tern_pb_open(out, field->number);
     for (const struct tern_tree *e = list->first; e != NULL; e = e->next) {
         if (field->type == TERN_SCHEMA_FLOAT)
-            add_little_endian(out, float_bits((float)real_of(e->text)), 4);
+            add_little_endian(out, float_bits((float)tern_model_schema_real(e->text)), 4);
         else if (field->type == TERN_SCHEMA_DOUBLE)
-            add_little_endian(out, double_bits(real_of(e->text)), 8);
+            add_little_endian(out, double_bits(tern_model_schema_real(e->text)), 8);
         else
             tern_pb_put_varint(out, varint_of(field, e->text));
     }

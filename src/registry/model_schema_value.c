@@ -2,6 +2,10 @@
 
 #include <stdio.h>
 #include "base/num.h"
+#include "simd/numbers.h"
+
+/* A real's text is at most 60 characters before it became canonical. */
+#define REAL_MAX 80
 
 static bool canonical_bool(struct tern_tree *node)
 {
@@ -111,6 +115,18 @@ static bool canonical_enum(const struct tern_schema_field *field, struct tern_tr
         }
     }
     return false;
+}
+
+/* The reader of numbers looks beyond their end. */
+double tern_model_schema_real(struct tern_str text)
+{
+    char padded[REAL_MAX + TERN_TEXT_PAD] = {0};
+    double value = 0;
+    size_t used;
+
+    if (tern_str_copy_z(text, padded, REAL_MAX))
+        (void)tern_numbers_read_double(tern_str_make(padded, text.n), &value, &used, NULL);
+    return value;
 }
 
 bool tern_model_schema_is_text(struct tern_str text)

@@ -8,6 +8,8 @@
  * the field's type. */
 bool tern_model_schema_value(const struct tern_schema_field *field, struct tern_tree *node,
                              struct tern_arena *arena);
+/* Of a canonical text. */
+double tern_model_schema_real(struct tern_str text);
 /* UTF-8 without a zero byte: engines and files take such texts as C strings. */
 bool tern_model_schema_is_text(struct tern_str text);
 /* "a whole number from 0 to 4294967295"; static, or for an enum written to dst. */

@@ -7,7 +7,7 @@ static enum tern_code to_client(const struct tern_model_version *version,
 {
     for (uint32_t i = 0; i < n; i++) {
         const struct tern_shape *model = &version->output_shapes[output_spec[i]];
-        const struct tern_shape *client = &version->info.outputs[output_spec[i]].shape;
+        const struct tern_shape *client = &version->output_specs[output_spec[i]].shape;
         char got[160], want[160];
         if (model->rank < 0)
             continue;
@@ -57,7 +57,7 @@ static enum tern_code run_reshaped(const struct tern_model_version *version, voi
         const struct tern_shape *model = &version->input_shapes[run->input_spec[i]];
         inputs[i] = run->inputs[i];
         if (model->rank >= 0)
-            tern_shape_map(&version->info.inputs[run->input_spec[i]].shape, model,
+            tern_shape_map(&version->input_specs[run->input_spec[i]].shape, model,
                            &inputs[i].shape);
     }
     inner.inputs = inputs;

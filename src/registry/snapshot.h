@@ -15,6 +15,7 @@
 #include "core/engine.h"
 #include "core/model.h"
 #include "core/proto.h"
+#include "registry/sequencing.h"
 
 struct tern_home;
 
@@ -32,7 +33,12 @@ struct tern_model_version {
     /* Shapes that the engine's inputs and outputs have where info's differ, rank -1 where they do
      * not; NULL: nowhere (registry/reshape.h). */
     const struct tern_shape *input_shapes, *output_shapes;
-    struct tern_arena arena; /* owns what info and engine point to */
+    /* All of the engine's as clients would see them; info has those that they do see, which are
+     * fewer for a model that takes sequences of requests. */
+    const struct tern_tensor_spec *input_specs, *output_specs;
+    const struct tern_sequencing *sequencing; /* NULL: requests stand alone */
+    uint32_t sequence_slots;                  /* live sequences at a time */
+    struct tern_arena arena;                  /* owns what info and engine point to */
     void *
         *loop_instances; /* one a loop, for runs on the loop itself; NULL: the model is too slow */
     uint32_t n_loop_instances;
@@ -44,6 +50,7 @@ struct tern_model_version {
     uint64_t fingerprint;   /* of the files it was loaded from */
     void *override;         /* the registry's: what a load by request brought; NULL: nothing */
     void *lane;             /* the scheduler's */
+    void *sequences;        /* the scheduler's; NULL: requests stand alone */
     void *stat;             /* the monitor's */
     void *answers_stat;     /* the same, of decoupled models */
     struct tern_pins *pins; /* one a loop */

@@ -201,6 +201,20 @@ static enum tern_code read_config(struct loading *l, struct tern_err *err)
     return TERN_OK;
 }
 
+/* Each instance has its slots, as many instances as were asked for. */
+static void take_sequencing(struct loading *l)
+{
+    struct tern_model_version *version = l->version;
+    uint64_t instances = l->config.instances > 0 ? l->config.instances : version->n_instances;
+
+    version->sequencing = l->config.sequencing;
+    if (version->sequencing == NULL)
+        return;
+    uint64_t slots = version->sequencing->slots_per_instance * (instances > 0 ? instances : 1);
+    version->sequence_slots =
+        slots < TERN_SEQUENCE_SLOTS_MAX ? (uint32_t)slots : TERN_SEQUENCE_SLOTS_MAX;
+}
+
 static enum tern_code fill_info(struct loading *l, struct tern_err *err)
 {
     struct tern_model_version *version = l->version;
@@ -226,6 +240,9 @@ static enum tern_code fill_info(struct loading *l, struct tern_err *err)
     TERN_TRY(tern_problem_fail(&problems, err));
     version->input_shapes = specs.input_shapes;
     version->output_shapes = specs.output_shapes;
+    version->input_specs = specs.inputs;
+    version->output_specs = specs.outputs;
+    take_sequencing(l);
     version->info = (struct tern_model_info){
         .name = name,
         .platform = tern_str_of(version->engine.platform),
@@ -233,14 +250,14 @@ static enum tern_code fill_info(struct loading *l, struct tern_err *err)
         .version = l->load->number,
         .max_batch_size = specs.max_batch_size,
         .decoupled = l->config.decoupled,
-        .inputs = specs.inputs,
-        .n_inputs = version->engine.n_inputs,
-        .outputs = specs.outputs,
-        .n_outputs = version->engine.n_outputs,
+        .inputs = specs.seen.inputs,
+        .n_inputs = specs.seen.n_inputs,
+        .outputs = specs.seen.outputs,
+        .n_outputs = specs.seen.n_outputs,
         .metric_tags = l->config.metric_tags,
         .n_metric_tags = l->config.n_metric_tags,
     };
-    TERN_TRY(tern_labels_load(specs.outputs, version->engine.n_outputs, arena,
+    TERN_TRY(tern_labels_load(specs.seen.outputs, specs.seen.n_outputs, arena,
                               &version->info.labels, err));
     TERN_TRY(tern_model_config_print(&l->config, arena, &version->info.config_json, err));
     return tern_model_config_encode(&l->config, arena, &version->info.config_pb, err);

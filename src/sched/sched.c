@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "registry/reshape.h"
+#include "sched/sequence.h"
 #include "sched/wakeup.h"
 
 #define LONG_RUN_NS (10u * TERN_NS_PER_MS)
@@ -87,6 +88,11 @@ void tern_sched_set_queue_max(struct tern_sched *sched, uint32_t queue_max)
     sched->queue_max = queue_max;
 }
 
+uint32_t tern_sched_queue_max(const struct tern_sched *sched)
+{
+    return sched->queue_max;
+}
+
 uint64_t tern_sched_inline_max_ns(const struct tern_sched *sched)
 {
     return sched->settings.inline_max_ns;
@@ -95,7 +101,8 @@ uint64_t tern_sched_inline_max_ns(const struct tern_sched *sched)
 uint32_t tern_sched_depth(const struct tern_model_version *version)
 {
     const struct tern_lane *lane = version->lane;
-    return lane == NULL ? 0 : atomic_load_explicit(&lane->depth, memory_order_relaxed);
+    uint32_t depth = lane == NULL ? 0 : atomic_load_explicit(&lane->depth, memory_order_relaxed);
+    return depth + tern_sequences_held(version);
 }
 
 /* ---- running ---- */
@@ -463,8 +470,8 @@ static struct tern_lane *new_lane(struct tern_sched *sched, struct tern_model_ve
 enum tern_code tern_sched_add(struct tern_sched *sched, struct tern_model_version *version,
                               struct tern_err *err)
 {
-    (void)sched;
     struct tern_lane *lane = new_lane(sched, version);
+    enum tern_code code = TERN_OK;
 
     if (lane == NULL)
         return tern_mem_fail(err, "a scheduling lane", sizeof(*lane));
@@ -473,15 +480,15 @@ enum tern_code tern_sched_add(struct tern_sched *sched, struct tern_model_versio
     for (uint32_t i = 0; i < version->n_instances; i++)
         lane->idle_instances[lane->n_idle++] = i;
     atomic_init(&lane->depth, 0);
-    if (version->info.decoupled) {
-        enum tern_code code = start_threads(lane, err);
-        if (code != TERN_OK) {
-            free_lane(lane);
-            return code;
-        }
-    }
-    version->lane = lane;
-    return TERN_OK;
+    if (version->info.decoupled)
+        code = start_threads(lane, err);
+    if (code == TERN_OK && version->sequencing != NULL)
+        code = tern_sequences_new(sched, version, err);
+    if (code == TERN_OK)
+        version->lane = lane;
+    else
+        free_lane(lane);
+    return code;
 }
 
 void tern_sched_remove(struct tern_sched *sched, struct tern_model_version *version)
@@ -495,6 +502,7 @@ void tern_sched_remove(struct tern_sched *sched, struct tern_model_version *vers
     tern_list_remove(&lane->ready);
     pthread_mutex_unlock(&sched->lock);
     free_lane(lane);
+    tern_sequences_free(version);
     version->lane = NULL;
 }
 

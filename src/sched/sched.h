@@ -10,7 +10,8 @@
  * on a loop: nobody knows how often it answers, nor how long its client lets it wait. Such models
  * have threads of their own, one an instance, so that others do not wait for their clients.
  *
- * Batching, sequences and graphs will grow on the lane; the contract with the gateway stays. */
+ * Models that take sequences of requests have one more step before this one: sched/sequence.h.
+ * Batching and graphs will grow on the lane; the contract with the gateway stays. */
 #ifndef TERN_SCHED_SCHED_H
 #define TERN_SCHED_SCHED_H
 
@@ -21,6 +22,7 @@
 #include "registry/snapshot.h"
 
 struct tern_sched;
+struct tern_sequence_member;
 
 struct tern_sched_settings {
     uint32_t executors; /* threads */
@@ -59,6 +61,7 @@ struct tern_work {
     struct tern_loop_task task;
     struct tern_loop_timer timer; /* runs from joining a lane until the deadline */
     bool expired;
+    struct tern_sequence_member *member; /* sched/sequence.h; NULL: it stands alone */
 };
 
 enum tern_code tern_sched_new(const struct tern_sched_settings *settings,
@@ -76,12 +79,13 @@ void tern_sched_submit(struct tern_sched *sched, struct tern_work *work);
  * engine can. on_done still comes, once. On the work's loop. */
 void tern_sched_cancel(struct tern_sched *sched, struct tern_work *work);
 
-/* Works waiting in the version's lane now. Any thread. */
+/* Works waiting in the version's lane now, or for their sequence. Any thread. */
 uint32_t tern_sched_depth(const struct tern_model_version *version);
 /* Whether a model with this measured run time is served on the loops. */
 bool tern_sched_is_inline(const struct tern_sched *sched, uint64_t run_ns);
 /* Another bound for lanes, for work that comes from now on. Any thread. */
 void tern_sched_set_queue_max(struct tern_sched *sched, uint32_t queue_max);
+uint32_t tern_sched_queue_max(const struct tern_sched *sched);
 uint64_t tern_sched_inline_max_ns(const struct tern_sched *sched);
 
 #endif

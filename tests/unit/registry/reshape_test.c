@@ -53,7 +53,7 @@ static int setup(void **state)
                        .model = {4, {-1, -1, 1, 2}}};
     tern_arena_init(&w.arena, 1024, 1u << 20);
     w.version.engine.ops = &ops;
-    w.version.info.inputs = w.version.info.outputs = &w.client;
+    w.version.input_specs = w.version.output_specs = &w.client;
     w.version.input_shapes = w.version.output_shapes = &w.model;
     w.input.shape = (struct tern_shape){3, {5, 2, 7}};
     w.output.name = TERN_STR("x");

@@ -1,0 +1,270 @@
+"""Sequences of requests with Triton's own clients, over HTTP, unary gRPC, streams and generate."""
+
+import queue
+import subprocess
+import threading
+
+import numpy
+import pytest
+import tritonclient.grpc
+import tritonclient.http
+from tritonclient.utils import InferenceServerException
+
+from harness import DEADLINE, ONNX, TERN, Server, put_model, tensors, wait_for
+
+# OUTPUT = INPUT + START + 10 * READY + 100 * END, ID = the sequence's id: tests/unit/engine/make_models.py
+START, READY, END = 1, 10, 100
+
+
+def controls(id_type="UINT64"):
+    flags = "".join(
+        f'control_input [ {{ name: "{name}" control [ {{ kind: CONTROL_SEQUENCE_{name} int32_false_true: [ 0, 1 ] }} ] }} ]\n'
+        for name in ("START", "READY", "END")
+    )
+    return (
+        flags
+        + f'control_input [ {{ name: "CORRID" control [ {{ kind: CONTROL_SEQUENCE_CORRID data_type: TYPE_{id_type} }} ] }} ]\n'
+    )
+
+
+def config(strategy="", id_type="UINT64", idle_us=60_000_000, batch=4):
+    return (
+        f"max_batch_size: {batch}\nsequence_batching {{\nmax_sequence_idle_microseconds: {idle_us}\n"
+        + strategy
+        + controls(id_type)
+        + "}\ninstance_group [ { count: 1 kind: KIND_CPU } ]\n"
+        + tensors("input", ("INPUT", "INT32", 1))
+    )
+
+
+MODELS = {
+    "direct": ("sequenced", config("direct { }\n")),
+    "oldest": ("sequenced", config("oldest { max_candidate_sequences: 3 }\n")),
+    "texts": ("sequenced_text", config(id_type="STRING")),
+    "narrow": ("sequenced", config("oldest { max_candidate_sequences: 1 }\n")),
+    "hasty": ("sequenced", config("oldest { max_candidate_sequences: 1 }\n", idle_us=50_000)),
+}
+
+
+@pytest.fixture(scope="module")
+def sequences(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("sequences")
+    for name, (model, text) in MODELS.items():
+        put_model(folder / "models", name, ONNX / f"{model}.onnx", config=text)
+    with Server(folder / "server", folder / "models") as one:
+        yield one
+
+
+class Client:
+    """The same calls over each protocol: the value of OUTPUT and the id that the model was told."""
+
+    def __init__(self, kind, server):
+        self.kind = kind
+        self.triton = tritonclient.http if kind == "http" else tritonclient.grpc
+        self.client = self.triton.InferenceServerClient(server.address)
+        self.answers = queue.Queue()
+        if kind == "stream":
+            self.client.start_stream(lambda result, error: self.answers.put(error or result))
+
+    def close(self):
+        if self.kind == "stream":
+            self.client.stop_stream()
+        self.client.close()
+
+    def send(self, model, id, value, start=False, end=False, **options):
+        given = self.triton.InferInput("INPUT", [1, 1], "INT32")
+        given.set_data_from_numpy(numpy.array([[value]], "int32"))
+        which = {"sequence_id": id, "sequence_start": start, "sequence_end": end, **options}
+        if self.kind == "stream":
+            self.client.async_stream_infer(model, [given], **which)
+        else:
+            return self.client.infer(model, [given], **which)
+
+    def take(self):
+        result = self.answers.get(timeout=DEADLINE)
+        if isinstance(result, Exception):
+            raise result
+        return result
+
+    def ask(self, *what, **which):
+        result = self.send(*what, **which)
+        if self.kind == "stream":
+            result = self.take()
+        return result.as_numpy("OUTPUT").item(), result.as_numpy("ID").item()
+
+
+@pytest.fixture(params=["http", "unary", "stream"])
+def client(request, sequences):
+    one = Client(request.param, sequences)
+    yield one
+    one.close()
+
+
+@pytest.mark.parametrize("model", ["direct", "oldest"])
+@pytest.mark.parametrize("id", [1, 2**63 - 1])
+def test_controls(client, model, id):
+    assert client.ask(model, id, 1000, start=True) == (1000 + READY + START, id)
+    for i in range(5):
+        assert client.ask(model, id, i) == (i + READY, id)
+    assert client.ask(model, id, 2000, end=True) == (2000 + READY + END, id)
+    assert client.ask(model, id, 3000, start=True, end=True) == (3000 + READY + START + END, id)
+
+
+def test_ids_that_are_texts(client):
+    for id in ("a", "ünï" * 10):
+        assert client.ask("texts", id, 0, start=True) == (READY + START, id.encode())
+        assert client.ask("texts", id, 0, end=True) == (READY + END, id.encode())
+    with pytest.raises(InferenceServerException, match="not texts"):
+        client.ask("direct", "a", 0, start=True)
+
+
+def test_metadata_and_configuration(sequences):
+    metadata = sequences.get("/v2/models/oldest").json()
+    assert [row["name"] for row in metadata["inputs"]] == ["INPUT"]
+    assert [row["name"] for row in metadata["outputs"]] == ["OUTPUT", "ID"]
+    shown = sequences.get("/v2/models/oldest/config").json()
+    assert [row["name"] for row in shown["input"]] == ["INPUT"]
+    assert [row["name"] for row in shown["sequence_batching"]["control_input"]] == ["START", "READY", "END", "CORRID"]
+    assert shown["sequence_batching"]["oldest"]["max_candidate_sequences"] == 3
+    assert shown["sequence_batching"]["oldest"]["preferred_batch_size"] == [4]
+
+
+def test_errors(client):
+    with pytest.raises(InferenceServerException) as raised:
+        client.ask("direct", 11, 0)
+    assert (
+        "inference request for sequence 11 to model 'direct' must specify the START flag on the first request of the sequence"
+        in raised.value.message()
+    )
+    with pytest.raises(InferenceServerException) as raised:
+        client.ask("direct", 0, 0, start=True)
+    assert "inference request to model 'direct' must specify a non-zero or non-empty correlation ID" in raised.value.message()
+    client.ask("direct", 11, 0, start=True)
+    client.ask("direct", 11, 0, end=True)
+    with pytest.raises(InferenceServerException, match="must specify the START flag"):
+        client.ask("direct", 11, 0)
+
+
+def test_a_batch_is_no_request_of_a_sequence(sequences):
+    body = {
+        "inputs": [{"name": "INPUT", "datatype": "INT32", "shape": [2, 1], "data": [1, 2]}],
+        "parameters": {"sequence_id": 5, "sequence_start": True},
+    }
+    answer = sequences.infer("direct", body)
+    assert answer.status == 400
+    assert "must specify batch-size 1 due to requirements of sequence batcher" in answer.json()["error"]
+
+
+def test_controls_are_not_the_clients(sequences):
+    tensor = {"name": "START", "datatype": "INT32", "shape": [1, 1], "data": [1]}
+    body = {
+        "inputs": [{**tensor, "name": "INPUT"}, tensor],
+        "parameters": {"sequence_id": 5, "sequence_start": True},
+    }
+    answer = sequences.infer("direct", body)
+    assert answer.status == 400 and "unexpected inference input 'START'" in answer.json()["error"]
+
+
+def test_many_on_one_stream(sequences):
+    """Requests of several sequences, all sent before the first answer: each sequence in its order."""
+    client = Client("stream", sequences)
+    for i in range(50):
+        for id in (21, 22, 23):
+            client.send("oldest", id, i, start=i == 0, end=i == 49)
+    last = {}
+    for _ in range(150):
+        result = client.take()
+        id, value = result.as_numpy("ID").item(), result.as_numpy("OUTPUT").item()
+        i = last[id] = last.get(id, -1) + 1
+        assert value == i + READY + (START if i == 0 else 0) + (END if i == 49 else 0)
+    assert last == {21: 49, 22: 49, 23: 49}
+    client.close()
+
+
+def test_one_sequence_over_all_protocols(sequences):
+    clients = [Client(kind, sequences) for kind in ("http", "unary", "stream")]
+    assert clients[0].ask("direct", 31, 0, start=True)[0] == READY + START
+    for i in range(6):
+        assert clients[i % 3].ask("direct", 31, i) == (i + READY, 31)
+    assert clients[1].ask("direct", 31, 0, end=True)[0] == READY + END
+    for client in clients:
+        client.close()
+
+
+def test_generate(sequences):
+    def generate(value, **parameters):
+        answer = sequences.call("POST", "/v2/models/direct/generate", {"INPUT": value, "sequence_id": 41, **parameters})
+        return answer.status, answer.json().get("OUTPUT")
+
+    assert generate(1, sequence_start=True) == (200, 1 + READY + START)
+    assert generate(2) == (200, 2 + READY)
+    assert generate(3, sequence_end=True) == (200, 3 + READY + END)
+    assert generate(4)[0] == 400
+
+
+def test_others_wait_for_a_slot(sequences):
+    holder, other = Client("http", sequences), Client("unary", sequences)
+    holder.ask("narrow", 1, 0, start=True)
+    got = []
+    thread = threading.Thread(target=lambda: got.append(other.ask("narrow", 2, 7, start=True, end=True)))
+    thread.start()
+    depth = 'tern_model_queue_depth{model="narrow",version="1"} 1'
+    wait_for(lambda: depth in sequences.get("/metrics").body.decode(), "a request in the backlog")
+    assert not got
+    assert holder.ask("narrow", 1, 0)[0] == READY
+    assert holder.ask("narrow", 1, 0, end=True)[0] == READY + END
+    thread.join(DEADLINE)
+    assert got == [(7 + READY + START + END, 2)]
+    holder.close(), other.close()
+
+
+def test_no_slot_in_time(sequences):
+    holder, other = Client("http", sequences), Client("unary", sequences)
+    holder.ask("narrow", 1, 0, start=True)
+    with pytest.raises(InferenceServerException, match="timeout of the corresponding sequence has been expired"):
+        other.ask("narrow", 2, 7, start=True, timeout=20_000)
+    holder.ask("narrow", 1, 0, end=True)
+    assert other.ask("narrow", 2, 7, start=True, end=True)[0] == 7 + READY + START + END
+    holder.close(), other.close()
+
+
+def test_idle_sequences_are_forgotten(client):
+    client.ask("hasty", 1, 0, start=True)
+    assert client.ask("hasty", 2, 0, start=True)[0] == READY + START  # gets the slot of the idle one
+    with pytest.raises(InferenceServerException, match="must specify the START flag"):
+        client.ask("hasty", 1, 0)
+
+
+def test_a_swap_ends_sequences(tmp_path, repository):
+    put_model(repository, "m", ONNX / "sequenced.onnx", config=MODELS["narrow"][1])
+    with Server(tmp_path / "server", repository, "--model-control", "explicit") as server:
+        client = Client("http", server)
+        client.client.load_model("m")
+        client.ask("m", 1, 0, start=True)
+        put_model(repository, "m", ONNX / "sequenced.onnx", version=2)
+        client.client.load_model("m")
+        with pytest.raises(InferenceServerException, match="must specify the START flag"):
+            client.ask("m", 1, 0)
+        assert client.ask("m", 1, 0, start=True)[0] == READY + START
+        client.client.unload_model("m")
+        client.close()
+        assert server.stop() == 0
+
+
+@pytest.mark.parametrize(
+    "change, text",
+    [
+        (("int32_false_true: [ 0, 1 ]", "int32_false_true: [ 0 ]"), "expected two values in one of int32_false_true"),
+        (("int32_false_true: [ 0, 1 ]", "fp32_false_true: [ 0, 1 ]"), "is TYPE_FP32 for CONTROL_SEQUENCE_START"),
+        (('name: "START"', 'name: "BEGIN"'), 'the model has no input "BEGIN" for CONTROL_SEQUENCE_START'),
+        (("CONTROL_SEQUENCE_END", "CONTROL_SEQUENCE_START"), "a second one for"),
+        (("data_type: TYPE_UINT64", "data_type: TYPE_FP32"), "expected a data_type of TYPE_UINT64"),
+        (("direct { }", "oldest { }"), "max_candidate_sequences: expected 1 to"),
+        (("direct { }", "iterative_sequence: true"), "iterative_sequence: models that run a request again"),
+        (("max_batch_size: 4", "max_batch_size: 0"), "is given as [1], the model has [-1,1]"),
+    ],
+)
+def test_mistakes_in_the_configuration(repository, change, text):
+    put_model(repository, "m", ONNX / "sequenced.onnx", config=MODELS["direct"][1].replace(*change, 1))
+    check = subprocess.run([TERN, "check", str(repository)], capture_output=True, text=True)
+    assert check.returncode != 0 and text in check.stdout + check.stderr

@@ -1,0 +1,249 @@
+/* sequence_batching of a configuration, against the model that it is for. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <string.h>
+#include "registry/model_config.h"
+
+#define ANY_BY_1  \
+    {             \
+        2,        \
+        {         \
+            -1, 1 \
+        }         \
+    }
+
+static const struct tern_tensor_spec inputs[] = {
+    {{"START", 5}, TERN_DTYPE_FP32, ANY_BY_1, false, {NULL, 0}},
+    {{"X", 1}, TERN_DTYPE_INT32, ANY_BY_1, false, {NULL, 0}},
+    {{"READY", 5}, TERN_DTYPE_BOOL, ANY_BY_1, false, {NULL, 0}},
+    {{"END", 3}, TERN_DTYPE_INT32, ANY_BY_1, false, {NULL, 0}},
+    {{"ID", 2}, TERN_DTYPE_BYTES, ANY_BY_1, false, {NULL, 0}},
+    {{"Z", 1}, TERN_DTYPE_INT32, ANY_BY_1, false, {NULL, 0}},
+};
+static const struct tern_tensor_spec outputs[] = {
+    {{"Y", 1}, TERN_DTYPE_INT32, ANY_BY_1, false, {NULL, 0}},
+};
+
+struct world {
+    struct tern_arena arena;
+    struct tern_problems problems;
+    struct tern_model_config config;
+    struct tern_model_config_specs specs;
+    struct tern_buf said;
+};
+
+static int setup(void **state)
+{
+    static struct world w;
+    tern_arena_init(&w.arena, 4096, 1u << 20);
+    tern_buf_init(&w.said, 1u << 16);
+    *state = &w;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    struct world *w = *state;
+    tern_buf_fini(&w->said);
+    tern_arena_fini(&w->arena);
+    return 0;
+}
+
+/* What is wrong with the text, empty when nothing is. */
+static const char *mistakes(struct world *w, const char *text, bool strict)
+{
+    struct tern_engine_model model = {.n_inputs = TERN_COUNT_OF(inputs),
+                                      .n_outputs = TERN_COUNT_OF(outputs),
+                                      .platform = "onnxruntime_onnx",
+                                      .backend = "onnxruntime"};
+    const struct tern_model_config_settings settings = {.strict = strict};
+    const struct tern_model_config_subject subject = {.name = TERN_STR("m"), .model = &model};
+    struct tern_err err;
+    struct tern_tensor_spec in[TERN_COUNT_OF(inputs)], out[TERN_COUNT_OF(outputs)];
+
+    memcpy(in, inputs, sizeof(in));
+    memcpy(out, outputs, sizeof(out));
+    model.inputs = in;
+    model.outputs = out;
+    tern_problem_init(&w->problems, &w->arena);
+    tern_model_config_read(tern_str_of(text), TERN_STR("config.pbtxt"), &w->arena, &w->config,
+                           &w->problems);
+    if (tern_problem_fail(&w->problems, &err) == TERN_OK)
+        tern_model_config_complete(&w->config, &settings, &subject, &w->arena, &w->specs,
+                                   &w->problems);
+    tern_buf_clear(&w->said);
+    tern_problem_print(&w->problems, &w->said);
+    tern_buf_add_char(&w->said, '\0');
+    return w->said.p;
+}
+
+static const char *json(struct world *w)
+{
+    struct tern_str text = {NULL, 0};
+    assert_int_equal(tern_model_config_print(&w->config, &w->arena, &text, NULL), TERN_OK);
+    return text.p;
+}
+
+#define CONTROL(name, what) "control_input { name: \"" name "\" control { " what " } } "
+#define START               CONTROL("START", "kind: CONTROL_SEQUENCE_START fp32_false_true: [ -1, 1.5 ]")
+#define READY               CONTROL("READY", "kind: CONTROL_SEQUENCE_READY bool_false_true: [ false, true ]")
+#define END_                CONTROL("END", "kind: CONTROL_SEQUENCE_END int32_false_true: [ 7, -8 ]")
+#define ID                  CONTROL("ID", "kind: CONTROL_SEQUENCE_CORRID data_type: TYPE_STRING")
+#define ALL                 START READY END_ ID
+#define SEQUENCES(what)     "max_batch_size: 4 sequence_batching { " what " }"
+
+static void test_every_kind_of_control(void **state)
+{
+    struct world *w = *state;
+    const float no = -1, yes = 1.5f;
+    assert_string_equal(mistakes(w, SEQUENCES(ALL), false), "");
+    const struct tern_sequencing *s = w->config.sequencing;
+    assert_int_equal(s->n_controls, 4);
+    assert_int_equal(s->controls[0].kind, TERN_CONTROL_START);
+    assert_int_equal(s->controls[0].input, 0);
+    assert_memory_equal(&s->controls[0].bits[0], &no, 4);
+    assert_memory_equal(&s->controls[0].bits[1], &yes, 4);
+    assert_int_equal(s->controls[1].dtype, TERN_DTYPE_BOOL);
+    assert_int_equal(s->controls[1].bits[0], 0);
+    assert_int_equal(s->controls[1].bits[1], 1);
+    assert_int_equal(s->controls[1].input, 2);
+    assert_int_equal(s->controls[2].bits[0], 7);
+    assert_int_equal((int32_t)s->controls[2].bits[1], -8);
+    assert_int_equal(s->controls[3].kind, TERN_CONTROL_CORRID);
+    assert_int_equal(s->controls[3].dtype, TERN_DTYPE_BYTES);
+    assert_int_equal(s->controls[3].input, 4);
+    assert_int_equal(s->max_idle_ns, TERN_SEQUENCE_IDLE_NS);
+    assert_int_equal(s->slots_per_instance, 4);
+    assert_true(s->batched);
+}
+
+static void test_clients_see_the_rest(void **state)
+{
+    struct world *w = *state;
+    assert_string_equal(mistakes(w, SEQUENCES(ALL), false), "");
+    const struct tern_sequencing *s = w->config.sequencing;
+    assert_int_equal(w->specs.seen.n_inputs, 2);
+    assert_true(tern_str_eq(w->specs.seen.inputs[0].name, TERN_STR("X")));
+    assert_true(tern_str_eq(w->specs.seen.inputs[1].name, TERN_STR("Z")));
+    assert_int_equal(s->input_at[0], 1);
+    assert_int_equal(s->input_at[1], 5);
+    assert_int_equal(w->specs.seen.n_outputs, 1);
+    assert_int_equal(s->output_at[0], 0);
+    assert_non_null(strstr(json(w), "\"input\":[{\"name\":\"X\""));
+    assert_null(strstr(json(w), "{\"name\":\"START\",\"data_type\""));
+    assert_non_null(strstr(json(w), "\"max_sequence_idle_microseconds\":1000000"));
+}
+
+static void test_a_model_without_sequences_hides_nothing(void **state)
+{
+    struct world *w = *state;
+    assert_string_equal(mistakes(w, "max_batch_size: 4", false), "");
+    assert_null(w->config.sequencing);
+    assert_int_equal(w->specs.seen.n_inputs, TERN_COUNT_OF(inputs));
+    assert_ptr_equal(w->specs.seen.inputs, w->specs.inputs);
+    assert_false(tern_sequencing_fills(NULL, TERN_STR("START")));
+}
+
+static void test_strategies(void **state)
+{
+    struct world *w = *state;
+    assert_string_equal(mistakes(w,
+                                 SEQUENCES(ALL "oldest { max_candidate_sequences: 9 } "
+                                               "max_sequence_idle_microseconds: 5"),
+                                 false),
+                        "");
+    assert_int_equal(w->config.sequencing->slots_per_instance, 9);
+    assert_int_equal(w->config.sequencing->max_idle_ns, 5000);
+    assert_non_null(strstr(json(w), "\"preferred_batch_size\":[4]"));
+    assert_string_equal(
+        mistakes(w,
+                 SEQUENCES(ALL "direct { minimum_slot_utilization: 0.5 } "
+                               "max_sequence_idle_microseconds: 18446744073709551615"),
+                 false),
+        "");
+    assert_int_equal(w->config.sequencing->slots_per_instance, 4);
+    assert_true(w->config.sequencing->max_idle_ns == UINT64_MAX);
+}
+
+static void test_controls_need_no_description(void **state)
+{
+    struct world *w = *state;
+    assert_string_equal(
+        mistakes(w,
+                 SEQUENCES(ALL) "input { name: \"X\" data_type: TYPE_INT32 dims: 1 } "
+                                "input { name: \"Z\" data_type: TYPE_INT32 dims: 1 } "
+                                "output { name: \"Y\" data_type: TYPE_INT32 dims: 1 }",
+                 true),
+        "");
+}
+
+static void test_mistakes(void **state)
+{
+    struct world *w = *state;
+    static const struct {
+        const char *text, *wrong;
+    } rows[] = {
+        {SEQUENCES("control_input { control { kind: CONTROL_SEQUENCE_END int32_false_true: [ 0, 1 "
+                   "] } }"),
+         "a name is missing"},
+        {SEQUENCES("control_input { name: \"END\" }"), "expected one control"},
+        {SEQUENCES("control_input { name: \"END\" control { } control { } }"),
+         "expected one control"},
+        {SEQUENCES(CONTROL("END", "kind: CONTROL_SEQUENCE_END int32_false_true: [ 0, 1, 2 ]")),
+         "CONTROL_SEQUENCE_END: expected two values"},
+        {SEQUENCES(CONTROL("END", "kind: CONTROL_SEQUENCE_END")), "expected two values"},
+        {SEQUENCES(CONTROL("END", "int32_false_true: 0 bool_false_true: true")),
+         "CONTROL_SEQUENCE_START: expected two values"},
+        {SEQUENCES(CONTROL("ID", "kind: CONTROL_SEQUENCE_CORRID")), "expected a data_type of"},
+        {SEQUENCES(CONTROL("ID", "kind: CONTROL_SEQUENCE_CORRID data_type: TYPE_UINT64")),
+         "is TYPE_UINT64 for CONTROL_SEQUENCE_CORRID, the model has TYPE_STRING"},
+        {SEQUENCES(END_ END_), "a second one for \"END\""},
+        {SEQUENCES(ALL END_), "more than 4"},
+        {SEQUENCES(CONTROL("OFF", "int32_false_true: [ 0, 1 ]")), "the model has no input \"OFF\""},
+        {SEQUENCES("oldest { }"), "max_candidate_sequences: expected 1 to 1048576, got 0"},
+        {SEQUENCES("oldest { max_candidate_sequences: 1048577 }"), "got 1048577"},
+        {SEQUENCES("iterative_sequence: true"), "iterative_sequence: models that run a request"},
+        {"sequence_batching { " END_ "}", "is given as [1], the model has [-1,1]"},
+    };
+
+    for (size_t i = 0; i < TERN_COUNT_OF(rows); i++) {
+        if (strstr(mistakes(w, rows[i].text, false), rows[i].wrong) == NULL)
+            fail_msg("\"%s\" is not in \"%s\"", rows[i].wrong, w->said.p);
+    }
+}
+
+static void test_too_little_memory_is_said(void **state)
+{
+    struct world *w = *state;
+    struct tern_err err;
+    bool was_whole = false;
+
+    for (size_t max = 1024; !was_whole; max += 64) {
+        tern_arena_reset(&w->arena);
+        w->arena.max = max;
+        (void)mistakes(w, SEQUENCES(ALL), false);
+        was_whole = tern_problem_fail(&w->problems, &err) == TERN_OK;
+        assert_true(max < 1u << 20);
+    }
+    assert_int_equal(w->config.sequencing->n_controls, 4);
+    w->arena.max = 1u << 20;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_every_kind_of_control, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_clients_see_the_rest, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_model_without_sequences_hides_nothing, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(test_strategies, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_controls_need_no_description, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_mistakes, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_too_little_memory_is_said, setup, teardown),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
