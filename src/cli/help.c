@@ -242,43 +242,10 @@ void tern_help_commands_page(struct tern_buf *out)
 void tern_help_triton_page(struct tern_buf *out)
 {
     TERN_BUF_ADD_LITERAL(
-        out,
-        "# Moving from Triton\n\n"
-        "A `tritonserver` command line works with the name changed:\n\n"
-        "```sh\n"
-        "tern serve --persona triton --model-repository=/models --model-control-mode=explicit "
-        "--load-model=iris\n"
-        "```\n\n"
-        "It opens Triton's ports on every interface: 8000 for HTTP, 8001 for gRPC, 8002 for "
-        "`/metrics`. Each\nspeaks what Triton's does and nothing else. A link called "
-        "`tritonserver` to the program works too,\nwith nothing changed at all.\n\n"
-        "Options of `tern serve` ([options.md](options.md)) may stand beside Triton's flags; where "
-        "both have a\nflag of one name, Triton's counts. To leave Triton's flags behind, let "
-        "`tern config` say the same\nin ours:\n\n"
-        "```sh\n"
-        "tern config --persona triton --model-control-mode=explicit --load-model=iris > tern.yaml\n"
-        "tern serve /models\n"
-        "```\n\n"
-        "What to know:\n\n"
-        "- As Triton does, this persona lets whoever reaches the ports use, load and unload every "
-        "model. The\n  log warns at start. `--http-address` and `--grpc-address` with 127.0.0.1, "
-        "restricted APIs, or\n  `tern serve` without a persona are the ways out.\n"
-        "- A model that takes batches and has no configuration gets a max_batch_size of 4, as in "
-        "Triton;\n  `--backend-config=default-max-batch-size=N` gives it another.\n"
-        "- Health routes that say no answer 400 without a body, as Triton's; without the persona "
-        "they are 503\n  with a reason (`listen[].triton_health`).\n"
-        "- A model that cannot be loaded at start ends the server, unless "
-        "`--exit-on-error=false`.\n"
-        "- A restricted API's secret on the command line can be read by whoever may list the "
-        "machine's\n  processes; `restrict[].value_file` takes it from a file.\n"
-        "- A body above `--http-max-input-size` is answered with 413, where Triton says 400.\n"
-        "- `endpoint-load-metrics` reports the processors' use and the model's queue; Triton's is "
-        "about the\n  cache of language models.\n"
-        "- Header patterns are PCRE2's, which reads what RE2 does; they match the whole name, "
-        "without regard\n  to case unless they begin with `(?-i)`.\n\n"
-        "## Triton's flags\n\n"
-        "Generated from `src/cli/triton_flags.c`; a test compares the two (`TERN_UPDATE=1 make "
-        "test-unit`\nwrites it anew). A flag without effect is accepted, and named in the log at "
-        "start.\n\n");
+        out, "# Triton's flags\n\n"
+             "What `tern serve --persona triton` does with each ([moving from Triton](triton.md)). "
+             "A flag\nwithout effect is accepted, and named in the log at start.\n\n"
+             "Generated from `src/cli/triton_flags.c`; a test compares the two\n"
+             "(`TERN_UPDATE=1 make test-unit` writes it anew).\n\n");
     tern_triton_flags_page(out);
 }

@@ -16,7 +16,7 @@ void tern_help_overview(const char *version, const struct tern_opt_doc_style *st
 bool tern_help_topic(struct tern_str topic, const struct tern_opt_doc_style *style,
                      struct tern_buf *out);
 
-/* doc/options.md, doc/commands.md and doc/triton.md. */
+/* doc/options.md, doc/commands.md and doc/triton-flags.md. */
 void tern_help_options_page(struct tern_buf *out);
 void tern_help_commands_page(struct tern_buf *out);
 void tern_help_triton_page(struct tern_buf *out);

@@ -1,6 +1,6 @@
 /* Triton's command line as data: each of its flags, and what becomes of it here. A row is all there
  * is to a flag: it is read by cli/persona_triton.c, shown by `tern serve --persona triton --help`
- * and printed into doc/triton.md. */
+ * and printed into doc/triton-flags.md. */
 #ifndef TERN_CLI_TRITON_FLAGS_H
 #define TERN_CLI_TRITON_FLAGS_H
 
@@ -66,7 +66,7 @@ extern const uint32_t tern_triton_flags_n;
 const struct tern_triton_flag *tern_triton_flag_find(struct tern_str name, struct tern_str value,
                                                      bool *ret_known);
 
-/* What a person on a terminal reads, and the Markdown table of doc/triton.md. */
+/* What a person on a terminal reads, and the Markdown table of doc/triton-flags.md. */
 void tern_triton_flags_help(const struct tern_opt_doc_style *style, struct tern_buf *out);
 void tern_triton_flags_page(struct tern_buf *out);
 

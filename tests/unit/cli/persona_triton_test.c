@@ -280,7 +280,7 @@ static void the_page_is_current(void **state)
 {
     struct world *w = *state;
     tern_help_triton_page(&w->out);
-    golden_check("doc/triton.md", &w->out);
+    golden_check("doc/triton-flags.md", &w->out);
 }
 
 int main(void)
