@@ -16,6 +16,7 @@ static void answer_call(struct tern_exchange *x)
 
     x->status = 200;
     x->response_type = TERN_STR("application/grpc");
+    x->brief = true;
     tern_buf_add(tern_exchange_body(x), message, sizeof(message));
     tern_exchange_add_trailer(x, TERN_STR("grpc-status"), TERN_STR("0"));
     tern_exchange_send(x, true);

@@ -125,7 +125,7 @@ bool tern_str_is_utf8(struct tern_str s)
         left -= step;
     }
     while (left > 0) {
-        size_t step = sequence_length(p, left);
+        size_t step = *p < 0x80 ? 1 : sequence_length(p, left);
         if (step == 0)
             return false;
         p += step;

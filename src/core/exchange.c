@@ -32,7 +32,7 @@ void tern_exchange_set_unsent(struct tern_exchange *x, size_t unsent)
         x->on_room(x);
 }
 
-struct tern_str tern_exchange_header(const struct tern_exchange *x, struct tern_str name)
+struct tern_str tern_exchange_find_header(const struct tern_exchange *x, struct tern_str name)
 {
     for (uint32_t i = 0; i < x->n_headers; i++) {
         const struct tern_header *header = &x->headers[i];

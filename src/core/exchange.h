@@ -109,6 +109,7 @@ struct tern_exchange {
     struct tern_str authority;
     struct tern_header *headers; /* arena */
     uint32_t n_headers;
+    uint64_t header_names; /* tern_header_bit of each; 0: not said, all are looked through */
     struct tern_str content_type;
     struct tern_str body;
     size_t body_max;     /* set by on_head; the listener's default otherwise */
@@ -125,14 +126,10 @@ struct tern_exchange {
 
     /* response, filled by the handler */
     int status;
-    struct tern_str response_type; /* Content-Type; empty: no body */
-    struct tern_header response_headers[TERN_RESPONSE_HEADERS_MAX];
+    struct tern_str response_type; /* Content-Type, as long-lived as a slice; empty: no body */
     uint32_t n_response_headers;
-    /* Sent after the last byte of the body, with END: names and values as long-lived as a slice.
-     * Only HTTP/2 carries them: on HTTP/1.1 they are dropped. An answer with trailers has no
-     * Content-Length. */
-    struct tern_header response_trailers[TERN_RESPONSE_TRAILERS_MAX];
     uint32_t n_response_trailers;
+    bool brief; /* no Server, no Date: gRPC's clients do not look for them */
     /* The body: what is in out, then the slices in order. Inserted slices that belong between bytes
      * of out are not needed: JSON first, raw tensors after. */
     /* A scratch of the loop: get it by tern_exchange_body, send before returning to the loop. Its
@@ -161,6 +158,13 @@ struct tern_exchange {
     bool gone;            /* the client went away */
     bool tls;
     void *user; /* the handler's: its call */
+
+    /* Of these as many are there as are counted: a mux need not clear them. */
+    struct tern_header response_headers[TERN_RESPONSE_HEADERS_MAX];
+    /* Sent after the last byte of the body, with END: names (in lower case) and values as
+     * long-lived as a slice. Only HTTP/2 carries them: on HTTP/1.1 they are dropped. An answer with
+     * trailers has no Content-Length. */
+    struct tern_header response_trailers[TERN_RESPONSE_TRAILERS_MAX];
 };
 
 /* Where the servers that speak the Open Inference Protocol over gRPC differ on one listener: in
@@ -201,8 +205,15 @@ struct tern_str tern_exchange_body_str(const struct tern_exchange *x);
 /* For the mux, outside of send: notes how much of a streamed answer is left, tells the handler. */
 void tern_exchange_set_unsent(struct tern_exchange *x, size_t unsent);
 /* The first request header of that name (compared without case), or an empty slice with p == NULL.
- */
-struct tern_str tern_exchange_header(const struct tern_exchange *x, struct tern_str name);
+ * One that is not there is no search most of the time. */
+struct tern_str tern_exchange_find_header(const struct tern_exchange *x, struct tern_str name);
+TERN_INLINE struct tern_str tern_exchange_header(const struct tern_exchange *x,
+                                                 struct tern_str name)
+{
+    if (x->header_names != 0 && (x->header_names & tern_header_bit(name)) == 0)
+        return tern_str_make(NULL, 0);
+    return tern_exchange_find_header(x, name);
+}
 /* Adds a response header; dropped silently when the table is full (it is sized for our own). */
 void tern_exchange_add_header(struct tern_exchange *x, struct tern_str name, struct tern_str value);
 

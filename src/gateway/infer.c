@@ -134,15 +134,19 @@ static enum tern_code fail_missing(const struct tern_call *call, const bool *giv
 }
 
 /* Finds each input's specification; none twice, none unknown, none missing. */
-static enum tern_code match_inputs(struct tern_call *call, uint32_t *spec_of, struct tern_err *err)
+static enum tern_code match_inputs(struct tern_call *call, uint32_t **ret_spec_of,
+                                   struct tern_err *err)
 {
     const struct tern_model_info *info = call->info;
-    /* One an input of the model: it may have more than a request can name. */
-    bool *given = tern_arena_zalloc(call->arena, info->n_inputs, sizeof(*given));
     uint32_t n_required = 0, n_given = 0;
+    /* One an input of the request, then one an input of the model, which may have more. */
+    size_t size = (size_t)call->request.n_inputs * sizeof(uint32_t);
+    uint32_t *spec_of = tern_arena_zalloc(call->arena, 1, size + info->n_inputs + 1);
 
-    if (given == NULL)
+    if (spec_of == NULL)
         return tern_arena_fail(call->arena, err, "the inputs");
+    bool *given = (bool *)(spec_of + call->request.n_inputs);
+    *ret_spec_of = spec_of;
     for (uint32_t i = 0; i < call->request.n_inputs; i++) {
         struct tern_str name = call->request.inputs[i].name;
         const struct tern_tensor_spec *spec = tern_model_input(info, name);
@@ -252,11 +256,12 @@ static enum tern_code prepare_outputs(struct tern_call *call, uint32_t **ret_spe
 {
     const struct tern_infer_request *request = &call->request;
     uint32_t n = request->n_outputs > 0 ? request->n_outputs : call->info->n_outputs;
-    struct tern_tensor *outputs = tern_arena_zalloc(call->arena, n, sizeof(*outputs));
-    uint32_t *spec_of = tern_arena_zalloc(call->arena, n, sizeof(*spec_of));
+    struct tern_tensor *outputs =
+        tern_arena_zalloc(call->arena, n, sizeof(*outputs) + sizeof(uint32_t));
 
-    if (outputs == NULL || spec_of == NULL)
+    if (outputs == NULL)
         return tern_arena_fail(call->arena, err, "the outputs");
+    uint32_t *spec_of = (uint32_t *)(outputs + n);
     for (uint32_t i = 0; i < n; i++) {
         spec_of[i] = i;
         if (request->n_outputs > 0)
@@ -378,16 +383,12 @@ enum tern_code gateway_run_infer(struct gateway_call *gc, bool *ret_pending, str
 {
     struct tern_call *call = &gc->call;
     struct tern_engine_run *run = &gc->work.run;
-    uint32_t *output_spec = NULL;
+    uint32_t *input_spec = NULL, *output_spec = NULL;
 
     TERN_TRY(gateway_take_params(gc, err));
     if (call->request.raw)
         TERN_TRY(make_raw_input(call, err));
-    uint32_t *input_spec =
-        tern_arena_zalloc(call->arena, call->request.n_inputs + 1, sizeof(*input_spec));
-    if (input_spec == NULL)
-        return tern_arena_fail(call->arena, err, "the inputs");
-    TERN_TRY(match_inputs(call, input_spec, err));
+    TERN_TRY(match_inputs(call, &input_spec, err));
     TERN_TRY(tern_shm_begin(gc->gateway->regions, call, &gc->shm, err));
     for (uint32_t i = 0; i < call->request.n_inputs; i++)
         TERN_TRY(

@@ -1,8 +1,7 @@
 /* What nghttp2 reports, translated into the life of streams, and counted where it smells of abuse:
  * rapid reset (CVE-2023-44487), resets that the client provokes from us (CVE-2025-8671), floods of
  * PING, SETTINGS, PRIORITY and empty DATA (CVE-2019-9512 ff.), windows opened byte by byte.
- * nghttp2 itself bounds CONTINUATION frames and its queue of acknowledgements, and refuses
- * malformed messages (RFC 9113 8.1.1) by RST_STREAM PROTOCOL_ERROR. */
+ * nghttp2 itself bounds CONTINUATION frames and its queue of acknowledgements. */
 #include "net/h2_int.h"
 
 #include <string.h>
@@ -72,6 +71,11 @@ static int on_data_chunk(nghttp2_session *session, uint8_t flags, int32_t id, co
     struct tern_h2_stream *s = find(user, id);
     (void)flags;
 
+    if (s != NULL) {
+        s->received += n;
+        if (s->received > s->content_length && !s->unwanted)
+            tern_h2_request_reset(s);
+    }
     /* The connection goes on; the stream itself gets no new window: the client stops soon. */
     if (s != NULL && s->unwanted)
         return nghttp2_session_consume_connection(session, n) == 0 ? 0
@@ -94,6 +98,8 @@ static void on_headers_end(struct tern_h2_stream *s, const nghttp2_frame *frame)
         tern_h2_request_head_done(s, ends_stream(frame));
     else if (ends_stream(frame))
         tern_h2_request_complete(s);
+    else /* trailers that are not the end */
+        tern_h2_request_reset(s);
 }
 
 static void on_data_end(struct tern_h2_conn *h, struct tern_h2_stream *s,

@@ -1,5 +1,5 @@
-/* Shared by the files of the HTTP/2 mux: mux_h2, h2_alive, h2_frames, h2_request,
- * h2_parts, h2_response. */
+/* Shared by the files of the HTTP/2 mux: mux_h2, h2_alive, h2_fields, h2_frames,
+ * h2_request, h2_parts, h2_response. */
 #ifndef TERN_NET_H2_INT_H
 #define TERN_NET_H2_INT_H
 
@@ -48,6 +48,37 @@ struct tern_h2_hub {
     bool flush_asked;
 };
 
+/* Fields of a request that mean something to the mux. */
+enum tern_h2_field {
+    TERN_H2_FIELD_METHOD,
+    TERN_H2_FIELD_SCHEME,
+    TERN_H2_FIELD_PATH,
+    TERN_H2_FIELD_AUTHORITY,
+    TERN_H2_FIELD_PSEUDO, /* some other name with ':' */
+    TERN_H2_FIELD_HOST,
+    TERN_H2_FIELD_TE,
+    TERN_H2_FIELD_EXPECT,
+    TERN_H2_FIELD_CONNECTION, /* one of those that HTTP/2 has not */
+    TERN_H2_FIELD_CONTENT_TYPE,
+    TERN_H2_FIELD_CONTENT_LENGTH,
+    TERN_H2_FIELD_CONTENT_ENCODING,
+    TERN_H2_FIELD_OTHER,
+};
+
+#define TERN_H2_KNOWN_FIELDS 16
+
+/* A field of a request and what it means. */
+struct tern_h2_known {
+    nghttp2_rcbuf *name; /* a reference, as value; NULL: nothing is known */
+    nghttp2_rcbuf *value;
+    struct tern_str name_str;
+    struct tern_str value_str;
+    uint64_t bit; /* tern_header_bit */
+    enum tern_h2_field field;
+    uint32_t flags; /* of h2_fields */
+    bool in_table;  /* the name is of HPACK's static table: it stays */
+};
+
 enum tern_h2_drain {
     TERN_H2_DRAIN_NO,
     TERN_H2_DRAIN_NOTICE, /* GOAWAY for no stream sent: waits for the PING that chased it */
@@ -82,6 +113,9 @@ struct tern_h2_conn {
     bool greeted; /* the client's SETTINGS came */
     bool settled; /* it has acknowledged ours */
     bool busy;    /* inside on_readable: it flushes at its end */
+    /* The n-th of each request: clients send the same fields in the same order. */
+    struct tern_h2_known known[TERN_H2_KNOWN_FIELDS];
+    struct tern_h2_known unknown; /* one that is too large to be kept; holds no reference */
 };
 
 enum tern_h2_phase {
@@ -99,33 +133,35 @@ struct tern_h2_stream {
     struct tern_list link; /* h->open, h->orphans, h->finishing, shared->streams_free */
     struct tern_list ready_link;
     struct tern_list room_link;
-    struct tern_arena arena;
     int32_t id;
     enum tern_h2_phase phase;
     bool closed;   /* nghttp2 has forgotten it */
     bool complete; /* END_STREAM came */
 
     /* Request. */
+    bool malformed;
     bool head_too_large;
+    bool has_orders; /* fields that the mux obeys at the end of the head */
     bool expects_continue;
-    bool unwanted; /* answered (or cut) already, the client still sends */
-    bool parts;    /* the handler asked for it in parts */
+    bool unwanted;     /* answered (or cut) already, the client still sends */
+    bool parts;        /* the handler asked for it in parts */
+    uint32_t seen;     /* of h2_fields */
+    uint32_t n_fields; /* that came */
     uint32_t headers_cap;
     size_t header_bytes;
     size_t content_length; /* SIZE_MAX: not said */
+    size_t received;       /* bytes of DATA, whoever wants them */
     enum tern_encoding encoding;
     char *body;     /* from the hub's pool when body_cap > 0, else in the arena */
     size_t body_at; /* where its bytes begin; of parts, those that wait */
     size_t body_n;
     size_t body_room;
     size_t body_cap;
-    size_t uncredited;     /* parts: of body_n, what the stream's window was not opened for */
-    struct tern_buf plain; /* the decompressed body */
-    uint64_t progress_ns;  /* when progress_n was taken (body), when bytes left last (answer) */
+    size_t uncredited;    /* parts: of body_n, what the stream's window was not opened for */
+    uint64_t progress_ns; /* when progress_n was taken (body), when bytes left last (answer) */
     size_t progress_n;
 
     /* Response: what is left of `out` from out_at on, then of the slices. */
-    struct tern_buf out; /* a copy of a small body, or a large one taken over */
     size_t out_at;
     bool out_is_stable; /* nothing will be appended: may be sent in place */
     bool head_sent;
@@ -137,6 +173,11 @@ struct tern_h2_stream {
     size_t slice_off;
     size_t pending;     /* bytes left */
     uint64_t sent_mark; /* conn->bytes_sent at which no byte of ours is referred to any more */
+
+    /* Kept, empty, for the next stream. */
+    struct tern_arena arena;
+    struct tern_buf plain; /* the decompressed body */
+    struct tern_buf out;   /* a copy of a small body, or a large one taken over */
 };
 
 TERN_INLINE struct tern_h2_stream *tern_h2_stream_of(struct tern_exchange *x)
@@ -175,6 +216,17 @@ bool tern_h2_alive_check(struct tern_h2_conn *h, uint64_t now);
 void tern_h2_alive_busy(struct tern_h2_conn *h);
 void tern_h2_alive_client_ping(struct tern_h2_conn *h);
 
+/* h2_fields.c */
+
+/* What the field means; until the next call. */
+const struct tern_h2_known *tern_h2_fields_know(struct tern_h2_stream *s, nghttp2_rcbuf *name,
+                                                nghttp2_rcbuf *value);
+void tern_h2_fields_forget(struct tern_h2_conn *h);
+/* False: it may not stand where it came, and the request is malformed. */
+bool tern_h2_fields_see(struct tern_h2_stream *s, const struct tern_h2_known *known);
+/* Whether the fields that were seen are those that a request needs. */
+bool tern_h2_fields_make_a_head(const struct tern_h2_stream *s);
+
 /* h2_frames.c */
 
 /* Fills the table of nghttp2's callbacks. */
@@ -187,6 +239,8 @@ struct tern_h2_stream *tern_h2_request_new(struct tern_h2_conn *h, int32_t id);
 /* One field of the head. Never fails: what does not fit is refused at its end. */
 void tern_h2_request_add_header(struct tern_h2_stream *s, nghttp2_rcbuf *name,
                                 nghttp2_rcbuf *value);
+/* RFC 9113 8.1.1: a malformed request is a stream error; nobody hears of it again. */
+void tern_h2_request_reset(struct tern_h2_stream *s);
 /* The head is complete; `end`: so is the request. */
 void tern_h2_request_head_done(struct tern_h2_stream *s, bool end);
 void tern_h2_request_add_body(struct tern_h2_stream *s, const uint8_t *p, size_t n);

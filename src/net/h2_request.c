@@ -36,11 +36,11 @@ struct tern_h2_stream *tern_h2_request_new(struct tern_h2_conn *h, int32_t id)
         tern_buf_init(&s->out, SIZE_MAX);
     }
     TERN_COUNT(conn->hub->counters.exchanges_begun, 1);
-    struct tern_arena arena = s->arena;
-    struct tern_buf plain = s->plain;
-    struct tern_buf out = s->out;
-    *s = (struct tern_h2_stream){
-        .h = h, .shared = shared, .id = id, .arena = arena, .plain = plain, .out = out};
+    memset(&s->x, 0, offsetof(struct tern_exchange, response_headers));
+    memset(&s->h, 0, offsetof(struct tern_h2_stream, arena) - offsetof(struct tern_h2_stream, h));
+    s->h = h;
+    s->shared = shared;
+    s->id = id;
     s->arena.max = conn->listener->memory_max;
     s->content_length = SIZE_MAX;
     s->progress_ns = tern_loop_now_ns(shared->hub->loop);
@@ -152,21 +152,19 @@ void tern_h2_request_closed(struct tern_h2_stream *s)
 
 /* Head. */
 
-static void add_pseudo(struct tern_h2_stream *s, struct tern_str name, struct tern_str value)
+static void take_method(struct tern_h2_stream *s, struct tern_str value)
 {
     struct tern_exchange *x = &s->x;
 
-    if (tern_str_eq(name, TERN_STR(":method"))) {
-        x->method = tern_method_from(value);
-        x->method_text = x->method == TERN_METHOD_OTHER ? tern_arena_copy(x->arena, value)
-                                                        : tern_str_of(tern_method_name(x->method));
-    } else if (tern_str_eq(name, TERN_STR(":path"))) {
-        x->path = tern_arena_copy(x->arena, value);
-        s->head_too_large |= x->path.p == NULL;
-    } else if (tern_str_eq(name, TERN_STR(":authority"))) {
-        x->authority = tern_arena_copy(x->arena, value);
-        s->head_too_large |= x->authority.p == NULL && value.n > 0;
-    }
+    x->method = tern_method_from(value);
+    x->method_text = x->method == TERN_METHOD_OTHER ? tern_arena_copy(x->arena, value)
+                                                    : tern_str_of(tern_method_name(x->method));
+}
+
+static void take_text(struct tern_h2_stream *s, struct tern_str value, struct tern_str *ret)
+{
+    *ret = tern_arena_copy(s->x.arena, value);
+    s->head_too_large |= ret->p == NULL;
 }
 
 /* A place for one more header, or NULL. */
@@ -190,65 +188,91 @@ static struct tern_header *grow_headers(struct tern_h2_stream *s)
     return &x->headers[x->n_headers];
 }
 
-static struct tern_str str_of(nghttp2_rcbuf *rcbuf)
+/* Names of HPACK's static table live as long as the program, others are copied; so are values. One
+ * piece of the arena holds both. */
+static bool keep_field(struct tern_h2_stream *s, const struct tern_h2_known *known,
+                       struct tern_header *ret)
 {
-    nghttp2_vec vec = nghttp2_rcbuf_get_buf(rcbuf);
-    return tern_str_make((const char *)vec.base, vec.len);
+    struct tern_str name = known->name_str, value = known->value_str;
+    size_t n_name = known->in_table ? 0 : name.n;
+    char *p = tern_arena_alloc(&s->arena, 1, value.n + 1 + n_name);
+
+    if (p == NULL)
+        return false;
+    memcpy(p, value.p, value.n);
+    p[value.n] = '\0';
+    if (!known->in_table) {
+        memcpy(p + value.n + 1, name.p, name.n);
+        name.p = p + value.n + 1;
+    }
+    *ret = (struct tern_header){name, tern_str_make(p, value.n)};
+    return true;
+}
+
+static void add_regular(struct tern_h2_stream *s, const struct tern_h2_known *known)
+{
+    struct tern_exchange *x = &s->x;
+    struct tern_header *header = NULL;
+
+    if (known->name_str.n + known->value_str.n <= s->shared->hub->limits.head.field_max)
+        header = grow_headers(s);
+    if (header == NULL || !keep_field(s, known, header)) {
+        s->head_too_large = true;
+        return;
+    }
+    x->n_headers++;
+    x->header_names |= known->bit;
+    if (known->field == TERN_H2_FIELD_CONTENT_TYPE)
+        x->content_type = header->value;
+    else if (known->field == TERN_H2_FIELD_CONTENT_ENCODING ||
+             known->field == TERN_H2_FIELD_EXPECT || known->field == TERN_H2_FIELD_HOST)
+        s->has_orders = true;
 }
 
 void tern_h2_request_add_header(struct tern_h2_stream *s, nghttp2_rcbuf *name, nghttp2_rcbuf *value)
 {
-    struct tern_str name_str = str_of(name);
-    struct tern_str value_str = str_of(value);
-    const struct tern_head_limits *limits = &s->shared->hub->limits.head;
+    const struct tern_h2_known *known = tern_h2_fields_know(s, name, value);
 
-    s->header_bytes += name_str.n + value_str.n + 32; /* RFC 9113 6.5.2 */
-    if (s->header_bytes > limits->bytes_max || s->head_too_large) {
+    if (s->malformed || !tern_h2_fields_see(s, known)) {
+        s->malformed = true;
+        return;
+    }
+    s->header_bytes += known->name_str.n + known->value_str.n + 32; /* RFC 9113 6.5.2 */
+    if (s->header_bytes > s->shared->hub->limits.head.bytes_max || s->head_too_large) {
         s->head_too_large = true;
         tern_mux_h2_glitch(s->h, 1);
         return;
     }
     if (s->phase != TERN_H2_PHASE_HEAD)
         return; /* a trailer */
-    if (name_str.n > 0 && name_str.p[0] == ':') {
-        add_pseudo(s, name_str, value_str);
-        return;
-    }
-    if (name_str.n + value_str.n > limits->field_max) {
-        s->head_too_large = true;
-        return;
-    }
-    struct tern_header *header = grow_headers(s);
-    struct tern_str value_copy = tern_arena_copy(&s->arena, value_str);
-    /* Names of HPACK's static table live as long as the program. */
-    struct tern_str name_copy =
-        nghttp2_rcbuf_is_static(name) ? name_str : tern_arena_copy(&s->arena, name_str);
-    if (header == NULL || name_copy.p == NULL || (value_copy.p == NULL && value_str.n > 0)) {
-        s->head_too_large = true;
-        return;
-    }
-    *header = (struct tern_header){name_copy, value_copy};
-    s->x.n_headers++;
+    if (known->field == TERN_H2_FIELD_METHOD)
+        take_method(s, known->value_str);
+    else if (known->field == TERN_H2_FIELD_PATH)
+        take_text(s, known->value_str, &s->x.path);
+    else if (known->field == TERN_H2_FIELD_AUTHORITY)
+        take_text(s, known->value_str, &s->x.authority);
+    else if (known->field != TERN_H2_FIELD_SCHEME)
+        add_regular(s, known);
+}
+
+void tern_h2_request_reset(struct tern_h2_stream *s)
+{
+    nghttp2_submit_rst_stream(s->h->session, NGHTTP2_FLAG_NONE, s->id, NGHTTP2_PROTOCOL_ERROR);
+    s->unwanted = true;
+    tern_list_remove(&s->ready_link);
+    if (s->phase < TERN_H2_PHASE_HANDED)
+        s->phase = TERN_H2_PHASE_DONE;
 }
 
 /* The fields that the mux itself obeys. */
-static enum tern_code read_fields(struct tern_h2_stream *s, struct tern_err *err)
+static enum tern_code read_orders(struct tern_h2_stream *s, struct tern_err *err)
 {
     struct tern_exchange *x = &s->x;
 
     for (uint32_t i = 0; i < x->n_headers; i++) {
         struct tern_str name = x->headers[i].name;
         struct tern_str value = x->headers[i].value;
-        uint64_t length;
-        if (tern_str_eq(name, TERN_STR("content-type"))) {
-            x->content_type = value;
-        } else if (tern_str_eq(name, TERN_STR("content-length"))) {
-            /* nghttp2 has refused what is not a number or does not match the DATA. */
-            if (!tern_num_parse_u64(value, SIZE_MAX - 1, &length))
-                return tern_fail_http(err, TERN_RESOURCE_EXHAUSTED, 413,
-                                      "content-length is larger than this server can count");
-            s->content_length = (size_t)length;
-        } else if (tern_str_eq(name, TERN_STR("content-encoding"))) {
+        if (tern_str_eq(name, TERN_STR("content-encoding"))) {
             if (s->encoding != TERN_ENCODING_IDENTITY)
                 return tern_fail_http(err, TERN_UNIMPLEMENTED, 415,
                                       "Content-Encoding: expected one coding, got two");
@@ -281,14 +305,14 @@ static enum tern_code check_head(struct tern_h2_stream *s, struct tern_err *err)
     if (x->path.n > limits->target_max)
         return tern_fail_http(err, TERN_INVALID_ARGUMENT, 414, ":path: longer than %zu bytes",
                               limits->target_max);
-    /* nghttp2 lets only CONNECT come without a path. */
+    /* Only CONNECT comes without a path. */
     if (x->path.n == 0)
         return tern_fail(err, TERN_UNIMPLEMENTED, "%.*s is not served",
                          TERN_STR_ARG(x->method_text));
     size_t cut = tern_str_find(x->path, '?');
     x->query = tern_str_from(x->path, cut + 1);
     x->path.n = cut;
-    return read_fields(s, err);
+    return s->has_orders ? read_orders(s, err) : TERN_OK;
 }
 
 static void send_continue(struct tern_h2_stream *s)
@@ -337,9 +361,14 @@ void tern_h2_request_head_done(struct tern_h2_stream *s, bool end)
     const struct tern_handler *handler = s->shared->hub->handler;
     struct tern_err err;
 
+    s->complete = end;
+    if (s->malformed || !tern_h2_fields_make_a_head(s) ||
+        (end && s->content_length != 0 && s->content_length != SIZE_MAX)) {
+        tern_h2_request_reset(s);
+        return;
+    }
     s->phase = TERN_H2_PHASE_BODY;
     s->progress_ns = tern_loop_now_ns(s->shared->hub->loop);
-    s->complete = end;
     count_request(s->h);
     if (check_head(s, &err) != TERN_OK) {
         if (tern_err_http_status(&err) == 415)
@@ -415,8 +444,8 @@ static bool take_body(struct tern_h2_stream *s, size_t size, size_t lead)
     return true;
 }
 
-/* Room for the first bytes of a body, and for all of it when its size is known. nghttp2 sees to it
- * that no more comes than the head said; gRPC's clients say nothing there, but their first bytes
+/* Room for the first bytes of a body, and for all of it when its size is known. No more
+ * comes than the head said; gRPC's clients say nothing there, but their first bytes
  * do. */
 static bool begin_body(struct tern_h2_stream *s, struct tern_str first)
 {
@@ -468,6 +497,10 @@ void tern_h2_request_add_body(struct tern_h2_stream *s, const uint8_t *p, size_t
 void tern_h2_request_complete(struct tern_h2_stream *s)
 {
     s->complete = true;
+    if (s->malformed || (s->content_length != SIZE_MAX && s->received != s->content_length)) {
+        tern_h2_request_reset(s);
+        return;
+    }
     if (s->parts && s->phase != TERN_H2_PHASE_DONE && !s->unwanted) {
         tern_h2_parts_complete(s);
         return;

@@ -32,8 +32,12 @@ static void add(struct head *head, struct tern_str name, struct tern_str value, 
                                            (uint8_t *)(uintptr_t)value.p, name.n, value.n, flags};
 }
 
-/* Names that are literals here stay; nghttp2 copies and lowers the handler's. */
+/* Names that are literals here stay, and so do some values, as slices do; nghttp2 copies the
+ * others, and lowers the handler's names. */
 #define ADD(head, name, value) add((head), TERN_STR(name), (value), NGHTTP2_NV_FLAG_NO_COPY_NAME)
+#define ADD_STABLE(head, name, value)    \
+    add((head), TERN_STR(name), (value), \
+        NGHTTP2_NV_FLAG_NO_COPY_NAME | NGHTTP2_NV_FLAG_NO_COPY_VALUE)
 
 /* RFC 9113 8.2.2: fields that speak of a connection do not exist here. */
 static bool is_connection_field(struct tern_str name)
@@ -130,17 +134,17 @@ static void append(struct tern_h2_stream *s)
     x->crowded |= s->pending > TERN_STREAM_HIGH;
 }
 
-/* Queues the trailers, which end the stream. Names go out in lower case: nghttp2 sees to it. */
+/* Queues the trailers, which end the stream. */
 static bool submit_trailers(struct tern_h2_stream *s)
 {
     const struct tern_exchange *x = &s->x;
-    nghttp2_nv nv[TERN_RESPONSE_TRAILERS_MAX];
+    TERN_UNINITIALIZED nghttp2_nv nv[TERN_RESPONSE_TRAILERS_MAX];
 
     for (uint32_t i = 0; i < x->n_response_trailers; i++) {
         struct tern_str name = x->response_trailers[i].name;
         struct tern_str value = x->response_trailers[i].value;
         nv[i] = (nghttp2_nv){(uint8_t *)(uintptr_t)name.p, (uint8_t *)(uintptr_t)value.p, name.n,
-                             value.n, NGHTTP2_NV_FLAG_NONE};
+                             value.n, NGHTTP2_NV_FLAG_NO_COPY_NAME | NGHTTP2_NV_FLAG_NO_COPY_VALUE};
     }
     s->trailers_sent = true;
     return nghttp2_submit_trailer(s->h->session, s->id, nv, x->n_response_trailers) == 0;
@@ -243,19 +247,25 @@ static void build_head(struct tern_h2_stream *s, struct head *head, enum tern_en
 {
     struct tern_exchange *x = &s->x;
 
-    ADD(head, ":status",
-        tern_str_make(head->status, tern_num_format_u64((uint64_t)x->status, head->status)));
+    head->n = 0;
+    if (TERN_LIKELY(x->status == 200))
+        ADD_STABLE(head, ":status", TERN_STR("200"));
+    else
+        ADD(head, ":status",
+            tern_str_make(head->status, tern_num_format_u64((uint64_t)x->status, head->status)));
     if (x->response_type.n > 0)
-        ADD(head, "content-type", x->response_type);
+        ADD_STABLE(head, "content-type", x->response_type);
     if (has_length)
         ADD(head, "content-length",
             tern_str_make(head->length, tern_num_format_u64(total, head->length)));
     if (encoding != TERN_ENCODING_IDENTITY)
         ADD(head, "content-encoding", tern_str_of(tern_encoding_name(encoding)));
     if (x->allow_compression)
-        ADD(head, "vary", TERN_STR("accept-encoding"));
-    ADD(head, "server", TERN_STR("tern"));
-    ADD(head, "date", tern_hub_date(s->shared->hub));
+        ADD_STABLE(head, "vary", TERN_STR("accept-encoding"));
+    if (!x->brief) {
+        ADD_STABLE(head, "server", TERN_STR("tern"));
+        ADD(head, "date", tern_hub_date(s->shared->hub));
+    }
     for (uint32_t i = 0; i < x->n_response_headers; i++) {
         if (!is_connection_field(x->response_headers[i].name))
             add(head, x->response_headers[i].name, x->response_headers[i].value,
@@ -285,7 +295,7 @@ static void start(struct tern_h2_stream *s, bool end)
     enum tern_encoding encoding = TERN_ENCODING_IDENTITY;
     size_t total = body.n + slices_size(x);
     bool bodiless_status = x->status == 204 || x->status == 304;
-    struct head head = {.n = 0};
+    TERN_UNINITIALIZED struct head head;
 
     if (x->status < 200 || x->status > 999)
         x->status = x->status == 0 ? 200 : 500;

@@ -106,10 +106,11 @@ static void clear_exchange(struct h1_exchange *hx)
     x->method_text = x->path = x->query = x->authority = (struct tern_str){NULL, 0};
     x->headers = NULL;
     x->n_headers = 0;
+    x->header_names = 0;
     x->content_type = x->body = x->response_type = (struct tern_str){NULL, 0};
     x->status = 0;
     x->n_response_headers = x->n_response_trailers = 0;
-    x->wants_parts = x->body_done = false;
+    x->wants_parts = x->body_done = x->brief = false;
     x->body_need = 0;
     x->slices = NULL;
     x->n_slices = 0;

@@ -154,6 +154,7 @@ static void fill_exchange(struct h1_exchange *hx)
     x->authority = head->authority;
     x->headers = hx->fields;
     x->n_headers = head->n_fields;
+    x->header_names = head->names;
     x->content_type = head->content_type;
     x->body = tern_str_make(no_body, 0);
     x->http_minor = head->minor;

@@ -58,6 +58,7 @@ static enum tern_code shared_new(struct tern_hub *hub, struct tern_h2_hub **ret_
     }
     tern_h2_frames_set_callbacks(shared->callbacks);
     nghttp2_option_set_no_auto_window_update(shared->option, 1);
+    nghttp2_option_set_no_http_messaging(shared->option, 1); /* h2_fields sees to it */
     hub->h2_state = shared;
     *ret_shared = shared;
     return TERN_OK;
@@ -501,6 +502,7 @@ static void close_conn(struct tern_conn *conn)
         s->sent_mark = 0;
         tern_h2_request_release(s);
     }
+    tern_h2_fields_forget(h);
     nghttp2_session_del(h->session);
     conn->mux_state = NULL;
     tern_pool_give(&h->shared->pool_conn, h);

@@ -63,6 +63,7 @@ void grpc_begin(struct tern_call *call)
 
     x->status = 200;
     x->response_type = grpc_kind_of(x).answer_type;
+    x->brief = true;
     x->slices = NULL;
     x->n_slices = 0;
     if (encoding != TERN_ENCODING_IDENTITY)
@@ -334,6 +335,7 @@ void grpc_end(struct tern_exchange *x, const struct tern_err *err, bool head_sen
     if (!head_sent) { /* a stream without a message */
         x->status = 200;
         x->response_type = grpc_kind_of(x).answer_type;
+        x->brief = true;
     }
     struct ending ending = ending_of(x->arena, err);
     if (form == GRPC_FORM_WEB || form == GRPC_FORM_WEB_TEXT)
@@ -360,5 +362,6 @@ void tern_grpc_encode_error(struct tern_exchange *x, const struct tern_err *err)
     struct ending ending = ending_of(x->arena, err);
     x->status = 200;
     x->response_type = kind.answer_type;
+    x->brief = true;
     put_ending(x, &ending, tern_exchange_add_header);
 }

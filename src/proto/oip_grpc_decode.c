@@ -4,7 +4,7 @@
  * in any order with the inputs. */
 #include "proto/oip_grpc_int.h"
 
-#define ALIGNED_MIN 4096u /* bytes of body; engines copy what is shorter without loss */
+#define ALIGNED_MIN 4096u /* bytes; engines copy what is shorter without loss */
 
 struct decoder {
     struct tern_call *call;
@@ -263,16 +263,22 @@ static enum tern_code take_bytes(struct decoder *d, struct tern_err *err)
 
 /* ---- the request ---- */
 
-/* Room for n of each kind: inputs, outputs, raw contents. The + 1 is for requests with none. */
+/* Room for n of each kind in one piece: inputs, outputs, raw contents. The + 1 is for requests with
+ * none. */
 static enum tern_code make_lists(struct decoder *d, const uint32_t n[3], struct tern_err *err)
 {
-    struct tern_infer_request *request = d->request;
+    struct lists {
+        size_t inputs, outputs, contents;
+    } const size = {.inputs = n[0] * sizeof(d->request->inputs[0]),
+                    .outputs = n[1] * sizeof(d->request->outputs[0]),
+                    .contents = ((size_t)n[0] + n[2] + 1) * sizeof(d->contents[0])};
+    char *p = tern_arena_zalloc(d->arena, 1, size.inputs + size.outputs + size.contents);
 
-    request->inputs = tern_arena_zalloc(d->arena, n[0] + 1, sizeof(request->inputs[0]));
-    request->outputs = tern_arena_zalloc(d->arena, n[1] + 1, sizeof(request->outputs[0]));
-    d->contents = tern_arena_zalloc(d->arena, n[0] + n[2] + 1, sizeof(d->contents[0]));
-    if (request->inputs == NULL || request->outputs == NULL || d->contents == NULL)
+    if (p == NULL)
         return tern_arena_fail(d->arena, err, "the request");
+    d->request->inputs = (void *)p;
+    d->request->outputs = (void *)(p + size.inputs);
+    d->contents = (void *)(p + size.inputs + size.outputs);
     d->raw = d->contents + n[0];
     return TERN_OK;
 }
@@ -330,10 +336,11 @@ static enum tern_code read_field(struct decoder *d, const struct tern_pb_field *
     }
 }
 
-/* Where the bytes of the first raw_input_contents begin, which are cut off most of the time; NULL
- * when nothing of it is there. */
+/* Where the bytes begin of the first raw_input_contents that is large, which is cut off most of the
+ * time, or else of the first one; NULL when nothing of one is there. */
 static const char *find_raw(struct tern_str message)
 {
+    const char *first = NULL;
     struct tern_pb_field field;
     struct tern_pb pb;
     uint64_t tag, n;
@@ -344,11 +351,16 @@ static const char *find_raw(struct tern_str message)
         struct tern_str rest = tern_str_make(pb.p, (size_t)(pb.end - pb.p));
         size_t at = 0;
         if (!tern_pb_packed_varint(rest, &at, &tag))
-            return NULL;
-        if (tag == (7 << 3 | TERN_PB_BYTES))
-            return tern_pb_packed_varint(rest, &at, &n) ? rest.p + at : NULL;
+            return first;
+        if (tag == (7 << 3 | TERN_PB_BYTES)) {
+            if (!tern_pb_packed_varint(rest, &at, &n))
+                return first;
+            if (n >= ALIGNED_MIN)
+                return rest.p + at;
+            first = first == NULL ? rest.p + at : first;
+        }
         if (tern_pb_next(&pb, &field, &more, NULL) != TERN_OK)
-            return NULL;
+            return first;
     }
 }
 

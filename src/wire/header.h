@@ -11,6 +11,15 @@ struct tern_header {
     struct tern_str value;
 };
 
+/* One bit of 64 for each name, whatever its case: a set of these says at once that a name is not
+ * among the fields of a message. A literal's bit is a constant. */
+TERN_INLINE uint64_t tern_header_bit(struct tern_str name)
+{
+    unsigned last = name.n == 0 ? 0 : (unsigned char)name.p[name.n - 1] | 0x20u;
+
+    return UINT64_C(1) << ((name.n * 11 + last) & 63);
+}
+
 /* How large the head of a request may be, whatever version carried it. What is larger is answered
  * with 414 (the target) or 431. */
 struct tern_head_limits {

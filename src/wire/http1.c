@@ -381,6 +381,7 @@ static enum tern_http1_result read_field(struct tern_http1_head *head, const cha
     }
     struct tern_header *field = &head->fields[head->n_fields++];
     field->name = tern_str_make(p, (size_t)(colon - p));
+    head->names |= tern_header_bit(field->name);
     const char *from = colon + 1;
     while (from < stop && (*from == ' ' || *from == '\t'))
         from++;

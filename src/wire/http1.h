@@ -47,8 +47,9 @@ struct tern_http1_head {
     struct tern_str accept_encoding;
     struct tern_header *fields; /* the caller's array, limits->fields_max of them */
     uint32_t n_fields;
-    size_t size;  /* bytes of the head, the final empty line included */
-    bool foreign; /* of a bad one: the line names a protocol, and not HTTP */
+    uint64_t names; /* tern_header_bit of each */
+    size_t size;    /* bytes of the head, the final empty line included */
+    bool foreign;   /* of a bad one: the line names a protocol, and not HTTP */
 
     /* Private: where the reader is. */
     const struct tern_head_limits *limits;

@@ -75,6 +75,22 @@ static enum tern_code read_bytes(struct tern_pb *pb, struct tern_str *ret, struc
     return TERN_OK;
 }
 
+/* Most fields by far: a number below 16 with less than 128 bytes. */
+TERN_INLINE bool read_short(struct tern_pb *pb, struct tern_pb_field *ret)
+{
+    const unsigned char *p = (const unsigned char *)pb->p;
+    size_t n = left(pb);
+
+    if (n < 2 || (p[0] & 0x87) != TERN_PB_BYTES || p[0] < 8 || p[1] >= 0x80 || p[1] > n - 2)
+        return false;
+    ret->number = p[0] >> 3;
+    ret->wire = TERN_PB_BYTES;
+    ret->value = 0;
+    ret->bytes = tern_str_make(pb->p + 2, p[1]);
+    pb->p += 2 + (size_t)p[1];
+    return true;
+}
+
 enum tern_code tern_pb_next(struct tern_pb *pb, struct tern_pb_field *ret, bool *ret_more,
                             struct tern_err *err)
 {
@@ -82,6 +98,8 @@ enum tern_code tern_pb_next(struct tern_pb *pb, struct tern_pb_field *ret, bool 
 
     *ret_more = pb->p < pb->end;
     if (!*ret_more)
+        return TERN_OK;
+    if (TERN_LIKELY(read_short(pb, ret)))
         return TERN_OK;
     size_t used = read_varint(pb->p, left(pb), &tag);
     if (used == 0 || tag >> 3 == 0 || tag >> 3 > NUMBER_MAX)

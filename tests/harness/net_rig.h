@@ -1,6 +1,6 @@
 /* Test rig for connections: one loop and one hub in the test's own thread, advanced round by round,
- * and client ends as plain descriptors. The clock is real time plus what a test adds. A test file
- * that includes it says `// wrap: tern_clock_mono_ns`. */
+ * and client ends as plain descriptors. The clock is real time plus what a test adds, or stands
+ * still. A test file that includes it says `// wrap: tern_clock_mono_ns`. */
 #ifndef TERN_HARNESS_NET_RIG_H
 #define TERN_HARNESS_NET_RIG_H
 
@@ -28,12 +28,14 @@ struct rig {
 };
 
 static uint64_t rig_clock_added_ns;
+static uint64_t rig_clock_frozen_ns; /* not 0: what the clock says, until the rig is closed */
 
 uint64_t __real_tern_clock_mono_ns(void);
 uint64_t __wrap_tern_clock_mono_ns(void);
 uint64_t __wrap_tern_clock_mono_ns(void)
 {
-    return __real_tern_clock_mono_ns() + rig_clock_added_ns;
+    return rig_clock_frozen_ns != 0 ? rig_clock_frozen_ns
+                                    : __real_tern_clock_mono_ns() + rig_clock_added_ns;
 }
 
 static struct tern_loop *rig_stopping;
@@ -86,7 +88,7 @@ static inline void rig_close(struct rig *rig)
     assert_true(tern_hub_is_idle(rig->hub));
     tern_hub_free(rig->hub);
     tern_loop_free(rig->loop);
-    rig_clock_added_ns = 0;
+    rig_clock_added_ns = rig_clock_frozen_ns = 0;
 }
 
 #endif

@@ -156,7 +156,7 @@ static void say(struct tern_exchange *x, struct tern_str text, bool end)
     x->response_type = TERN_STR("application/grpc");
     tern_buf_add_str(tern_exchange_body(x), text);
     if (end) {
-        tern_exchange_add_trailer(x, TERN_STR("Grpc-Status"), TERN_STR("0"));
+        tern_exchange_add_trailer(x, TERN_STR("grpc-status"), TERN_STR("0"));
         tern_exchange_add_trailer(x, TERN_STR("grpc-message"), TERN_STR(""));
     }
     tern_exchange_send(x, end);

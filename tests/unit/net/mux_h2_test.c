@@ -1,4 +1,4 @@
-// covers: net/h2_frames net/h2_request net/h2_response
+// covers: net/h2_request net/h2_response
 // wrap: tern_clock_mono_ns tern_mem_alloc tern_mem_zalloc tern_mem_realloc tern_mem_alloc_aligned
 /* The HTTP/2 mux from the client's side: what RFC 9113 and core/exchange.h promise. */
 #include "harness/h2_client.h"
@@ -597,75 +597,6 @@ static void limits_of_connections_are_options(void **state)
     assert_true(f->c.goaway);
 }
 
-/* RFC 9113 8.1.1: malformed requests are stream errors of type PROTOCOL_ERROR. */
-static void malformed_requests_are_reset(void **state)
-{
-    static const char *const rows[][5] = {
-        {":path", "no-slash", NULL},
-        {":path", "", NULL},
-        {":path", "-", NULL},
-        {":path", "*", NULL}, /* only OPTIONS may */
-        {":path", "http://test/", NULL},
-        {":method", "-", NULL},
-        {":method", "G T", NULL},
-        {":scheme", "-", NULL},
-        {"connection", "close", NULL},
-        {"transfer-encoding", "chunked", NULL},
-        {"keep-alive", "1", NULL},
-        {"upgrade", "h2c", NULL},
-        {"te", "gzip", NULL},
-        {"X-Upper", "1", NULL},
-        {"", "1", NULL},
-        {"a b", "1", NULL},
-        {"a", "x\ny", NULL},
-        {"a", "x\ry", NULL},
-        {":unknown", "1", NULL},
-        {":status", "200", NULL},
-        {"content-length", "x", NULL},
-        {"content-length", "-1", NULL},
-        {"content-length", "+1", NULL},
-        {"content-length", "1, 1", NULL},
-        {"content-length", "5", NULL}, /* and no body */
-        {"content-length", "0", "content-length", "0", NULL},
-    };
-    struct fixture *f = *state;
-
-    for (size_t i = 0; i < TERN_COUNT_OF(rows); i++) {
-        struct client_stream *s = client_ask(&f->c, rows[i], no_body);
-        if (!s->closed || s->error != NGHTTP2_PROTOCOL_ERROR || s->status != 0)
-            fail_msg("row %zu (%s: %s): status %d, error %u", i, rows[i][0], rows[i][1], s->status,
-                     s->error);
-    }
-    assert_int_equal(f->seen.requests + f->seen.refused, 0);
-    still_serves(f);
-}
-
-static void content_length_must_match_the_data(void **state)
-{
-    struct fixture *f = *state;
-    struct client_stream *s = client_ask(&f->c, FIELDS("content-length", "3"), TERN_STR("four"));
-
-    assert_int_equal(s->error, NGHTTP2_PROTOCOL_ERROR);
-    s = client_ask(&f->c, FIELDS("content-length", "5"), TERN_STR("four"));
-    assert_int_equal(s->error, NGHTTP2_PROTOCOL_ERROR);
-    assert_int_equal(f->seen.requests, 0);
-    still_serves(f);
-}
-
-static void odd_but_valid_requests_are_served(void **state)
-{
-    struct fixture *f = *state;
-
-    assert_int_equal(client_ask(&f->c, FIELDS(":method", "OPTIONS", ":path", "*"), no_body)->status,
-                     200);
-    assert_int_equal(client_ask(&f->c, FIELDS(":method", "BREW"), no_body)->status, 200);
-    assert_int_equal(client_ask(&f->c, FIELDS("te", "trailers"), no_body)->status, 200);
-    assert_int_equal(client_ask(&f->c, FIELDS(":method", "GET"), TERN_STR("body"))->status, 200);
-    struct client_stream *s =
-        client_ask(&f->c, FIELDS(":method", "CONNECT", ":path", "-", ":scheme", "-"), no_body);
-    assert_int_equal(s->status, 501);
-}
-
 /* Clients that go away. */
 
 static void a_reset_before_the_hand_over_costs_no_call(void **state)
@@ -771,106 +702,6 @@ static void too_many_streams_are_refused_one_by_one(void **state)
     still_serves(f);
 }
 
-/* Abuse. */
-
-static void rapid_reset_is_stopped(void **state)
-{
-    struct fixture *f = *state;
-
-    client_run(&f->c);
-    for (int i = 0; i < 400 && !f->c.goaway; i++) {
-        int32_t id = client_request(&f->c, FIELDS(":path", "/slices"), no_body, false);
-        client_send(&f->c);
-        nghttp2_submit_rst_stream(f->c.session, NGHTTP2_FLAG_NONE, id, NGHTTP2_CANCEL);
-        client_send(&f->c);
-        if (i % 10 == 0)
-            client_run(&f->c);
-    }
-    client_run(&f->c);
-    assert_true(f->c.goaway); /* the first one asks to reconnect */
-    assert_int_equal(f->c.goaway_error, NGHTTP2_NO_ERROR);
-}
-
-static void send_frame(struct client *c, uint8_t type, uint8_t flags, uint8_t id, uint8_t n,
-                       uint8_t fill)
-{
-    uint8_t frame[9 + 255] = {0, 0, n, type, flags, 0, 0, 0, id};
-
-    memset(frame + 9, fill, n);
-    client_send_raw(c, frame, 9u + n);
-}
-
-static void floods_of_control_frames_are_stopped(void **state)
-{
-    static const struct {
-        uint8_t type, id, n;
-    } rows[] = {
-        {NGHTTP2_PING, 0, 8},
-        {NGHTTP2_SETTINGS, 0, 0},
-        {NGHTTP2_PRIORITY, 1, 5},
-        {NGHTTP2_DATA, 1, 0},
-    };
-    struct fixture *f = *state;
-
-    for (size_t i = 0; i < TERN_COUNT_OF(rows); i++) {
-        struct client c;
-        client_open(&c, &f->rig, 65535);
-        client_request(&c, FIELDS(":path", "/late"), TERN_STR(""), true);
-        client_run(&c);
-        for (int k = 0; k < 1100; k++)
-            send_frame(&c, rows[i].type, 0, rows[i].id, rows[i].n, 2);
-        client_run(&c);
-        assert_true(c.eof);
-        /* Acknowledged SETTINGS that it never sent: the client session hears no more. */
-        if (rows[i].type != NGHTTP2_SETTINGS && c.goaway_error != NGHTTP2_ENHANCE_YOUR_CALM)
-            fail_msg("frames of type %u: GOAWAY %u %d", rows[i].type, c.goaway_error, c.goaways);
-        client_close(&c);
-    }
-}
-
-/* grpc-core widens its window a little after every small answer, thousands of times a second. */
-static void control_frames_are_paid_by_answers(void **state)
-{
-    static const uint8_t widen[] = {0, 0, 4, NGHTTP2_WINDOW_UPDATE, 0, 0, 0, 0, 0, 0, 0, 0, 1};
-    struct fixture *f = *state;
-
-    f->rig.hub->limits.h2_control_max = 20;
-    for (int i = 0; i < 100; i++) {
-        client_ask(&f->c, FIELDS(":path", "/slices"), no_body);
-        for (int k = 0; k < 4; k++)
-            client_send_raw(&f->c, widen, sizeof(widen));
-        client_run(&f->c);
-    }
-    assert_false(f->c.goaway);
-    still_serves(f);
-}
-
-static void provoked_resets_count_too(void **state)
-{
-    struct fixture *f = *state;
-
-    client_run(&f->c);
-    for (int i = 0; i < 250 && !f->c.goaway; i++)
-        client_ask(&f->c, FIELDS("connection", "close"), no_body);
-    assert_true(f->c.goaway);
-}
-
-static void a_reused_stream_id_ends_the_connection(void **state)
-{
-    struct fixture *f = *state;
-    static const uint8_t get[] = {0x82, 0x84, 0x86, 0x41, 1, 'h'};
-    uint8_t frame[9 + sizeof(get)] = {0, 0, sizeof(get), NGHTTP2_HEADERS, 5, 0, 0, 0, 9};
-
-    client_run(&f->c);
-    memcpy(frame + 9, get, sizeof(get));
-    client_send_raw(&f->c, frame, sizeof(frame));
-    frame[8] = 3;
-    client_send_raw(&f->c, frame, sizeof(frame));
-    client_run(&f->c);
-    assert_int_equal(f->c.goaway_error, NGHTTP2_PROTOCOL_ERROR);
-    assert_true(f->c.eof);
-}
-
 /* The end of a connection, and time. */
 
 static void drain_lets_requests_finish(void **state)
@@ -964,6 +795,7 @@ static void a_steady_stream_of_requests_allocates_nothing(void **state)
 {
     struct fixture *f = *state;
 
+    rig_clock_frozen_ns = tern_clock_mono_ns(); /* nothing is given back to the system meanwhile */
     for (int round = 0; round < 60; round++) {
         if (round == 30)
             mem_calls = 0;
@@ -1038,19 +870,11 @@ int main(void)
         TEST(too_large_heads_are_431),
         TEST(limits_of_heads_are_options),
         TEST(limits_of_connections_are_options),
-        TEST(malformed_requests_are_reset),
-        TEST(content_length_must_match_the_data),
-        TEST(odd_but_valid_requests_are_served),
         TEST(a_reset_before_the_hand_over_costs_no_call),
         TEST(a_reset_later_is_told_and_the_exchange_lives_on),
         TEST(a_lost_connection_orphans_its_exchanges),
         TEST(answers_of_one_round_may_come_in_any_order),
         TEST(too_many_streams_are_refused_one_by_one),
-        TEST(rapid_reset_is_stopped),
-        TEST(floods_of_control_frames_are_stopped),
-        TEST(control_frames_are_paid_by_answers),
-        TEST(provoked_resets_count_too),
-        TEST(a_reused_stream_id_ends_the_connection),
         TEST(drain_lets_requests_finish),
         TEST(an_idle_connection_is_closed),
         TEST(a_client_that_greets_by_half_is_cut),
