@@ -59,7 +59,9 @@ enum tern_code gateway_take_params(struct gateway_call *gc, struct tern_err *err
 
     for (uint32_t i = 0; i < params->n; i++)
         TERN_TRY(take_param(gc, &params->rows[i], err));
-    return tern_forward_apply(call->proto->is_grpc ? settings->forward_grpc
-                                                   : settings->forward_http,
-                              gc->loop->index, call->x, call->arena, params, err);
+    const struct tern_forward *forward =
+        call->proto->is_grpc ? settings->forward_grpc : settings->forward_http;
+    if (TERN_LIKELY(forward == NULL))
+        return TERN_OK;
+    return tern_forward_apply(forward, gc->loop->index, call->x, call->arena, params, err);
 }

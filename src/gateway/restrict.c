@@ -71,6 +71,7 @@ enum tern_code tern_restrict_add(struct tern_restrict *restrict_,
     if (rule->value.n == 0)
         return tern_fail(err, TERN_INVALID_ARGUMENT, "the header %.*s needs a value",
                          TERN_STR_ARG(rule->header));
+    restrict_->any = true;
     for (uint32_t i = 0; i < rule->n_families; i++) {
         enum tern_family family = family_of(rule->families[i]);
         if (family == TERN_FAMILY_NONE)
@@ -94,7 +95,7 @@ static bool is_same(struct tern_str given, struct tern_str wanted)
     return difference == 0;
 }
 
-enum tern_code tern_restrict_check(const struct tern_restrict *restrict_,
+enum tern_code tern_restrict_judge(const struct tern_restrict *restrict_,
                                    const struct tern_exchange *x, const struct tern_proto *proto,
                                    enum tern_op op, struct tern_err *err)
 {
@@ -102,7 +103,7 @@ enum tern_code tern_restrict_check(const struct tern_restrict *restrict_,
     const struct tern_restrict_demand *demand_ =
         proto->is_grpc ? &restrict_->grpc[family] : &restrict_->http[family];
 
-    if (TERN_LIKELY(demand_->header.p == NULL))
+    if (demand_->header.p == NULL)
         return TERN_OK;
     struct tern_str given = tern_exchange_header(x, demand_->header);
     if (given.p != NULL && is_same(given, demand_->value))

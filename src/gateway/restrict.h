@@ -29,6 +29,7 @@ struct tern_restrict {
         struct tern_str header; /* p == NULL: none */
         struct tern_str value;
     } http[TERN_FAMILIES_N], grpc[TERN_FAMILIES_N];
+    bool any; /* a rule was added */
 };
 
 /* Adds a rule, whose texts are borrowed for the life of the restrictions. INVALID_ARGUMENT, never
@@ -39,8 +40,18 @@ enum tern_code tern_restrict_add(struct tern_restrict *restrict_,
 
 /* Whether this request may run the operation. Takes the same time for every wrong value. Errors:
  * PERMISSION_DENIED, over gRPC UNAVAILABLE; both as Triton says it. */
-enum tern_code tern_restrict_check(const struct tern_restrict *restrict_,
+enum tern_code tern_restrict_judge(const struct tern_restrict *restrict_,
                                    const struct tern_exchange *x, const struct tern_proto *proto,
                                    enum tern_op op, struct tern_err *err);
+
+/* The same, at no cost where nothing is restricted. */
+TERN_INLINE enum tern_code tern_restrict_check(const struct tern_restrict *restrict_,
+                                               const struct tern_exchange *x,
+                                               const struct tern_proto *proto, enum tern_op op,
+                                               struct tern_err *err)
+{
+    return TERN_LIKELY(!restrict_->any) ? TERN_OK
+                                        : tern_restrict_judge(restrict_, x, proto, op, err);
+}
 
 #endif

@@ -9,8 +9,8 @@
 #include <stdbool.h>
 #include "base/mem.h"
 
-static _Atomic long mem_calls; /* since the test last set it; of any thread */
-static long mem_fail_at = -1;  /* the call of that number gets nothing; -1: none */
+static _Atomic long mem_calls;        /* since the test last set it; of any thread */
+static _Atomic long mem_fail_at = -1; /* the call of that number gets nothing; -1: none */
 
 static bool mem_fails(void)
 {
