@@ -22,6 +22,15 @@ struct tern_str tern_exchange_body_str(const struct tern_exchange *x)
     return tern_str_make(x->out->p + TERN_HEAD_ROOM, x->out->n - TERN_HEAD_ROOM);
 }
 
+size_t tern_exchange_slices_size(const struct tern_exchange *x)
+{
+    size_t n = 0;
+
+    for (uint32_t i = 0; i < x->n_slices; i++)
+        n += x->slices[i].n;
+    return n;
+}
+
 void tern_exchange_set_unsent(struct tern_exchange *x, size_t unsent)
 {
     x->unsent = unsent;

@@ -202,6 +202,8 @@ struct tern_listener_info {
 struct tern_buf *tern_exchange_body(struct tern_exchange *x);
 /* Body bytes now in x->out, without the head room. */
 struct tern_str tern_exchange_body_str(const struct tern_exchange *x);
+/* Bytes of the body that follow x->out as slices. */
+size_t tern_exchange_slices_size(const struct tern_exchange *x);
 /* For the mux, outside of send: notes how much of a streamed answer is left, tells the handler. */
 void tern_exchange_set_unsent(struct tern_exchange *x, size_t unsent);
 /* The first request header of that name (compared without case), or an empty slice with p == NULL.

@@ -203,10 +203,7 @@ static void count_model(const struct tern_call *call, const struct tern_observat
 
 static uint64_t body_bytes(const struct tern_exchange *x)
 {
-    uint64_t n = tern_exchange_body_str(x).n;
-    for (uint32_t i = 0; i < x->n_slices; i++)
-        n += x->slices[i].n;
-    return n;
+    return tern_exchange_body_str(x).n + tern_exchange_slices_size(x);
 }
 
 static void log_access(struct tern_observer *observer, const struct tern_exchange *x,

@@ -229,9 +229,7 @@ static enum tern_code send_message(struct gateway_part *part, encode_fn *encode)
     TERN_TRY(encode(call, &call->err));
     if (framing->finish != NULL)
         TERN_TRY(framing->finish(call, &call->err));
-    s->own->observation.bytes_out += tern_exchange_body_str(x).n;
-    for (uint32_t i = 0; i < x->n_slices; i++)
-        s->own->observation.bytes_out += x->slices[i].n;
+    s->own->observation.bytes_out += tern_exchange_body_str(x).n + tern_exchange_slices_size(x);
     s->head_sent = true;
     tern_exchange_send(x, false);
     return TERN_OK;

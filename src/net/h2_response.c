@@ -88,15 +88,6 @@ static enum tern_encoding compress(struct tern_h2_stream *s, struct tern_str bod
     return encoding;
 }
 
-static size_t slices_size(const struct tern_exchange *x)
-{
-    size_t total = 0;
-
-    for (uint32_t i = 0; i < x->n_slices; i++)
-        total += x->slices[i].n;
-    return total;
-}
-
 /* The whole answer came at once: nothing is appended later, so large parts stay where they are. */
 static void take_whole(struct tern_h2_stream *s, struct tern_str body)
 {
@@ -111,7 +102,7 @@ static void take_whole(struct tern_h2_stream *s, struct tern_str body)
         tern_buf_add_str(&s->out, body);
     }
     s->out_is_stable = true;
-    s->pending = body.n + slices_size(x);
+    s->pending = body.n + tern_exchange_slices_size(x);
 }
 
 /* A part of a streamed answer. */
@@ -293,7 +284,7 @@ static void start(struct tern_h2_stream *s, bool end)
     struct tern_exchange *x = &s->x;
     struct tern_str body = tern_exchange_body_str(x);
     enum tern_encoding encoding = TERN_ENCODING_IDENTITY;
-    size_t total = body.n + slices_size(x);
+    size_t total = body.n + tern_exchange_slices_size(x);
     bool bodiless_status = x->status == 204 || x->status == 304;
     TERN_UNINITIALIZED struct head head;
 

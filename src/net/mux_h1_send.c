@@ -187,15 +187,6 @@ static char *put_chunk_head(char *at, uint64_t n)
     return PUT(at, "\r\n");
 }
 
-static uint64_t slices_size(const struct tern_exchange *x)
-{
-    uint64_t n = 0;
-
-    for (uint32_t i = 0; i < x->n_slices; i++)
-        n += x->slices[i].n;
-    return n;
-}
-
 /* Compresses the whole body into the loop's scratch, when the client wants that and it pays. */
 static void compress(struct h1_exchange *hx, struct answer *answer)
 {
@@ -269,7 +260,7 @@ static struct answer decide(struct h1_exchange *hx, bool end)
     mend(x);
     struct answer answer = {.body = tern_exchange_body_str(x)};
 
-    answer.length = answer.body.n + slices_size(x);
+    answer.length = answer.body.n + tern_exchange_slices_size(x);
     bool bodiless = x->status == 204 || x->status == 304;
     if (end && x->allow_compression && !bodiless && hx->head.accept_encoding.n > 0 &&
         tern_hub_may_compress(hx->hub, answer.length))
@@ -407,7 +398,7 @@ static bool send_more(struct h1_exchange *hx, bool end)
     bool bodiless = x->status == 204 || x->status == 304;
     if (bodiless || x->method == TERN_METHOD_HEAD)
         return true;
-    uint64_t n = body.n + slices_size(x);
+    uint64_t n = body.n + tern_exchange_slices_size(x);
     if (hx->chunked) {
         if (n > 0)
             front.n = (size_t)(put_chunk_head(room, n) - room);

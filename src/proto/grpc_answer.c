@@ -72,15 +72,6 @@ void grpc_begin(struct tern_call *call)
         out->n += TERN_GRPC_PREFIX_SIZE;
 }
 
-static size_t slices_size(const struct tern_exchange *x)
-{
-    size_t n = 0;
-
-    for (uint32_t i = 0; i < x->n_slices; i++)
-        n += x->slices[i].n;
-    return n;
-}
-
 static int level_of(enum tern_grpc_compression compression)
 {
     switch (compression) {
@@ -157,7 +148,7 @@ enum tern_code grpc_finish(struct tern_call *call, struct tern_err *err)
     struct tern_grpc_prefix prefix = {0};
 
     TERN_TRY(tern_buf_check(x->out, "the response", err));
-    size_t n = tern_exchange_body_str(x).n - TERN_GRPC_PREFIX_SIZE + slices_size(x);
+    size_t n = tern_exchange_body_str(x).n - TERN_GRPC_PREFIX_SIZE + tern_exchange_slices_size(x);
     if (n > INT32_MAX)
         return tern_fail_http(
             err, TERN_RESOURCE_EXHAUSTED, 413,

@@ -10,15 +10,6 @@ static bool is_plain(const struct tern_call *call)
     return tern_oip_grpc_form(call) == TERN_GRPC_FORM_MLSERVER;
 }
 
-static size_t slices_size(const struct tern_exchange *x)
-{
-    size_t n = 0;
-
-    for (uint32_t i = 0; i < x->n_slices; i++)
-        n += x->slices[i].n;
-    return n;
-}
-
 enum tern_code tern_oip_grpc_encode_stream(struct tern_call *call, struct tern_err *err)
 {
     struct tern_exchange *x = call->x;
@@ -27,7 +18,7 @@ enum tern_code tern_oip_grpc_encode_stream(struct tern_call *call, struct tern_e
         return tern_oip_grpc_encode_infer(call, err);
     size_t mark = tern_pb_open(x->out, INFER_RESPONSE);
     TERN_TRY(tern_oip_grpc_encode_infer(call, err));
-    tern_pb_close_before(x->out, mark, slices_size(x));
+    tern_pb_close_before(x->out, mark, tern_exchange_slices_size(x));
     return tern_buf_check(x->out, "the response", err);
 }
 
