@@ -257,6 +257,8 @@ void tern_h2_request_add_header(struct tern_h2_stream *s, nghttp2_rcbuf *name, n
 
 void tern_h2_request_reset(struct tern_h2_stream *s)
 {
+    if (s->unwanted)
+        return; /* reset already, or answered: then it ends soon */
     nghttp2_submit_rst_stream(s->h->session, NGHTTP2_FLAG_NONE, s->id, NGHTTP2_PROTOCOL_ERROR);
     s->unwanted = true;
     tern_list_remove(&s->ready_link);

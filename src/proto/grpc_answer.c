@@ -319,6 +319,10 @@ void grpc_end(struct tern_exchange *x, const struct tern_err *err, bool head_sen
 {
     enum grpc_form form = grpc_kind_of(x).form;
 
+    if (TERN_LIKELY(err == NULL && head_sent && form == GRPC_FORM_HTTP2)) {
+        tern_exchange_add_trailer(x, TERN_STR(STATUS_KEY), TERN_STR("0"));
+        return;
+    }
     if (err != NULL && !head_sent) {
         tern_grpc_encode_error(x, err);
         return;
