@@ -15,36 +15,51 @@ static struct tern_str model_name(const struct tern_call *call)
 
 /* ---- raw binary requests: the body is the one input ---- */
 
-/* The only variable dimension takes what the body's size leaves for it. */
-static enum tern_code deduce_shape(const struct tern_tensor_spec *spec, size_t n_bytes,
-                                   struct tern_shape *ret_shape, struct tern_err *err)
+/* The only variable dimension takes what the body's size leaves for it. The batch gives way to
+ * another one: it is one item then. */
+static enum tern_code deduce_shape(const struct tern_model_info *info, size_t n_bytes,
+                                   struct tern_shape *shape, struct tern_err *err)
 {
+    const struct tern_tensor_spec *spec = &info->inputs[0];
     size_t unit = tern_dtype_size(spec->dtype);
     int variable = -1;
 
-    *ret_shape = spec->shape;
-    for (int i = 0; i < spec->shape.rank; i++) {
-        if (spec->shape.dim[i] >= 0) {
-            if (tern_num_mul(unit, (size_t)spec->shape.dim[i], &unit))
+    *shape = spec->shape;
+    for (int i = 0; i < shape->rank; i++) {
+        if (shape->dim[i] >= 0) {
+            if (tern_num_mul(unit, (size_t)shape->dim[i], &unit))
                 unit = 0;
-        } else if (variable >= 0) {
+        } else if (variable < 0) {
+            variable = i;
+        } else if (variable == 0 && info->max_batch_size > 0) {
+            shape->dim[0] = 1;
+            variable = i;
+        } else {
             return tern_fail(err, TERN_INVALID_ARGUMENT,
                              "The shape of the raw input '%.*s' can not be deduced because there "
                              "are more than one variable-sized dimension",
                              TERN_STR_ARG(spec->name));
-        } else {
-            variable = i;
         }
     }
     if (variable >= 0 && unit > 0)
-        ret_shape->dim[variable] = (int64_t)(n_bytes / unit);
+        shape->dim[variable] = (int64_t)(n_bytes / unit);
     return TERN_OK;
 }
 
 /* A raw string is one element: its length goes in front of it. */
-static enum tern_code wrap_string(struct tern_arena *arena, struct tern_str body,
-                                  struct tern_tensor *tensor, struct tern_err *err)
+static enum tern_code wrap_string(const struct tern_model_info *info, struct tern_arena *arena,
+                                  struct tern_str body, struct tern_tensor *tensor,
+                                  struct tern_err *err)
 {
+    size_t count;
+
+    tensor->shape = info->inputs[0].shape;
+    if (info->max_batch_size > 0 && tensor->shape.rank > 0)
+        tensor->shape.dim[0] = 1;
+    if (!tern_shape_count(&tensor->shape, &count) || count != 1)
+        return tern_fail(err, TERN_INVALID_ARGUMENT,
+                         "For BYTE datatype raw input '%.*s', the model must have input shape [1]",
+                         TERN_STR_ARG(tensor->name));
     if (body.n > UINT32_MAX)
         return tern_fail(err, TERN_INVALID_ARGUMENT, "a string element has at most 4 GiB");
     unsigned char *p = tern_arena_alloc(arena, 8, body.n + 4);
@@ -78,20 +93,10 @@ static enum tern_code make_raw_input(struct tern_call *call, struct tern_err *er
     /* The bytes are the client's; nobody writes through this pointer. */
     memcpy(&tensor->data, &body.p, sizeof(body.p));
     tensor->n_bytes = body.n;
-    TERN_TRY(deduce_shape(spec, body.n, &tensor->shape, err));
-    if (spec->dtype == TERN_DTYPE_BYTES) {
-        size_t count;
-        for (int i = 0; i < tensor->shape.rank; i++) {
-            if (tensor->shape.dim[i] < 0)
-                tensor->shape.dim[i] = 1;
-        }
-        if (!tern_shape_count(&tensor->shape, &count) || count != 1)
-            return tern_fail(err, TERN_INVALID_ARGUMENT,
-                             "For BYTE datatype raw input '%.*s', the model must have input shape "
-                             "[1]",
-                             TERN_STR_ARG(spec->name));
-        TERN_TRY(wrap_string(call->arena, body, tensor, err));
-    }
+    if (spec->dtype == TERN_DTYPE_BYTES)
+        TERN_TRY(wrap_string(info, call->arena, body, tensor, err));
+    else
+        TERN_TRY(deduce_shape(info, body.n, &tensor->shape, err));
     call->request.inputs = tensor;
     call->request.n_inputs = 1;
     call->request.binary_default = true;

@@ -224,12 +224,25 @@ static enum tern_code open_cuda(const struct tern_region_row *row, struct tern_e
                      TERN_STR_ARG(row->name));
 }
 
+static bool has_only_slashes(struct tern_str key)
+{
+    size_t i = 0;
+
+    while (i < key.n && key.p[i] == '/')
+        i++;
+    return i == key.n;
+}
+
 static enum tern_code check_row(const struct tern_region_row *row, struct tern_err *err)
 {
     if (row->name.n == 0 || row->name.n > TERN_REGION_NAME_MAX)
         return tern_fail(err, TERN_INVALID_ARGUMENT,
                          "name of a shared memory region: expected 1 to %d bytes, got %zu",
                          TERN_REGION_NAME_MAX, row->name.n);
+    if (has_only_slashes(row->key))
+        return tern_fail(err, TERN_INVALID_ARGUMENT,
+                         "cannot register shared memory region '%.*s' - invalid shm key '%.*s'",
+                         TERN_STR_ARG(row->name), TERN_STR_ARG(row->key));
     if (row->key.n > 0 &&
         memmem(row->key.p, row->key.n, RESERVED_PREFIX, sizeof(RESERVED_PREFIX) - 1) != NULL)
         return tern_fail(err, TERN_INVALID_ARGUMENT,
@@ -270,10 +283,12 @@ static enum tern_code find_room(const struct tern_regions *regions,
     return TERN_OK;
 }
 
-/* Triton's words for what the system said. */
+/* Triton's words and codes for what the system said. */
 static enum tern_code reword(const struct tern_region_row *row, enum tern_code code,
                              struct tern_err *err)
 {
+    enum tern_code result = TERN_INVALID_ARGUMENT;
+
     if (code == TERN_RESOURCE_EXHAUSTED)
         return code;
     if (code == TERN_OUT_OF_RANGE)
@@ -281,9 +296,14 @@ static enum tern_code reword(const struct tern_region_row *row, enum tern_code c
                         TERN_STR_ARG(row->name));
     else
         tern_err_prefix(err, "Unable to open shared memory region: '%.*s'", TERN_STR_ARG(row->key));
+    if (code != TERN_OUT_OF_RANGE && code != TERN_INVALID_ARGUMENT) {
+        if (err != NULL)
+            err->http_status = 400;
+        result = TERN_INTERNAL;
+    }
     if (err != NULL)
-        err->code = TERN_INVALID_ARGUMENT;
-    return TERN_INVALID_ARGUMENT;
+        err->code = result;
+    return result;
 }
 
 static enum tern_code add_region(struct tern_regions *regions, const struct tern_region_row *row,
@@ -311,9 +331,9 @@ enum tern_code tern_regions_register(struct tern_regions *regions,
                                      const struct tern_region_row *row, struct tern_err *err)
 {
     TERN_TRY(check_enabled(regions, err));
-    TERN_TRY(check_row(row, err));
     if (row->cuda)
         return open_cuda(row, err);
+    TERN_TRY(check_row(row, err));
     pthread_mutex_lock(&regions->lock);
     enum tern_code code = add_region(regions, row, err);
     pthread_mutex_unlock(&regions->lock);
@@ -382,7 +402,6 @@ enum tern_code tern_regions_list(struct tern_regions *regions, const struct tern
                                  struct tern_arena *arena, const struct tern_region_row **ret_rows,
                                  uint32_t *ret_n, struct tern_err *err)
 {
-    TERN_TRY(check_enabled(regions, err));
     pthread_mutex_lock(&regions->lock);
     enum tern_code code = copy_rows(regions, row, arena, ret_rows, ret_n, err);
     pthread_mutex_unlock(&regions->lock);

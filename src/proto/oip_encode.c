@@ -36,20 +36,6 @@ static void write_head(struct tern_buf *out, const struct tern_call *call)
     }
 }
 
-/* The place where the client finds it, as Triton says it: the size is what was written. */
-static void write_region(struct tern_buf *out, const struct tern_tensor *tensor)
-{
-    TERN_BUF_ADD_LITERAL(out, ",\"parameters\":{\"shared_memory_region\":");
-    tern_json_add_string(out, tensor->region->name);
-    if (tensor->region->offset > 0) {
-        TERN_BUF_ADD_LITERAL(out, ",\"shared_memory_offset\":");
-        tern_buf_add_u64(out, tensor->region->offset);
-    }
-    TERN_BUF_ADD_LITERAL(out, ",\"shared_memory_byte_size\":");
-    tern_buf_add_u64(out, tensor->n_bytes);
-    TERN_BUF_ADD_LITERAL(out, "}}");
-}
-
 static enum tern_code write_output(struct tern_buf *out, const struct tern_tensor *tensor,
                                    bool binary, struct tern_err *err)
 {
@@ -60,7 +46,9 @@ static enum tern_code write_output(struct tern_buf *out, const struct tern_tenso
     TERN_BUF_ADD_LITERAL(out, "\",\"shape\":");
     tern_oip_write_shape(out, &tensor->shape);
     if (tensor->region != NULL) {
-        write_region(out, tensor);
+        /* The client said where it finds it. Nothing is repeated, as Triton does not: its C++
+         * client takes every output with parameters for one whose bytes follow the JSON. */
+        tern_buf_add_char(out, '}');
     } else if (binary) {
         TERN_BUF_ADD_LITERAL(out, ",\"parameters\":{\"binary_data_size\":");
         tern_buf_add_u64(out, tensor->n_bytes);

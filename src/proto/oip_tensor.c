@@ -260,17 +260,73 @@ enum tern_code tern_oip_count_elements(const struct tern_tensor *tensor, size_t 
     return TERN_OK;
 }
 
+/* Whether the value at json opens more than n arrays at once. */
+static bool is_deeper(const struct tern_json *json, int n)
+{
+    for (const char *p = json->p; p < json->end && n >= 0; p++) {
+        if (*p == '[')
+            n--;
+        else if (*p != ' ' && *p != '\n' && *p != '\r' && *p != '\t')
+            break;
+    }
+    return n < 0;
+}
+
+static enum tern_code enter(struct tern_json *json, int levels)
+{
+    bool more = true;
+
+    for (int i = 0; i < levels && more; i++) {
+        TERN_TRY(tern_json_array(json, NULL));
+        TERN_TRY(tern_json_item(json, &more, NULL));
+    }
+    return more ? TERN_OK : TERN_OUT_OF_RANGE;
+}
+
+static enum tern_code leave(struct tern_json *json, int levels, struct tern_err *err)
+{
+    bool more = false;
+
+    for (int i = 0; i < levels && !more; i++)
+        TERN_TRY(tern_json_item(json, &more, err));
+    return more ? fail_too_many(err) : TERN_OK;
+}
+
+/* [[[5]]] has shape [1] too: how many arrays of one member stand around the data besides those
+ * that its shape asks for. 0 when they have more than one member, which is another shape. */
+static TERN_COLD int count_wrappers(const struct tern_json *json, int rank)
+{
+    struct tern_json probe = *json;
+    int levels = 0;
+
+    for (; tern_json_peek(&probe) == TERN_JSON_ARRAY; levels++) {
+        if (enter(&probe, 1) != TERN_OK)
+            return 0;
+    }
+    levels -= rank;
+    probe = *json;
+    if (levels <= 0 || enter(&probe, levels) != TERN_OK ||
+        tern_json_skip(&probe, NULL) != TERN_OK || leave(&probe, levels, NULL) != TERN_OK)
+        return 0;
+    return levels;
+}
+
 enum tern_code tern_oip_read_tensor(struct tern_json *json, struct tern_arena *arena,
                                     struct tern_tensor *tensor, struct tern_err *err)
 {
+    int rank = tensor->shape.rank > 0 ? tensor->shape.rank : 1, wrappers = 0;
     size_t count = 0;
 
     if (tern_json_peek(json) != TERN_JSON_ARRAY)
         return tern_json_fail(json, err, "expected an array as 'data' of input '%.*s'",
                               TERN_STR_ARG(tensor->name));
     TERN_TRY(tern_oip_count_elements(tensor, &count, err));
-    return tensor->dtype == TERN_DTYPE_BYTES ? read_strings(json, arena, tensor, count, err)
-                                             : read_numbers(json, arena, tensor, count, err);
+    if (TERN_UNLIKELY(is_deeper(json, rank)))
+        wrappers = count_wrappers(json, rank);
+    TERN_TRY(enter(json, wrappers));
+    TERN_TRY(tensor->dtype == TERN_DTYPE_BYTES ? read_strings(json, arena, tensor, count, err)
+                                               : read_numbers(json, arena, tensor, count, err));
+    return leave(json, wrappers, err);
 }
 
 /* -- writing ------------------------------------------------------------------------------ */

@@ -155,9 +155,11 @@ static void do_command(struct tern_registry *registry, struct tern_registry_comm
         return;
     }
     if (registry->settings.mode != TERN_REGISTRY_EXPLICIT) {
+        /* Triton's sentence, which it says in both modes. */
         command->code = tern_fail(
-            &command->err, TERN_UNAVAILABLE, "explicit model load / unload is not allowed%s",
-            registry->settings.mode == TERN_REGISTRY_POLL ? " if polling is enabled" : "");
+            &command->err, TERN_UNAVAILABLE,
+            "explicit model load / unload is not allowed if polling is enabled%s",
+            registry->settings.mode == TERN_REGISTRY_POLL ? "" : ", or model control is 'none'");
         finish(command);
         return;
     }

@@ -137,7 +137,7 @@ def test_names_with_any_character(triton, region):
         ("/tern_no_such", 64, 0, "Unable to open shared memory region: '/tern_no_such'"),
         ("/../../etc/passwd", 64, 0, "Unable to open shared memory region"),
         ("../etc/passwd", 64, 0, "Unable to open shared memory region"),
-        ("", 64, 0, "Unable to open shared memory region"),
+        ("", 64, 0, "cannot register shared memory region '.*' - invalid shm key ''"),
         ("x" * 300, 64, 0, "Unable to open shared memory region"),
         ("triton_python_backend_shm_region_1", 64, 0, "the reserved prefix 'triton_python_backend_shm_region_'"),
         (None, 4097, 0, "failed to register shared memory region 'r'.*invalid args"),
@@ -168,8 +168,6 @@ def test_cuda_is_honest(triton):
 def test_disabled(server):
     client = tritonclient.http.InferenceServerClient(server.address)
     for call in (
-        client.get_system_shared_memory_status,
-        client.get_cuda_shared_memory_status,
         client.unregister_system_shared_memory,
         lambda: client.register_system_shared_memory("r", "/k", 64),
         lambda: client.register_cuda_shared_memory("r", b"AAAA", 0, 64),
@@ -177,6 +175,7 @@ def test_disabled(server):
     ):
         with pytest.raises(InferenceServerException, match="Client shared memory is disabled"):
             call()
+    assert client.get_system_shared_memory_status() == [] == client.get_cuda_shared_memory_status()
     client.close()
 
 

@@ -111,11 +111,14 @@ static void refusals(void **state)
     } rows[] = {
         {"taken", object.key, 0, 8, TERN_ALREADY_EXISTS,
          "shared memory region 'taken' already in manager"},
-        {"r", "/tern_none_such", 0, 8, TERN_INVALID_ARGUMENT,
+        {"r", "/tern_none_such", 0, 8, TERN_INTERNAL,
          "Unable to open shared memory region: '/tern_none_such'"},
         {"r", "../../etc/passwd", 0, 8, TERN_INVALID_ARGUMENT,
          "Unable to open shared memory region: '../../etc/passwd'"},
-        {"r", "", 0, 8, TERN_INVALID_ARGUMENT, "Unable to open shared memory region: ''"},
+        {"r", "", 0, 8, TERN_INVALID_ARGUMENT,
+         "cannot register shared memory region 'r' - invalid shm key ''"},
+        {"r", "///", 0, 8, TERN_INVALID_ARGUMENT,
+         "cannot register shared memory region 'r' - invalid shm key '///'"},
         {"r", "triton_python_backend_shm_region_1", 0, 8, TERN_INVALID_ARGUMENT,
          "cannot register shared memory region 'r' with key 'triton_python_backend_shm_region_1' "
          "as the key contains the reserved prefix 'triton_python_backend_shm_region_'"},
@@ -236,6 +239,7 @@ static void disabled_and_cuda(void **state)
 {
     (void)state;
     static const struct tern_regions_settings off = {.enabled = false, .regions_max = 4};
+    static const struct tern_region_row all = {.byte_size = 0};
     struct tern_region_row row = {.name = TERN_STR("r"), .key = TERN_STR("/k"), .byte_size = 8};
     const struct tern_region_row *rows = NULL;
     struct tern_region *region = NULL;
@@ -247,7 +251,9 @@ static void disabled_and_cuda(void **state)
     assert_int_equal(tern_regions_register(regions, &row, &err), TERN_UNIMPLEMENTED);
     assert_string_equal(err.text, "Client shared memory is disabled");
     assert_int_equal(tern_regions_unregister(regions, &row, &err), TERN_UNIMPLEMENTED);
-    assert_int_equal(tern_regions_list(regions, &row, &arena, &rows, &n, &err), TERN_UNIMPLEMENTED);
+    assert_int_equal(tern_regions_list(regions, &row, &arena, &rows, &n, &err), TERN_NOT_FOUND);
+    assert_int_equal(tern_regions_list(regions, &all, &arena, &rows, &n, &err), TERN_OK);
+    assert_int_equal(n, 0);
     assert_int_equal(tern_regions_take(regions, row.name, &region, &err), TERN_UNIMPLEMENTED);
     tern_regions_free(regions);
 

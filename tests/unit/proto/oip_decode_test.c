@@ -175,6 +175,33 @@ static void reads_odd_shapes(void **state)
     }
 }
 
+/* Triton looks at no nesting; we let arrays of one member around the data pass. */
+static void arrays_around_the_data_do_not_count(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        const char *bytes;
+        size_t n;
+    } rows[] = {
+        {JSON_INPUT("\"datatype\":\"INT8\",\"shape\":[1,1],\"data\":[[[[[[[[[[[[[[[[[[[[9]]]]]]]]]]"
+                    "]]]]]]]]]]"),
+         "\x09", 1},
+        {JSON_INPUT("\"datatype\":\"INT8\",\"shape\":[2],\"data\":[ [[1,2] ] ]"), "\1\2", 2},
+        {JSON_INPUT("\"data\":[[[1],[2]]],\"datatype\":\"INT8\",\"shape\":[2,1]"), "\1\2", 2},
+        {JSON_INPUT("\"datatype\":\"BYTES\",\"shape\":[2],\"data\":[[\"a\",\"b\"]]"),
+         "\1\0\0\0a\1\0\0\0b", 10},
+    };
+    for (size_t i = 0; i < TERN_COUNT_OF(rows); i++) {
+        struct fake_exchange fake;
+        expect_ok(&fake, rows[i].text);
+        const struct tern_tensor *t = &fake.call.request.inputs[0];
+        assert_int_equal(t->n_bytes, rows[i].n);
+        assert_memory_equal(t->data, rows[i].bytes, rows[i].n);
+        fake_fini(&fake);
+    }
+}
+
 static void many_tensors_and_parameters_are_kept(void **state)
 {
     (void)state;
@@ -360,8 +387,10 @@ static void refuses_wrong_inputs(void **state)
          "expected arrays of equal length"},
         {JSON_INPUT("\"datatype\":\"BYTES\",\"shape\":[2],\"data\":[\"a\",[\"b\"]]"),
          "expected arrays of equal length"},
-        {JSON_INPUT("\"datatype\":\"BYTES\",\"shape\":[2],\"data\":[[\"a\",\"b\"]]"),
-         "its data is nested as [1,2]"},
+        {JSON_INPUT("\"datatype\":\"BYTES\",\"shape\":[2],\"data\":[[\"a\"],[\"b\"]]"),
+         "its data is nested as [2,1]"},
+        {JSON_INPUT(FP32 "\"shape\":[2],\"data\":[[1,2],[]]"), "Unable to parse 'data'"},
+        {JSON_INPUT(FP32 "\"shape\":[2],\"data\":[[1,2]"), "at byte"},
         {JSON_INPUT("\"datatype\":\"BYTES\",\"shape\":[1],\"data\":[1]"), "expected a string"},
         {JSON_INPUT("\"datatype\":\"BYTES\",\"shape\":[1],\"data\":[\"\\ud800\"]"),
          "surrogates in pairs"},
@@ -586,6 +615,7 @@ int main(void)
         cmocka_unit_test(reads_every_datatype),
         cmocka_unit_test(reads_odd_shapes),
         cmocka_unit_test(many_tensors_and_parameters_are_kept),
+        cmocka_unit_test(arrays_around_the_data_do_not_count),
         cmocka_unit_test(binary_inputs_are_slices_of_the_body),
         cmocka_unit_test(header_of_zero_makes_a_raw_request),
         cmocka_unit_test(two_lengths_are_refused),

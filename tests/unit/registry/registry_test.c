@@ -289,7 +289,8 @@ static void test_commands_need_explicit_mode(void **state)
     tree_write(&f->tree, "repo/a/1/model.fake", "fake");
     open_mode(f, TERN_REGISTRY_NONE, 0, NULL, 0);
     assert_int_equal(ask(f, TERN_REGISTRY_UNLOAD, "a", &err), TERN_UNAVAILABLE);
-    assert_string_equal(err.text, "explicit model load / unload is not allowed");
+    assert_string_equal(err.text, "explicit model load / unload is not allowed if polling is "
+                                  "enabled, or model control is 'none'");
 }
 
 static void test_explicit_load_and_unload(void **state)
