@@ -11,9 +11,12 @@
 #define RESERVED_PREFIX "triton_python_backend_shm_region_"
 
 /* The word of a slot. Its users are counted in the low bits, the table itself being one of them
- * while the region is registered. FREE: nobody has it, and its mapping is closed. */
-#define FREE (UINT64_C(1) << 62)
-#define LIVE (UINT64_C(1) << 63)
+ * while the region is LIVE: found and listed. GOING: it was unregistered in use, and goes when the
+ * table is its only user. FREE: nobody has it, and its mapping is closed. 0: on the way there. */
+#define LIVE  (UINT64_C(1) << 63)
+#define FREE  (UINT64_C(1) << 62)
+#define GOING (UINT64_C(1) << 61)
+#define USERS (GOING - 1)
 
 struct tern_region {
     struct tern_regions *regions;
@@ -71,25 +74,57 @@ enum tern_code tern_regions_new(const struct tern_regions_settings *settings,
 
 static void end_region(struct tern_region *region)
 {
-    atomic_fetch_sub(&region->regions->bytes, region->shm.n);
+    struct tern_regions *regions = region->regions;
+
+    atomic_store_explicit(&regions->hashes[region - regions->slots], 0, memory_order_release);
+    atomic_fetch_sub(&regions->bytes, region->shm.n);
     tern_shm_close(&region->shm);
     atomic_store_explicit(&region->word, FREE, memory_order_release);
 }
 
+/* From *word to next, and on to the end without users. False: it has become another *word. */
+static bool turn(struct tern_region *region, uint64_t *word, uint64_t next)
+{
+    if ((next & USERS) == 0)
+        next = 0;
+    if (!atomic_compare_exchange_weak_explicit(&region->word, word, next, memory_order_acq_rel,
+                                               memory_order_acquire))
+        return false;
+    if (next == 0)
+        end_region(region);
+    return true;
+}
+
 void tern_region_release(struct tern_region *region)
 {
-    if (atomic_fetch_sub_explicit(&region->word, 1, memory_order_acq_rel) == 1)
-        end_region(region);
+    uint64_t word = atomic_load_explicit(&region->word, memory_order_relaxed), next;
+
+    do {
+        next = word - 1;
+        if (next == (LIVE | GOING | 1))
+            next = 0;
+    } while (!turn(region, &word, next));
+}
+
+/* Gone now, or when the last of the requests that use it is done. Those still find it until then,
+ * as in Triton, where what it serves may be in the middle of a series of requests. */
+static void let_go(struct tern_region *region)
+{
+    uint64_t word = atomic_load_explicit(&region->word, memory_order_acquire);
+
+    while ((word & LIVE) != 0 && !turn(region, &word, (word & USERS) == 1 ? 0 : word | GOING))
+        ;
 }
 
 /* Found no more, and gone when the last user is. */
-static void retire(struct tern_regions *regions, uint32_t slot)
+static void forget(struct tern_region *region)
 {
-    struct tern_region *region = &regions->slots[slot];
+    struct tern_regions *regions = region->regions;
+    uint64_t word = atomic_load_explicit(&region->word, memory_order_acquire);
 
-    atomic_store_explicit(&regions->hashes[slot], 0, memory_order_release);
-    atomic_fetch_and_explicit(&region->word, ~LIVE, memory_order_acq_rel);
-    tern_region_release(region);
+    atomic_store_explicit(&regions->hashes[region - regions->slots], 0, memory_order_release);
+    while ((word & LIVE) != 0 && !turn(region, &word, (word & ~LIVE) - 1))
+        ;
 }
 
 static bool is_live(const struct tern_region *region)
@@ -106,10 +141,8 @@ void tern_regions_free(struct tern_regions *regions)
 {
     if (regions == NULL)
         return;
-    for (uint32_t i = 0; i < count_slots(regions); i++) {
-        if (is_live(&regions->slots[i]))
-            retire(regions, i);
-    }
+    for (uint32_t i = 0; i < count_slots(regions); i++)
+        forget(&regions->slots[i]);
     tern_mem_free(regions->slots);
     tern_mem_free(regions->hashes);
     (void)pthread_mutex_destroy(&regions->lock);
@@ -177,16 +210,16 @@ enum tern_code tern_region_range(const struct tern_region *region,
 {
     uint64_t end;
 
-    if (__builtin_add_overflow(ref->offset, ref->byte_size, &end))
-        return tern_fail(err, TERN_INVALID_ARGUMENT,
-                         "Integer overflow detected: byte_size (%" PRIu64 ") + offset (%" PRIu64
-                         ") exceeds maximum value (%" PRIu64 ")",
-                         ref->byte_size, ref->offset, UINT64_MAX);
     if (ref->offset >= region->shm.n)
         return tern_fail(err, TERN_INVALID_ARGUMENT,
                          "Invalid offset for shared memory region: '%.*s' has %zu bytes, got "
                          "offset %" PRIu64,
                          TERN_STR_ARG(name_of(region)), region->shm.n, ref->offset);
+    if (__builtin_add_overflow(ref->offset, ref->byte_size, &end))
+        return tern_fail(err, TERN_INVALID_ARGUMENT,
+                         "Integer overflow detected: byte_size (%" PRIu64 ") + offset (%" PRIu64
+                         ") exceeds maximum value (%" PRIu64 ")",
+                         ref->byte_size, ref->offset, UINT64_MAX);
     if (end > region->shm.n)
         return tern_fail(err, TERN_INVALID_ARGUMENT,
                          "Invalid offset + byte size for shared memory region: '%.*s' has %zu "
@@ -252,20 +285,23 @@ static enum tern_code check_row(const struct tern_region_row *row, struct tern_e
     return TERN_OK;
 }
 
-/* A slot for it, under the lock. */
-static enum tern_code find_room(const struct tern_regions *regions,
-                                const struct tern_region_row *row, uint32_t *ret_slot,
-                                struct tern_err *err)
+/* A slot for it, under the lock. A region of that name that is GOING makes room. */
+static enum tern_code find_room(struct tern_regions *regions, const struct tern_region_row *row,
+                                uint32_t *ret_slot, struct tern_err *err)
 {
     uint32_t n = regions->settings.regions_max, room = n;
     uint64_t bytes;
 
     for (uint32_t i = 0; i < n; i++) {
-        const struct tern_region *region = &regions->slots[i];
+        struct tern_region *region = &regions->slots[i];
         uint64_t word = atomic_load_explicit(&region->word, memory_order_acquire);
         if (word == FREE && room == n)
             room = i;
-        if ((word & LIVE) != 0 && tern_str_eq(name_of(region), row->name))
+        if ((word & LIVE) == 0 || !tern_str_eq(name_of(region), row->name))
+            continue;
+        if ((word & GOING) != 0)
+            forget(region);
+        else
             return tern_fail_http(err, TERN_ALREADY_EXISTS, 400,
                                   "shared memory region '%.*s' already in manager",
                                   TERN_STR_ARG(row->name));
@@ -353,7 +389,7 @@ enum tern_code tern_regions_unregister(struct tern_regions *regions,
     pthread_mutex_lock(&regions->lock);
     for (uint32_t i = 0; i < count_slots(regions); i++) {
         if (is_meant(&regions->slots[i], row))
-            retire(regions, i);
+            let_go(&regions->slots[i]);
     }
     pthread_mutex_unlock(&regions->lock);
     return TERN_OK;
@@ -373,11 +409,10 @@ static enum tern_code copy_row(const struct tern_region *region, struct tern_are
                : TERN_OK;
 }
 
-/* Under the lock no region comes or goes. */
-static enum tern_code copy_rows(const struct tern_regions *regions,
-                                const struct tern_region_row *row, struct tern_arena *arena,
-                                const struct tern_region_row **ret_rows, uint32_t *ret_n,
-                                struct tern_err *err)
+/* Under the lock no region comes; one that is GOING may go. */
+static enum tern_code copy_rows(struct tern_regions *regions, const struct tern_region_row *row,
+                                struct tern_arena *arena, const struct tern_region_row **ret_rows,
+                                uint32_t *ret_n, struct tern_err *err)
 {
     uint32_t n = 0, at = 0, slots = count_slots(regions);
 
@@ -390,11 +425,16 @@ static enum tern_code copy_rows(const struct tern_regions *regions,
     if (rows == NULL)
         return tern_arena_fail(arena, err, "the shared memory regions");
     for (uint32_t i = 0; i < slots && at < n; i++) {
-        if (is_meant(&regions->slots[i], row))
-            TERN_TRY(copy_row(&regions->slots[i], arena, &rows[at++], err));
+        struct tern_region *region = &regions->slots[i];
+        if (!is_meant(region, row) || !hold(region))
+            continue;
+        enum tern_code code = copy_row(region, arena, &rows[at++], err);
+        tern_region_release(region);
+        if (code != TERN_OK)
+            return code;
     }
     *ret_rows = rows;
-    *ret_n = n;
+    *ret_n = at;
     return TERN_OK;
 }
 

@@ -2,8 +2,9 @@
  * objects, from which requests read tensors and into which answers are written.
  *
  * Requests find and hold a region without a lock: a fixed table of slots, each with one atomic word
- * that counts its users. What is unregistered is found no more, and unmapped when its last user is
- * done. Register, unregister and status take a lock among themselves. Any thread. */
+ * that counts its users. What is unregistered while requests use it stays until the last of them
+ * is done, or until its name is registered anew. Register, unregister and status take a lock among
+ * themselves. Any thread. */
 #ifndef TERN_GATEWAY_REGIONS_H
 #define TERN_GATEWAY_REGIONS_H
 

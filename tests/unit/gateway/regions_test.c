@@ -175,7 +175,8 @@ static void ranges_are_checked(void **state)
         {0, 101, "Invalid offset + byte size for shared memory region"},
         {50, 51, "Invalid offset + byte size for shared memory region"},
         {1, UINT64_MAX, "Integer overflow detected: byte_size "},
-        {UINT64_MAX, UINT64_MAX, "Integer overflow detected: byte_size "},
+        {99, UINT64_MAX - 98, "Integer overflow detected: byte_size "},
+        {UINT64_MAX, UINT64_MAX, "Invalid offset for shared memory region"},
     };
     for (size_t i = 0; i < TERN_COUNT_OF(rows); i++) {
         const struct tern_region_ref ref = {TERN_STR("r"), rows[i].offset, rows[i].n};
@@ -205,14 +206,22 @@ static void a_region_in_use_outlives_its_name(void **state)
     assert_int_equal(add(regions, "r", object.key, 0, 8, &err), TERN_OK);
     assert_int_equal(tern_regions_take(regions, TERN_STR("r"), &old, &err), TERN_OK);
     drop(regions, "r");
-    assert_int_equal(tern_regions_take(regions, TERN_STR("r"), &fresh, &err), TERN_NOT_FOUND);
+    drop(regions, "r");
+    assert_int_equal(count(regions), 1); /* as long as it is used */
+    assert_int_equal(tern_regions_take(regions, TERN_STR("r"), &fresh, &err), TERN_OK);
+    assert_ptr_equal(old, fresh);
+    tern_region_release(fresh);
     assert_int_equal(add(regions, "r", object.key, 16, 8, &err), TERN_OK);
+    assert_int_equal(count(regions), 1);
     assert_int_equal(tern_regions_take(regions, TERN_STR("r"), &fresh, &err), TERN_OK);
     assert_ptr_not_equal(old, fresh);
     assert_int_equal(tern_region_range(old, &ref, &p, &err), TERN_OK);
     assert_int_equal(*p, 'a');
     tern_region_release(old); /* unmapped here */
-    tern_region_release(fresh);
+    drop(regions, "r");
+    tern_region_release(fresh); /* and here, with nobody to say so */
+    assert_int_equal(count(regions), 0);
+    assert_int_equal(tern_regions_take(regions, TERN_STR("r"), &fresh, &err), TERN_NOT_FOUND);
     tern_regions_free(regions);
     shm_object_end(&object);
 }
