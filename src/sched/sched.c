@@ -132,7 +132,7 @@ static void deliver(struct tern_loop_task *task)
         learn(rate, work);
     if (work->expired && work->code != TERN_OK)
         work->code = tern_fail(work->err, TERN_DEADLINE_EXCEEDED,
-                               "the deadline passed while model '%.*s' ran",
+                               "Deadline Exceeded: the deadline passed while model '%.*s' ran",
                                TERN_STR_ARG(work->version->info.name));
     work->on_done(work);
 }
@@ -183,9 +183,10 @@ static void run_or_expire(struct tern_work *work)
     uint64_t now = tern_clock_mono_ns();
 
     if (work->deadline_ns != 0 && now > work->deadline_ns) {
-        work->code = tern_fail(work->err, TERN_DEADLINE_EXCEEDED,
-                               "the deadline passed while the request waited for model '%.*s'",
-                               TERN_STR_ARG(work->version->info.name));
+        work->code = tern_fail(
+            work->err, TERN_DEADLINE_EXCEEDED,
+            "Deadline Exceeded: the deadline passed while the request waited for model '%.*s'",
+            TERN_STR_ARG(work->version->info.name));
         return;
     }
     work->started_ns = now;
@@ -338,9 +339,10 @@ static void on_deadline(struct tern_loop_timer *timer)
     work->expired = true;
     if (!stop_work(lane->sched, work))
         return; /* its on_done is on the way */
-    work->code = tern_fail(work->err, TERN_DEADLINE_EXCEEDED,
-                           "the deadline passed while the request waited for model '%.*s'",
-                           TERN_STR_ARG(work->version->info.name));
+    work->code = tern_fail(
+        work->err, TERN_DEADLINE_EXCEEDED,
+        "Deadline Exceeded: the deadline passed while the request waited for model '%.*s'",
+        TERN_STR_ARG(work->version->info.name));
     refuse(work);
 }
 

@@ -237,9 +237,28 @@ static void repeat_answers_each_value(void **state)
     assert_int_equal(rig->n_answers, 3); /* no value, no answer */
     give(rig, 1, delay, 4);
     assert_int_equal(run(rig, &err), TERN_INVALID_ARGUMENT);
-    assert_string_equal(err.text, "expected as many delays as values, got 0 values and 1 delays");
+    assert_string_equal(err.text, "expected IN and DELAY shape to match, got [0] and [1]");
     give_repeat(rig, in, delay, 1, &wait);
     give(rig, 2, delay, 8);
+    assert_int_equal(run(rig, NULL), TERN_INVALID_ARGUMENT);
+    close_rig(rig);
+}
+
+/* Without a sink there is one answer, the first. */
+static void repeat_answers_once(void **state)
+{
+    const struct tern_engine_load load = LOAD(repeat_in, repeat_out, false);
+    struct rig *rig = open_rig(&tern_sample_repeat, &load);
+    const int32_t in[] = {4, -2};
+    const uint32_t delay[] = {1, UINT32_MAX}, wait = UINT32_MAX, zero = 0;
+    (void)state;
+    give_repeat(rig, in, delay, 2, &wait);
+    assert_int_equal(run(rig, NULL), TERN_OK);
+    assert_int_equal(rig->n_answers, 0);
+    assert_memory_equal(rig->outputs[0].data, &in[0], 4);
+    assert_memory_equal(rig->outputs[1].data, &zero, 4);
+    assert_true(rig->outputs[0].n_bytes == 4 && rig->outputs[1].n_bytes == 4);
+    give_repeat(rig, in, delay, 0, &wait);
     assert_int_equal(run(rig, NULL), TERN_INVALID_ARGUMENT);
     close_rig(rig);
 }
@@ -370,6 +389,7 @@ int main(void)
         cmocka_unit_test(identity_waits_unless_it_is_cancelled),
         cmocka_unit_test(square_answers_n_times),
         cmocka_unit_test(repeat_answers_each_value),
+        cmocka_unit_test(repeat_answers_once),
         cmocka_unit_test(repeat_fills_what_is_wanted),
         cmocka_unit_test(cancel_ends_a_delay),
         cmocka_unit_test(mistakes_in_configurations),
