@@ -495,6 +495,7 @@ void tern_triton_finish(struct tern_triton *triton, char *const *environment,
     open_doors(triton);
     set_log_level(triton);
     add_repositories(triton, rest);
+    imply(triton, "server_name", TERN_STR("triton"));
     imply(triton, "insecure", TERN_STR("true"));
     imply(triton, "model.exit_on_error", TERN_STR("true"));
     imply(triton, "model.default_max_batch_size", TERN_STR("4"));

@@ -38,6 +38,7 @@ static enum tern_code open_listener(const struct tern_server_options *options,
     TERN_TRY(tern_protos_mask(from->dialects.items, from->dialects.n, &protos, err));
     const struct tern_listener_config config = {
         .address = from->address,
+        .server_name = options->server_name,
         .admin = from->admin,
         .triton_health = from->triton_health,
         .protos = protos,

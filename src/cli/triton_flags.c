@@ -26,7 +26,7 @@
 
 /* clang-format off */
 const struct tern_triton_flag tern_triton_flags[] = {
-    {"id", NULL, TEXT, IGNORE, .help = "The server calls itself tern."},
+    {"id", NULL, TEXT, AS("server_name"), .help = "Its name in metadata; triton if not given."},
     {"exit-timeout-secs", NULL, NUMBER, AS("drain.grace"), IN("s"),
      .help = "How long requests in flight may take to finish after SIGTERM."},
     {"exit-on-error", NULL, BOOL, AS("model.exit_on_error"),

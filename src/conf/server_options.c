@@ -97,6 +97,9 @@ static const struct tern_opt rows[] = {
      .help = "Allow listeners that other machines can reach without TLS and client certificates. "
              "Meant for a private network or a container behind a gateway: anyone who reaches the "
              "port can use every model."},
+    {.name = "server_name", .type = TERN_OPT_STRING, IN(server_name), .section = "Server",
+     .flags = RARE, .preset = "tern", .metavar = "NAME",
+     .help = "What the metadata calls the server."},
     {.name = "persona", .type = TERN_OPT_ENUM, IN(persona), .section = "Server",
      .flags = TERN_OPT_FLAG, .preset = "none", .values = personas,
      .help = "`triton` opens Triton's three ports and takes its command line; `tern help triton` "

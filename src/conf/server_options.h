@@ -100,6 +100,7 @@ struct tern_server_options {
     struct tern_str config;         /* path of the file that was read; empty: none */
     struct tern_opt_records listen; /* struct tern_listener_options */
     bool insecure;
+    struct tern_str server_name;
     enum tern_persona persona;
     struct tern_str persona_ignored;   /* its flags that were given and do nothing; no option */
     struct tern_opt_records restricts; /* struct tern_restrict_options */

@@ -47,6 +47,8 @@ struct gateway_stream {
     uint64_t deadline_ns;         /* 0: none */
     enum tern_code code;          /* not OK: it ends with an error */
     bool all_read;                /* no request will come */
+    bool draining;                /* requests that come from now on are not looked at */
+    size_t early;                 /* bytes of the body that came before */
     bool head_sent;
     bool busy; /* inside settle, which looks again when it is asked to meanwhile */
     bool again;
@@ -428,6 +430,7 @@ static bool read_one(struct gateway_stream *s)
     own->observation.bytes_in += used;
     part->held = used;
     s->held += used;
+    s->early -= used < s->early ? used : s->early;
     tern_exchange_take(x, used);
     start(part);
     return true;
@@ -439,7 +442,8 @@ static bool may_read(const struct gateway_stream *s)
     const struct tern_exchange *x = s->own->call.x;
 
     return !s->all_read && s->code == TERN_OK && !x->gone && !x->crowded &&
-           s->n_parts < CALLS_MAX && (s->n_parts == 0 || s->held < x->body_max);
+           (!s->draining || s->early > 0) && s->n_parts < CALLS_MAX &&
+           (s->n_parts == 0 || s->held < x->body_max);
 }
 
 static void read_on(struct gateway_stream *s)
@@ -451,7 +455,7 @@ static void read_on(struct gateway_stream *s)
     }
 }
 
-/* A server that ends does not wait for requests that may never come. */
+/* A server that ends answers what had come, and does not wait for requests that may never come. */
 static void end_if_draining(struct gateway_stream *s)
 {
     TERN_UNINITIALIZED struct tern_err err;
@@ -612,6 +616,8 @@ void gateway_stream_drain(struct gateway_loop *loop)
     while ((link = tern_list_pop(&mine)) != NULL) {
         struct gateway_stream *s = TERN_CONTAINER_OF(link, struct gateway_stream, link);
         tern_list_append(&loop->streams, link);
+        s->draining = true;
+        s->early = s->own->call.x->body.n;
         settle(s);
     }
 }

@@ -54,6 +54,7 @@ enum tern_code tern_listener_open(const struct tern_listener_config *config, uin
     listener->n_fds = listener->is_unix ? 1 : n_loops;
     listener->transport = config->transport;
     listener->transport_config = config->transport_config;
+    listener->info.server_name = config->server_name;
     listener->info.admin = config->admin;
     listener->info.triton_health = config->triton_health;
     listener->info.protos = config->protos;

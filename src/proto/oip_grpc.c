@@ -72,7 +72,7 @@ static enum tern_code encode_server_metadata(struct tern_call *call, struct tern
 {
     struct tern_buf *out = call->x->out;
 
-    tern_pb_add_bytes(out, 1, TERN_STR("tern"));
+    tern_pb_add_bytes(out, 1, tern_oip_server_name(call));
     tern_pb_add_bytes(out, 2, TERN_STR(TERN_VERSION));
     for (size_t i = 0; tern_oip_extensions[i] != NULL; i++)
         tern_pb_add_bytes(out, 3, tern_str_of(tern_oip_extensions[i]));

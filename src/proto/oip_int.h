@@ -28,6 +28,7 @@ enum tern_code tern_oip_encode_model_ready(struct tern_call *call, struct tern_e
 /* oip_metadata.c */
 /* An extension is listed when all of it works, in the order Triton lists them; NULL ends. */
 extern const char *const tern_oip_extensions[];
+struct tern_str tern_oip_server_name(const struct tern_call *call);
 /* The versions that a model's metadata lists: the one that was asked for, else all that are served.
  */
 uint32_t tern_oip_versions(const struct tern_call *call, const int64_t **ret_versions);

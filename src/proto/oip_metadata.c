@@ -20,12 +20,21 @@ const char *const tern_oip_extensions[] = {
     NULL,
 };
 
+struct tern_str tern_oip_server_name(const struct tern_call *call)
+{
+    const struct tern_listener_info *listener = call->x->listener;
+
+    return listener != NULL && listener->server_name.n > 0 ? listener->server_name
+                                                           : TERN_STR("tern");
+}
+
 enum tern_code tern_oip_encode_server_metadata(struct tern_call *call, struct tern_err *err)
 {
     struct tern_buf *out = tern_oip_begin_json(call->x, 200);
 
-    TERN_BUF_ADD_LITERAL(out,
-                         "{\"name\":\"tern\",\"version\":\"" TERN_VERSION "\",\"extensions\":[");
+    TERN_BUF_ADD_LITERAL(out, "{\"name\":");
+    tern_json_add_string(out, tern_oip_server_name(call));
+    TERN_BUF_ADD_LITERAL(out, ",\"version\":\"" TERN_VERSION "\",\"extensions\":[");
     for (size_t i = 0; tern_oip_extensions[i] != NULL; i++) {
         if (i > 0)
             tern_buf_add_char(out, ',');

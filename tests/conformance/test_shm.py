@@ -95,7 +95,7 @@ def infer(triton, model, values, datatype, where_in=None, where_out=None):
 
 def is_in_region(output):
     if isinstance(output, dict):
-        return "shared_memory_region" in output["parameters"] and "data" not in output
+        return "parameters" not in output and "data" not in output
     return "shared_memory_region" in output.parameters
 
 

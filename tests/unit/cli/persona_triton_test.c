@@ -212,11 +212,16 @@ static void secrets_are_not_said(void **state)
 static void what_has_no_effect_is_told(void **state)
 {
     struct world *w = *state;
-    READ(w, "--cuda-memory-pool-byte-size=0:1024", "--id=x", "--cuda-memory-pool-byte-size=1:1024",
-         "--allow-sagemaker=false", "--grpc-infer-thread-count", "4");
+    READ(w, "--cuda-memory-pool-byte-size=0:1024", "--host-policy=a,b=c",
+         "--cuda-memory-pool-byte-size=1:1024", "--allow-sagemaker=false",
+         "--grpc-infer-thread-count", "4");
     assert_string_equal(said(w), "");
-    assert_true(tern_str_eq(w->options.persona_ignored, TERN_STR("--id, --grpc-infer-thread-count, "
-                                                                 "--cuda-memory-pool-byte-size")));
+    assert_true(tern_str_eq(w->options.persona_ignored, TERN_STR("--grpc-infer-thread-count, "
+                                                                 "--cuda-memory-pool-byte-size, "
+                                                                 "--host-policy")));
+    assert_true(tern_str_eq(w->options.server_name, TERN_STR("triton")));
+    READ(w, "--id=mine");
+    assert_true(tern_str_eq(w->options.server_name, TERN_STR("mine")));
 }
 
 static void every_mistake_is_told_with_its_flag(void **state)

@@ -712,6 +712,7 @@ static void a_stream_that_waits_for_its_client_is_drained(void **state)
     tern_gateway_set_draining(w->gateway);
     rig_pump_without_reading(w->rig);
     assert_false(w->talk.ended);
+    say(w, "fast 1\n", false); /* too late */
     fake_engine_open(1);
     expect(w, "<gated=2>end:the server is shutting down");
     talk_over(w);
