@@ -5,10 +5,10 @@
  *   identity  as many outputs as inputs; each output is the input that stands in its place. The
  *             parameter execute_delay_ms makes a run take so long.
  *   square    decoupled. Input INT32 with one element n, output INT32: n answers, each n.
- *   repeat    decoupled or not. Inputs IN INT32 [n], DELAY UINT32 [n], WAIT UINT32 [1]; outputs OUT INT32
- *             and, if there is one, IDX UINT32: n answers, the i-th DELAY[i] milliseconds after the
- *             one before, with IN[i] and i. A run takes at least WAIT milliseconds.
- *             Not decoupled: the first of the answers, after DELAY[0].
+ *   repeat    decoupled or not. Inputs IN INT32 [n], DELAY UINT32 [n], WAIT UINT32 [1]; outputs OUT
+ * INT32 and, if there is one, IDX UINT32: n answers, the i-th DELAY[i] milliseconds after the one
+ * before, with IN[i] and i. A run takes at least WAIT milliseconds. Not decoupled: the first of the
+ * answers, after DELAY[0].
  *
  * A delay ends at once when the run is cancelled. */
 #ifndef TERN_ENGINE_SAMPLE_SAMPLE_H
