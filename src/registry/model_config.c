@@ -468,13 +468,20 @@ static void take_default_batch(struct completer *c, int64_t size)
 
 /* ---- nothing is completed: what has to be there ---- */
 
+/* Whether the server sends or takes the tensor itself. */
+static bool is_served(const struct completer *c, const char *what, struct tern_str name)
+{
+    return what[0] == 'i' ? tern_sequencing_fills(c->config->sequencing, name)
+                          : tern_sequencing_hides(c->config->sequencing, name);
+}
+
 static void demand_tensors(struct completer *c, const char *what,
                            const struct tern_tensor_spec *specs, uint32_t n,
                            const struct tern_config_tensor *said, uint32_t n_said)
 {
     for (uint32_t i = 0; i < n; i++) {
         const struct tern_config_tensor *row = find_tensor(said, n_said, specs[i].name);
-        if (tern_sequencing_fills(c->config->sequencing, specs[i].name))
+        if (is_served(c, what, specs[i].name))
             continue;
         if (row == NULL)
             tern_problem_add(c->problems, c->config->file,

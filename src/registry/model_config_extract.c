@@ -459,6 +459,84 @@ static void extract_controls(struct extractor *x, const struct tern_tree *batchi
     }
 }
 
+/* What the first request of a sequence sees: zeros, of one element where a dim is free, or a file.
+ */
+static void extract_first_state(const struct extractor *x, const struct tern_tree *node,
+                                struct tern_state *state)
+{
+    const struct tern_tree *first = first_of(node, "initial_state");
+    char want[16];
+
+    state->first = state->shape;
+    for (int i = 0; i < state->first.rank; i++)
+        state->first.dim[i] = state->first.dim[i] < 0 ? 1 : state->first.dim[i];
+    if (first == NULL)
+        return;
+    if (first->next != NULL)
+        tern_problem_add(x->problems, place_of(x, first->next),
+                         "initial_state: expected one for a state");
+    state->first.rank = 0;
+    extract_dims(x, first, "dims", &state->first);
+    state->file = file_of(x, first, "data_file");
+    if (tern_dtype_from_config_name(text_of(first, "data_type")) != state->dtype) {
+        tern_dtype_config_name(state->dtype, want);
+        tern_problem_add(x->problems, place_of(x, first), "initial_state: expected data_type %s",
+                         want);
+    }
+    if (!tern_shape_fits(&state->shape, &state->first))
+        tern_problem_add(x->problems, place_of(x, first),
+                         "initial_state: its dims do not fit those of the state");
+    for (int i = 0; i < state->first.rank; i++) {
+        if (state->first.dim[i] < 0)
+            tern_problem_add(x->problems, place_of(x, first),
+                             "initial_state: dims must be known, not -1");
+    }
+}
+
+static void extract_state(const struct extractor *x, const struct tern_tree *node,
+                          struct tern_state *state)
+{
+    state->input_name = text_of(node, "input_name");
+    state->output_name = text_of(node, "output_name");
+    state->dtype = tern_dtype_from_config_name(text_of(node, "data_type"));
+    state->place = place_of(x, node);
+    extract_dims(x, node, "dims", &state->shape);
+    if (state->input_name.n == 0 || state->output_name.n == 0)
+        tern_problem_add(x->problems, state->place,
+                         "state: expected an input_name and an output_name");
+    if (state->dtype == TERN_DTYPE_INVALID)
+        tern_problem_add(x->problems, state->place, "state: a data_type is missing");
+    for (uint32_t i = 0; i < x->config->n_outputs; i++)
+        state->is_shown |= tern_str_eq(x->config->outputs[i].name, state->output_name);
+    extract_first_state(x, node, state);
+}
+
+static void extract_states(struct extractor *x, const struct tern_tree *batching,
+                           struct tern_sequencing *sequencing)
+{
+    uint32_t n = count_of(batching, "state");
+    const struct tern_tree *node = first_of(batching, "state");
+
+    if (n > TERN_SEQUENCE_STATES_MAX || (n > 0 && x->config->decoupled)) {
+        tern_problem_add(x->problems, place_of(x, batching), "state: %s",
+                         n > TERN_SEQUENCE_STATES_MAX
+                             ? "too many"
+                             : "a decoupled model has none, it answers too often");
+        return;
+    }
+    sequencing->states = many(x, n, sizeof(*sequencing->states));
+    for (uint32_t i = 0; i < n && sequencing->states != NULL; i++, node = node->next) {
+        struct tern_state *state = &sequencing->states[sequencing->n_states++];
+        extract_state(x, node, state);
+        for (uint32_t j = 0; j < i; j++) {
+            if (tern_str_eq(sequencing->states[j].input_name, state->input_name) ||
+                tern_str_eq(sequencing->states[j].output_name, state->output_name))
+                tern_problem_add(x->problems, state->place,
+                                 "state: a second one with an input or output of that name");
+        }
+    }
+}
+
 static void extract_sequences(struct extractor *x)
 {
     const struct tern_tree *node = tern_tree_find(x->config->tree, TERN_STR("sequence_batching"));
@@ -483,6 +561,7 @@ static void extract_sequences(struct extractor *x)
         sequencing->slots_per_instance = most < 1 ? 1 : (uint64_t)most;
     }
     extract_controls(x, node, sequencing);
+    extract_states(x, node, sequencing);
 }
 
 /* ---- options of the engine ---- */

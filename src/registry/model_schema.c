@@ -150,13 +150,13 @@ MESSAGE(control, "Control",
 MESSAGE(control_input, "ControlInput",
     F(name, 1, STRING, ONE, HONOURED), M(control, 2, REPEATED, HONOURED, control));
 MESSAGE(initial_state, "InitialState",
-    E(data_type, 1, ONE, KEPT, data_types), F(dims, 2, INT64, REPEATED, KEPT),
-    F(zero_data, 3, BOOL, ONEOF, KEPT), F(data_file, 4, STRING, ONEOF, KEPT),
+    E(data_type, 1, ONE, HONOURED, data_types), F(dims, 2, INT64, REPEATED, HONOURED),
+    F(zero_data, 3, BOOL, ONEOF, HONOURED), F(data_file, 4, STRING, ONEOF, HONOURED),
     F(name, 5, STRING, ONE, KEPT));
 MESSAGE(state, "State",
-    F(input_name, 1, STRING, ONE, KEPT), F(output_name, 2, STRING, ONE, KEPT),
-    E(data_type, 3, ONE, KEPT, data_types), F(dims, 4, INT64, REPEATED, KEPT),
-    M(initial_state, 5, REPEATED, KEPT, initial_state),
+    F(input_name, 1, STRING, ONE, HONOURED), F(output_name, 2, STRING, ONE, HONOURED),
+    E(data_type, 3, ONE, HONOURED, data_types), F(dims, 4, INT64, REPEATED, HONOURED),
+    M(initial_state, 5, REPEATED, HONOURED, initial_state),
     F(use_same_buffer_for_input_output, 6, BOOL, ONE, KEPT),
     F(use_growable_memory, 7, BOOL, ONE, KEPT));
 MESSAGE(direct, "StrategyDirect",
@@ -170,9 +170,8 @@ MESSAGE(oldest, "StrategyOldest",
 MESSAGE(sequence_batching, "ModelSequenceBatching",
     M(direct, 3, ONEOF, HONOURED, direct), M(oldest, 4, ONEOF, HONOURED, oldest),
     F(max_sequence_idle_microseconds, 1, UINT64, ONE, HONOURED),
-    M(control_input, 2, REPEATED, HONOURED, control_input), 
-    REFUSE_M(state, 5, REPEATED, state,
-        "tensors that the server keeps from one request to the next are not served yet"),
+    M(control_input, 2, REPEATED, HONOURED, control_input),
+    M(state, 5, REPEATED, HONOURED, state),
     REFUSE(iterative_sequence, 6, BOOL, ONE, "models that run a request again and again by "
         "themselves are not served"));
 

@@ -243,6 +243,8 @@ static enum tern_code fill_info(struct loading *l, struct tern_err *err)
     version->input_specs = specs.inputs;
     version->output_specs = specs.outputs;
     take_sequencing(l);
+    if (version->sequencing != NULL)
+        TERN_TRY(tern_sequencing_load(l->config.sequencing, l->load->folder, arena, err));
     version->info = (struct tern_model_info){
         .name = name,
         .platform = tern_str_of(version->engine.platform),

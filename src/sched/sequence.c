@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "base/num.h"
 #include "sched/sequence_inputs.h"
+#include "sched/sequence_state.h"
 
 #define BUCKETS_MAX (1u << 16)
 
@@ -21,6 +22,8 @@ struct sequence {
     struct tern_list waiting;             /* member.link, in the order they came */
     struct tern_sequence_member *running; /* NULL: none */
     uint64_t idle_since;
+    struct tern_kept *kept; /* owned: states, used by the request that runs */
+    bool has_state;         /* kept is of this sequence, not of one before it under its id */
     bool has_slot;
     bool open; /* after all that came so far, a request without START may follow */
 };
@@ -60,6 +63,7 @@ struct tern_sequence_member {
     void (*on_done)(struct tern_work *work); /* the owner's */
     struct tern_loop_task task;
     uint64_t queued_ns;
+    struct tern_sequence_extra extra;
     /* Under the table's lock. */
     struct tern_list link;
     struct sequence *sequence; /* NULL: it was forgotten before this request was done */
@@ -147,6 +151,8 @@ static void forget(struct tern_sequences *table, struct sequence *sequence)
     tern_list_remove(&sequence->link);
     if (sequence->has_slot)
         table->n_live--;
+    tern_kept_free(table->version->sequencing, sequence->kept);
+    sequence->kept = NULL;
     sequence->next = table->spare;
     table->spare = sequence;
 }
@@ -361,9 +367,38 @@ static void finish(struct tern_sequence_member *m, bool ran)
     deliver(m);
 }
 
+/* The sequence's states, or those it begins with. No other request of it runs. */
+static void show_states(struct tern_sequence_member *m)
+{
+    struct sequence *sequence = m->sequence;
+
+    if (m->which.start)
+        sequence->has_state = false;
+    tern_kept_show(m->table->version->sequencing, sequence->has_state ? sequence->kept : NULL,
+                   m->extra.states);
+}
+
+static enum tern_code keep_states(struct tern_sequence_member *m)
+{
+    const struct tern_sequencing *sequencing = m->table->version->sequencing;
+    struct sequence *sequence = m->sequence;
+
+    if (sequencing->n_states == 0)
+        return TERN_OK;
+    TERN_TRY(tern_kept_take(sequencing, m->work->run.outputs, m->extra.state_outputs,
+                            &sequence->kept, m->work->err));
+    sequence->has_state = true;
+    return TERN_OK;
+}
+
 static void on_run_done(struct tern_work *work)
 {
-    finish(work->member, work->started_ns != 0);
+    struct tern_sequence_member *m = work->member;
+
+    if (work->code == TERN_OK)
+        work->code = keep_states(m);
+    tern_sequence_hand_over(&m->extra, &work->run);
+    finish(m, work->started_ns != 0);
 }
 
 static void take_turn(struct tern_sequence_member *m)
@@ -377,6 +412,7 @@ static void take_turn(struct tern_sequence_member *m)
     pthread_mutex_unlock(&m->table->lock);
     if (fate == RUN) {
         work->on_done = on_run_done;
+        show_states(m);
         tern_sched_submit(m->table->sched, work);
         return;
     }
@@ -495,10 +531,10 @@ static enum tern_code new_member(struct tern_work *work, const struct tern_seque
     struct tern_sequence_member *m;
 
     TERN_TRY(tern_sequence_check(work->version, which, &work->run, work->err));
-    TERN_TRY(tern_sequence_fill(work->version, which, &work->run, work->err));
     m = tern_arena_zalloc(work->run.arena, 1, sizeof(*m));
     if (m == NULL)
         return tern_arena_fail(work->run.arena, work->err, "a request of a sequence");
+    TERN_TRY(tern_sequence_fill(work->version, which, &work->run, &m->extra, work->err));
     m->work = work;
     m->table = work->version->sequences;
     m->which = *which;
@@ -615,10 +651,11 @@ enum tern_code tern_sequences_new(struct tern_sched *sched, struct tern_model_ve
     return TERN_OK;
 }
 
-static void free_chain(struct sequence *chain)
+static void free_chain(const struct tern_sequencing *sequencing, struct sequence *chain)
 {
     for (struct sequence *next; chain != NULL; chain = next) {
         next = chain->next;
+        tern_kept_free(sequencing, chain->kept);
         tern_mem_free(chain);
     }
 }
@@ -630,8 +667,8 @@ void tern_sequences_free(struct tern_model_version *version)
     if (table == NULL)
         return;
     for (uint32_t i = 0; i <= table->mask; i++)
-        free_chain(table->buckets[i]);
-    free_chain(table->spare);
+        free_chain(table->version->sequencing, table->buckets[i]);
+    free_chain(table->version->sequencing, table->spare);
     pthread_mutex_destroy(&table->lock);
     tern_mem_free(table->buckets);
     tern_mem_free(table);

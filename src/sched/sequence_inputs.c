@@ -79,7 +79,7 @@ static enum tern_code put_id(const struct tern_model_version *version,
     return TERN_OK;
 }
 
-/* ---- all controls ---- */
+/* ---- inputs ---- */
 
 static enum tern_code put_control(const struct tern_model_version *version,
                                   const struct tern_control *control,
@@ -106,10 +106,10 @@ static enum tern_code put_control(const struct tern_model_version *version,
 
 static enum tern_code fill_inputs(const struct tern_model_version *version,
                                   const struct tern_sequence *which, struct tern_engine_run *run,
-                                  struct tern_err *err)
+                                  struct tern_sequence_extra *extra, struct tern_err *err)
 {
     const struct tern_sequencing *sequencing = version->sequencing;
-    uint32_t n = run->n_inputs + sequencing->n_controls;
+    uint32_t n = run->n_inputs + sequencing->n_controls + sequencing->n_states;
     struct tern_tensor *inputs = tern_arena_zalloc(run->arena, n + 1, sizeof(*inputs));
     uint32_t *input_spec = tern_arena_zalloc(run->arena, n + 1, sizeof(*input_spec));
 
@@ -125,22 +125,70 @@ static enum tern_code fill_inputs(const struct tern_model_version *version,
             put_control(version, &sequencing->controls[i], which, run->arena, &inputs[n], err));
         input_spec[n] = sequencing->controls[i].input;
     }
+    extra->states = &inputs[n];
+    for (uint32_t i = 0; i < sequencing->n_states; i++)
+        input_spec[n++] = sequencing->states[i].input;
     run->inputs = inputs;
     run->input_spec = input_spec;
     run->n_inputs = n;
     return TERN_OK;
 }
 
+/* ---- outputs ---- */
+
+/* The place of an output that the client asked for, or n. */
+static uint32_t place_of(const uint32_t *output_spec, uint32_t n, uint32_t wanted)
+{
+    uint32_t i = 0;
+
+    while (i < n && output_spec[i] != wanted)
+        i++;
+    return i;
+}
+
+static enum tern_code fill_outputs(const struct tern_sequencing *sequencing,
+                                   struct tern_engine_run *run, struct tern_sequence_extra *extra,
+                                   struct tern_err *err)
+{
+    uint32_t n = run->n_outputs, most = n + sequencing->n_states;
+    struct tern_tensor *outputs = tern_arena_zalloc(run->arena, most + 1, sizeof(*outputs));
+    uint32_t *output_spec = tern_arena_zalloc(run->arena, most + 1, sizeof(*output_spec));
+    uint32_t *at = tern_arena_zalloc(run->arena, sequencing->n_states + 1, sizeof(*at));
+
+    if (outputs == NULL || output_spec == NULL || at == NULL)
+        return tern_arena_fail(run->arena, err, "the outputs");
+    for (uint32_t i = 0; i < n; i++) {
+        outputs[i] = run->outputs[i];
+        output_spec[i] = sequencing->output_at[run->output_spec[i]];
+    }
+    for (uint32_t i = 0; i < sequencing->n_states; i++) {
+        const struct tern_state *state = &sequencing->states[i];
+        at[i] = place_of(output_spec, n, state->output);
+        if (at[i] < n)
+            continue;
+        outputs[n].name = state->output_name;
+        output_spec[n++] = state->output;
+    }
+    extra->state_outputs = at;
+    extra->asked = run->outputs;
+    extra->n_asked = run->n_outputs;
+    run->outputs = outputs;
+    run->output_spec = output_spec;
+    run->n_outputs = n;
+    return TERN_OK;
+}
+
+void tern_sequence_hand_over(const struct tern_sequence_extra *extra, struct tern_engine_run *run)
+{
+    memcpy(extra->asked, run->outputs, extra->n_asked * sizeof(*extra->asked));
+    run->outputs = extra->asked;
+    run->n_outputs = extra->n_asked;
+}
+
 enum tern_code tern_sequence_fill(const struct tern_model_version *version,
                                   const struct tern_sequence *which, struct tern_engine_run *run,
-                                  struct tern_err *err)
+                                  struct tern_sequence_extra *ret_extra, struct tern_err *err)
 {
-    uint32_t *output_spec = tern_arena_zalloc(run->arena, run->n_outputs + 1, sizeof(uint32_t));
-
-    if (output_spec == NULL)
-        return tern_arena_fail(run->arena, err, "the outputs");
-    for (uint32_t i = 0; i < run->n_outputs; i++)
-        output_spec[i] = version->sequencing->output_at[run->output_spec[i]];
-    run->output_spec = output_spec;
-    return fill_inputs(version, which, run, err);
+    TERN_TRY(fill_outputs(version->sequencing, run, ret_extra, err));
+    return fill_inputs(version, which, run, ret_extra, err);
 }

@@ -1,4 +1,4 @@
-/* What a model sees of a sequence: its control inputs. */
+/* What a model sees of a sequence: its control inputs, and the places of its states. */
 #ifndef TERN_SCHED_SEQUENCE_INPUTS_H
 #define TERN_SCHED_SEQUENCE_INPUTS_H
 
@@ -9,10 +9,20 @@
 enum tern_code tern_sequence_check(const struct tern_model_version *version,
                                    const struct tern_sequence *which,
                                    const struct tern_engine_run *run, struct tern_err *err);
-/* Makes of the run that a client asked for the one that the engine takes: with the controls, and
- * tensors counted as the engine does. Memory comes from the run's arena. */
+/* What a run has beside what its client asked for; in the run's arena. */
+struct tern_sequence_extra {
+    struct tern_tensor *states;    /* the inputs that are states, to be filled before the run */
+    const uint32_t *state_outputs; /* where among the run's outputs each state comes */
+    struct tern_tensor *asked; /* the client's outputs, when the run has others: its first ones */
+    uint32_t n_asked;          /* belong there */
+};
+
+/* Makes of the run that a client asked for the one that the engine takes: with controls and states,
+ * and tensors counted as the engine does. Memory comes from the run's arena. */
 enum tern_code tern_sequence_fill(const struct tern_model_version *version,
                                   const struct tern_sequence *which, struct tern_engine_run *run,
-                                  struct tern_err *err);
+                                  struct tern_sequence_extra *ret_extra, struct tern_err *err);
+/* After the run: the client's outputs go where the client looks for them. */
+void tern_sequence_hand_over(const struct tern_sequence_extra *extra, struct tern_engine_run *run);
 
 #endif

@@ -1,6 +1,7 @@
 """Sequences of requests with Triton's own clients, over HTTP, unary gRPC, streams and generate."""
 
 import queue
+import struct
 import subprocess
 import threading
 
@@ -37,6 +38,26 @@ def config(strategy="", id_type="UINT64", idle_us=60_000_000, batch=4):
     )
 
 
+def state_config(more="", flags="[ 0, 1 ]", shown=""):
+    return (
+        "max_batch_size: 4\nsequence_batching {\n"
+        f'control_input [ {{ name: "START" control [ {{ kind: CONTROL_SEQUENCE_START fp32_false_true: {flags} }} ] }} ]\n'
+        f'state [ {{ input_name: "STATE" output_name: "NEW_STATE" data_type: TYPE_FP32 dims: [ 1 ] {more} }} ]\n}}\n'
+        + shown
+    )
+
+
+def first_state(source):
+    return f'initial_state {{ name: "first" data_type: TYPE_FP32 dims: [ 1 ] {source} }}'
+
+
+# OUTPUT = NEW_STATE = INPUT + STATE * (1 - START)
+STATES = {
+    "sums": state_config(),
+    "sums_shown": state_config(shown=tensors("output", ("NEW_STATE", "FP32", 1))),
+    "from_zero": state_config(first_state("zero_data: true"), flags="[ 0, 0 ]"),
+    "from_file": state_config(first_state('data_file: "hundred"'), flags="[ 0, 0 ]"),
+}
 MODELS = {
     "direct": ("sequenced", config("direct { }\n")),
     "oldest": ("sequenced", config("oldest { max_candidate_sequences: 3 }\n")),
@@ -51,6 +72,10 @@ def sequences(tmp_path_factory):
     folder = tmp_path_factory.mktemp("sequences")
     for name, (model, text) in MODELS.items():
         put_model(folder / "models", name, ONNX / f"{model}.onnx", config=text)
+    for name, text in STATES.items():
+        put_model(folder / "models", name, ONNX / "sequenced_state.onnx", config=text)
+        (folder / "models" / name / "initial_state").mkdir()
+        (folder / "models" / name / "initial_state" / "hundred").write_bytes(struct.pack("<f", 100))
     with Server(folder / "server", folder / "models") as one:
         yield one
 
@@ -91,6 +116,16 @@ class Client:
         if self.kind == "stream":
             result = self.take()
         return result.as_numpy("OUTPUT").item(), result.as_numpy("ID").item()
+
+
+    def add(self, model, id, value, output="OUTPUT", **which):
+        given = self.triton.InferInput("INPUT", [1, 1], "FP32")
+        given.set_data_from_numpy(numpy.array([[value]], "float32"))
+        wanted = [self.triton.InferRequestedOutput(output)]
+        if self.kind == "stream":
+            self.client.async_stream_infer(model, [given], outputs=wanted, sequence_id=id, **which)
+            return self.take().as_numpy(output).item()
+        return self.client.infer(model, [given], outputs=wanted, sequence_id=id, **which).as_numpy(output).item()
 
 
 @pytest.fixture(params=["http", "unary", "stream"])
@@ -189,6 +224,28 @@ def test_one_sequence_over_all_protocols(sequences):
     assert clients[1].ask("direct", 31, 0, end=True)[0] == READY + END
     for client in clients:
         client.close()
+
+
+@pytest.mark.parametrize("model, first", [("sums", 0), ("from_zero", 0), ("from_file", 100)])
+def test_states_are_kept(client, model, first):
+    for _ in range(2):
+        assert client.add(model, 1, 1, sequence_start=True) == first + 1
+        assert client.add(model, 2, 10, sequence_start=True) == first + 10
+        assert client.add(model, 1, 2) == first + 3
+        assert client.add(model, 2, 20) == first + 30
+        assert client.add(model, 1, 5, sequence_start=True) == first + 5  # anew
+        assert client.add(model, 1, 4, sequence_end=True) == first + 9
+        assert client.add(model, 2, 40, sequence_end=True) == first + 70
+
+
+def test_a_state_may_be_shown(client, sequences):
+    assert [row["name"] for row in sequences.get("/v2/models/sums").json()["outputs"]] == ["OUTPUT"]
+    assert [row["name"] for row in sequences.get("/v2/models/sums").json()["inputs"]] == ["INPUT"]
+    shown = sequences.get("/v2/models/sums_shown").json()["outputs"]
+    assert [row["name"] for row in shown] == ["NEW_STATE", "OUTPUT"]
+    assert client.add("sums_shown", 1, 1, output="NEW_STATE", sequence_start=True) == 1
+    assert client.add("sums_shown", 1, 2) == 3
+    assert client.add("sums_shown", 1, 3, output="NEW_STATE", sequence_end=True) == 6
 
 
 def test_generate(sequences):

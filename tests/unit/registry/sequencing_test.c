@@ -6,6 +6,7 @@
 #include <cmocka.h>
 
 #include <string.h>
+#include "harness/tree.h"
 #include "registry/model_config.h"
 
 #define ANY_BY_1  \
@@ -25,6 +26,7 @@ static const struct tern_tensor_spec inputs[] = {
     {{"Z", 1}, TERN_DTYPE_INT32, ANY_BY_1, false, {NULL, 0}},
 };
 static const struct tern_tensor_spec outputs[] = {
+    {{"NEXT", 4}, TERN_DTYPE_INT32, ANY_BY_1, false, {NULL, 0}},
     {{"Y", 1}, TERN_DTYPE_INT32, ANY_BY_1, false, {NULL, 0}},
 };
 
@@ -94,7 +96,10 @@ static const char *json(struct world *w)
 #define END_                CONTROL("END", "kind: CONTROL_SEQUENCE_END int32_false_true: [ 7, -8 ]")
 #define ID                  CONTROL("ID", "kind: CONTROL_SEQUENCE_CORRID data_type: TYPE_STRING")
 #define ALL                 START READY END_ ID
-#define SEQUENCES(what)     "max_batch_size: 4 sequence_batching { " what " }"
+#define STATE(more) \
+    "state { input_name: \"Z\" output_name: \"NEXT\" data_type: TYPE_INT32 dims: -1 " more " } "
+#define FIRST(what)     "initial_state { data_type: TYPE_INT32 dims: 1 name: \"i\" " what " } "
+#define SEQUENCES(what) "max_batch_size: 4 sequence_batching { " what " }"
 
 static void test_every_kind_of_control(void **state)
 {
@@ -131,8 +136,9 @@ static void test_clients_see_the_rest(void **state)
     assert_true(tern_str_eq(w->specs.seen.inputs[1].name, TERN_STR("Z")));
     assert_int_equal(s->input_at[0], 1);
     assert_int_equal(s->input_at[1], 5);
-    assert_int_equal(w->specs.seen.n_outputs, 1);
-    assert_int_equal(s->output_at[0], 0);
+    assert_int_equal(w->specs.seen.n_outputs, 2);
+    assert_true(tern_str_eq(w->specs.seen.outputs[1].name, TERN_STR("Y")));
+    assert_int_equal(s->output_at[1], 1);
     assert_non_null(strstr(json(w), "\"input\":[{\"name\":\"X\""));
     assert_null(strstr(json(w), "{\"name\":\"START\",\"data_type\""));
     assert_non_null(strstr(json(w), "\"max_sequence_idle_microseconds\":1000000"));
@@ -146,6 +152,74 @@ static void test_a_model_without_sequences_hides_nothing(void **state)
     assert_int_equal(w->specs.seen.n_inputs, TERN_COUNT_OF(inputs));
     assert_ptr_equal(w->specs.seen.inputs, w->specs.inputs);
     assert_false(tern_sequencing_fills(NULL, TERN_STR("START")));
+}
+
+static const char state_z[] = SEQUENCES(ALL STATE(""));
+
+static void test_states_are_the_servers(void **state)
+{
+    struct world *w = *state;
+    struct tern_err err;
+    assert_string_equal(mistakes(w, state_z, false), "");
+    struct tern_sequencing *s = w->config.sequencing;
+    assert_int_equal(s->n_states, 1);
+    assert_int_equal(s->states[0].input, 5);
+    assert_int_equal(s->states[0].output, 0);
+    assert_false(s->states[0].is_shown);
+    assert_int_equal(w->specs.seen.n_inputs, 1);
+    assert_int_equal(w->specs.seen.n_outputs, 1);
+    assert_int_equal(tern_sequencing_load(s, NULL, &w->arena, &err), TERN_OK);
+    assert_int_equal(s->states[0].n_bytes, 4);
+    assert_memory_equal(s->states[0].data, "\0\0\0", 4);
+    assert_string_equal(
+        mistakes(w,
+                 SEQUENCES(ALL STATE("")) "output { name: \"NEXT\" data_type: TYPE_INT32 dims: 1 }",
+                 false),
+        "");
+    assert_true(w->config.sequencing->states[0].is_shown);
+    assert_int_equal(w->specs.seen.n_outputs, 2);
+}
+
+static void test_first_states_from_files(void **state)
+{
+    struct world *w = *state;
+    struct tern_err err;
+    struct tree tree;
+    char folder[TREE_PATH_MAX];
+    tree_init(&tree);
+    tree_path(&tree, ".", folder);
+    tree_write(&tree, "initial_state/one", "abcd");
+    tree_write(&tree, "initial_state/long", "abcde");
+    static const struct {
+        const char *file;
+        enum tern_code code;
+    } rows[] = {{"one", TERN_OK}, {"long", TERN_INVALID_ARGUMENT}, {"none", TERN_NOT_FOUND}};
+    for (size_t i = 0; i < TERN_COUNT_OF(rows); i++) {
+        assert_string_equal(mistakes(w, SEQUENCES(ALL STATE(FIRST("data_file: \"one\""))), false),
+                            "");
+        struct tern_sequencing *s = w->config.sequencing;
+        s->states[0].file = tern_str_of(rows[i].file);
+        assert_int_equal(tern_sequencing_load(s, folder, &w->arena, &err), rows[i].code);
+        if (rows[i].code == TERN_OK)
+            assert_memory_equal(s->states[0].data, "abcd", 4);
+    }
+    tree_fini(&tree);
+}
+
+static void test_a_first_state_is_bounded(void **state)
+{
+    struct world *w = *state;
+    struct tern_err err;
+    assert_string_equal(mistakes(w, state_z, false), "");
+    w->config.sequencing->states[0].first.dim[1] = TERN_SEQUENCE_STATE_MAX / 4 + 1;
+    assert_int_equal(tern_sequencing_load(w->config.sequencing, NULL, &w->arena, &err),
+                     TERN_RESOURCE_EXHAUSTED);
+    w->config.sequencing->states[0].dtype = TERN_DTYPE_BYTES;
+    assert_int_equal(tern_sequencing_load(w->config.sequencing, NULL, &w->arena, &err),
+                     TERN_RESOURCE_EXHAUSTED);
+    w->config.sequencing->states[0].first.dim[1] = 3;
+    assert_int_equal(tern_sequencing_load(w->config.sequencing, NULL, &w->arena, &err), TERN_OK);
+    assert_int_equal(w->config.sequencing->states[0].n_bytes, 12); /* three empty texts */
 }
 
 static void test_strategies(void **state)
@@ -174,9 +248,8 @@ static void test_controls_need_no_description(void **state)
     struct world *w = *state;
     assert_string_equal(
         mistakes(w,
-                 SEQUENCES(ALL) "input { name: \"X\" data_type: TYPE_INT32 dims: 1 } "
-                                "input { name: \"Z\" data_type: TYPE_INT32 dims: 1 } "
-                                "output { name: \"Y\" data_type: TYPE_INT32 dims: 1 }",
+                 SEQUENCES(ALL STATE("")) "input { name: \"X\" data_type: TYPE_INT32 dims: 1 } "
+                                          "output { name: \"Y\" data_type: TYPE_INT32 dims: 1 }",
                  true),
         "");
 }
@@ -207,6 +280,21 @@ static void test_mistakes(void **state)
         {SEQUENCES("oldest { }"), "max_candidate_sequences: expected 1 to 1048576, got 0"},
         {SEQUENCES("oldest { max_candidate_sequences: 1048577 }"), "got 1048577"},
         {SEQUENCES("iterative_sequence: true"), "iterative_sequence: models that run a request"},
+        {SEQUENCES(STATE("dims: 2")), "is [-1,-1,2], the model has [-1,1]"},
+        {SEQUENCES(STATE("") STATE("")), "a second one with an input or output"},
+        {SEQUENCES(STATE(FIRST("zero_data: true") FIRST("zero_data: true"))), "expected one for"},
+        {SEQUENCES(STATE("initial_state { data_type: TYPE_FP32 dims: 1 }")),
+         "initial_state: expected data_type TYPE_INT32"},
+        {SEQUENCES(STATE("initial_state { data_type: TYPE_INT32 dims: [ 1, 1 ] }")),
+         "its dims do not fit"},
+        {SEQUENCES(STATE("initial_state { data_type: TYPE_INT32 dims: -1 }")), "must be known"},
+        {SEQUENCES(STATE(FIRST("data_file: \"../x\""))), "inside the model's folder"},
+        {SEQUENCES("state { dims: 1 }"), "expected an input_name"},
+        {SEQUENCES("state { input_name: \"Z\" output_name: \"NO\" data_type: TYPE_INT32 dims: 1 }"),
+         "the model has no output \"NO\""},
+        {SEQUENCES("state { input_name: \"ID\" output_name: \"Y\" data_type: TYPE_INT32 dims: 1 }"),
+         "input \"ID\" is TYPE_INT32, the model has TYPE_STRING"},
+        {SEQUENCES(STATE("")) " model_transaction_policy { decoupled: true }", "a decoupled model"},
         {"sequence_batching { " END_ "}", "is given as [1], the model has [-1,1]"},
     };
 
@@ -240,6 +328,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_clients_see_the_rest, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_model_without_sequences_hides_nothing, setup,
                                         teardown),
+        cmocka_unit_test_setup_teardown(test_states_are_the_servers, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_first_states_from_files, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_first_state_is_bounded, setup, teardown),
         cmocka_unit_test_setup_teardown(test_strategies, setup, teardown),
         cmocka_unit_test_setup_teardown(test_controls_need_no_description, setup, teardown),
         cmocka_unit_test_setup_teardown(test_mistakes, setup, teardown),
