@@ -229,8 +229,8 @@ enum tern_code tern_shm_open(struct tern_str key, uint64_t offset, uint64_t n,
                              struct tern_shm *ret_shm, struct tern_err *err)
 {
     char name[TERN_SHM_KEY_MAX + 2];
-    uint64_t size;
-    int fd;
+    uint64_t size = 0; /* gcc does not see with every sanitizer that they are set */
+    int fd = -1;
 
     TERN_TRY(check_key(key, name, err));
     TERN_TRY(open_object(name, &fd, &size, err));

@@ -8,7 +8,7 @@
 bool tern_numbers_advance_avx512(struct tern_numbers_walk *w);
 size_t tern_numbers_scan_avx2(struct tern_numbers_scan *s, const char *p, size_t n);
 size_t tern_numbers_scan_avx512(struct tern_numbers_scan *s, const char *p, size_t n);
-char *tern_numbers_write_f32_avx512(const float *in, size_t count, char *out);
+char *tern_numbers_write_f32_avx512(const void *floats, size_t count, char *out);
 void tern_half_to_f32_avx2(const uint16_t *in, float *out, size_t count);
 void tern_half_from_f32_avx2(const float *in, uint16_t *out, size_t count);
 

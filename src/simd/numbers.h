@@ -48,11 +48,12 @@ size_t tern_numbers_bound(struct tern_str text);
  * within text (a bare scalar may end with the text) or nests deeper than max_depth. */
 size_t tern_numbers_skip(struct tern_str text, unsigned max_depth);
 
-/* Writes `count` elements as comma-separated decimal text without brackets; answers its length. out
- * has room for tern_numbers_write_bound(dtype, count) bytes, all of which may be scribbled on.
- * Floats get the fewest digits that read back as the same value of the dtype (FP16, BF16: the same
- * float), integral ones keep ".0"; plain notation from 1e-4 up to 1e16, else an exponent.
- * NaN and infinities have no JSON form: null. BOOL: true, false. */
+/* Writes `count` elements, which may lie at any address (tensors that came binary do), as
+ * comma-separated decimal text without brackets; answers its length. out has room for
+ * tern_numbers_write_bound(dtype, count) bytes, all of which may be scribbled on. Floats get the
+ * fewest digits that read back as the same value of the dtype (FP16, BF16: the same float),
+ * integral ones keep ".0"; plain notation from 1e-4 up to 1e16, else an exponent. NaN and
+ * infinities have no JSON form: null. BOOL: true, false. */
 size_t tern_numbers_write_bound(enum tern_dtype dtype, size_t count);
 size_t tern_numbers_write(enum tern_dtype dtype, const void *in, size_t count, char *out);
 

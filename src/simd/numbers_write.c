@@ -197,27 +197,31 @@ size_t tern_numbers_write_bound(enum tern_dtype dtype, size_t count)
 /* A kernel takes as long for its first eight as this loop for four. */
 #define KERNEL_COUNT_MIN 5
 
-static char *write_f32(char *p, const float *in, size_t count)
+static char *write_f32(char *p, const void *in, size_t count)
 {
     if (tern_simd.numbers_write_f32 != NULL && count >= KERNEL_COUNT_MIN)
         return tern_simd.numbers_write_f32(in, count, p);
     for (size_t i = 0; i < count; i++) {
-        p = tern_numbers_put_f32(p, in[i]);
+        float v;
+        memcpy(&v, (const char *)in + i * sizeof(v), sizeof(v));
+        p = tern_numbers_put_f32(p, v);
         *p++ = ',';
     }
     return p;
 }
 
 /* By way of floats, a cache-sized piece at a time. */
-static char *write_half(char *p, enum tern_dtype dtype, const uint16_t *in, size_t count)
+static char *write_half(char *p, enum tern_dtype dtype, const void *in, size_t count)
 {
-    TERN_UNINITIALIZED float wide[256];
+    TERN_UNINITIALIZED uint16_t half[256];
+    TERN_UNINITIALIZED float wide[TERN_COUNT_OF(half)];
     for (size_t i = 0; i < count; i += TERN_COUNT_OF(wide)) {
         size_t n = count - i < TERN_COUNT_OF(wide) ? count - i : TERN_COUNT_OF(wide);
+        memcpy(half, (const char *)in + i * sizeof(half[0]), n * sizeof(half[0]));
         if (dtype == TERN_DTYPE_FP16)
-            tern_half_to_f32_array(in + i, wide, n);
+            tern_half_to_f32_array(half, wide, n);
         else
-            tern_half_bf16_to_f32_array(in + i, wide, n);
+            tern_half_bf16_to_f32_array(half, wide, n);
         p = write_f32(p, wide, n);
     }
     return p;

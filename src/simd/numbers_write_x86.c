@@ -173,7 +173,7 @@ AVX512_INLINE void store_bytes(uint8_t *out, __m512i lanes)
     _mm_storel_epi64((__m128i *)(void *)out, _mm512_cvtepi64_epi8(lanes));
 }
 
-AVX512_INLINE void find_digits(const float *in, struct eight *e)
+AVX512_INLINE void find_digits(const char *in, struct eight *e)
 {
     __m512i bits = _mm512_cvtepu32_epi64(_mm256_loadu_si256((const __m256i *)(const void *)in));
     e->magnitude = _mm512_and_si512(bits, _mm512_set1_epi64(0x7fffffff));
@@ -259,7 +259,7 @@ AVX512 static char *write_odd(char *out, const struct eight *e, unsigned k, floa
     return out + 1;
 }
 
-AVX512_INLINE char *write_eight(char *out, const struct eight *e, const float *in, unsigned n)
+AVX512_INLINE char *write_eight(char *out, const struct eight *e, const char *in, unsigned n)
 {
     if (e->odd == 0) {
         for (unsigned k = 0; k < n; k++) {
@@ -274,7 +274,9 @@ AVX512_INLINE char *write_eight(char *out, const struct eight *e, const float *i
     }
     for (unsigned k = 0; k < n; k++) {
         if ((e->odd >> k & 1) != 0) {
-            out = write_odd(out, e, k, in[k]);
+            float value;
+            memcpy(&value, in + k * sizeof(value), sizeof(value));
+            out = write_odd(out, e, k, value);
         } else {
             *out = '-';
             out += e->minus >> k & 1;
@@ -286,32 +288,34 @@ AVX512_INLINE char *write_eight(char *out, const struct eight *e, const float *i
     return out;
 }
 
-AVX512 static char *write_batch(const float *in, size_t count, char *out)
+AVX512 static char *write_batch(const char *in, size_t count, char *out)
 {
     TERN_UNINITIALIZED struct eight batch[BATCH];
     size_t groups = (count + 7) / 8;
     for (size_t g = 0; g < groups; g++)
-        find_digits(in + g * 8, &batch[g]);
+        find_digits(in + g * 8 * sizeof(float), &batch[g]);
     for (size_t g = 0; g < groups; g++)
         prepare(&batch[g]);
     for (size_t g = 0; g < groups; g++) {
         size_t left = count - g * 8;
-        out = write_eight(out, &batch[g], in + g * 8, left < 8 ? (unsigned)left : 8);
+        out =
+            write_eight(out, &batch[g], in + g * 8 * sizeof(float), left < 8 ? (unsigned)left : 8);
     }
     return out;
 }
 
-AVX512 char *tern_numbers_write_f32_avx512(const float *in, size_t count, char *out)
+AVX512 char *tern_numbers_write_f32_avx512(const void *floats, size_t count, char *out)
 {
+    const char *in = floats; /* at any address */
     size_t whole = count / 8 * 8;
     for (size_t i = 0; i < whole;) {
         size_t n = whole - i < BATCH * 8 ? whole - i : BATCH * 8;
-        out = write_batch(in + i, n, out);
+        out = write_batch(in + i * sizeof(float), n, out);
         i += n;
     }
     if (whole < count) {
-        float rest[8] = {0};
-        memcpy(rest, in + whole, (count - whole) * sizeof(float));
+        char rest[8 * sizeof(float)] = {0};
+        memcpy(rest, in + whole * sizeof(float), (count - whole) * sizeof(float));
         out = write_batch(rest, count - whole, out);
     }
     return out;

@@ -26,8 +26,9 @@ struct tern_simd {
     bool (*numbers_advance)(struct tern_numbers_walk *walk);
     /* Finds the end of a bracketed value; see numbers_int.h. */
     size_t (*numbers_scan)(struct tern_numbers_scan *scan, const char *p, size_t n);
-    /* Writes numbers, a comma after each; answers the byte past the last comma. */
-    char *(*numbers_write_f32)(const float *in, size_t count, char *out);
+    /* Writes numbers, which may lie at any address, a comma after each; answers the byte past the
+     * last comma. */
+    char *(*numbers_write_f32)(const void *floats, size_t count, char *out);
     void (*half_to_f32)(const uint16_t *in, float *out, size_t count);
     void (*half_from_f32)(const float *in, uint16_t *out, size_t count);
 };

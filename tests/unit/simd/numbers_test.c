@@ -295,6 +295,29 @@ static void integers_in_float_form(void **state)
     assert_memory_equal(out, want, sizeof(want));
 }
 
+/* As binary tensors may: the text is the same as of aligned elements. */
+static void numbers_at_odd_addresses(void **state)
+{
+    enum { ROW = 45 };
+    static const enum tern_dtype dtypes[] = {TERN_DTYPE_UINT16, TERN_DTYPE_INT32, TERN_DTYPE_UINT64,
+                                             TERN_DTYPE_FP16,   TERN_DTYPE_BF16,  TERN_DTYPE_FP32,
+                                             TERN_DTYPE_FP64};
+    (void)state;
+    for (size_t k = 0; k < sizeof(dtypes) / sizeof(dtypes[0]); k++) {
+        size_t n_bytes = ROW * tern_dtype_size(dtypes[k]);
+        uint64_t aligned[ROW], room[ROW + 1];
+        char want[ROW * 40], got[ROW * 40];
+        for (size_t i = 0; i < ROW; i++)
+            aligned[i] = random_u64();
+        memcpy((char *)room + 1, aligned, n_bytes);
+        for (size_t count = 1; count <= ROW; count++) {
+            size_t n = tern_numbers_write(dtypes[k], aligned, count, want);
+            assert_int_equal(tern_numbers_write(dtypes[k], (char *)room + 1, count, got), n);
+            assert_memory_equal(got, want, n);
+        }
+    }
+}
+
 static void booleans(void **state)
 {
     struct padded p;
@@ -837,6 +860,7 @@ int main(void)
         cmocka_unit_test(refuse_malformed_far),
         cmocka_unit_test(integer_ranges),
         cmocka_unit_test(integers_in_float_form),
+        cmocka_unit_test(numbers_at_odd_addresses),
         cmocka_unit_test(booleans),
         cmocka_unit_test(hard_doubles),
         cmocka_unit_test(random_doubles),
