@@ -17,10 +17,48 @@
 
 struct peer {
     struct tiny_server *server;
+    struct peer *next;
     int fd;
 };
 
 static pthread_mutex_t everything = PTHREAD_MUTEX_INITIALIZER;
+
+/* Connections, so that stop() can wait for their threads: they look at the caller's server. */
+static pthread_mutex_t peers_lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t peer_left = PTHREAD_COND_INITIALIZER;
+static struct peer *peers;
+
+static void enter(struct peer *peer)
+{
+    pthread_mutex_lock(&peers_lock);
+    peer->next = peers;
+    peers = peer;
+    pthread_mutex_unlock(&peers_lock);
+}
+
+static void leave(struct peer *peer)
+{
+    struct peer **at = &peers;
+
+    pthread_mutex_lock(&peers_lock);
+    while (*at != peer)
+        at = &(*at)->next;
+    *at = peer->next;
+    close(peer->fd);
+    free(peer);
+    pthread_cond_signal(&peer_left);
+    pthread_mutex_unlock(&peers_lock);
+}
+
+static void end_all(void)
+{
+    pthread_mutex_lock(&peers_lock);
+    for (struct peer *peer = peers; peer != NULL; peer = peer->next)
+        shutdown(peer->fd, SHUT_RDWR);
+    while (peers != NULL)
+        pthread_cond_wait(&peer_left, &peers_lock);
+    pthread_mutex_unlock(&peers_lock);
+}
 
 struct answer {
     int status;
@@ -214,10 +252,9 @@ static void *serve(void *arg)
         memmove(buf, buf + n, have - n);
         have -= n;
     }
-    close(peer->fd);
     free(a);
     free(buf);
-    free(peer);
+    leave(peer);
     return NULL;
 }
 
@@ -233,7 +270,8 @@ static void *accept_all(void *arg)
         int one = 1; /* answers leave in two pieces */
         setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
         pthread_t thread;
-        *peer = (struct peer){server, fd};
+        *peer = (struct peer){.server = server, .fd = fd};
+        enter(peer);
         if (pthread_create(&thread, NULL, serve, peer) != 0)
             abort();
         pthread_detach(thread);
@@ -265,4 +303,5 @@ void tiny_server_stop(struct tiny_server *server)
     shutdown(server->listen_fd, SHUT_RDWR);
     pthread_join(acceptor, NULL);
     close(server->listen_fd);
+    end_all();
 }

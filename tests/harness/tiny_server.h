@@ -24,6 +24,7 @@ struct tiny_server {
 };
 
 void tiny_server_start(struct tiny_server *server);
+/* Ends the connections too; *server is not looked at after. */
 void tiny_server_stop(struct tiny_server *server);
 
 #endif
