@@ -206,6 +206,10 @@ static void take(struct tern_triton *triton, const struct given *given)
     case TERN_TRITON_COUNT:
         take_option(triton, given);
         return;
+    case TERN_TRITON_PERIOD:
+        if (!tern_str_eq(given->value, TERN_STR("0")))
+            take_option(triton, given);
+        return;
     case TERN_TRITON_REPOSITORY:
         take_repository(triton, given);
         return;

@@ -19,6 +19,7 @@ enum tern_triton_take {
     TERN_TRITON_OPTION,     /* is the option of ours, the value with `unit` behind it */
     TERN_TRITON_OPTION_NOT, /* is the opposite of a bool of ours */
     TERN_TRITON_COUNT,      /* is an option of ours, where 0 and not -1 has no end */
+    TERN_TRITON_PERIOD,     /* is an option of ours, unless it is 0 */
     TERN_TRITON_REPOSITORY, /* is an argument of `serve` */
     TERN_TRITON_ALLOW,      /* whether the port `door` is opened, */
     TERN_TRITON_ADDRESS,    /* where, */
