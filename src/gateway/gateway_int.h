@@ -63,7 +63,7 @@ struct gateway_call {
     struct tern_model_version *version;
     uint64_t found_at;
     struct tern_work work; /* INFER */
-    struct tern_shm_uses shm;
+    struct tern_infer_shm_uses shm;
     struct tern_observation observation;
     bool submitted;                /* to the scheduler, and not yet done */
     uint64_t came_ns;              /* what deadlines are counted from */

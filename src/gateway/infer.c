@@ -342,7 +342,7 @@ enum tern_code gateway_finish_outputs(struct gateway_call *gc)
         if (wish != NULL && wish->classification > 0)
             TERN_TRY(classify(call, output, wish->classification, &call->err));
     }
-    return gc->shm.first == NULL ? TERN_OK : tern_shm_end(call, &gc->shm, &call->err);
+    return gc->shm.first == NULL ? TERN_OK : tern_infer_shm_end(call, &gc->shm, &call->err);
 }
 
 static void on_done(struct tern_work *work)
@@ -394,7 +394,7 @@ enum tern_code gateway_run_infer(struct gateway_call *gc, bool *ret_pending, str
     if (call->request.raw)
         TERN_TRY(make_raw_input(call, err));
     TERN_TRY(match_inputs(call, &input_spec, err));
-    TERN_TRY(tern_shm_begin(gc->gateway->regions, call, &gc->shm, err));
+    TERN_TRY(tern_infer_shm_begin(gc->gateway->regions, call, &gc->shm, err));
     for (uint32_t i = 0; i < call->request.n_inputs; i++)
         TERN_TRY(
             check_input(call, &call->request.inputs[i], &call->info->inputs[input_spec[i]], err));

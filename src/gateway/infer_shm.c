@@ -3,8 +3,8 @@
 #include <inttypes.h>
 #include <string.h>
 
-struct tern_shm_use {
-    struct tern_shm_use *next;
+struct tern_infer_shm_use {
+    struct tern_infer_shm_use *next;
     struct tern_region *region;
     struct tern_str name; /* of the region, as the request says it */
 };
@@ -18,16 +18,16 @@ static void release(void *arg)
 
 /* Each region once, however many tensors lie in it. */
 static enum tern_code hold(struct tern_regions *regions, struct tern_call *call,
-                           struct tern_shm_uses *uses, struct tern_str name,
+                           struct tern_infer_shm_uses *uses, struct tern_str name,
                            struct tern_region **ret_region, struct tern_err *err)
 {
-    for (struct tern_shm_use *use = uses->first; use != NULL; use = use->next) {
+    for (struct tern_infer_shm_use *use = uses->first; use != NULL; use = use->next) {
         if (tern_str_eq(use->name, name)) {
             *ret_region = use->region;
             return TERN_OK;
         }
     }
-    struct tern_shm_use *use = tern_arena_zalloc(call->arena, 1, sizeof(*use));
+    struct tern_infer_shm_use *use = tern_arena_zalloc(call->arena, 1, sizeof(*use));
     if (use == NULL)
         return tern_arena_fail(call->arena, err, "a shared memory region");
     TERN_TRY(tern_regions_take(regions, name, &use->region, err));
@@ -65,7 +65,7 @@ static enum tern_code copy_data(struct tern_arena *arena, struct tern_tensor *te
 }
 
 static enum tern_code take_input(struct tern_regions *regions, struct tern_call *call,
-                                 struct tern_shm_uses *uses, struct tern_tensor *input,
+                                 struct tern_infer_shm_uses *uses, struct tern_tensor *input,
                                  struct tern_err *err)
 {
     struct tern_region *region;
@@ -79,8 +79,8 @@ static enum tern_code take_input(struct tern_regions *regions, struct tern_call 
     return is_relied_on(input->dtype) ? copy_data(call->arena, input, err) : TERN_OK;
 }
 
-enum tern_code tern_shm_begin(struct tern_regions *regions, struct tern_call *call,
-                              struct tern_shm_uses *uses, struct tern_err *err)
+enum tern_code tern_infer_shm_begin(struct tern_regions *regions, struct tern_call *call,
+                                    struct tern_infer_shm_uses *uses, struct tern_err *err)
 {
     const struct tern_infer_request *request = &call->request;
     struct tern_region *region;
@@ -102,18 +102,18 @@ enum tern_code tern_shm_begin(struct tern_regions *regions, struct tern_call *ca
 
 /* ---- after the run ---- */
 
-static struct tern_region *find(const struct tern_shm_uses *uses, struct tern_str name)
+static struct tern_region *find(const struct tern_infer_shm_uses *uses, struct tern_str name)
 {
-    for (const struct tern_shm_use *use = uses->first; use != NULL; use = use->next) {
+    for (const struct tern_infer_shm_use *use = uses->first; use != NULL; use = use->next) {
         if (tern_str_eq(use->name, name))
             return use->region;
     }
     return NULL;
 }
 
-static bool is_shared(const struct tern_shm_uses *uses, const void *p)
+static bool is_shared(const struct tern_infer_shm_uses *uses, const void *p)
 {
-    for (const struct tern_shm_use *use = uses->first; use != NULL; use = use->next) {
+    for (const struct tern_infer_shm_use *use = uses->first; use != NULL; use = use->next) {
         if (tern_region_holds(use->region, p))
             return true;
     }
@@ -141,7 +141,7 @@ static enum tern_code check_overlap(const struct tern_call *call, uint32_t index
     return TERN_OK;
 }
 
-static enum tern_code write_output(struct tern_call *call, const struct tern_shm_uses *uses,
+static enum tern_code write_output(struct tern_call *call, const struct tern_infer_shm_uses *uses,
                                    uint32_t index, struct tern_err *err)
 {
     struct tern_tensor *tensor = &call->response.outputs[index];
@@ -164,8 +164,8 @@ static enum tern_code write_output(struct tern_call *call, const struct tern_shm
     return TERN_OK;
 }
 
-enum tern_code tern_shm_end(struct tern_call *call, const struct tern_shm_uses *uses,
-                            struct tern_err *err)
+enum tern_code tern_infer_shm_end(struct tern_call *call, const struct tern_infer_shm_uses *uses,
+                                  struct tern_err *err)
 {
     struct tern_infer_response *response = &call->response;
 
@@ -176,7 +176,7 @@ enum tern_code tern_shm_end(struct tern_call *call, const struct tern_shm_uses *
         else if (is_shared(uses, tensor->data))
             TERN_TRY(copy_data(call->arena, tensor, err));
     }
-    for (const struct tern_shm_use *use = uses->first; use != NULL; use = use->next)
+    for (const struct tern_infer_shm_use *use = uses->first; use != NULL; use = use->next)
         TERN_TRY(tern_region_check(use->region, err));
     return TERN_OK;
 }

@@ -1,9 +1,8 @@
 /* POSIX shared memory objects of other processes (shm_overview(7)), mapped so that their owner
  * cannot hurt us. Whoever may write an object may also shrink it, at any time, or have made it
  * larger than the memory there is; touching a page that is not there raises SIGBUS, which ends the
- * process. The guard catches that: it puts a page of zeros
- * where the fault was, marks the mapping as broken and lets the program go on, and who used the
- * mapping asks tern_shm_check afterwards.
+ * process. The guard catches that: it puts a page of zeros where the fault was, marks the mapping
+ * as broken and lets the program go on, and who used the mapping asks tern_shm_is_whole afterwards.
  *
  * Any thread. A mapping must not be closed while a thread reads or writes it. */
 #ifndef TERN_OS_SHM_H

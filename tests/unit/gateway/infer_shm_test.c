@@ -17,7 +17,7 @@ struct world {
     struct shm_object object;
     struct tern_arena arena;
     struct tern_call call;
-    struct tern_shm_uses uses;
+    struct tern_infer_shm_uses uses;
     struct tern_tensor inputs[2], outputs[2];
     struct tern_requested_output wanted[2];
     struct tern_region_ref in[2], out[2];
@@ -77,12 +77,12 @@ static void output_at(struct world *w, const char *name, uint64_t offset, uint64
 
 static enum tern_code begin(struct world *w)
 {
-    return tern_shm_begin(w->regions, &w->call, &w->uses, &w->err);
+    return tern_infer_shm_begin(w->regions, &w->call, &w->uses, &w->err);
 }
 
 static enum tern_code end(struct world *w)
 {
-    return tern_shm_end(&w->call, &w->uses, &w->err);
+    return tern_infer_shm_end(&w->call, &w->uses, &w->err);
 }
 
 static void values_come_from_and_go_to_the_region(void **state)
