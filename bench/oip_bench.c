@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include "base/clock.h"
-#include "gateway/router.h"
+#include "front/router.h"
 #include "harness/fake_exchange.h"
 #include "proto/oip_int.h"
 #include "proto/protos.h"

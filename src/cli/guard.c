@@ -2,7 +2,7 @@
 
 #include <string.h>
 #include "base/mem.h"
-#include "gateway/cors.h"
+#include "front/cors.h"
 #include "os/file.h"
 
 #define SECRET_MAX (8u << 10)

@@ -4,8 +4,8 @@
 #define TERN_CLI_GUARD_H
 
 #include "conf/server_options.h"
-#include "gateway/forward.h"
-#include "gateway/restrict.h"
+#include "front/forward.h"
+#include "front/restrict.h"
 
 struct tern_guard {
     struct tern_restrict restrict_;

@@ -46,7 +46,7 @@ enum tern_persona {
     TERN_PERSONA_TRITON,
 };
 
-/* One element of `restrict`; the families' names are checked by gateway/restrict.h. */
+/* One element of `restrict`; the families' names are checked by front/restrict.h. */
 struct tern_restrict_options {
     struct tern_opt_list families;
     struct tern_str header;

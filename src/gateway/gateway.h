@@ -10,10 +10,10 @@
 #include "base/err.h"
 #include "core/exchange.h"
 #include "core/proto.h"
-#include "gateway/cors.h"
-#include "gateway/forward.h"
+#include "front/cors.h"
+#include "front/forward.h"
+#include "front/restrict.h"
 #include "gateway/regions.h"
-#include "gateway/restrict.h"
 #include "registry/snapshot.h"
 
 struct tern_gateway;

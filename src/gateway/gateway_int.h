@@ -5,13 +5,13 @@
 #include <pthread.h>
 #include "base/list.h"
 #include "core/trace.h"
-#include "gateway/dialects.h"
+#include "front/dialects.h"
+#include "front/router.h"
 #include "gateway/gateway.h"
 #include "gateway/infer_shm.h"
 #include "gateway/load_report.h"
 #include "gateway/observe.h"
 #include "gateway/regions.h"
-#include "gateway/router.h"
 #include "registry/registry.h"
 #include "sched/sequence.h"
 

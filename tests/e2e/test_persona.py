@@ -1,5 +1,5 @@
 """The persona of Triton: tritonserver's command line, ports, statuses and restrictions."""
-# covers: cli/persona_triton cli/triton_flags cli/guard gateway/dialects gateway/restrict
+# covers: cli/persona_triton cli/triton_flags cli/guard front/dialects front/restrict
 
 import http.client
 import json

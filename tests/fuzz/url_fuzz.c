@@ -3,7 +3,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-#include "gateway/router.h"
+#include "front/router.h"
 #include "proto/protos.h"
 #include "wire/url.h"
 

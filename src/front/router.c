@@ -1,4 +1,4 @@
-#include "gateway/router.h"
+#include "front/router.h"
 
 #include <inttypes.h>
 #include "base/hash.h"

@@ -9,7 +9,7 @@
 #include <cmocka.h>
 
 #include "base/mem.h"
-#include "gateway/forward.h"
+#include "front/forward.h"
 
 void *__real_tern_mem_alloc(size_t size);
 void *__wrap_tern_mem_alloc(size_t size);

@@ -1,10 +1,10 @@
 /* Which dialects are spoken where: for each set of dialects that some listener speaks, one router
  * and one welcome page. A path that only other dialects know does not exist on a listener, and two
  * dialects may own the same path on different ones. Immutable once made; any thread may look. */
-#ifndef TERN_GATEWAY_DIALECTS_H
-#define TERN_GATEWAY_DIALECTS_H
+#ifndef TERN_FRONT_DIALECTS_H
+#define TERN_FRONT_DIALECTS_H
 
-#include "gateway/router.h"
+#include "front/router.h"
 
 #define TERN_DIALECTS_MAX 32 /* bits of tern_listener_info.protos */
 

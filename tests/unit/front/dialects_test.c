@@ -8,7 +8,7 @@
 #include <cmocka.h>
 
 #include "base/mem.h"
-#include "gateway/dialects.h"
+#include "front/dialects.h"
 
 void *__real_tern_mem_zalloc(size_t count, size_t size);
 void *__wrap_tern_mem_zalloc(size_t count, size_t size);

@@ -8,7 +8,7 @@
 #include <cmocka.h>
 
 #include "base/mem.h"
-#include "gateway/router.h"
+#include "front/router.h"
 #include "harness/golden.h"
 #include "proto/protos.h"
 

@@ -1,4 +1,4 @@
-#include "gateway/dialects.h"
+#include "front/dialects.h"
 
 #include "base/mem.h"
 

@@ -1,4 +1,4 @@
-#include "gateway/cors.h"
+#include "front/cors.h"
 
 #define MAX_AGE     "7200" /* seconds; no browser keeps it longer */
 #define HEADERS_MAX 1024   /* asked for; more is no browser */

@@ -5,7 +5,7 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "gateway/cors.h"
+#include "front/cors.h"
 #include "harness/fake_exchange.h"
 
 static const struct tern_str two[] = {{"https://a.example", 17}, {"http://localhost:3000", 21}};

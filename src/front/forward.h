@@ -2,8 +2,8 @@
  * infer request, so that a model can see who asks. As Triton's: the pattern matches the whole name,
  * without regard to case unless it begins with (?-i). Patterns are PCRE2's; what RE2 takes means
  * the same in it. */
-#ifndef TERN_GATEWAY_FORWARD_H
-#define TERN_GATEWAY_FORWARD_H
+#ifndef TERN_FRONT_FORWARD_H
+#define TERN_FRONT_FORWARD_H
 
 #include "core/exchange.h"
 #include "core/request.h"

@@ -1,8 +1,8 @@
 /* Pages of other origins (https://fetch.spec.whatwg.org/#http-cors-protocol): which may read our
  * answers, and what a browser that asks first (OPTIONS) is told. Nothing is allowed unless an
  * origin is listed; operations that change what is served stay closed to pages (gateway.c). */
-#ifndef TERN_GATEWAY_CORS_H
-#define TERN_GATEWAY_CORS_H
+#ifndef TERN_FRONT_CORS_H
+#define TERN_FRONT_CORS_H
 
 #include "core/exchange.h"
 

@@ -2,8 +2,8 @@
  * Triton's restricted APIs do. Decided by the operation, from the head alone: a refusal costs no
  * upload. This is a shared password and no more; TLS with client certificates is what tells
  * clients apart. Immutable once made; any thread may check. */
-#ifndef TERN_GATEWAY_RESTRICT_H
-#define TERN_GATEWAY_RESTRICT_H
+#ifndef TERN_FRONT_RESTRICT_H
+#define TERN_FRONT_RESTRICT_H
 
 #include "core/proto.h"
 

@@ -1,4 +1,4 @@
-#include "gateway/restrict.h"
+#include "front/restrict.h"
 
 #include <stdio.h>
 

@@ -6,7 +6,7 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "gateway/restrict.h"
+#include "front/restrict.h"
 #include "proto/grpc.h"
 #include "proto/protos.h"
 

@@ -4,8 +4,8 @@
  *
  * Every segment is percent-decoded once (wire/url.h) before it is compared, and compared in full.
  * A literal segment wins over a capture; where that leads nowhere, the capture is tried. */
-#ifndef TERN_GATEWAY_ROUTER_H
-#define TERN_GATEWAY_ROUTER_H
+#ifndef TERN_FRONT_ROUTER_H
+#define TERN_FRONT_ROUTER_H
 
 #include "core/proto.h"
 

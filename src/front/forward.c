@@ -1,4 +1,4 @@
-#include "gateway/forward.h"
+#include "front/forward.h"
 
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <pcre2.h>
