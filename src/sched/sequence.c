@@ -11,6 +11,8 @@
 #include "sched/sequence_state.h"
 
 #define BUCKETS_MAX (1u << 16)
+/* How often those in the backlog look whether their version is still the one that is served. */
+#define RETIRED_LOOK_NS (500u * TERN_NS_PER_MS)
 
 struct sequence {
     struct sequence *next; /* in its bucket, or among the spare ones */
@@ -272,6 +274,18 @@ static void forget_idle(struct tern_sequences *table, uint64_t now)
     }
 }
 
+/* Of a version that is not served any more: nothing can follow what is idle, and those that still
+ * wait for a slot need not wait for longer. `loop`: the caller's. */
+static void forget_retired(struct tern_sequences *table, const struct tern_loop *loop)
+{
+    const struct tern_pins *pins = table->version->pins;
+
+    if (pins == NULL || !pins[tern_loop_index(loop)].retired)
+        return;
+    while (!tern_list_is_empty(&table->idle))
+        forget(table, TERN_CONTAINER_OF(table->idle.next, struct sequence, link));
+}
+
 /* A sequence in the backlog is not in time: none of it is run. */
 static void refuse_all(struct tern_sequences *table, struct sequence *sequence,
                        struct tern_list *calls)
@@ -428,7 +442,8 @@ static uint64_t later(uint64_t ns, uint64_t by)
 }
 
 /* When to look after a request that waits: at its deadline, or when an idle sequence leaves its
- * slot to those in the backlog. One that becomes idle later leaves later, too. Under the lock. */
+ * slot to those in the backlog. One that becomes idle later leaves later, too; one of a version
+ * that is not served any more leaves soon. Under the lock. */
 static uint64_t next_look(const struct tern_sequences *table, const struct tern_sequence_member *m,
                           uint64_t now)
 {
@@ -437,6 +452,8 @@ static uint64_t next_look(const struct tern_sequences *table, const struct tern_
     uint64_t since = tern_list_is_empty(&table->idle) ? now : oldest->idle_since;
     uint64_t idle = later(since, table->version->sequencing->max_idle_ns);
 
+    if (idle > now && idle - now > RETIRED_LOOK_NS)
+        idle = now + RETIRED_LOOK_NS;
     return m->sequence->has_slot || deadline < idle ? deadline : idle;
 }
 
@@ -475,6 +492,7 @@ static void on_look(struct tern_loop_timer *timer)
     tern_list_init(&calls);
     pthread_mutex_lock(&table->lock);
     forget_idle(table, now);
+    forget_retired(table, work->loop);
     serve_backlog(table, &calls);
     bool late = m->state == HELD && is_late(table, m, now, &calls);
     if (!late && m->state == HELD)
@@ -636,10 +654,10 @@ enum tern_code tern_sequences_new(struct tern_sched *sched, struct tern_model_ve
 
     if (table == NULL)
         return tern_mem_fail(err, "the table of sequences", sizeof(*table));
-    table->buckets = tern_mem_zalloc(n, sizeof(*table->buckets));
+    table->buckets = tern_mem_zalloc(n, sizeof(void *));
     if (table->buckets == NULL) {
         tern_mem_free(table);
-        return tern_mem_fail(err, "the table of sequences", n * sizeof(*table->buckets));
+        return tern_mem_fail(err, "the table of sequences", n * sizeof(void *));
     }
     table->sched = sched;
     table->version = version;

@@ -308,6 +308,24 @@ def test_a_swap_ends_sequences(tmp_path, repository):
         assert server.stop() == 0
 
 
+def test_an_unload_does_not_wait_for_idle_sequences(tmp_path, repository):
+    put_model(repository, "m", ONNX / "sequenced.onnx", config=MODELS["narrow"][1])
+    with Server(tmp_path / "server", repository, "--model-control", "explicit") as server:
+        client, other = Client("http", server), Client("unary", server)
+        client.client.load_model("m")
+        client.ask("m", 1, 0, start=True)
+        got = []
+        thread = threading.Thread(target=lambda: got.append(other.ask("m", 2, 7, start=True, end=True)))
+        thread.start()
+        depth = 'tern_model_queue_depth{model="m",version="1"} 1'
+        wait_for(lambda: depth in server.get("/metrics").body.decode(), "a request in the backlog")
+        client.client.unload_model("m")
+        thread.join(DEADLINE)
+        assert got == [(7 + READY + START + END, 2)]
+        client.close(), other.close()
+        assert server.stop() == 0
+
+
 @pytest.mark.parametrize(
     "change, text",
     [

@@ -593,6 +593,34 @@ static void test_an_idle_sequence_leaves_its_slot_to_who_waits(void **state)
     rig_stop(&r);
 }
 
+static void retire(void *arg)
+{
+    struct tern_pins *pins = arg;
+    pins->retired = true;
+}
+
+static void test_a_version_that_is_not_served_any_more(void **state)
+{
+    struct rig r;
+    struct tern_pins pins[LOOPS] = {{.count = 0}};
+    struct item waiting;
+    struct tern_err err;
+    (void)state;
+    rig_start(&r, (struct plan){.inline_runs = true, .slots = 1});
+    r.sequencing.max_idle_ns = UINT64_MAX;
+    r.version.pins = pins;
+    assert_int_equal(ask(&r, 1, 1, S, &err), TERN_OK);
+    item_init(&waiting, &r, 2, 2, S | E);
+    submit(&waiting);
+    jump(&r, 10 * SECOND);
+    assert_int_equal(tern_sequences_held(&r.version), 1);
+    loop_thread_call(&r.loops[0], retire, &pins[0]);
+    jump(&r, SECOND);
+    assert_int_equal(wait_done(&waiting), TERN_OK);
+    assert_int_equal(tern_sequences_live(&r.version), 0);
+    rig_stop(&r);
+}
+
 /* Whoever begins again and again must not keep the others out. */
 static void test_one_that_begins_anew_stands_behind_those_that_wait(void **state)
 {
@@ -863,6 +891,7 @@ int main(void)
         cmocka_unit_test(test_an_idle_sequence_is_forgotten),
         cmocka_unit_test(test_a_sequence_waits_for_a_slot),
         cmocka_unit_test(test_an_idle_sequence_leaves_its_slot_to_who_waits),
+        cmocka_unit_test(test_a_version_that_is_not_served_any_more),
         cmocka_unit_test(test_one_that_begins_anew_stands_behind_those_that_wait),
         cmocka_unit_test(test_the_queue_is_bounded),
         cmocka_unit_test(test_a_sequence_that_gets_no_slot_in_time),
