@@ -1,5 +1,6 @@
 #include "sched/sequence.h"
 
+#include <assert.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <string.h>
@@ -588,6 +589,7 @@ void tern_sequence_submit(struct tern_sched *sched, struct tern_work *work,
         refuse(work, code);
         return;
     }
+    assert(m != NULL);
     work->member = m;
     work->state = TERN_WORK_WAITING;
     tern_list_init(&calls);
