@@ -140,7 +140,7 @@ def test_errors_do_not_end_the_stream(client, answers):
     got = [answers.take() for _ in range(4)]
     texts = [str(one) for one in got if isinstance(one, InferenceServerException)]
     assert len(texts) == 3
-    for wanted in ("unknown model: 'nope'", "data-type is 'INT32'", "as many delays as values"):
+    for wanted in ("unknown model: 'nope'", "data-type is 'INT32'", "expected IN and DELAY shape to match"):
         assert any(wanted in text for text in texts)
     assert [one.as_numpy("OUTPUT0")[0, 0] for one in got if not isinstance(one, Exception)] == [2]
 

@@ -96,7 +96,7 @@ def test_the_last_answer_says_so(samples):
 
 def test_an_error_before_the_first_answer_is_a_status(samples):
     answer = generate(samples, "repeat_int32", {"IN": [4, 5], "DELAY": [0], "WAIT": 0}, "generate_stream")
-    assert answer.status == 400 and "as many delays as values" in answer.json()["error"]
+    assert answer.status == 400 and "expected IN and DELAY shape to match" in answer.json()["error"]
     assert generate(samples, "nope", {}, "generate_stream").status == 404
 
 

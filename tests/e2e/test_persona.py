@@ -86,7 +86,7 @@ def test_each_port_speaks_its_own(triton):
 def test_the_risk_and_what_has_no_effect_are_told(triton):
     assert triton.events("server.persona")[0]["level"] == "warn"
     (told,) = triton.events("server.persona_flags")
-    assert told["flags"] == "--id, --pinned-memory-pool-byte-size"
+    assert told["flags"] == "--pinned-memory-pool-byte-size"
 
 
 def test_load_is_reported_to_who_asks(triton):
