@@ -32,7 +32,7 @@ def several(tmp_path_factory):
         TEMPLATE.split() + alternatives + ["-keyout", str(key), "-out", str(cert)], check=True, capture_output=True
     )
     listen = ("127.0.0.1:0,admin", f"127.0.0.1:0,cert={cert},key={key}", "127.0.0.1:0,admin,grpc_form=kserve")
-    flags = ("--http-body-max", "8MiB", "--http-cors-origins", "https://app.example")
+    flags = ("--http-body-max", "8MiB", "--shm-enabled", "--http-cors-origins", "https://app.example")
     with Several(folder / "server", folder / "models", *flags, listen=listen) as one:
         one.cert = cert
         yield one
