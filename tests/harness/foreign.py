@@ -25,7 +25,7 @@ def names(path):
 def run(command, **options):
     """What the checks of a program say: a dictionary of errors, None for what is well."""
     done = subprocess.run([str(word) for word in command], capture_output=True, text=True, timeout=120, **options)
-    lines = [json.loads(line) for line in done.stdout.splitlines() if line.startswith('{"check"')]
+    lines = [json.loads(line) for line in done.stdout.splitlines() if line.startswith('{"check":')]
     assert lines and done.returncode == 0, done.stdout + done.stderr
     return {line["check"]: line["error"] for line in lines}
 
@@ -63,7 +63,7 @@ def go(package):
     found = shutil.which("go") or shutil.which("go", path="/usr/local/go/bin")
     if found is None:
         pytest.skip("go is not installed (scripts/install-packages --test)")
-    program = BUILD / pathlib.Path(package).name
+    program = BUILD / (pathlib.Path(package).name or "conformance")
     BUILD.mkdir(parents=True, exist_ok=True)
     build([found, "build", "-mod=readonly", "-o", program, package], cwd=CONFORMANCE / "go", env={**os.environ, "CGO_ENABLED": "0"})
     return program

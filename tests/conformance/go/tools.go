@@ -1,6 +1,5 @@
 //go:build tools
 
-// Package main: programs of others that the tests run, pinned by go.sum.
 package main
 
-import _ "github.com/summerwind/h2spec/cmd/h2spec"
+import _ "github.com/summerwind/h2spec/cmd/h2spec" // run by test_h2spec.py, pinned by go.sum
