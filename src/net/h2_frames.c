@@ -186,6 +186,21 @@ static bool is_provoked(const struct tern_h2_conn *h, uint32_t error)
     return error != NGHTTP2_NO_ERROR && error != NGHTTP2_INTERNAL_ERROR && error != NGHTTP2_CANCEL;
 }
 
+/* RFC 9113 8.1: answered before the request was complete; the rest of it is not wanted. Clients
+ * exist that forget the answer when RST_STREAM follows close behind: the connection's clock sends
+ * it, should the client not end the stream itself. Those of gRPC wait for it: grpc-go takes such a
+ * stream for closed, opens another in its place, and would be one above the number that we allow.
+ */
+static void end_early(struct tern_h2_stream *s)
+{
+    struct tern_str type = s->x.content_type;
+
+    s->unwanted = true;
+    if (tern_str_starts(type, TERN_STR("application/grpc")) &&
+        !tern_str_starts(type, TERN_STR("application/grpc-web")))
+        nghttp2_submit_rst_stream(s->h->session, NGHTTP2_FLAG_NONE, s->id, NGHTTP2_NO_ERROR);
+}
+
 static int on_frame_send(nghttp2_session *session, const nghttp2_frame *frame, void *user)
 {
     struct tern_h2_conn *h = user;
@@ -199,12 +214,9 @@ static int on_frame_send(nghttp2_session *session, const nghttp2_frame *frame, v
     if ((frame->hd.type != NGHTTP2_DATA && frame->hd.type != NGHTTP2_HEADERS) ||
         !ends_stream(frame))
         return 0;
-    /* RFC 9113 8.1: answered before the request was complete; the rest of it is not wanted. Clients
-     * exist that forget the answer when RST_STREAM follows close behind: on_timeout sends it,
-     * should the client not end the stream itself. */
     struct tern_h2_stream *s = find(h, frame->hd.stream_id);
     if (s != NULL && !s->complete)
-        s->unwanted = true;
+        end_early(s);
     return 0;
 }
 

@@ -590,6 +590,25 @@ static void an_answer_may_end_first(void **state)
     assert_true(nothing_is_left(f));
 }
 
+/* grpc-go has forgotten the stream by then, and opens as many others as we allow. */
+static void an_early_answer_of_grpc_ends_the_stream(void **state)
+{
+    static const char *const fields[] = {"content-type", "application/grpc+proto", NULL};
+    struct fixture *f = *state;
+
+    f->mode = KEEP;
+    int32_t id = client_request(&f->c, fields, TERN_STR("one"), true);
+    struct client_stream *s = client_stream(&f->c, id);
+    client_run(&f->c);
+    say(f->x, TERN_STR("enough"), true);
+    client_run(&f->c);
+    assert_true(ends_with(s, GOOD_TRAILERS));
+    assert_true(s->closed);
+    assert_int_equal(s->error, NGHTTP2_NO_ERROR);
+    assert_int_equal(f->gone, 0);
+    assert_true(nothing_is_left(f));
+}
+
 static void a_reset_is_told_whenever_it_comes(void **state)
 {
     struct fixture *f = *state;
@@ -916,6 +935,7 @@ int main(void)
         TEST(what_is_needed_is_bounded),
         TEST(streams_that_hold_too_much_are_cut),
         TEST(an_answer_may_end_first),
+        TEST(an_early_answer_of_grpc_ends_the_stream),
         TEST(a_reset_is_told_whenever_it_comes),
         TEST(a_reset_after_the_answer_is_no_offence),
         TEST(a_lost_connection_is_told),
