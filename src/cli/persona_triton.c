@@ -428,7 +428,7 @@ static void open_door(struct tern_triton *triton, enum tern_triton_door which)
                            v6 ? "]" : "", (unsigned long long)door->port)},
         {"admin", which == TERN_TRITON_METRICS ? TERN_STR("false") : TERN_STR("true")},
         {"dialects", dialects_of(triton, which)},
-        {"triton_health", TERN_STR("true")},
+        {"triton_status", TERN_STR("true")},
         {"tls.cert", tls ? door->cert : TERN_STR("")},
         {"tls.key", tls ? door->key : TERN_STR("")},
         {"tls.client_ca", door->mutual ? door->root : TERN_STR("")},

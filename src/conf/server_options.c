@@ -41,9 +41,9 @@ static const struct tern_opt listener_rows[] = {
     {.name = "dialects", .type = TERN_OPT_LIST, OF(dialects), .max = 32, .metavar = "NAME[+NAME]",
      .help = "The dialects spoken here (doc/routes.md names them); all by default. Paths of the "
              "others do not exist here."},
-    {.name = "triton_health", .type = TERN_OPT_BOOL, OF(triton_health),
-     .help = "A health route that says no answers 400 without a body, as Triton does, instead of "
-             "503."},
+    {.name = "triton_status", .type = TERN_OPT_BOOL, OF(triton_status),
+     .help = "Answer 400 where Triton does: instead of 503 when a health route says no (then without a "
+             "body), and instead of 413 when a body is too large."},
     {.name = "grpc_form", .type = TERN_OPT_ENUM, OF(grpc_form), .values = grpc_forms,
      .help = "Whose form the Open Inference Protocol over gRPC has here, where servers differ: in "
              "streams, repository calls and typed answers. Triton's by default."},

@@ -27,7 +27,7 @@ struct tern_listener_options {
     struct tern_str address; /* "127.0.0.1:8080", "[::1]:8080", "unix:/run/tern.sock" */
     bool admin;
     struct tern_opt_list dialects; /* names; empty: all */
-    bool triton_health;
+    bool triton_status;
     enum tern_grpc_form_option grpc_form;
     bool tls;
     struct tern_str tls_cert; /* paths of PEM files */

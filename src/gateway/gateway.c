@@ -245,7 +245,7 @@ static void answer_options(struct tern_gateway *gateway, struct tern_exchange *x
 /* Where health is answered as Triton does, a model that is not there is not ready and no more. */
 static bool is_plain_no(const struct tern_call *call)
 {
-    return call->op == TERN_OP_MODEL_READY && call->x->listener->triton_health;
+    return call->op == TERN_OP_MODEL_READY && call->x->listener->triton_status;
 }
 
 /* Everything that needs no body is decided here, so that a refusal costs no upload. */

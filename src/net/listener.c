@@ -56,7 +56,7 @@ enum tern_code tern_listener_open(const struct tern_listener_config *config, uin
     listener->transport_config = config->transport_config;
     listener->info.server_name = config->server_name;
     listener->info.admin = config->admin;
-    listener->info.triton_health = config->triton_health;
+    listener->info.triton_status = config->triton_status;
     listener->info.protos = config->protos;
     listener->info.grpc_form = config->grpc_form;
     listener->info.grpc_compression = config->grpc_compression;

@@ -6,7 +6,7 @@
 static bool say_status(const struct tern_call *call, struct tern_buf **ret_out)
 {
     struct tern_exchange *x = call->x;
-    bool bare = !call->yes && x->listener != NULL && x->listener->triton_health;
+    bool bare = !call->yes && x->listener != NULL && x->listener->triton_status;
 
     *ret_out = tern_oip_begin_json(x, call->yes ? 200 : bare ? 400 : 503);
     if (bare)

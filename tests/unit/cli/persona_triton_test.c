@@ -105,9 +105,9 @@ static void without_flags_the_ports_are_triton_s(void **state)
     struct world *w = *state;
     READ(w, "--model-repository=/models");
     assert_string_equal(said(w), "");
-    assert_non_null(strstr(printed(w, "listen"), "0.0.0.0:8000,admin,dialects=oip,triton_health"));
+    assert_non_null(strstr(printed(w, "listen"), "0.0.0.0:8000,admin,dialects=oip,triton_status"));
     assert_non_null(strstr(printed(w, "listen"), ";0.0.0.0:8001,admin,dialects=oip_grpc"));
-    assert_non_null(strstr(printed(w, "listen"), ";0.0.0.0:8002,dialects=admin,triton_health"));
+    assert_non_null(strstr(printed(w, "listen"), ";0.0.0.0:8002,dialects=admin,triton_status"));
     assert_string_equal(printed(w, "insecure"), "true");
     assert_string_equal(printed(w, "model.exit_on_error"), "true");
     assert_int_equal(w->rest.n, 1);
@@ -124,8 +124,8 @@ static void flags_in_all_spellings(void **state)
          "--load-model", "y", "--exit-timeout-secs=5", "--exit-on-error=FALSE",
          "--http-max-input-size=1048576", "--drain-grace=7s");
     assert_string_equal(said(w), "");
-    assert_string_equal(printed(w, "listen"), "[::1]:9000,admin,dialects=oip,triton_health;"
-                                              "[::1]:9002,dialects=admin,triton_health");
+    assert_string_equal(printed(w, "listen"), "[::1]:9000,admin,dialects=oip,triton_status;"
+                                              "[::1]:9002,dialects=admin,triton_status");
     assert_string_equal(printed(w, "model.strict_readiness"), "false");
     assert_string_equal(printed(w, "model.control"), "explicit");
     assert_string_equal(printed(w, "model.load"), "x,y");
@@ -264,7 +264,7 @@ static void own_addresses_are_kept(void **state)
     READ(w, "--listen=127.0.0.1:1234", "--http-port=80", "--allow-grpc=false",
          "--allow-metrics=false");
     assert_string_equal(printed(w, "listen"),
-                        "127.0.0.1:1234;0.0.0.0:80,admin,dialects=oip,triton_health");
+                        "127.0.0.1:1234;0.0.0.0:80,admin,dialects=oip,triton_status");
 }
 
 static void is_wanted_by_flag_or_variable(void **state)

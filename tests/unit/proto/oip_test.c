@@ -235,6 +235,37 @@ static void errors_take_the_envelope(void **state)
     fake_fini(&fake);
 }
 
+static void a_large_body_is_refused_in_triton_s_words_where_asked(void **state)
+{
+    struct tern_header length[] = {{TERN_STR("content-length"), TERN_STR("2000")},
+                                   {TERN_STR(TERN_OIP_LENGTH_HEADER), TERN_STR("10")}};
+    struct tern_listener_info listener = {.triton_status = true};
+    struct fake_exchange fake;
+    struct tern_err err;
+    (void)state;
+
+    fake_init(&fake);
+    fake.x.listener = &listener;
+    fake.x.headers = length;
+    fake.x.header_names = UINT64_MAX;
+    fake.x.body_max = 1024;
+    fake.x.n_headers = 1;
+    (void)tern_fail_http(&err, TERN_RESOURCE_EXHAUSTED, 413, "too large");
+    tern_oip.encode_error(&fake.x, &err);
+    assert_int_equal(fake.x.status, 400);
+    assert_string_equal(fake_response(&fake).p,
+                        "{\"error\":\"request JSON size of 2000 bytes exceeds the maximum allowed "
+                        "input size of 1024 bytes. Use --http-max-input-size to increase the "
+                        "limit.\"}");
+    fake.x.n_headers = 2;
+    tern_oip.encode_error(&fake.x, &err);
+    assert_non_null(strstr(fake_response(&fake).p, "exceeds the maximum allowed value of 1024"));
+    fake.x.body_max = 4096; /* it was something else that grew too large */
+    tern_oip.encode_error(&fake.x, &err);
+    assert_int_equal(fake.x.status, 413);
+    fake_fini(&fake);
+}
+
 static const struct tern_route *row_of(const struct tern_proto *proto, const char *pattern)
 {
     for (uint32_t i = 0; i < proto->n_routes; i++) {
@@ -308,6 +339,7 @@ int main(void)
         cmocka_unit_test(index_requests),
         cmocka_unit_test(control_requests),
         cmocka_unit_test(errors_take_the_envelope),
+        cmocka_unit_test(a_large_body_is_refused_in_triton_s_words_where_asked),
         cmocka_unit_test(pages_go_out_as_they_lie),
         cmocka_unit_test(dialects_are_found_by_name),
     };
