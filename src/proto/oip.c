@@ -148,7 +148,8 @@ static bool is_large_for_triton(const struct tern_exchange *x, const struct tern
                             &length) ||
         length <= x->body_max)
         return false;
-    bool is_binary = tern_exchange_header(x, TERN_STR(TERN_OIP_LENGTH_HEADER)).p != NULL;
+    bool is_binary =
+        tern_str_eq(tern_exchange_header(x, TERN_STR(TERN_OIP_LENGTH_HEADER)), TERN_STR("0"));
     tern_fail(ret_err, TERN_INVALID_ARGUMENT,
               "request %s size of %" PRIu64 " bytes exceeds the maximum allowed %s of %zu bytes. "
               "Use --http-max-input-size to increase the limit.",

@@ -4,7 +4,8 @@
 #include "proto/oip_int.h"
 #include "simd/numbers.h"
 
-#define TENSOR_ALIGN 64 /* what vectorised engines like best */
+#define TENSOR_ALIGN 64     /* what vectorised engines like best */
+#define PIECE        65536u /* numbers written at once */
 
 /* -- reading ------------------------------------------------------------------------------ */
 
@@ -333,10 +334,20 @@ enum tern_code tern_oip_read_tensor(struct tern_json *json, struct tern_arena *a
 
 static void write_numbers(struct tern_buf *buf, const struct tern_tensor *tensor)
 {
-    size_t count = tensor->n_bytes / tern_dtype_size(tensor->dtype);
+    size_t size = tern_dtype_size(tensor->dtype);
+    size_t count = tensor->n_bytes / size;
 
-    if (tern_buf_reserve(buf, tern_numbers_write_bound(tensor->dtype, count)))
-        buf->n += tern_numbers_write(tensor->dtype, tensor->data, count, buf->p + buf->n);
+    /* Piece by piece: the room that the longest numbers of a large tensor would need is many times
+     * what it takes. */
+    for (size_t at = 0; at < count; at += PIECE) {
+        size_t n = count - at < PIECE ? count - at : PIECE;
+        if (!tern_buf_reserve(buf, 1 + tern_numbers_write_bound(tensor->dtype, n)))
+            return;
+        if (at > 0)
+            buf->p[buf->n++] = ',';
+        const char *from = (const char *)tensor->data + at * size;
+        buf->n += tern_numbers_write(tensor->dtype, from, n, buf->p + buf->n);
+    }
 }
 
 static enum tern_code write_strings(struct tern_buf *buf, const struct tern_tensor *tensor,

@@ -319,6 +319,34 @@ static void later_requests_allocate_nothing(void **state)
     fake_fini(&fake);
 }
 
+/* The longest double takes 24 bytes, a zero takes 4. */
+static void room_is_counted_by_what_numbers_take(void **state)
+{
+    enum { N = 300000 };
+    static double values[N];
+    struct tern_tensor y = {.name = TERN_STR("y"),
+                            .dtype = TERN_DTYPE_FP64,
+                            .shape = {1, {N}},
+                            .data = values,
+                            .n_bytes = sizeof(values)};
+    struct fake_exchange fake;
+    struct tern_err err = {0};
+    json_error_t mistake;
+    (void)state;
+
+    fake_init(&fake);
+    fake.out.max = 4u << 20;
+    set_outputs(&fake, &y, 1);
+    assert_int_equal(tern_oip_encode_infer(&fake.call, &err), TERN_OK);
+    struct tern_str body = fake_response(&fake);
+    json_t *root = json_loadb(body.p, body.n, 0, &mistake);
+    assert_non_null(root);
+    const json_t *output = json_array_get(json_object_get(root, "outputs"), 0);
+    assert_int_equal(json_array_size(json_object_get(output, "data")), N);
+    json_decref(root);
+    fake_fini(&fake);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -329,6 +357,7 @@ int main(void)
         cmocka_unit_test(values_without_a_json_form_are_null),
         cmocka_unit_test(binary_outputs_follow_the_json),
         cmocka_unit_test(a_full_buffer_is_an_error),
+        cmocka_unit_test(room_is_counted_by_what_numbers_take),
         cmocka_unit_test(every_datatype_survives_both_forms),
         cmocka_unit_test(later_requests_allocate_nothing),
     };

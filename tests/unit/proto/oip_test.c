@@ -238,7 +238,7 @@ static void errors_take_the_envelope(void **state)
 static void a_large_body_is_refused_in_triton_s_words_where_asked(void **state)
 {
     struct tern_header length[] = {{TERN_STR("content-length"), TERN_STR("2000")},
-                                   {TERN_STR(TERN_OIP_LENGTH_HEADER), TERN_STR("10")}};
+                                   {TERN_STR(TERN_OIP_LENGTH_HEADER), TERN_STR("0")}};
     struct tern_listener_info listener = {.triton_status = true};
     struct fake_exchange fake;
     struct tern_err err;
