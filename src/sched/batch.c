@@ -1,5 +1,6 @@
 #include "sched/batch.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <string.h>
 #include "base/mem.h"
@@ -220,6 +221,7 @@ static enum tern_code check_outputs(const struct tern_batch *batch,
                          "into one batch",
                          first->n_inputs, first->n_outputs, member->work->run.n_inputs,
                          member->work->run.n_outputs);
+    assert(first->n_outputs == 0 || first->outputs != NULL);
     for (uint32_t i = 0; i < first->n_outputs; i++) {
         const struct tern_tensor *output =
             output_of(member, first->output_spec[i], first->n_outputs);
