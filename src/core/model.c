@@ -25,8 +25,8 @@ bool tern_model_name_is_valid(struct tern_str name)
     return true;
 }
 
-static const struct tern_tensor_spec *find(const struct tern_tensor_spec *specs, uint32_t n,
-                                           struct tern_str name)
+const struct tern_tensor_spec *tern_model_find_spec(const struct tern_tensor_spec *specs,
+                                                    uint32_t n, struct tern_str name)
 {
     for (uint32_t i = 0; i < n; i++) {
         if (tern_str_eq(specs[i].name, name))
@@ -38,11 +38,11 @@ static const struct tern_tensor_spec *find(const struct tern_tensor_spec *specs,
 const struct tern_tensor_spec *tern_model_input(const struct tern_model_info *info,
                                                 struct tern_str name)
 {
-    return find(info->inputs, info->n_inputs, name);
+    return tern_model_find_spec(info->inputs, info->n_inputs, name);
 }
 
 const struct tern_tensor_spec *tern_model_output(const struct tern_model_info *info,
                                                  struct tern_str name)
 {
-    return find(info->outputs, info->n_outputs, name);
+    return tern_model_find_spec(info->outputs, info->n_outputs, name);
 }

@@ -52,6 +52,9 @@ struct tern_model_info {
 const char *tern_model_state_name(enum tern_model_state state);
 /* [A-Za-z0-9._-]{1,128} without a leading dot: safe in a path, a label and a log line. */
 bool tern_model_name_is_valid(struct tern_str name);
+/* The one of that name, or NULL; so do the two for a model's. */
+const struct tern_tensor_spec *tern_model_find_spec(const struct tern_tensor_spec *specs,
+                                                    uint32_t n, struct tern_str name);
 const struct tern_tensor_spec *tern_model_input(const struct tern_model_info *info,
                                                 struct tern_str name);
 const struct tern_tensor_spec *tern_model_output(const struct tern_model_info *info,

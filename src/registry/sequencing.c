@@ -44,21 +44,12 @@ bool tern_sequencing_hides(const struct tern_sequencing *sequencing, struct tern
     return false;
 }
 
-static const struct tern_tensor_spec *find(const struct tern_tensor_spec *specs, uint32_t n,
-                                           struct tern_str name)
-{
-    for (uint32_t i = 0; i < n; i++) {
-        if (tern_str_eq(specs[i].name, name))
-            return &specs[i];
-    }
-    return NULL;
-}
-
 static void tie_control(const struct tern_sequencing *sequencing, struct tern_control *control,
                         const struct tern_engine_model *model, struct tern_problems *problems)
 {
     struct tern_shape shape = tern_sequencing_control_shape(sequencing);
-    const struct tern_tensor_spec *spec = find(model->inputs, model->n_inputs, control->name);
+    const struct tern_tensor_spec *spec =
+        tern_model_find_spec(model->inputs, model->n_inputs, control->name);
     char want[16], has[16], want_shape[64], has_shape[160];
 
     if (spec == NULL) {
@@ -86,7 +77,7 @@ static uint32_t tie_side(const struct tern_state *state, const char *what, struc
                          const struct tern_tensor_spec *specs, uint32_t n,
                          struct tern_problems *problems)
 {
-    const struct tern_tensor_spec *spec = find(specs, n, name);
+    const struct tern_tensor_spec *spec = tern_model_find_spec(specs, n, name);
     char want[16], has[16], want_shape[160], has_shape[160];
 
     if (spec == NULL) {
