@@ -369,9 +369,7 @@ static void on_part(void *self, struct tern_exchange *x)
 
 void gateway_cancel(struct gateway_call *gc)
 {
-    if (gc->submitted && gc->work.member != NULL) {
-        tern_sequence_cancel(gc->gateway->settings.sched, &gc->work);
-    } else if (gc->submitted) {
+    if (gc->submitted) {
         tern_sched_cancel(gc->gateway->settings.sched, &gc->work);
     } else if (gateway_unwatch(gc)) {
         enum tern_code code = tern_fail(&gc->call.err, TERN_CANCELLED, "the watch was ended");

@@ -417,17 +417,17 @@ enum tern_code gateway_run_infer(struct gateway_call *gc, bool *ret_pending, str
     };
     if (call->info->decoupled)
         TERN_TRY(open_sink(gc, err));
+    gc->observation.rows = count_rows(call);
     gc->work.version = call->pinned;
     gc->work.units = count_units(call);
+    gc->work.rows = (uint32_t)gc->observation.rows;
+    gc->work.priority = call->request.priority;
+    gc->work.sequence = &call->request.sequence;
     gc->work.loop = call->x->loop;
     gc->work.on_done = on_done;
     gc->work.err = &call->err;
-    gc->observation.rows = count_rows(call);
     gc->submitted = true;
     *ret_pending = true; /* on_done may have come before this returns */
-    if (call->pinned->sequences == NULL)
-        tern_sched_submit(gc->gateway->settings.sched, &gc->work);
-    else
-        tern_sequence_submit(gc->gateway->settings.sched, &gc->work, &call->request.sequence);
+    tern_sched_submit(gc->gateway->settings.sched, &gc->work);
     return TERN_OK;
 }

@@ -15,6 +15,7 @@
 #include "core/engine.h"
 #include "core/model.h"
 #include "core/proto.h"
+#include "registry/scheduling.h"
 #include "registry/sequencing.h"
 
 struct tern_home;
@@ -37,6 +38,7 @@ struct tern_model_version {
      * fewer for a model that takes sequences of requests. */
     const struct tern_tensor_spec *input_specs, *output_specs;
     const struct tern_sequencing *sequencing; /* NULL: requests stand alone */
+    const struct tern_scheduling *scheduling; /* how they wait; NULL: each runs alone */
     uint32_t sequence_slots;                  /* live sequences at a time */
     struct tern_arena arena;                  /* owns what info and engine point to */
     void *

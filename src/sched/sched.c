@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "registry/reshape.h"
+#include "sched/lane.h"
 #include "sched/sequence.h"
 #include "sched/wakeup.h"
 
@@ -358,7 +359,7 @@ static void watch_deadline(struct tern_work *work)
                                 work->deadline_ns > now ? work->deadline_ns - now : 0);
 }
 
-void tern_sched_submit(struct tern_sched *sched, struct tern_work *work)
+void tern_lane_submit(struct tern_sched *sched, struct tern_work *work)
 {
     tern_list_init(&work->link);
     work->code = TERN_OK;
@@ -389,7 +390,7 @@ void tern_sched_submit(struct tern_sched *sched, struct tern_work *work)
     refuse(work);
 }
 
-void tern_sched_cancel(struct tern_sched *sched, struct tern_work *work)
+void tern_lane_cancel(struct tern_sched *sched, struct tern_work *work)
 {
     if (!stop_work(sched, work))
         return; /* its on_done is on the way */

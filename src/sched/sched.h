@@ -43,7 +43,13 @@ struct tern_work {
     struct tern_model_version *version; /* pinned by the owner */
     struct tern_engine_run run;
     uint64_t units; /* size of the work, in elements of input: what the prediction scales with */
+    uint32_t rows;  /* of the batch; 1 for a model without a batch dimension */
     uint64_t deadline_ns; /* monotonic; 0: none */
+    uint64_t priority;    /* 1 is the most urgent; 0: the model's default */
+    uint64_t timeout_ns; /* how long it may wait at most, where the model's queue lets a request say
+                            so; 0: as the model says */
+    const struct tern_sequence *sequence; /* it belongs to; borrowed from the run's arena; NULL or
+                                             for another kind of model: none */
     struct tern_loop *loop;
     /* On the loop's thread, once. From within submit when the work ran inline or was refused. */
     void (*on_done)(struct tern_work *work);
@@ -52,6 +58,9 @@ struct tern_work {
     enum tern_code code;
     struct tern_err *err; /* the owner's; filled when code != OK */
     uint64_t queued_ns, started_ns, finished_ns;
+    uint32_t batch_rows; /* of the run that it was part of; 0: it did not run (a cache knew) */
+    bool leads_batch;    /* it is the one of that run's works that counts the run */
+    bool from_cache;
 
     /* The scheduler's. */
     enum tern_work_state state; /* guarded by the scheduler's lock once submitted */

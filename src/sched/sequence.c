@@ -8,6 +8,7 @@
 #include "base/hash.h"
 #include "base/mem.h"
 #include "base/num.h"
+#include "sched/lane.h"
 #include "sched/sequence_inputs.h"
 #include "sched/sequence_state.h"
 
@@ -428,7 +429,7 @@ static void take_turn(struct tern_sequence_member *m)
     if (fate == RUN) {
         work->on_done = on_run_done;
         show_states(m);
-        tern_sched_submit(m->table->sched, work);
+        tern_lane_submit(m->table->sched, work);
         return;
     }
     work->code = explain(m, fate);
@@ -572,9 +573,10 @@ static void refuse(struct tern_work *work, enum tern_code code)
     work->on_done(work);
 }
 
-void tern_sequence_submit(struct tern_sched *sched, struct tern_work *work,
-                          const struct tern_sequence *which)
+void tern_sequence_submit(struct tern_sched *sched, struct tern_work *work)
 {
+    static const struct tern_sequence none;
+    const struct tern_sequence *which = work->sequence == NULL ? &none : work->sequence;
     struct tern_sequences *table = work->version->sequences;
     struct tern_sequence_member *m = NULL;
     uint64_t now = tern_clock_mono_ns(), due = UINT64_MAX;
@@ -629,7 +631,7 @@ void tern_sequence_cancel(struct tern_sched *sched, struct tern_work *work)
     pthread_mutex_unlock(&table->lock);
     tell(&calls, work->loop);
     if (state == RUNNING) {
-        tern_sched_cancel(sched, work);
+        tern_lane_cancel(sched, work);
     } else if (state == HELD) {
         tern_loop_timer_stop(work->loop, &work->timer);
         work->code = explain(m, CANCELLED);

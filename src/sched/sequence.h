@@ -24,11 +24,10 @@ enum tern_code tern_sequences_new(struct tern_sched *sched, struct tern_model_ve
                                   struct tern_err *err);
 void tern_sequences_free(struct tern_model_version *version);
 
-/* As tern_sched_submit and tern_sched_cancel, for work of such a version. The run gets the model's
- * control inputs; its input_spec and output_spec count what clients see. Memory comes from the
- * run's arena. */
-void tern_sequence_submit(struct tern_sched *sched, struct tern_work *work,
-                          const struct tern_sequence *which);
+/* As tern_sched_submit and tern_sched_cancel, for work of such a version: work->sequence says which
+ * one. The run gets the model's control inputs; its input_spec and output_spec count what clients
+ * see. Memory comes from the run's arena. */
+void tern_sequence_submit(struct tern_sched *sched, struct tern_work *work);
 void tern_sequence_cancel(struct tern_sched *sched, struct tern_work *work);
 
 /* Requests that wait here now, and sequences that have a slot. Any thread. */

@@ -210,7 +210,7 @@ static void on_done(struct tern_work *work)
 
     assert_null(work->member);
     if (item->cancels != NULL)
-        tern_sequence_cancel(item->rig->sched, &item->cancels->work);
+        tern_sched_cancel(item->rig->sched, &item->cancels->work);
     sem_post(&item->done);
 }
 
@@ -252,7 +252,8 @@ static void submit_now(void *arg)
         .on_done = on_done,
         .err = &item->err,
     };
-    tern_sequence_submit(item->rig->sched, &item->work, &item->which);
+    item->work.sequence = &item->which;
+    tern_sched_submit(item->rig->sched, &item->work);
 }
 
 static void submit(struct item *item)
@@ -263,7 +264,7 @@ static void submit(struct item *item)
 static void cancel_now(void *arg)
 {
     struct item *item = arg;
-    tern_sequence_cancel(item->rig->sched, &item->work);
+    tern_sched_cancel(item->rig->sched, &item->work);
 }
 
 static void cancel(struct item *item)
