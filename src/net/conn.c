@@ -119,7 +119,8 @@ static void on_due(struct tern_loop_timer *timer)
     }
     if (conn->mux_due_ns != 0 && conn->mux_due_ns <= now) {
         conn->mux_due_ns = 0;
-        TERN_COUNT(conn->hub->counters.timeouts, 1);
+        if (!conn->peer_done) /* who has left was not too slow */
+            TERN_COUNT(conn->hub->counters.timeouts, 1);
         if (conn->state == TERN_CONN_OPEN)
             conn->mux->on_timeout(conn);
         else if (conn->state != TERN_CONN_FLUSH)

@@ -244,6 +244,10 @@ static void h1_on_timeout(struct tern_conn *conn)
     struct h1 *h1 = conn->mux_state;
     const struct tern_net_limits *limits = &conn->hub->limits;
 
+    if (h1->n_probes > 0) {
+        h1_probe(h1);
+        return;
+    }
     if (h1->now == NULL) {
         if (h1->n_waiting == 0 && h1->reading == H1_HEAD)
             tern_conn_shutdown(conn); /* idle for too long: no one is there to be told */

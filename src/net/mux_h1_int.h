@@ -44,6 +44,14 @@ struct h1_exchange {
     struct tern_header fields[TERN_HEAD_FIELDS_MAX];
 };
 
+/* Over TCP a client that closed looks like one that only finished sending (nc -N). When its answer
+ * is not there so long after that, it is sent an interim one, 100 Continue, which every client of
+ * HTTP/1.1 may get at any time (RFC 9110 15.2): who listens ignores it, and the machine of who left
+ * answers with a reset, which tells. Then four times as long, and so on: clients take a few. */
+#define H1_PROBE_NS    (20ull * TERN_NS_PER_MS)
+#define H1_PROBES_MAX  5u
+#define H1_PROBE_SHIFT 2u
+
 enum h1_reading {
     H1_HEAD,
     H1_BODY,   /* Content-Length */
@@ -63,6 +71,7 @@ struct h1 {
     uint8_t reading;    /* enum h1_reading */
     bool in_process;    /* process is on the stack: it looks after the connection itself */
     bool paused;        /* requests wait in the buffer for room */
+    uint8_t n_probes;   /* of a client that finished sending; its first is on its way from 1 on */
     bool alone;         /* HTTP/1.0: no pipelining, its answer may end with the connection */
     uint64_t body_mark; /* body_n when the rate was last judged */
     struct tern_http1_chunks chunks;
@@ -103,6 +112,8 @@ void h1_refuse(struct h1 *h1, const struct tern_err *err);
 extern const struct tern_exchange_ops h1_exchange_ops;
 /* Sends what those first in line have ready: held answers, 100 Continue. */
 void h1_send_held(struct h1 *h1);
+/* Sends a client that finished sending something to react on, unless its answer has begun. */
+void h1_probe(struct h1 *h1);
 
 /* Tells the streamed answer first in line, if any, how much of it is left. */
 void h1_tell_room(struct h1 *h1);

@@ -459,8 +459,12 @@ static void settle(struct h1 *h1)
     tern_conn_read_on(conn, !h1->paused);
     if (h1->now == NULL)
         tern_conn_rest(conn);
-    if (idle)
+    if (idle) {
         tern_conn_deadline(conn, conn->hub->limits.idle_ns);
+    } else if (conn->peer_done && h1->reading == H1_STOP && h1->n_probes == 0) {
+        h1->n_probes = 1;
+        tern_conn_deadline(conn, H1_PROBE_NS);
+    }
 }
 
 void h1_process(struct h1 *h1)

@@ -463,6 +463,27 @@ static void h1_send(struct tern_exchange *x, bool end)
     tern_buf_clear(x->out); /* who sends nothing of its own must not send what is left here */
 }
 
+static void send_continue(struct tern_conn *conn)
+{
+    static const char text[] = "HTTP/1.1 100 Continue\r\n\r\n";
+    const struct tern_slice slice = {text, sizeof(text) - 1};
+
+    tern_conn_send(conn, &slice, 1, 0);
+}
+
+void h1_probe(struct h1 *h1)
+{
+    if (tern_list_is_empty(&h1->waiting))
+        return;
+    const struct h1_exchange *first = TERN_CONTAINER_OF(h1->waiting.next, struct h1_exchange, link);
+    /* An interim answer is nothing that HTTP/1.0 knows. */
+    if (first->head_sent || first->x.http_minor == 0 || h1->n_probes > H1_PROBES_MAX)
+        return;
+    send_continue(h1->conn);
+    tern_conn_deadline(h1->conn, H1_PROBE_NS << (H1_PROBE_SHIFT * h1->n_probes));
+    h1->n_probes++;
+}
+
 void h1_send_held(struct h1 *h1)
 {
     struct tern_conn *conn = h1->conn;
@@ -476,10 +497,8 @@ void h1_send_held(struct h1 *h1)
             tern_conn_send(conn, &slice, 1, 0);
         }
         if (hx->wants_continue) {
-            struct tern_str text = TERN_STR("HTTP/1.1 100 Continue\r\n\r\n");
-            struct tern_slice slice = {text.p, text.n};
             hx->wants_continue = false;
-            tern_conn_send(conn, &slice, 1, 0);
+            send_continue(conn);
         }
         if (!hx->ended)
             break;

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from harness import DEADLINE, ONNX, Load, Server, model_file, put_model, wait_for
+from harness import DEADLINE, ONNX, SAMPLES, Load, Server, model_file, put_model, put_sample, wait_for
 
 IRIS = {"inputs": [{"name": "features", "datatype": "FP32", "shape": [1, 4], "data": [5.1, 3.5, 1.4, 0.2]}]}
 
@@ -112,6 +112,24 @@ def test_a_client_that_went_away_leaves_no_trace(server, rounds):
         wait_for(lambda: in_flight(server) > idle, "the request to run")
     wait_for(lambda: in_flight(server) == idle, "the request to end")
     assert server.infer("slow", slow_body(1)).status == 200
+
+
+def test_a_client_that_closes_ends_a_long_run(tmp_path, repository):
+    """Ten minutes, and nothing was sent of its answer: only the close tells."""
+    import json
+
+    long = 'parameters { key: "execute_delay_ms" value { string_value: "600000" } }\n'
+    put_sample(repository, "long", SAMPLES["identity_fp32"] + long)
+    row = {"name": "INPUT0", "datatype": "FP32", "shape": [1, 1], "data": [1]}
+    text = json.dumps({"inputs": [row]}).encode()
+    with Server(tmp_path / "other", repository, "--drain-grace", "60s") as one:
+        idle = in_flight(one)
+        with socket.create_connection((one.host, one.port)) as sock:
+            head = b"POST /v2/models/long/infer HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % len(text)
+            sock.sendall(head + text)
+            wait_for(lambda: in_flight(one) > idle, "the request to run")
+        wait_for(lambda: in_flight(one) == idle, "the run to end")
+        assert one.stop() == 0  # a drain has nothing to wait for
 
 
 def test_a_deadline_ends_it(tmp_path, repository, rounds):

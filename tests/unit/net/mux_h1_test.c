@@ -513,6 +513,136 @@ static void gone_clients_are_told(void **state)
     rig_free(rig);
 }
 
+static void finish_sending(struct rig *rig)
+{
+    assert_int_equal(shutdown(rig->client, SHUT_WR), 0);
+    rig_pump(rig); /* ends: nothing is ready over and over */
+}
+
+#define INTERIM "HTTP/1.1 100 Continue\r\n\r\n"
+
+static unsigned count_interim(const struct rig *rig)
+{
+    unsigned n = 0;
+
+    for (const char *at = rig->got; strncmp(at, INTERIM, strlen(INTERIM)) == 0;
+         at += strlen(INTERIM))
+        n++;
+    return n;
+}
+
+/* Over TCP a close is no more than the end of what the client sends: what it is sent then, a reset
+ * answers. */
+static void who_finished_sending_is_asked_whether_it_listens(void **state)
+{
+    struct rig *rig = rig_new();
+
+    (void)state;
+    rig->hold = true;
+    rig_connect(rig);
+    rig_say(rig, GET GET);
+    finish_sending(rig);
+    assert_int_equal(rig->n_got, 0); /* what is quick is answered as ever */
+    rig_after(rig, 1);
+    assert_true(count_interim(rig) >= 1);
+    assert_int_equal(rig->n_gone, 0);
+    assert_int_equal(rig->hub->counters.timeouts, 0);
+    for (int i = 0; i < 600; i++)
+        rig_after(rig, 1);
+    assert_int_equal(count_interim(rig), 5); /* clients take a few */
+    assert_false(rig->client_saw_end);
+    rig_hang_up(rig);
+    assert_int_equal(rig->n_gone, 2);
+    rig_answer(rig, 0);
+    rig_answer(rig, 0);
+    assert_true(tern_hub_is_idle(rig->hub));
+    rig_free(rig);
+}
+
+static void who_still_listens_is_answered(void **state)
+{
+    struct rig *rig = rig_new();
+    struct rig_answer answer;
+    size_t at = 0;
+
+    (void)state;
+    rig->hold = true;
+    rig_connect(rig);
+    rig_say(rig, GET GET);
+    finish_sending(rig);
+    rig_after(rig, 1);
+    rig_answer(rig, 0);
+    rig_answer(rig, 0);
+    unsigned interim = count_interim(rig);
+    for (unsigned i = 0; i < interim + 2; i++) {
+        assert_true(rig_take(rig, &at, false, &answer));
+        assert_int_equal(answer.status, i < interim ? 100 : 200);
+    }
+    assert_int_equal(at, rig->n_got);
+    assert_true(rig->client_saw_end);
+    rig_free(rig);
+}
+
+/* RFC 9110 15.2: no interim answer to a client of HTTP/1.0. */
+static void old_clients_are_not_asked(void **state)
+{
+    struct rig *rig = rig_new();
+
+    (void)state;
+    rig->hold = true;
+    rig_connect(rig);
+    rig_say(rig, "GET /a HTTP/1.0\r\n\r\n");
+    finish_sending(rig);
+    rig_after(rig, 600);
+    assert_int_equal(rig->n_got, 0);
+    assert_int_equal(rig->n_gone, 0);
+    rig_answer(rig, 0);
+    rig_expect(rig, 200, "GET /a 0:");
+    rig_free(rig);
+}
+
+/* What waits unread is held back, and comes before the end. */
+static void pipelined_requests_come_before_the_end(void **state)
+{
+    struct rig *rig = rig_new();
+
+    (void)state;
+    rig->hold = true;
+    rig_connect(rig);
+    unsigned max = rig->limits.pipeline_max;
+    for (unsigned i = 0; i < max + 1; i++)
+        rig_say(rig, GET);
+    assert_int_equal(rig->n_requests, max);
+    finish_sending(rig);
+    rig_after(rig, 1);
+    assert_int_equal(rig->n_got, 0);
+    rig_answer(rig, 0);
+    assert_int_equal(rig->n_requests, max + 1);
+    rig_hang_up(rig);
+    assert_int_equal(rig->n_gone, max);
+    for (unsigned i = 0; i < max; i++)
+        rig_answer(rig, 0);
+    rig_free(rig);
+}
+
+/* Half a request behind one that runs: refused behind it. */
+static void half_a_request_may_be_the_last(void **state)
+{
+    struct rig *rig = rig_new();
+
+    (void)state;
+    rig->hold = true;
+    rig_connect(rig);
+    rig_say(rig, GET "GET /b HT");
+    finish_sending(rig);
+    assert_int_equal(rig->n_refused, 1);
+    rig_after(rig, 1);
+    assert_true(count_interim(rig) >= 1);
+    rig_answer(rig, 0);
+    assert_true(rig->client_saw_end);
+    rig_free(rig);
+}
+
 static void clients_may_leave_at_every_byte(void **state)
 {
     struct rig *rig = rig_new();
@@ -880,6 +1010,11 @@ int main(void)
         cmocka_unit_test(who_closes_in_the_middle_of_a_stream_has_left),
         cmocka_unit_test(half_closed_clients_get_their_answers),
         cmocka_unit_test(gone_clients_are_told),
+        cmocka_unit_test(who_finished_sending_is_asked_whether_it_listens),
+        cmocka_unit_test(who_still_listens_is_answered),
+        cmocka_unit_test(old_clients_are_not_asked),
+        cmocka_unit_test(pipelined_requests_come_before_the_end),
+        cmocka_unit_test(half_a_request_may_be_the_last),
         cmocka_unit_test(clients_may_leave_at_every_byte),
         cmocka_unit_test(draining_finishes_what_is_in_flight),
         cmocka_unit_test(compression_both_ways),
