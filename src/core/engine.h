@@ -93,6 +93,8 @@ struct tern_engine_ops {
      * path is NULL in load. */
     bool fileless;
     bool decouples; /* models that answer any number of times are served: see run->sink */
+    /* Runs look at the request's parameters: requests whose parameters differ never share a run. */
+    bool reads_params;
     /* Whether this engine can run here at all (its library is there). The text says how to get it.
      */
     enum tern_code (*available)(struct tern_err *err);

@@ -207,6 +207,7 @@ static enum tern_code infer(const struct tern_engine_model *model, void *instanc
 const struct tern_engine_ops fake_engine = {
     .name = "fake",
     .decouples = true,
+    .reads_params = true,
     .available = available,
     .file_names = file_names,
     .probe = probe,
