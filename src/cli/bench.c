@@ -201,22 +201,24 @@ static int measure(const struct tern_bench_options *options, const struct tern_b
         enum tern_code code = tern_mem_fail(&err, "the result", sizeof(*result));
         return complain(code, &err, log);
     }
-    tern_histogram_init(&result->latency);
-    tern_histogram_init(&result->lag);
     struct run r = {.options = options,
                     .plan = {.options = options, .data = data},
                     .signal_fd = open_signals(&before),
                     .log = log,
                     .progress = isatty(fileno(log)) == 1};
-    enum tern_code code = run_load(&r, result, &err);
+    enum tern_code code = tern_bench_result_init(result, options, &err);
+    if (code == TERN_OK)
+        code = run_load(&r, result, &err);
     close(r.signal_fd);
     (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
-    bool bad = result->errors + result->wrong + result->unsent > 0 || result->requests == 0;
+    bool bad = result->errors + result->wrong + result->outcome[TERN_BENCH_UNSENT] > 0 ||
+               result->requests == 0;
     int status = bad ? TERN_EXIT_FAILED : TERN_EXIT_OK;
     if (code == TERN_OK)
         report(options, data, result, out);
     else
         status = complain(code, &err, log);
+    tern_bench_result_fini(result);
     tern_mem_free(result);
     return status;
 }

@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/list.h"
 #include "base/mem.h"
+#include "cli/bench_arrivals.h"
 #include "os/loop.h"
 
 #define RECONNECT_NS  (100 * (uint64_t)TERN_NS_PER_MS)
@@ -37,6 +38,7 @@ struct tern_bench_worker {
     pthread_t thread;
     struct conn *conns; /* owned */
     uint32_t n_conns;
+    uint32_t n_in_use; /* the first so many; an open loop takes more when none is free */
     struct tern_list idle;
     size_t next_case;
     uint64_t left; /* requests that may still be sent */
@@ -44,9 +46,7 @@ struct tern_bench_worker {
     bool stopping;
 
     /* Open loop. */
-    double interval_ns; /* 0: closed loop */
-    double first_due_ns;
-    uint64_t n_due; /* number of the next request to send */
+    struct tern_bench_arrivals arrivals; /* the next is the next to send */
     struct tern_loop_fd pacer;
     struct tern_loop_task spin;
     bool spinning;
@@ -61,12 +61,7 @@ static void pace(struct tern_bench_worker *w);
 
 static bool is_open_loop(const struct tern_bench_worker *w)
 {
-    return w->interval_ns > 0;
-}
-
-static uint64_t due_at(const struct tern_bench_worker *w, uint64_t n)
-{
-    return (uint64_t)(w->first_due_ns + (double)n * w->interval_ns);
+    return w->plan->options->rate > 0;
 }
 
 static void add_one(_Atomic uint64_t *counter)
@@ -111,28 +106,34 @@ static void conn_close(struct conn *c)
     c->retry_ns = 0;
 }
 
-static void note(char *dst, size_t cap, const char *text)
+static void count(const struct conn *c, uint64_t now, enum tern_bench_outcome outcome)
 {
-    if (dst[0] == '\0')
-        (void)tern_str_copy_z(tern_str_make(text, strnlen(text, cap - 1)), dst, cap);
+    struct tern_bench_worker *w = c->worker;
+
+    if (c->measured)
+        tern_bench_result_count(&w->result, w->plan->options, c->due_ns, now - c->due_ns, outcome);
 }
 
-/* The request in flight got no usable answer. Its latency counts: leaving it out would flatter. */
-static void conn_failed(struct conn *c, const char *why)
+/* The request in flight, if there is one, gets no answer any more. */
+static void conn_lost(struct conn *c, enum tern_bench_outcome outcome, const char *why)
 {
     struct tern_bench_worker *w = c->worker;
 
     if (c->busy) {
         w->in_flight--;
         add_one(&w->bad);
-        note(w->result.first_error, sizeof(w->result.first_error), why);
+        tern_bench_note(w->result.first_error, why);
         w->result.errors++;
-        if (c->measured)
-            tern_histogram_record(&w->result.latency, tern_clock_mono_ns() - c->due_ns);
+        count(c, tern_clock_mono_ns(), outcome);
     }
     c->busy = false;
     w->result.reconnects++;
     conn_close(c);
+}
+
+static void conn_failed(struct conn *c, const char *why)
+{
+    conn_lost(c, TERN_BENCH_FAILED, why);
 }
 
 /* One answer is whole. */
@@ -141,12 +142,12 @@ static void conn_answered(struct conn *c)
     struct tern_bench_worker *w = c->worker;
     char why[256] = "";
     uint64_t now = tern_clock_mono_ns();
+    enum tern_bench_outcome outcome = TERN_BENCH_IN_TIME;
 
     c->busy = false;
     w->in_flight--;
     add_one(&w->answered);
     if (c->measured) {
-        tern_histogram_record(&w->result.latency, now - c->due_ns);
         w->result.requests++;
         w->result.bytes_in += c->reader.received;
         w->result.bytes_out += tern_buf_str(&w->plan->data->cases[c->at].request).n;
@@ -156,13 +157,16 @@ static void conn_answered(struct conn *c)
         (void)snprintf(why, sizeof(why), "status %d: %.*s", c->reader.status,
                        (int)(body.n > 200 ? 200 : body.n), body.n > 0 ? body.p : "");
         w->result.errors++;
-        note(w->result.first_error, sizeof(w->result.first_error), why);
+        tern_bench_note(w->result.first_error, why);
         add_one(&w->bad);
+        outcome = tern_bench_outcome_of_status(c->reader.status);
     } else if (!tern_bench_data_check(w->plan->data, c->at, &c->reader, why, sizeof(why))) {
         w->result.wrong++;
-        note(w->result.first_wrong, sizeof(w->result.first_wrong), why);
+        tern_bench_note(w->result.first_wrong, why);
         add_one(&w->bad);
+        outcome = TERN_BENCH_WRONG;
     }
+    count(c, now, outcome);
     if (c->reader.keep_alive) {
         tern_http_reader_reset(&c->reader);
         tern_list_append(&w->idle, &c->idle);
@@ -247,6 +251,10 @@ static void start_request(struct tern_bench_worker *w, struct conn *c, uint64_t 
 static struct conn *take_idle(struct tern_bench_worker *w)
 {
     struct tern_list *node = tern_list_pop(&w->idle);
+    if (node == NULL && w->n_in_use < w->n_conns) { /* what is sent waits for the connection */
+        conn_open(&w->conns[w->n_in_use++]);
+        node = tern_list_pop(&w->idle);
+    }
     return node == NULL ? NULL : TERN_CONTAINER_OF(node, struct conn, idle);
 }
 
@@ -263,18 +271,24 @@ static void count_unsent(struct tern_bench_worker *w)
 
     if (!is_open_loop(w))
         return;
-    for (uint64_t due = due_at(w, w->n_due); due < end && w->left > 0;
-         due = due_at(w, ++w->n_due)) {
+    for (; w->left > 0; tern_bench_arrivals_pop(&w->arrivals)) {
+        uint64_t due = tern_bench_arrivals_due(&w->arrivals);
+        if (due >= end)
+            return;
         if (due < w->plan->measure_ns)
             continue;
         w->left--;
-        w->result.unsent++;
-        tern_histogram_record(&w->result.latency, end - due);
+        tern_bench_result_count(&w->result, w->plan->options, due, end - due, TERN_BENCH_UNSENT);
     }
 }
 
 static void finish(struct tern_bench_worker *w)
 {
+    uint64_t now = tern_clock_mono_ns();
+    uint64_t last = now < w->plan->end_ns ? now : w->plan->end_ns;
+
+    if (!w->stopping)
+        w->result.sending_ns = last > w->plan->measure_ns ? last - w->plan->measure_ns : 0;
     if (!w->stopping && !atomic_load_explicit(&w->plan->stop, memory_order_relaxed))
         count_unsent(w);
     w->stopping = true;
@@ -317,7 +331,7 @@ static void pace_open(struct tern_bench_worker *w)
 {
     for (;;) {
         uint64_t now = tern_clock_mono_ns();
-        uint64_t due = due_at(w, w->n_due);
+        uint64_t due = tern_bench_arrivals_due(&w->arrivals);
         if (is_over(w, due)) {
             finish(w);
             return;
@@ -334,7 +348,7 @@ static void pace_open(struct tern_bench_worker *w)
         }
         if (due >= w->plan->measure_ns)
             tern_histogram_record(&w->result.lag, now - due);
-        w->n_due++;
+        tern_bench_arrivals_pop(&w->arrivals);
         start_request(w, c, due);
     }
 }
@@ -373,10 +387,10 @@ static void on_watchdog(struct tern_loop_timer *timer)
     struct tern_bench_worker *w = TERN_CONTAINER_OF(timer, struct tern_bench_worker, watchdog);
     uint64_t now = tern_clock_mono_ns();
 
-    for (uint32_t i = 0; i < w->n_conns; i++) {
+    for (uint32_t i = 0; i < w->n_in_use; i++) {
         struct conn *c = &w->conns[i];
         if (c->busy && now - c->sent_ns > w->plan->options->timeout_ns)
-            conn_failed(c, "no answer in time (--timeout)");
+            conn_lost(c, TERN_BENCH_TIMEOUT, "no answer in time (--timeout)");
         if (c->watch.fd < 0 && now >= c->retry_ns && !w->stopping)
             conn_open(c);
     }
@@ -393,7 +407,7 @@ static void *run(void *arg)
     struct rusage usage;
 
     (void)prctl(PR_SET_TIMERSLACK, 1UL); /* the default of 50 us would be added to each wake-up */
-    for (uint32_t i = 0; i < w->n_conns; i++)
+    for (uint32_t i = 0; i < w->n_in_use; i++)
         conn_open(&w->conns[i]);
     /* Also when closed: the first wake-up is at the start. */
     sleep_until(w, w->plan->start_ns + w->plan->options->spin_ns + 1, 0);
@@ -420,19 +434,20 @@ static enum tern_code fill(struct tern_bench_worker *w, uint32_t index, uint32_t
     const struct tern_bench_options *o = w->plan->options;
 
     tern_list_init(&w->idle);
-    tern_histogram_init(&w->result.latency);
-    tern_histogram_init(&w->result.lag);
+    TERN_TRY(tern_bench_result_init(&w->result, o, err));
+    w->result.start_ns = w->plan->measure_ns;
     w->next_case = w->plan->data->n_cases * index / n; /* threads do not march in step */
     w->left = o->requests == 0 ? UINT64_MAX : share(o->requests, index, n);
-    if (o->rate > 0) { /* thread i sends every n-th request of the whole */
-        w->interval_ns = (double)TERN_NS_PER_S * n / (double)o->rate;
-        w->first_due_ns =
-            (double)w->plan->start_ns + (double)TERN_NS_PER_S * index / (double)o->rate;
-    }
+    if (o->rate > 0)
+        tern_bench_arrivals_init(&w->arrivals, w->plan->start_ns, o->rate, index, n);
+    if (o->rate > 0 && o->poisson)
+        tern_bench_arrivals_scatter(&w->arrivals, o->seed * n + index);
     w->spin.run = on_spin;
     w->watchdog.on_due = on_watchdog;
     w->pacer.on_ready = on_pacer;
-    w->n_conns = (uint32_t)share(o->connections, index, n);
+    bool grows = o->rate > 0 && o->connections_max > o->connections;
+    w->n_in_use = (uint32_t)share(o->connections, index, n);
+    w->n_conns = (uint32_t)share(grows ? o->connections_max : o->connections, index, n);
     w->conns = tern_mem_zalloc(w->n_conns, sizeof(struct conn));
     if (w->conns == NULL)
         return tern_mem_fail(err, "the connections", w->n_conns * sizeof(struct conn));
@@ -487,28 +502,14 @@ void tern_bench_worker_free(struct tern_bench_worker *worker)
     if (worker->pacer.fd >= 0)
         close(worker->pacer.fd);
     tern_loop_free(worker->loop);
+    tern_bench_result_fini(&worker->result);
     tern_mem_free(worker->conns);
     tern_mem_free(worker);
 }
 
 void tern_bench_worker_add(const struct tern_bench_worker *worker, struct tern_bench_result *into)
 {
-    const struct tern_bench_result *from = &worker->result;
-
-    tern_histogram_merge(&into->latency, &from->latency);
-    tern_histogram_merge(&into->lag, &from->lag);
-    into->requests += from->requests;
-    into->errors += from->errors;
-    into->wrong += from->wrong;
-    into->unsent += from->unsent;
-    into->reconnects += from->reconnects;
-    into->bytes_out += from->bytes_out;
-    into->bytes_in += from->bytes_in;
-    into->client_cpu_ns += from->client_cpu_ns;
-    if (from->elapsed_ns > into->elapsed_ns)
-        into->elapsed_ns = from->elapsed_ns; /* the moment of the last end, for now */
-    note(into->first_error, sizeof(into->first_error), from->first_error);
-    note(into->first_wrong, sizeof(into->first_wrong), from->first_wrong);
+    tern_bench_result_add(into, &worker->result);
 }
 
 uint64_t tern_bench_worker_answered(const struct tern_bench_worker *worker)

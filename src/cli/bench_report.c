@@ -116,12 +116,37 @@ static void print_load(const struct tern_bench_options *o, const struct tern_ben
                   data->recorded ? "compared with recorded predictions"
                                  : "compared with the first one of each");
     if (o->rate > 0)
-        (void)fprintf(out, "load        open loop, %llu/s", (unsigned long long)o->rate);
+        (void)fprintf(out, "load        open loop, %llu/s%s", (unsigned long long)o->rate,
+                      o->poisson ? " by chance" : "");
     else
         (void)fprintf(out, "load        closed loop");
     (void)fprintf(out, ", %llu connections, %llu threads, warm-up %s\n",
                   (unsigned long long)o->connections, (unsigned long long)o->threads,
                   duration_text(o->warmup_ns, text));
+}
+
+/* How the requests ended, when there is more to say than that all were answered. */
+static void print_outcomes(const struct tern_bench_options *o, const struct tern_bench_result *r,
+                           FILE *out)
+{
+    uint64_t due = tern_bench_result_due(r);
+    char text[32];
+
+    if (due == 0 || (o->slo_ns == 0 && r->outcome[TERN_BENCH_IN_TIME] == due))
+        return;
+    (void)fprintf(out, "outcomes   ");
+    for (int i = 0; i < TERN_BENCH_OUTCOMES; i++) {
+        if (r->outcome[i] > 0)
+            (void)fprintf(out, " %s %.2f%% ", tern_bench_outcome_name((enum tern_bench_outcome)i),
+                          100.0 * (double)r->outcome[i] / (double)due);
+    }
+    (void)fprintf(out, "\ngoodput     %.1f requests/s answered",
+                  per_second(r->outcome[TERN_BENCH_IN_TIME], r->sending_ns));
+    if (o->slo_ns > 0)
+        (void)fprintf(out, " within %s", duration_text(o->slo_ns, text));
+    (void)fprintf(out, ", p50 %s", duration_text(tern_histogram_percentile(&r->right, 50), text));
+    (void)fprintf(out, "  p99 %s of the right answers\n",
+                  duration_text(tern_histogram_percentile(&r->right, 99), text));
 }
 
 static void print_trouble(const struct tern_bench_result *r, FILE *out)
@@ -133,11 +158,11 @@ static void print_trouble(const struct tern_bench_result *r, FILE *out)
     if (r->wrong > 0)
         (void)fprintf(out, "  (the first: %s)", r->first_wrong);
     (void)fprintf(out, "\n");
-    if (r->unsent > 0)
+    if (r->outcome[TERN_BENCH_UNSENT] > 0)
         (void)fprintf(out,
                       "unsent      %llu were due and found no free connection: the server is too "
                       "slow for this rate (their wait is in the latency)\n",
-                      (unsigned long long)r->unsent);
+                      (unsigned long long)r->outcome[TERN_BENCH_UNSENT]);
     if (r->reconnects > 0)
         (void)fprintf(out, "reconnects  %llu\n", (unsigned long long)r->reconnects);
 }
@@ -169,6 +194,7 @@ void tern_bench_print_text(const struct tern_bench_options *options,
         (void)fprintf(out, " of %llu asked", (unsigned long long)options->rate);
     (void)fprintf(out, "\n");
     print_trouble(result, out);
+    print_outcomes(options, result, out);
     print_latency(&result->latency, options->rate > 0, out);
     if (options->rate > 0)
         (void)fprintf(out, "generator   late by p50 %s  p99 %s  max %s\n",
@@ -195,27 +221,56 @@ static json_t *latency_json(const struct tern_histogram *h)
     return latency;
 }
 
+static json_t *outcomes_json(const struct tern_bench_options *o, const struct tern_bench_result *r)
+{
+    json_t *outcomes = json_object();
+
+    for (int i = 0; i < TERN_BENCH_OUTCOMES; i++)
+        json_object_set_new(outcomes, tern_bench_outcome_name((enum tern_bench_outcome)i),
+                            json_integer((json_int_t)r->outcome[i]));
+    return json_pack("{s:o, s:I, s:I, s:I, s:f, s:f}", "outcomes", outcomes, "due",
+                     (json_int_t)tern_bench_result_due(r), "slo_ns", (json_int_t)o->slo_ns,
+                     "start_ns", (json_int_t)r->start_ns, "sending_seconds",
+                     (double)r->sending_ns / TERN_NS_PER_S, "goodput",
+                     per_second(r->outcome[TERN_BENCH_IN_TIME], r->sending_ns));
+}
+
+/* One pair an interval: due, in time. */
+static json_t *slices_json(const struct tern_bench_result *r)
+{
+    json_t *slices = json_array();
+
+    for (size_t i = 0; i < r->n_slices; i++)
+        json_array_append_new(slices, json_pack("[I, I]", (json_int_t)r->slices[i].due,
+                                                (json_int_t)r->slices[i].in_time));
+    return slices;
+}
+
 void tern_bench_print_json(const struct tern_bench_options *options,
                            const struct tern_bench_data *data, const struct tern_bench_result *r,
                            FILE *out)
 {
     json_t *root = json_pack(
-        "{s:s#, s:s, s:I, s:I, s:b, s:b, s:s, s:I, s:I, s:I, s:I, s:f, s:f, s:I, s:I, s:I, s:I, "
-        "s:I, s:I, s:s, s:s, s:o, s:o, s:I}",
+        "{s:s#, s:s, s:I, s:I, s:b, s:b, s:s, s:I, s:b, s:I, s:I, s:I, s:f, s:f, s:I, s:I, s:I, "
+        "s:I, s:I, s:I, s:s, s:s, s:o, s:o, s:o, s:I}",
         "url", options->url.p, (int)options->url.n, "model", data->model, "version",
         (json_int_t)data->remote.version, "batch", (json_int_t)data->rows_per_request, "binary",
         options->binary, "recorded", data->recorded, "loop", options->rate > 0 ? "open" : "closed",
-        "rate_asked", (json_int_t)options->rate, "connections", (json_int_t)options->connections,
-        "threads", (json_int_t)options->threads, "requests", (json_int_t)r->requests, "rate",
-        per_second(r->requests, r->elapsed_ns), "seconds", (double)r->elapsed_ns / TERN_NS_PER_S,
-        "errors", (json_int_t)r->errors, "wrong", (json_int_t)r->wrong, "unsent",
-        (json_int_t)r->unsent, "reconnects", (json_int_t)r->reconnects, "bytes_sent",
-        (json_int_t)r->bytes_out, "bytes_received", (json_int_t)r->bytes_in, "first_error",
-        r->first_error, "first_wrong", r->first_wrong, "latency_ns", latency_json(&r->latency),
+        "rate_asked", (json_int_t)options->rate, "poisson", options->poisson, "connections",
+        (json_int_t)options->connections, "threads", (json_int_t)options->threads, "requests",
+        (json_int_t)r->requests, "rate", per_second(r->requests, r->elapsed_ns), "seconds",
+        (double)r->elapsed_ns / TERN_NS_PER_S, "errors", (json_int_t)r->errors, "wrong",
+        (json_int_t)r->wrong, "unsent", (json_int_t)r->outcome[TERN_BENCH_UNSENT], "reconnects",
+        (json_int_t)r->reconnects, "bytes_sent", (json_int_t)r->bytes_out, "bytes_received",
+        (json_int_t)r->bytes_in, "first_error", r->first_error, "first_wrong", r->first_wrong,
+        "latency_ns", latency_json(&r->latency), "right_ns", latency_json(&r->right),
         "generator_lag_ns", latency_json(&r->lag), "client_cpu_ns", (json_int_t)r->client_cpu_ns);
 
     if (root == NULL)
         return; /* only text that is not UTF-8 leads here, and all of it was checked */
+    json_object_update_new(root, outcomes_json(options, r));
+    if (r->n_slices > 0)
+        json_object_set_new(root, "intervals", slices_json(r));
     if (r->has_cpu) {
         json_object_set_new(root, "server_user_ns", json_integer((json_int_t)r->server_user_ns));
         json_object_set_new(root, "server_system_ns",

@@ -84,15 +84,18 @@ const struct tern_command tern_commands[] = {
         .args = "[MODEL]",
         .args_max = 1,
         .summary = "Measure a server under load, checking every answer",
-        .help = "With --rate, requests are sent on a fixed schedule and measured from the moment "
-                "they were due, so that a slow server cannot hide its queue. Without it each "
-                "connection sends the next request when the answer is there.\n"
+        .help = "With --rate, requests are sent on a fixed schedule (or by chance: --poisson) and "
+                "measured from the moment they were due, so that a slow server cannot hide its "
+                "queue; connections are opened as it takes. With --slo, the answers that came in "
+                "time are the goodput. Without a rate each connection sends the next request when "
+                "the answer is there.\n"
                 "\n"
                 "Every answer is compared: with the predictions recorded in the data, or with the "
                 "first answer to the same request. One that differs, an error, or a request that "
                 "could not be sent ends in exit status 1. Without MODEL it is the one that the "
                 "data names, or the only one served. HTTP/1.1 over TCP or a Unix socket; no TLS.",
         .examples = "tern bench iris --rate 5000 --duration 10s\n"
+                    "tern bench iris --rate 5000 --poisson --slo 20ms --output json\n"
                     "tern bench --data examples/data/digits_cnn.json -c 64 --binary\n",
         .options = &tern_bench_options_table,
     },

@@ -9,12 +9,15 @@
 #include "base/num.h"
 
 #define DELAY_MS_MAX UINT32_MAX
+#define DELAY_MAX_NS (DELAY_MS_MAX * (uint64_t)TERN_NS_PER_MS)
 /* Of a run that is no request: a warm-up has only to show that the model is slow. */
 #define WARM_DELAY_MAX_NS (20 * TERN_NS_PER_MS)
 
 /* What a model was told by its configuration. */
 struct sample_model {
-    uint64_t delay_ns; /* identity: of a run */
+    uint64_t delay_ns;     /* identity: of a run */
+    uint64_t row_delay_ns; /* identity: and this for each row */
+    bool spins;            /* identity: the delay takes CPU time */
     bool decoupled;
 };
 
@@ -53,6 +56,21 @@ static enum tern_code wait_until(struct sample_instance *instance,
     }
     bool cancelled = is_cancelled(instance, run);
     pthread_mutex_unlock(&instance->lock);
+    return cancelled ? tern_fail(err, TERN_CANCELLED, "the run was cancelled") : TERN_OK;
+}
+
+/* The same, busily: a model that computes. */
+static enum tern_code spin_until(struct sample_instance *instance,
+                                 const struct tern_engine_run *run, uint64_t due_ns,
+                                 struct tern_err *err)
+{
+    bool cancelled = false;
+
+    while (!cancelled && tern_clock_mono_ns() < due_ns) {
+        pthread_mutex_lock(&instance->lock);
+        cancelled = is_cancelled(instance, run);
+        pthread_mutex_unlock(&instance->lock);
+    }
     return cancelled ? tern_fail(err, TERN_CANCELLED, "the run was cancelled") : TERN_OK;
 }
 
@@ -113,10 +131,30 @@ static enum tern_code emit(const struct tern_engine_model *model, const struct t
 
 /* ---- runs ---- */
 
+/* From the beginning of the run on: copying is part of it. */
+static enum tern_code take_time(const struct sample_model *state, struct sample_instance *instance,
+                                const struct tern_engine_run *run, uint64_t start,
+                                struct tern_err *err)
+{
+    const struct tern_tensor *first = input_at(run, 0);
+    uint64_t rows = first != NULL && first->shape.rank > 0 ? (uint64_t)first->shape.dim[0] : 1;
+    uint64_t delay = state->delay_ns;
+
+    if (state->row_delay_ns > 0 && rows < DELAY_MAX_NS / state->row_delay_ns)
+        delay += rows * state->row_delay_ns;
+    if (delay > WARM_DELAY_MAX_NS && run->cancelled == NULL)
+        delay = WARM_DELAY_MAX_NS;
+    if (delay == 0)
+        return TERN_OK;
+    return state->spins ? spin_until(instance, run, start + delay, err)
+                        : wait_until(instance, run, start + delay, err);
+}
+
 static enum tern_code run_identity(const struct tern_engine_model *model, void *self,
                                    const struct tern_engine_run *run, struct tern_err *err)
 {
     const struct sample_model *state = model->state;
+    uint64_t start = tern_clock_mono_ns();
 
     begin_run(self);
     for (uint32_t i = 0; i < run->n_outputs; i++) {
@@ -136,10 +174,7 @@ static enum tern_code run_identity(const struct tern_engine_model *model, void *
         if (input->n_bytes > 0)
             memcpy(output->data, input->data, input->n_bytes);
     }
-    uint64_t delay = state->delay_ns;
-    if (delay > WARM_DELAY_MAX_NS && run->cancelled == NULL)
-        delay = WARM_DELAY_MAX_NS;
-    return delay == 0 ? TERN_OK : wait_until(self, run, tern_clock_mono_ns() + delay, err);
+    return take_time(state, self, run, start, err);
 }
 
 /* The one answer of a model that is not decoupled. */
@@ -287,19 +322,42 @@ static enum tern_code check_repeat(const struct tern_engine_load *spec, struct t
     return check_rows("output", spec->outputs, spec->n_outputs, out, 1, 2, err);
 }
 
+static enum tern_code read_time(const struct tern_engine_option *option, const char *unit,
+                                uint64_t unit_ns, uint64_t *ret_ns, struct tern_err *err)
+{
+    uint64_t n;
+
+    if (!tern_num_parse_u64(option->value, DELAY_MAX_NS / unit_ns, &n))
+        return tern_fail(err, TERN_INVALID_ARGUMENT, "%.*s: expected %s, got '%.*s'",
+                         TERN_STR_ARG(option->key), unit, TERN_STR_ARG(option->value));
+    *ret_ns = n * unit_ns;
+    return TERN_OK;
+}
+
+static enum tern_code read_option(const struct tern_engine_option *option,
+                                  struct sample_model *state, struct tern_err *err)
+{
+    if (tern_str_eq(option->key, TERN_STR("execute_delay_ms")))
+        return read_time(option, "milliseconds", TERN_NS_PER_MS, &state->delay_ns, err);
+    if (tern_str_eq(option->key, TERN_STR("execute_delay_us")))
+        return read_time(option, "microseconds", TERN_NS_PER_US, &state->delay_ns, err);
+    if (tern_str_eq(option->key, TERN_STR("execute_row_delay_us")))
+        return read_time(option, "microseconds", TERN_NS_PER_US, &state->row_delay_ns, err);
+    if (!tern_str_eq(option->key, TERN_STR("execute_delay_kind")))
+        return TERN_OK; /* other engines' defaults come too */
+    state->spins = tern_str_eq(option->value, TERN_STR("spin"));
+    if (state->spins || tern_str_eq(option->value, TERN_STR("sleep")))
+        return TERN_OK;
+    return tern_fail(err, TERN_INVALID_ARGUMENT,
+                     "execute_delay_kind: expected sleep or spin, got '%.*s'",
+                     TERN_STR_ARG(option->value));
+}
+
 static enum tern_code read_options(const struct tern_engine_load *spec, struct sample_model *state,
                                    struct tern_err *err)
 {
-    for (uint32_t i = 0; i < spec->n_options; i++) {
-        uint64_t ms;
-        if (!tern_str_eq(spec->options[i].key, TERN_STR("execute_delay_ms")))
-            continue; /* other engines' defaults come too */
-        if (!tern_num_parse_u64(spec->options[i].value, DELAY_MS_MAX, &ms))
-            return tern_fail(err, TERN_INVALID_ARGUMENT,
-                             "execute_delay_ms: expected milliseconds, got '%.*s'",
-                             TERN_STR_ARG(spec->options[i].value));
-        state->delay_ns = ms * TERN_NS_PER_MS;
-    }
+    for (uint32_t i = 0; i < spec->n_options; i++)
+        TERN_TRY(read_option(&spec->options[i], state, err));
     return TERN_OK;
 }
 

@@ -177,6 +177,46 @@ static void test_too_much_is_asked(void **state)
     json_decref(root);
 }
 
+static int64_t outcome(const json_t *root, const char *name)
+{
+    return number(json_object_get(root, "outcomes"), name);
+}
+
+/* The same stall, but more connections may be opened: everything leaves on time, and is late. */
+static void test_an_open_loop_does_not_wait(void **state)
+{
+    char log[4096];
+    int status = -1;
+
+    (void)state;
+    server.stall_at = 70;
+    server.stall_ms = 300;
+    struct tern_bench_options options = default_options();
+    options.threads = options.connections = 1;
+    options.connections_max = 200;
+    options.rate = 1000;
+    options.poisson = true;
+    options.seed = 5;
+    options.requests = 0;
+    options.duration_ns = 100 * MS;
+    options.slo_ns = 100 * MS;
+    options.interval_ns = 10 * MS;
+    json_t *root = run(&options, &status, log);
+    assert_int_equal(status, 0);
+    assert_int_equal(outcome(root, "unsent"), 0);
+    assert_true(outcome(root, "late") > 10);
+    assert_int_equal(outcome(root, "late") + outcome(root, "in_time"), number(root, "due"));
+    assert_int_equal(number(root, "due"), number(root, "requests"));
+    int64_t due = 0;
+    size_t i;
+    json_t *slice;
+    json_array_foreach(json_object_get(root, "intervals"), i, slice) due +=
+        json_integer_value(json_array_get(slice, 0));
+    assert_int_equal(due, number(root, "due"));
+    assert_int_equal(i, 11);
+    json_decref(root);
+}
+
 static void test_wrong_answers_are_found(void **state)
 {
     char log[4096];
@@ -204,6 +244,9 @@ static void test_errors_are_counted(void **state)
     json_t *root = run(&options, &status, log);
     assert_int_equal(status, 1);
     assert_int_equal(number(root, "errors"), 364);
+    assert_int_equal(outcome(root, "refused"), 364);
+    assert_int_equal(outcome(root, "in_time"), 36);
+    assert_int_equal(number(json_object_get(root, "right_ns"), "count"), 36);
     assert_non_null(strstr(json_string_value(json_object_get(root, "first_error")), "status 503"));
     json_decref(root);
 
@@ -214,6 +257,7 @@ static void test_errors_are_counted(void **state)
     assert_int_equal(status, 1);
     assert_int_equal(number(root, "errors"), 1);
     assert_int_equal(number(root, "requests"), 399);
+    assert_int_equal(outcome(root, "failed"), 1);
     json_decref(root);
 }
 
@@ -327,6 +371,7 @@ static void test_text_report(void **state)
     options.form = TERN_OUTPUT_FORM_TABLE;
     options.rate = 2000;
     options.requests = 100;
+    options.slo_ns = 1;
     options.pid = (uint64_t)getpid();
     FILE *out = open_memstream(&text, &n);
     assert_int_equal(tern_bench_measure(&options, model, out, stderr), 0);
@@ -334,6 +379,8 @@ static void test_text_report(void **state)
     assert_non_null(strstr(text, "open loop, 2000/s"));
     assert_non_null(strstr(text, "answered    100 in"));
     assert_non_null(strstr(text, "errors      0\n"));
+    assert_non_null(strstr(text, "outcomes    late 100.00%"));
+    assert_non_null(strstr(text, "goodput     0.0 requests/s answered within 1ns, p50 "));
     assert_non_null(strstr(text, "p99.9 "));
     assert_non_null(strstr(text, "server CPU"));
     assert_non_null(strstr(text, "####"));
@@ -349,6 +396,7 @@ int main(void)
         TEST(test_open_loop),
         TEST(test_a_stall_is_seen_by_all_it_delayed),
         TEST(test_too_much_is_asked),
+        TEST(test_an_open_loop_does_not_wait),
         TEST(test_wrong_answers_are_found),
         TEST(test_errors_are_counted),
         TEST(test_connections_that_end_are_opened_again),

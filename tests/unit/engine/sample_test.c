@@ -9,6 +9,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include "base/clock.h"
 #include "base/mem.h"
 #include "engine/sample/sample.h"
 
@@ -182,6 +183,33 @@ static void identity_waits_unless_it_is_cancelled(void **state)
     close_rig(rig);
 }
 
+/* A model of known cost: 200 us and 300 us for each of two rows. */
+static void identity_takes_time_for_each_row(void **state)
+{
+    const float numbers[] = {1, 2};
+    const char *const kinds[] = {"sleep", "spin"};
+    (void)state;
+    for (size_t i = 0; i < TERN_COUNT_OF(kinds); i++) {
+        const struct tern_engine_option options[] = {
+            {TERN_STR("execute_delay_us"), TERN_STR("200")},
+            {TERN_STR("execute_row_delay_us"), TERN_STR("300")},
+            {TERN_STR("execute_delay_kind"), tern_str_of(kinds[i])},
+        };
+        struct tern_engine_load load = LOAD(pair, pair, false);
+        load.options = options;
+        load.n_options = TERN_COUNT_OF(options);
+        struct rig *rig = open_rig(&tern_sample_identity, &load);
+        give(rig, 0, numbers, sizeof(numbers));
+        give(rig, 1, "", 0);
+        uint64_t start = tern_clock_mono_ns();
+        assert_int_equal(run(rig, NULL), TERN_OK);
+        assert_true(tern_clock_mono_ns() - start >= 800 * (uint64_t)TERN_NS_PER_US);
+        rig->cancelled = true;
+        assert_int_equal(run(rig, NULL), TERN_CANCELLED);
+        close_rig(rig);
+    }
+}
+
 /* ---- square ---- */
 
 static void square_answers_n_times(void **state)
@@ -316,8 +344,19 @@ static void mistakes_in_configurations(void **state)
     static const struct tern_tensor_spec wrong[] = {TENSOR("IN", FP32, 1)};
     static const struct tern_tensor_spec swapped[] = {
         TENSOR("IN", INT32, -1), TENSOR("WAIT", UINT32, 1), TENSOR("DELAY", UINT32, -1)};
-    const struct tern_engine_option bad_delay[] = {
-        {TERN_STR("execute_delay_ms"), TERN_STR("soon")}};
+    const struct {
+        struct tern_engine_option option;
+        const char *text;
+    } bad_times[] = {
+        {{TERN_STR("execute_delay_ms"), TERN_STR("soon")},
+         "execute_delay_ms: expected milliseconds, got 'soon'"},
+        {{TERN_STR("execute_delay_us"), TERN_STR("-1")},
+         "execute_delay_us: expected microseconds, got '-1'"},
+        {{TERN_STR("execute_row_delay_us"), TERN_STR("99999999999999999")},
+         "execute_row_delay_us: expected microseconds, got '99999999999999999'"},
+        {{TERN_STR("execute_delay_kind"), TERN_STR("nap")},
+         "execute_delay_kind: expected sleep or spin, got 'nap'"},
+    };
     const struct {
         const struct tern_engine_ops *ops;
         struct tern_engine_load load;
@@ -349,10 +388,13 @@ static void mistakes_in_configurations(void **state)
                          TERN_INVALID_ARGUMENT);
         assert_string_equal(err.text, rows[i].text);
     }
-    load.options = bad_delay;
     load.n_options = 1;
-    assert_int_equal(tern_sample_identity.load(&load, &arena, &model, &err), TERN_INVALID_ARGUMENT);
-    assert_string_equal(err.text, "execute_delay_ms: expected milliseconds, got 'soon'");
+    for (size_t i = 0; i < TERN_COUNT_OF(bad_times); i++) {
+        load.options = &bad_times[i].option;
+        assert_int_equal(tern_sample_identity.load(&load, &arena, &model, &err),
+                         TERN_INVALID_ARGUMENT);
+        assert_string_equal(err.text, bad_times[i].text);
+    }
     tern_arena_fini(&arena);
 }
 
@@ -387,6 +429,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(identity_echoes),
         cmocka_unit_test(identity_waits_unless_it_is_cancelled),
+        cmocka_unit_test(identity_takes_time_for_each_row),
         cmocka_unit_test(square_answers_n_times),
         cmocka_unit_test(repeat_answers_each_value),
         cmocka_unit_test(repeat_answers_once),
