@@ -6,6 +6,7 @@
 #include "engine/engines.h"
 #include "os/file.h"
 #include "registry/reshape.h"
+#include "registry/seen.h"
 #include "registry/version.h"
 
 #define LABELS_BYTES_MAX (16u << 20)
@@ -177,6 +178,8 @@ static enum tern_code run_local(struct tern_infer_model *self, const struct tern
         outputs[i].name = self->info.outputs[i].name;
         output_spec[i] = i;
     }
+    tern_seen_to_engine(local->version->input_at, input_spec, inputs->n);
+    tern_seen_to_engine(local->version->output_at, output_spec, n);
     const struct tern_engine_run run = {
         .inputs = inputs->rows,
         .input_spec = input_spec,

@@ -7,6 +7,7 @@
 #include "gateway/classify.h"
 #include "gateway/gateway_int.h"
 #include "os/loop.h"
+#include "registry/seen.h"
 
 static struct tern_str model_name(const struct tern_call *call)
 {
@@ -400,6 +401,8 @@ enum tern_code gateway_run_infer(struct gateway_call *gc, bool *ret_pending, str
             check_input(call, &call->request.inputs[i], &call->info->inputs[input_spec[i]], err));
     TERN_TRY(check_batch(call, err));
     TERN_TRY(prepare_outputs(call, &output_spec, err));
+    tern_seen_to_engine(call->pinned->input_at, input_spec, call->request.n_inputs);
+    tern_seen_to_engine(call->pinned->output_at, output_spec, call->response.n_outputs);
     gc->work.deadline_ns = deadline_of(gc);
     if (gc->work.deadline_ns <= tern_loop_now_ns(call->x->loop))
         return tern_fail(err, TERN_DEADLINE_EXCEEDED,

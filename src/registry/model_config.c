@@ -4,6 +4,7 @@
 #include "base/buf.h"
 #include "base/clock.h"
 #include "os/file.h"
+#include "registry/model_config_scheduling.h"
 #include "registry/model_schema.h"
 
 #define FORM_MAX (8u << 20) /* bytes of the whole, as JSON or encoded */
@@ -133,9 +134,21 @@ static void check_dims(struct completer *c, const char *what, const struct tern_
         spec->shape = merged;
 }
 
+/* What the batch flattens, or cuts into pieces, has another shape for clients than for the model.
+ */
+static void take_client_dims(struct completer *c, const char *what,
+                             const struct tern_config_tensor *said, struct tern_tensor_spec *spec)
+{
+    if (said == NULL || !said->has_dims || said->has_reshape)
+        tern_problem_add(c->problems, said == NULL ? c->config->file : said->place,
+                         "%s \"%.*s\" is made of a whole batch: expected dims and no reshape", what,
+                         TERN_STR_ARG(spec->name));
+    else
+        spec->shape = tern_model_config_whole(c->config, &said->dims);
+}
+
 static void check_tensor(struct completer *c, const char *what,
-                         const struct tern_config_tensor *said, struct tern_tensor_spec *spec,
-                         struct tern_shape *ret_model_shape)
+                         const struct tern_config_tensor *said, struct tern_tensor_spec *spec)
 {
     char said_type[16], model_type[16];
 
@@ -145,10 +158,6 @@ static void check_tensor(struct completer *c, const char *what,
         tern_problem_add(c->problems, said->place, "%s \"%.*s\" has data_type %s, the model has %s",
                          what, TERN_STR_ARG(said->name), said_type, model_type);
     }
-    if (said->has_reshape)
-        check_reshape(c, what, said, spec, ret_model_shape);
-    else
-        check_dims(c, what, said, spec);
     if (said->optional && !spec->optional)
         tern_problem_add(c->problems, said->place,
                          "%s \"%.*s\" is called optional, but the model needs it", what,
@@ -352,6 +361,30 @@ static void put_defaults(struct completer *c)
 
 /* ---- the whole ---- */
 
+/* The engine's tensor i as clients would see it. */
+static void complete_tensor(struct completer *c, const char *what, uint32_t i,
+                            const struct tern_config_tensor *said, struct tern_tensor_spec *spec,
+                            struct tern_shape *ret_model_shape)
+{
+    const struct tern_scheduling *s = c->config->scheduling;
+    bool is_input = what[0] == 'i';
+
+    ret_model_shape->rank = -1;
+    if (is_input && tern_scheduling_fills(s, i))
+        return;
+    if (said != NULL)
+        check_tensor(c, what, said, spec);
+    if (is_input ? s->ragged != NULL && s->ragged[i] : tern_scheduling_scatters(s, i)) {
+        take_client_dims(c, what, said, spec);
+        return;
+    }
+    check_batch_dim(c, what, spec);
+    if (said != NULL && said->has_reshape)
+        check_reshape(c, what, said, spec, ret_model_shape);
+    else if (said != NULL)
+        check_dims(c, what, said, spec);
+}
+
 static struct tern_tensor_spec *complete_tensors(struct completer *c, const char *what,
                                                  const struct tern_tensor_spec *model, uint32_t n,
                                                  const struct tern_config_tensor *said,
@@ -366,12 +399,9 @@ static struct tern_tensor_spec *complete_tensors(struct completer *c, const char
         return NULL;
     }
     for (uint32_t i = 0; i < n; i++) {
-        const struct tern_config_tensor *row = find_tensor(said, n_said, model[i].name);
         specs[i] = model[i];
-        shapes[i].rank = -1;
-        check_batch_dim(c, what, &specs[i]);
-        if (row != NULL)
-            check_tensor(c, what, row, &specs[i], &shapes[i]);
+        complete_tensor(c, what, i, find_tensor(said, n_said, model[i].name), &specs[i],
+                        &shapes[i]);
     }
     for (uint32_t i = 0; i < n_said; i++) {
         bool known = false;
@@ -447,9 +477,11 @@ static bool can_batch(const struct tern_tensor_spec *specs, uint32_t n,
     return true;
 }
 
-static void take_default_batch(struct completer *c, int64_t size)
+static void take_default_batch(struct completer *c,
+                               const struct tern_model_config_settings *settings)
 {
     struct tern_model_config *config = c->config;
+    int64_t size = settings->default_max_batch_size;
     static const char *const schedulers[] = {"dynamic_batching", "sequence_batching",
                                              "ensemble_scheduling"};
     bool scheduled = false;
@@ -462,16 +494,20 @@ static void take_default_batch(struct completer *c, int64_t size)
     put_number(c, config->tree, "max_batch_size", size);
     for (size_t i = 0; i < TERN_COUNT_OF(schedulers); i++)
         scheduled |= tern_tree_find(config->tree, tern_str_of(schedulers[i])) != NULL;
-    if (!scheduled && size > 1)
-        put(c, config->tree, "dynamic_batching", TERN_TREE_MAP, TERN_STR(""));
+    if (scheduled || size <= 1)
+        return;
+    put(c, config->tree, "dynamic_batching", TERN_TREE_MAP, TERN_STR(""));
+    if (settings->batching == TERN_BATCHING_RULE_CONFIGURED)
+        config->scheduling->batching = TERN_BATCHING_CONFIGURED;
 }
 
 /* ---- nothing is completed: what has to be there ---- */
 
 /* Whether the server sends or takes the tensor itself. */
-static bool is_served(const struct completer *c, const char *what, struct tern_str name)
+static bool is_served(const struct completer *c, const char *what, uint32_t i, struct tern_str name)
 {
-    return what[0] == 'i' ? tern_sequencing_fills(c->config->sequencing, name)
+    return what[0] == 'i' ? tern_sequencing_fills(c->config->sequencing, name) ||
+                                tern_scheduling_fills(c->config->scheduling, i)
                           : tern_sequencing_hides(c->config->sequencing, name);
 }
 
@@ -481,7 +517,7 @@ static void demand_tensors(struct completer *c, const char *what,
 {
     for (uint32_t i = 0; i < n; i++) {
         const struct tern_config_tensor *row = find_tensor(said, n_said, specs[i].name);
-        if (is_served(c, what, specs[i].name))
+        if (is_served(c, what, i, specs[i].name))
             continue;
         if (row == NULL)
             tern_problem_add(c->problems, c->config->file,
@@ -496,23 +532,37 @@ static void demand_tensors(struct completer *c, const char *what,
     }
 }
 
+/* Those that clients see of inputs or outputs. */
+static bool keep_seen(struct completer *c, const char *what, struct tern_tensor_spec *specs,
+                      uint32_t n, struct tern_tensor_spec **ret_specs, uint32_t *ret_n,
+                      const uint32_t **ret_at)
+{
+    bool *hidden = tern_arena_zalloc(c->arena, n + 1, sizeof(*hidden));
+
+    for (uint32_t i = 0; i < n && hidden != NULL; i++)
+        hidden[i] = is_served(c, what, i, specs[i].name);
+    bool ok =
+        hidden != NULL && tern_seen_keep(specs, n, hidden, c->arena, ret_specs, ret_n, ret_at);
+    c->out_of_memory |= !ok;
+    return ok;
+}
+
 /* What is left for clients to send and to get. */
 static bool take_seen(struct completer *c, struct tern_model_config_specs *specs)
 {
     struct tern_sequencing *sequencing = c->config->sequencing;
 
-    specs->seen = (struct tern_sequencing_seen){specs->inputs, specs->outputs, c->model->n_inputs,
-                                                c->model->n_outputs};
-    if (sequencing == NULL)
-        return true;
-    sequencing->batched = c->config->max_batch_size > 0;
-    if (sequencing->slots_per_instance == 0)
-        sequencing->slots_per_instance =
-            sequencing->batched ? (uint64_t)c->config->max_batch_size : 1;
-    bool ok = tern_sequencing_tie(sequencing, c->model, specs->inputs, specs->outputs, c->arena,
-                                  &specs->seen, c->problems);
-    c->out_of_memory |= !ok;
-    return ok;
+    if (sequencing != NULL) {
+        sequencing->batched = c->config->max_batch_size > 0;
+        if (sequencing->slots_per_instance == 0)
+            sequencing->slots_per_instance =
+                sequencing->batched ? (uint64_t)c->config->max_batch_size : 1;
+        tern_sequencing_tie(sequencing, c->model, c->problems);
+    }
+    return keep_seen(c, "input", specs->inputs, c->model->n_inputs, &specs->seen.inputs,
+                     &specs->seen.n_inputs, &specs->seen.input_at) &&
+           keep_seen(c, "output", specs->outputs, c->model->n_outputs, &specs->seen.outputs,
+                     &specs->seen.n_outputs, &specs->seen.output_at);
 }
 
 void tern_model_config_complete(struct tern_model_config *config,
@@ -523,15 +573,16 @@ void tern_model_config_complete(struct tern_model_config *config,
 {
     const struct tern_engine_model *model = subject->model;
     struct completer c = {config, subject, subject->folder, model, arena, problems, false};
-    struct tern_model_config_specs specs;
+    struct tern_model_config_specs specs = {.inputs = NULL};
 
+    if (!settings->strict)
+        take_default_batch(&c, settings);
+    c.out_of_memory |= !tern_model_config_scheduling_tie(config, settings, model, arena, problems);
     if (settings->strict) {
         demand_tensors(&c, "input", model->inputs, model->n_inputs, config->inputs,
                        config->n_inputs);
         demand_tensors(&c, "output", model->outputs, model->n_outputs, config->outputs,
                        config->n_outputs);
-    } else {
-        take_default_batch(&c, settings->default_max_batch_size);
     }
     specs.max_batch_size = config->max_batch_size;
     check_names(&c, subject->name);

@@ -14,6 +14,8 @@
 #include "conf/version_policy.h"
 #include "core/engine.h"
 #include "core/tensor.h"
+#include "registry/scheduling.h"
+#include "registry/seen.h"
 #include "registry/sequencing.h"
 
 #define TERN_MODEL_CONFIG_FILE_MAX (1u << 20) /* bytes */
@@ -27,25 +29,9 @@ struct tern_config_tensor {
     bool has_reshape;
     struct tern_shape reshape; /* what the model itself has instead of dims; in the same way */
     bool optional;
+    bool ragged;                    /* allow_ragged_batch */
     struct tern_str label_filename; /* an output's; relative to the model's folder */
     struct tern_str place;          /* "config.pbtxt:12:5" */
-};
-
-struct tern_config_queue_policy {
-    bool delay; /* on timeout: serve late instead of refusing */
-    uint64_t default_timeout_us;
-    bool allow_timeout_override;
-    uint64_t max_queue_size; /* 0: the server's own limit */
-};
-
-struct tern_config_batching {
-    int64_t *preferred; /* batch sizes */
-    uint32_t n_preferred;
-    uint64_t max_queue_delay_us;
-    bool preserve_ordering;
-    uint64_t priority_levels;
-    uint64_t default_priority_level;
-    struct tern_config_queue_policy queue_policy;
 };
 
 enum tern_warmup_source {
@@ -88,9 +74,8 @@ struct tern_model_config {
     uint32_t n_outputs;
 
     bool decoupled;     /* model_transaction_policy: a request has any number of answers */
-    uint32_t instances; /* sum of the counts of all groups; 0: the file does not say */
-    bool has_batching;
-    struct tern_config_batching batching;
+    uint32_t instances; /* of all groups that are not passive; 0: the file does not say */
+    struct tern_scheduling *scheduling; /* whole once completed; NULL without memory */
     struct tern_sequencing *sequencing; /* sequence_batching; NULL: requests stand alone */
     struct tern_config_warmup *warmup;
     uint32_t n_warmup;
@@ -105,6 +90,13 @@ struct tern_model_config {
     struct tern_tree *tree; /* everything the file says, bound to registry/model_schema.h */
 };
 
+/* How models are batched whose configuration says nothing of it. */
+enum tern_batching_rule {
+    TERN_BATCHING_RULE_ADAPTIVE,
+    TERN_BATCHING_RULE_CONFIGURED, /* they are not: Triton's rule */
+    TERN_BATCHING_RULE_OFF,        /* nor is any other, whatever it says */
+};
+
 /* What the server says for all models. All zero: nothing special. */
 struct tern_model_config_settings {
     struct tern_str
@@ -113,6 +105,7 @@ struct tern_model_config_settings {
     /* Of a model whose configuration does not say, when the first dimension of all its inputs and
      * outputs is free; 0: it stays without a batch dimension. */
     int64_t default_max_batch_size;
+    enum tern_batching_rule batching;
 };
 
 /* Where a configuration comes from. */
@@ -145,8 +138,7 @@ void tern_model_config_parse(struct tern_str text, struct tern_str file, struct 
 struct tern_model_config_specs {
     struct tern_tensor_spec *inputs;
     struct tern_tensor_spec *outputs; /* as many as the engine's model has */
-    /* Those of them that clients see: all, but for a model that takes sequences. */
-    struct tern_sequencing_seen seen;
+    struct tern_seen seen;            /* those of them that clients see */
     /* The model's own shapes where reshape makes them differ, rank -1 where it does not; NULL,
      * both: there is no reshape. */
     struct tern_shape *input_shapes;

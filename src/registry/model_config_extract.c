@@ -1,10 +1,11 @@
 #include "registry/model_config_extract.h"
 
 #include "base/num.h"
+#include "registry/config_node.h"
+#include "registry/model_config_scheduling.h"
 #include "registry/model_schema_value.h"
 
-#define INSTANCES_MAX 1024
-#define TENSORS_MAX   256
+#define TENSORS_MAX 256
 
 struct extractor {
     struct tern_model_config *config;
@@ -18,47 +19,6 @@ struct extractor {
 static struct tern_str place_of(const struct extractor *x, const struct tern_tree *node)
 {
     return tern_problem_place(x->problems, x->config->file, node->line, node->column);
-}
-
-static struct tern_str text_of(const struct tern_tree *message, const char *key)
-{
-    const struct tern_tree *node = tern_tree_find(message, tern_str_of(key));
-
-    return node == NULL ? TERN_STR("") : node->text;
-}
-
-/* 0 when it is not there; texts that are no number were reported when the tree was bound. */
-static int64_t int_of(const struct tern_tree *message, const char *key)
-{
-    int64_t v = 0;
-
-    return tern_num_parse_i64(text_of(message, key), &v) ? v : 0;
-}
-
-static uint64_t uint_of(const struct tern_tree *message, const char *key)
-{
-    uint64_t v = 0;
-
-    return tern_num_parse_u64(text_of(message, key), UINT64_MAX, &v) ? v : 0;
-}
-
-static bool bool_of(const struct tern_tree *message, const char *key)
-{
-    return tern_str_eq(text_of(message, key), TERN_STR("true"));
-}
-
-static const struct tern_tree *first_of(const struct tern_tree *message, const char *key)
-{
-    const struct tern_tree *node = tern_tree_find(message, tern_str_of(key));
-
-    return node == NULL ? NULL : node->first;
-}
-
-static uint32_t count_of(const struct tern_tree *message, const char *key)
-{
-    const struct tern_tree *node = tern_tree_find(message, tern_str_of(key));
-
-    return node == NULL ? 0 : node->n;
 }
 
 static void say_no_memory(struct extractor *x)
@@ -118,7 +78,8 @@ static void extract_dims(const struct extractor *x, const struct tern_tree *mess
     int rank_max = x->config->max_batch_size > 0 ? TERN_RANK_MAX - 1 : TERN_RANK_MAX;
 
     ret_shape->rank = 0;
-    for (const struct tern_tree *node = first_of(message, key); node != NULL; node = node->next) {
+    for (const struct tern_tree *node = tern_config_node_first(message, key); node != NULL;
+         node = node->next) {
         int64_t dim = 0;
         if (ret_shape->rank == rank_max) {
             tern_problem_add(x->problems, place_of(x, node), "%s: more than %d dimensions", key,
@@ -138,10 +99,11 @@ static void extract_dims(const struct extractor *x, const struct tern_tree *mess
 static void extract_tensor(const struct extractor *x, const struct tern_tree *node,
                            const char *what, struct tern_config_tensor *ret)
 {
-    ret->name = text_of(node, "name");
-    ret->dtype = tern_dtype_from_config_name(text_of(node, "data_type"));
+    ret->name = tern_config_node_text(node, "name");
+    ret->dtype = tern_dtype_from_config_name(tern_config_node_text(node, "data_type"));
     ret->has_dims = tern_tree_find(node, TERN_STR("dims")) != NULL;
-    ret->optional = bool_of(node, "optional");
+    ret->optional = tern_config_node_bool(node, "optional");
+    ret->ragged = tern_config_node_bool(node, "allow_ragged_batch");
     ret->label_filename = file_of(x, node, "label_filename");
     ret->place = place_of(x, node);
     extract_dims(x, node, "dims", &ret->dims);
@@ -156,7 +118,7 @@ static void extract_tensor(const struct extractor *x, const struct tern_tree *no
 static struct tern_config_tensor *extract_tensors(struct extractor *x, const char *what,
                                                   uint32_t *ret_n)
 {
-    uint32_t n = count_of(x->config->tree, what);
+    uint32_t n = tern_config_node_count(x->config->tree, what);
     struct tern_config_tensor *rows;
 
     *ret_n = 0;
@@ -167,7 +129,7 @@ static struct tern_config_tensor *extract_tensors(struct extractor *x, const cha
     rows = many(x, n, sizeof(*rows));
     if (rows == NULL)
         return NULL;
-    const struct tern_tree *node = first_of(x->config->tree, what);
+    const struct tern_tree *node = tern_config_node_first(x->config->tree, what);
     for (uint32_t i = 0; i < n; i++, node = node->next) {
         extract_tensor(x, node, what, &rows[i]);
         for (uint32_t j = 0; j < i && rows[i].name.n > 0; j++) {
@@ -187,7 +149,7 @@ static void extract_versions(const struct extractor *x, const struct tern_tree *
     struct tern_version_policy *policy = &x->config->version_policy;
 
     policy->kind = TERN_VERSION_POLICY_SPECIFIC;
-    for (const struct tern_tree *node = first_of(specific, "versions"); node != NULL;
+    for (const struct tern_tree *node = tern_config_node_first(specific, "versions"); node != NULL;
          node = node->next) {
         int64_t version = 0;
         if (!tern_num_parse_i64(node->text, &version) || version < 1) {
@@ -222,7 +184,7 @@ static void extract_version_policy(const struct extractor *x)
         extract_versions(x, kind);
     } else {
         const struct tern_tree *number = tern_tree_find(kind, TERN_STR("num_versions"));
-        uint64_t latest = uint_of(kind, "num_versions");
+        uint64_t latest = tern_config_node_uint(kind, "num_versions");
         if (number != NULL && latest == 0)
             tern_problem_add(x->problems, place_of(x, number),
                              "num_versions: expected 1 or more, got %.*s",
@@ -231,78 +193,24 @@ static void extract_version_policy(const struct extractor *x)
     }
 }
 
-static void extract_instances(const struct extractor *x)
-{
-    int64_t sum = 0;
-
-    for (const struct tern_tree *node = first_of(x->config->tree, "instance_group"); node != NULL;
-         node = node->next) {
-        int64_t count = int_of(node, "count");
-        if (count < 0 || count > INSTANCES_MAX || sum > INSTANCES_MAX) {
-            tern_problem_add(x->problems, place_of(x, node),
-                             "instance_group: expected a count from 1 to %d, got %lld",
-                             INSTANCES_MAX, (long long)count);
-            return;
-        }
-        sum += count == 0 ? 1 : count;
-    }
-    x->config->instances = (uint32_t)sum;
-}
-
 static void extract_transactions(const struct extractor *x)
 {
     const struct tern_tree *node =
         tern_tree_find(x->config->tree, TERN_STR("model_transaction_policy"));
 
-    x->config->decoupled = node != NULL && bool_of(node, "decoupled");
-}
-
-static void extract_batching(struct extractor *x)
-{
-    const struct tern_tree *node = tern_tree_find(x->config->tree, TERN_STR("dynamic_batching"));
-    struct tern_config_batching *b = &x->config->batching;
-
-    if (node == NULL)
-        return;
-    x->config->has_batching = true;
-    b->max_queue_delay_us = uint_of(node, "max_queue_delay_microseconds");
-    b->preserve_ordering = bool_of(node, "preserve_ordering");
-    b->priority_levels = uint_of(node, "priority_levels");
-    b->default_priority_level = uint_of(node, "default_priority_level");
-    const struct tern_tree *policy = tern_tree_find(node, TERN_STR("default_queue_policy"));
-    if (policy != NULL) {
-        b->queue_policy.delay = tern_str_eq(text_of(policy, "timeout_action"), TERN_STR("DELAY"));
-        b->queue_policy.default_timeout_us = uint_of(policy, "default_timeout_microseconds");
-        b->queue_policy.allow_timeout_override = bool_of(policy, "allow_timeout_override");
-        b->queue_policy.max_queue_size = uint_of(policy, "max_queue_size");
-    }
-    if (b->default_priority_level > b->priority_levels)
-        tern_problem_add(x->problems, place_of(x, node),
-                         "default_priority_level: %llu is above priority_levels (%llu)",
-                         (unsigned long long)b->default_priority_level,
-                         (unsigned long long)b->priority_levels);
-    b->preferred = many(x, count_of(node, "preferred_batch_size"), sizeof(*b->preferred));
-    for (const struct tern_tree *size = first_of(node, "preferred_batch_size");
-         size != NULL && b->preferred != NULL; size = size->next) {
-        int64_t v = 0;
-        if (tern_num_parse_i64(size->text, &v) && (v < 1 || v > x->config->max_batch_size))
-            tern_problem_add(x->problems, place_of(x, size),
-                             "preferred_batch_size: expected 1 to max_batch_size (%lld), got %lld",
-                             (long long)x->config->max_batch_size, (long long)v);
-        b->preferred[b->n_preferred++] = v;
-    }
+    x->config->decoupled = node != NULL && tern_config_node_bool(node, "decoupled");
 }
 
 static void extract_warmup_input(const struct extractor *x, const struct tern_tree *node,
                                  struct tern_config_warmup_input *ret)
 {
     ret->name = node->key;
-    ret->dtype = tern_dtype_from_config_name(text_of(node, "data_type"));
+    ret->dtype = tern_dtype_from_config_name(tern_config_node_text(node, "data_type"));
     extract_dims(x, node, "dims", &ret->dims);
     ret->file = file_of(x, node, "input_data_file");
-    ret->source = ret->file.n > 0                ? TERN_WARMUP_FILE
-                  : bool_of(node, "random_data") ? TERN_WARMUP_RANDOM
-                                                 : TERN_WARMUP_ZERO;
+    ret->source = ret->file.n > 0                              ? TERN_WARMUP_FILE
+                  : tern_config_node_bool(node, "random_data") ? TERN_WARMUP_RANDOM
+                                                               : TERN_WARMUP_ZERO;
     if (ret->dtype == TERN_DTYPE_INVALID)
         tern_problem_add(x->problems, place_of(x, node), "model_warmup: a data_type is missing");
     for (int i = 0; i < ret->dims.rank; i++) {
@@ -314,15 +222,16 @@ static void extract_warmup_input(const struct extractor *x, const struct tern_tr
 
 static void extract_warmup(struct extractor *x)
 {
-    uint32_t n = count_of(x->config->tree, "model_warmup");
+    uint32_t n = tern_config_node_count(x->config->tree, "model_warmup");
     struct tern_config_warmup *rows = many(x, n, sizeof(*rows));
-    const struct tern_tree *node = first_of(x->config->tree, "model_warmup");
+    const struct tern_tree *node = tern_config_node_first(x->config->tree, "model_warmup");
 
     for (uint32_t i = 0; i < n && rows != NULL; i++, node = node->next) {
-        uint32_t n_inputs = count_of(node, "inputs");
-        rows[i].name = text_of(node, "name");
-        rows[i].batch_size = uint_of(node, "batch_size");
-        rows[i].count = uint_of(node, "count") == 0 ? 1 : uint_of(node, "count");
+        uint32_t n_inputs = tern_config_node_count(node, "inputs");
+        rows[i].name = tern_config_node_text(node, "name");
+        rows[i].batch_size = tern_config_node_uint(node, "batch_size");
+        rows[i].count =
+            tern_config_node_uint(node, "count") == 0 ? 1 : tern_config_node_uint(node, "count");
         rows[i].inputs = many(x, n_inputs, sizeof(*rows[i].inputs));
         if (rows[i].inputs == NULL)
             return;
@@ -331,7 +240,7 @@ static void extract_warmup(struct extractor *x)
                              "model_warmup: batch_size %llu is above max_batch_size (%lld)",
                              (unsigned long long)rows[i].batch_size,
                              (long long)x->config->max_batch_size);
-        for (const struct tern_tree *input = first_of(node, "inputs"); input != NULL;
+        for (const struct tern_tree *input = tern_config_node_first(node, "inputs"); input != NULL;
              input = input->next)
             extract_warmup_input(x, input, &rows[i].inputs[rows[i].n_inputs++]);
     }
@@ -341,10 +250,11 @@ static void extract_warmup(struct extractor *x)
 
 static void extract_tags(struct extractor *x)
 {
-    struct tern_model_tag *rows = many(x, count_of(x->config->tree, "metric_tags"), sizeof(*rows));
+    struct tern_model_tag *rows =
+        many(x, tern_config_node_count(x->config->tree, "metric_tags"), sizeof(*rows));
     uint32_t n = 0;
 
-    for (const struct tern_tree *node = first_of(x->config->tree, "metric_tags");
+    for (const struct tern_tree *node = tern_config_node_first(x->config->tree, "metric_tags");
          node != NULL && rows != NULL; node = node->next)
         rows[n++] = (struct tern_model_tag){node->key, node->text};
     x->config->metric_tags = rows;
@@ -375,7 +285,7 @@ static void extract_yes_and_no(const struct extractor *x, const struct tern_tree
     uint32_t n_forms = 0, n_values = 0;
 
     for (size_t i = 0; i < TERN_COUNT_OF(forms); i++) {
-        const struct tern_tree *value = first_of(node, forms[i].key);
+        const struct tern_tree *value = tern_config_node_first(node, forms[i].key);
         n_forms += value != NULL;
         for (; value != NULL; value = value->next, n_values++) {
             int64_t number = 0;
@@ -401,22 +311,23 @@ static void extract_yes_and_no(const struct extractor *x, const struct tern_tree
 static void extract_id_type(const struct extractor *x, const struct tern_tree *node,
                             struct tern_control *control)
 {
-    control->dtype = tern_dtype_from_config_name(text_of(node, "data_type"));
+    control->dtype = tern_dtype_from_config_name(tern_config_node_text(node, "data_type"));
     if (control->dtype != TERN_DTYPE_UINT64 && control->dtype != TERN_DTYPE_INT64 &&
         control->dtype != TERN_DTYPE_UINT32 && control->dtype != TERN_DTYPE_INT32 &&
         control->dtype != TERN_DTYPE_BYTES)
         tern_problem_add(x->problems, place_of(x, node),
                          "CONTROL_SEQUENCE_CORRID: expected a data_type of TYPE_UINT64, "
                          "TYPE_INT64, TYPE_UINT32, TYPE_INT32 or TYPE_STRING, got \"%.*s\"",
-                         TERN_STR_ARG(text_of(node, "data_type")));
+                         TERN_STR_ARG(tern_config_node_text(node, "data_type")));
 }
 
 static void extract_control(const struct extractor *x, const struct tern_tree *node,
                             struct tern_control *control)
 {
-    const struct tern_tree *what = first_of(node, "control");
+    const struct tern_tree *what = tern_config_node_first(node, "control");
 
-    *control = (struct tern_control){.name = text_of(node, "name"), .place = place_of(x, node)};
+    *control = (struct tern_control){.name = tern_config_node_text(node, "name"),
+                                     .place = place_of(x, node)};
     if (control->name.n == 0)
         tern_problem_add(x->problems, control->place, "control_input: a name is missing");
     if (what == NULL || what->next != NULL) {
@@ -424,7 +335,7 @@ static void extract_control(const struct extractor *x, const struct tern_tree *n
                          "control_input: expected one control for an input");
         return;
     }
-    struct tern_str kind = text_of(what, "kind");
+    struct tern_str kind = tern_config_node_text(what, "kind");
     while (kind.n > 0 && control->kind < TERN_CONTROL_CORRID &&
            !tern_str_eq(kind, tern_str_of(tern_control_kind_name(control->kind))))
         control->kind++;
@@ -437,8 +348,8 @@ static void extract_control(const struct extractor *x, const struct tern_tree *n
 static void extract_controls(struct extractor *x, const struct tern_tree *batching,
                              struct tern_sequencing *sequencing)
 {
-    uint32_t n = count_of(batching, "control_input");
-    const struct tern_tree *node = first_of(batching, "control_input");
+    uint32_t n = tern_config_node_count(batching, "control_input");
+    const struct tern_tree *node = tern_config_node_first(batching, "control_input");
 
     if (n > TERN_CONTROL_KINDS) {
         tern_problem_add(x->problems, place_of(x, batching), "control_input: more than %d",
@@ -464,7 +375,7 @@ static void extract_controls(struct extractor *x, const struct tern_tree *batchi
 static void extract_first_state(const struct extractor *x, const struct tern_tree *node,
                                 struct tern_state *state)
 {
-    const struct tern_tree *first = first_of(node, "initial_state");
+    const struct tern_tree *first = tern_config_node_first(node, "initial_state");
     char want[16];
 
     state->first = state->shape;
@@ -478,7 +389,7 @@ static void extract_first_state(const struct extractor *x, const struct tern_tre
     state->first.rank = 0;
     extract_dims(x, first, "dims", &state->first);
     state->file = file_of(x, first, "data_file");
-    if (tern_dtype_from_config_name(text_of(first, "data_type")) != state->dtype) {
+    if (tern_dtype_from_config_name(tern_config_node_text(first, "data_type")) != state->dtype) {
         tern_dtype_config_name(state->dtype, want);
         tern_problem_add(x->problems, place_of(x, first), "initial_state: expected data_type %s",
                          want);
@@ -496,9 +407,9 @@ static void extract_first_state(const struct extractor *x, const struct tern_tre
 static void extract_state(const struct extractor *x, const struct tern_tree *node,
                           struct tern_state *state)
 {
-    state->input_name = text_of(node, "input_name");
-    state->output_name = text_of(node, "output_name");
-    state->dtype = tern_dtype_from_config_name(text_of(node, "data_type"));
+    state->input_name = tern_config_node_text(node, "input_name");
+    state->output_name = tern_config_node_text(node, "output_name");
+    state->dtype = tern_dtype_from_config_name(tern_config_node_text(node, "data_type"));
     state->place = place_of(x, node);
     extract_dims(x, node, "dims", &state->shape);
     if (state->input_name.n == 0 || state->output_name.n == 0)
@@ -514,8 +425,8 @@ static void extract_state(const struct extractor *x, const struct tern_tree *nod
 static void extract_states(struct extractor *x, const struct tern_tree *batching,
                            struct tern_sequencing *sequencing)
 {
-    uint32_t n = count_of(batching, "state");
-    const struct tern_tree *node = first_of(batching, "state");
+    uint32_t n = tern_config_node_count(batching, "state");
+    const struct tern_tree *node = tern_config_node_first(batching, "state");
 
     if (n > TERN_SEQUENCE_STATES_MAX || (n > 0 && x->config->decoupled)) {
         tern_problem_add(x->problems, place_of(x, batching), "state: %s",
@@ -546,14 +457,14 @@ static void extract_sequences(struct extractor *x)
     x->config->sequencing = sequencing;
     if (sequencing == NULL)
         return;
-    idle_us = uint_of(node, "max_sequence_idle_microseconds");
+    idle_us = tern_config_node_uint(node, "max_sequence_idle_microseconds");
     if (idle_us == 0)
         sequencing->max_idle_ns = TERN_SEQUENCE_IDLE_NS;
     else if (__builtin_mul_overflow(idle_us, UINT64_C(1000), &sequencing->max_idle_ns))
         sequencing->max_idle_ns = UINT64_MAX;
     const struct tern_tree *oldest = tern_tree_find(node, TERN_STR("oldest"));
     if (oldest != NULL) {
-        int64_t most = int_of(oldest, "max_candidate_sequences");
+        int64_t most = tern_config_node_int(oldest, "max_candidate_sequences");
         if (most < 1 || most > TERN_SEQUENCE_SLOTS_MAX)
             tern_problem_add(x->problems, place_of(x, oldest),
                              "max_candidate_sequences: expected 1 to %u, got %lld",
@@ -577,10 +488,12 @@ static void add_option(struct extractor *x, struct tern_str key, struct tern_str
 static void add_accelerators(struct extractor *x, const struct tern_tree *accelerators,
                              const char *key)
 {
-    for (const struct tern_tree *a = first_of(accelerators, key); a != NULL; a = a->next) {
-        struct tern_str name = text_of(a, "name");
+    for (const struct tern_tree *a = tern_config_node_first(accelerators, key); a != NULL;
+         a = a->next) {
+        struct tern_str name = tern_config_node_text(a, "name");
         add_option(x, TERN_STR("execution_providers"), name);
-        for (const struct tern_tree *p = first_of(a, "parameters"); p != NULL; p = p->next)
+        for (const struct tern_tree *p = tern_config_node_first(a, "parameters"); p != NULL;
+             p = p->next)
             add_option(
                 x,
                 tern_arena_printf(x->arena, "%.*s.%.*s", TERN_STR_ARG(name), TERN_STR_ARG(p->key)),
@@ -592,8 +505,9 @@ static uint32_t count_accelerators(const struct tern_tree *accelerators, const c
 {
     uint32_t n = 0;
 
-    for (const struct tern_tree *a = first_of(accelerators, key); a != NULL; a = a->next)
-        n += 1 + count_of(a, "parameters");
+    for (const struct tern_tree *a = tern_config_node_first(accelerators, key); a != NULL;
+         a = a->next)
+        n += 1 + tern_config_node_count(a, "parameters");
     return n;
 }
 
@@ -620,16 +534,18 @@ static void extract_options(struct extractor *x)
     if (accelerators == NULL)
         accelerators = &none;
     x->config->options = many(x,
-                              count_of(tree, "parameters") + 1 +
+                              tern_config_node_count(tree, "parameters") + 1 +
                                   count_accelerators(accelerators, "gpu_execution_accelerator") +
                                   count_accelerators(accelerators, "cpu_execution_accelerator"),
                               sizeof(*x->config->options));
     if (x->config->options == NULL)
         return;
-    for (const struct tern_tree *p = first_of(tree, "parameters"); p != NULL; p = p->next)
-        add_option(x, p->key, text_of(p, "string_value"));
+    for (const struct tern_tree *p = tern_config_node_first(tree, "parameters"); p != NULL;
+         p = p->next)
+        add_option(x, p->key, tern_config_node_text(p, "string_value"));
     if (graph != NULL)
-        add_option(x, TERN_STR("graph_optimization_level"), graph_level(int_of(graph, "level")));
+        add_option(x, TERN_STR("graph_optimization_level"),
+                   graph_level(tern_config_node_int(graph, "level")));
     add_accelerators(x, accelerators, "gpu_execution_accelerator");
     add_accelerators(x, accelerators, "cpu_execution_accelerator");
 }
@@ -641,12 +557,12 @@ void tern_model_config_extract(struct tern_model_config *config, struct tern_are
     const struct tern_tree *tree = config->tree;
     const struct tern_tree *batch = tern_tree_find(tree, TERN_STR("max_batch_size"));
 
-    config->name = text_of(tree, "name");
-    config->platform = text_of(tree, "platform");
-    config->backend = text_of(tree, "backend");
+    config->name = tern_config_node_text(tree, "name");
+    config->platform = tern_config_node_text(tree, "platform");
+    config->backend = tern_config_node_text(tree, "backend");
     config->default_model_filename = file_of(&x, tree, "default_model_filename");
     config->has_max_batch_size = batch != NULL;
-    config->max_batch_size = int_of(tree, "max_batch_size");
+    config->max_batch_size = tern_config_node_int(tree, "max_batch_size");
     if (batch != NULL && config->max_batch_size < 0) {
         tern_problem_add(problems, place_of(&x, batch),
                          "max_batch_size: expected 0 or more, got %lld",
@@ -656,11 +572,10 @@ void tern_model_config_extract(struct tern_model_config *config, struct tern_are
     config->inputs = extract_tensors(&x, "input", &config->n_inputs);
     config->outputs = extract_tensors(&x, "output", &config->n_outputs);
     extract_version_policy(&x);
-    extract_instances(&x);
     extract_transactions(&x);
-    extract_batching(&x);
     extract_sequences(&x);
     extract_warmup(&x);
     extract_tags(&x);
     extract_options(&x);
+    tern_model_config_scheduling_read(config, arena, problems);
 }

@@ -61,7 +61,7 @@ MESSAGE(input, "ModelInput",
     F(dims, 4, INT64, REPEATED, HONOURED),
     M(reshape, 5, ONE, HONOURED, reshape),
     REFUSE(is_shape_tensor, 6, BOOL, ONE, "shape tensors belong to TensorRT"),
-    F(allow_ragged_batch, 7, BOOL, ONE, KEPT),
+    F(allow_ragged_batch, 7, BOOL, ONE, HONOURED),
     F(optional, 8, BOOL, ONE, HONOURED),
     F(is_non_linear_format_io, 9, BOOL, ONE, KEPT));
 MESSAGE(output, "ModelOutput",
@@ -73,30 +73,30 @@ MESSAGE(output, "ModelOutput",
     REFUSE(is_shape_tensor, 6, BOOL, ONE, "shape tensors belong to TensorRT"),
     F(is_non_linear_format_io, 7, BOOL, ONE, KEPT));
 MESSAGE(batch_input, "BatchInput",
-    E(kind, 1, ONE, KEPT, batch_input_kinds),
-    F(target_name, 2, STRING, REPEATED, KEPT),
-    E(data_type, 3, ONE, KEPT, data_types),
-    F(source_input, 4, STRING, REPEATED, KEPT));
+    E(kind, 1, ONE, HONOURED, batch_input_kinds),
+    F(target_name, 2, STRING, REPEATED, HONOURED),
+    E(data_type, 3, ONE, HONOURED, data_types),
+    F(source_input, 4, STRING, REPEATED, HONOURED));
 MESSAGE(batch_output, "BatchOutput",
-    F(target_name, 1, STRING, REPEATED, KEPT),
-    E(kind, 2, ONE, KEPT, batch_output_kinds),
-    F(source_input, 3, STRING, REPEATED, KEPT));
+    F(target_name, 1, STRING, REPEATED, HONOURED),
+    E(kind, 2, ONE, HONOURED, batch_output_kinds),
+    F(source_input, 3, STRING, REPEATED, HONOURED));
 
 MESSAGE(rate_resource, "Resource",
-    F(name, 1, STRING, ONE, KEPT), F(global, 2, BOOL, ONE, KEPT), F(count, 3, UINT32, ONE, KEPT));
+    F(name, 1, STRING, ONE, HONOURED), F(global, 2, BOOL, ONE, HONOURED), F(count, 3, UINT32, ONE, HONOURED));
 MESSAGE(rate_limiter, "ModelRateLimiter",
-    M(resources, 1, REPEATED, KEPT, rate_resource), F(priority, 2, UINT32, ONE, KEPT));
+    M(resources, 1, REPEATED, HONOURED, rate_resource), F(priority, 2, UINT32, ONE, HONOURED));
 MESSAGE(secondary_device, "SecondaryDevice",
     E(kind, 1, ONE, KEPT, device_kinds), F(device_id, 2, INT64, ONE, KEPT));
 MESSAGE(instance_group, "ModelInstanceGroup",
     F(name, 1, STRING, ONE, KEPT),
     E(kind, 4, ONE, KEPT, instance_kinds),
     F(count, 2, INT32, ONE, HONOURED),
-    M(rate_limiter, 6, ONE, KEPT, rate_limiter),
+    M(rate_limiter, 6, ONE, HONOURED, rate_limiter),
     F(gpus, 3, INT32, REPEATED, KEPT),
     M(secondary_devices, 8, REPEATED, KEPT, secondary_device),
     F(profile, 5, STRING, REPEATED, KEPT),
-    F(passive, 7, BOOL, ONE, KEPT),
+    F(passive, 7, BOOL, ONE, HONOURED),
     F(host_policy, 9, STRING, ONE, KEPT));
 
 MESSAGE(graph, "Graph", F(level, 1, INT32, ONE, HONOURED));
@@ -123,22 +123,22 @@ MESSAGE(optimization, "ModelOptimizationPolicy",
     M(input_pinned_memory, 5, ONE, KEPT, pinned),
     M(output_pinned_memory, 6, ONE, KEPT, pinned),
     F(gather_kernel_buffer_threshold, 7, UINT32, ONE, KEPT),
-    F(eager_batching, 8, BOOL, ONE, KEPT));
+    F(eager_batching, 8, BOOL, ONE, HONOURED));
 
 MESSAGE(queue_policy, "ModelQueuePolicy",
-    E(timeout_action, 1, ONE, KEPT, timeout_actions),
-    F(default_timeout_microseconds, 2, UINT64, ONE, KEPT),
-    F(allow_timeout_override, 3, BOOL, ONE, KEPT),
-    F(max_queue_size, 4, UINT32, ONE, KEPT));
+    E(timeout_action, 1, ONE, HONOURED, timeout_actions),
+    F(default_timeout_microseconds, 2, UINT64, ONE, HONOURED),
+    F(allow_timeout_override, 3, BOOL, ONE, HONOURED),
+    F(max_queue_size, 4, UINT32, ONE, HONOURED));
 MESSAGE(dynamic_batching, "ModelDynamicBatching",
-    F(preferred_batch_size, 1, INT32, REPEATED, KEPT),
-    F(max_queue_delay_microseconds, 2, UINT64, ONE, KEPT),
-    F(preserve_ordering, 3, BOOL, ONE, KEPT),
-    F(priority_levels, 4, UINT64, ONE, KEPT),
-    F(default_priority_level, 5, UINT64, ONE, KEPT),
-    M(default_queue_policy, 6, ONE, KEPT, queue_policy),
+    F(preferred_batch_size, 1, INT32, REPEATED, HONOURED),
+    F(max_queue_delay_microseconds, 2, UINT64, ONE, HONOURED),
+    F(preserve_ordering, 3, BOOL, ONE, HONOURED),
+    F(priority_levels, 4, UINT64, ONE, HONOURED),
+    F(default_priority_level, 5, UINT64, ONE, HONOURED),
+    M(default_queue_policy, 6, ONE, HONOURED, queue_policy),
     {.name = "priority_queue_policy", .number = 7, .type = TERN_SCHEMA_MESSAGE,
-     .label = TERN_SCHEMA_MAP, .how = TERN_SCHEMA_KEPT, .number_keys = true,
+     .label = TERN_SCHEMA_MAP, .how = TERN_SCHEMA_HONOURED, .number_keys = true,
      .message = &queue_policy});
 
 MESSAGE(control, "Control",
@@ -164,9 +164,9 @@ MESSAGE(direct, "StrategyDirect",
     F(minimum_slot_utilization, 2, FLOAT, ONE, KEPT));
 MESSAGE(oldest, "StrategyOldest",
     F(max_candidate_sequences, 1, INT32, ONE, HONOURED),
-    F(preferred_batch_size, 2, INT32, REPEATED, KEPT),
-    F(max_queue_delay_microseconds, 3, UINT64, ONE, KEPT),
-    F(preserve_ordering, 4, BOOL, ONE, KEPT));
+    F(preferred_batch_size, 2, INT32, REPEATED, HONOURED),
+    F(max_queue_delay_microseconds, 3, UINT64, ONE, HONOURED),
+    F(preserve_ordering, 4, BOOL, ONE, HONOURED));
 MESSAGE(sequence_batching, "ModelSequenceBatching",
     M(direct, 3, ONEOF, HONOURED, direct), M(oldest, 4, ONEOF, HONOURED, oldest),
     F(max_sequence_idle_microseconds, 1, UINT64, ONE, HONOURED),
@@ -197,7 +197,7 @@ MESSAGE(transaction_policy, "ModelTransactionPolicy",
 MESSAGE(agent, "Agent", F(name, 1, STRING, ONE, KEPT), F(parameters, 2, STRING, MAP, KEPT));
 MESSAGE(agents, "ModelRepositoryAgents",
     REFUSE_M(agents, 1, REPEATED, agent, "agents that check or change model files are not run"));
-MESSAGE(response_cache, "ModelResponseCache", F(enable, 1, BOOL, ONE, KEPT));
+MESSAGE(response_cache, "ModelResponseCache", F(enable, 1, BOOL, ONE, HONOURED));
 MESSAGE(metric_identifier, "MetricIdentifier", F(family, 1, STRING, ONE, KEPT));
 MESSAGE(histogram_options, "HistogramOptions", F(buckets, 1, DOUBLE, REPEATED, KEPT));
 MESSAGE(metric_control, "MetricControl",
@@ -214,12 +214,10 @@ static const struct tern_schema_field model_fields[] = {
     F(max_batch_size, 4, INT32, ONE, HONOURED),
     M(input, 5, REPEATED, HONOURED, input),
     M(output, 6, REPEATED, HONOURED, output),
-    REFUSE_M(batch_input, 20, REPEATED, batch_input,
-        "inputs made from the batch are not served yet"),
-    REFUSE_M(batch_output, 21, REPEATED, batch_output,
-        "outputs split by input shape are not served yet"),
+    M(batch_input, 20, REPEATED, HONOURED, batch_input),
+    M(batch_output, 21, REPEATED, HONOURED, batch_output),
     M(optimization, 12, ONE, HONOURED, optimization),
-    M(dynamic_batching, 11, ONEOF, KEPT, dynamic_batching),
+    M(dynamic_batching, 11, ONEOF, HONOURED, dynamic_batching),
     M(sequence_batching, 13, ONEOF, HONOURED, sequence_batching),
     REFUSE_M(ensemble_scheduling, 15, ONEOF, ensembling, "ensembles are not served yet"),
     M(instance_group, 7, REPEATED, HONOURED, instance_group),
@@ -231,7 +229,7 @@ static const struct tern_schema_field model_fields[] = {
     M(model_operations, 18, ONE, HONOURED, operations),
     M(model_transaction_policy, 19, ONE, HONOURED, transaction_policy),
     M(model_repository_agents, 23, ONE, HONOURED, agents),
-    M(response_cache, 24, ONE, KEPT, response_cache),
+    M(response_cache, 24, ONE, HONOURED, response_cache),
     M(model_metrics, 26, ONE, KEPT, metrics),
 };
 /* clang-format on */

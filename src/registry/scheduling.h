@@ -12,7 +12,9 @@
 #include "base/str.h"
 #include "core/tensor.h"
 
-#define TERN_SCHEDULING_LEVELS_MAX 16u /* of priority */
+#define TERN_SCHEDULING_LEVELS_MAX    16u /* of priority */
+#define TERN_SCHEDULING_PREFERRED_MAX 32u
+#define TERN_SCHEDULING_INSTANCES_MAX 1024u
 
 enum tern_batching {
     TERN_BATCHING_NONE,       /* each request runs alone */
@@ -39,7 +41,7 @@ struct tern_scheduling_group {
     struct tern_str name;
     uint32_t count;    /* of instances, at least 1 */
     uint32_t priority; /* the inverse of its weight; 0 counts as 1 */
-    bool passive;      /* loaded, never scheduled */
+    bool passive;      /* never scheduled: no instances are made of it */
     const struct tern_scheduling_resource *resources;
     uint32_t n_resources;
 };
@@ -83,6 +85,9 @@ struct tern_scheduling {
     uint32_t default_level;                     /* 1 to n_levels */
     const struct tern_scheduling_level *levels; /* of level 1, 2, ... */
 
+    /* Any of the next three is there: also a request that runs alone is made into a batch of one,
+     * since the model sees other shapes than clients do. */
+    bool gathers;
     const bool *ragged; /* an engine's input each: its shape may differ inside a batch; NULL: none
                            may */
     const struct tern_batch_input *batch_inputs;
@@ -104,5 +109,13 @@ struct tern_scheduling {
 /* Whether the configuration asks for what only a queue can give (a delay, levels, bounds, an order,
  * resources): such a model does not run on the loops. */
 bool tern_scheduling_needs_queue(const struct tern_scheduling *scheduling);
+/* Whether an engine's input is made from the batch; clients do not see it. */
+bool tern_scheduling_fills(const struct tern_scheduling *scheduling, uint32_t input);
+/* Whether an engine's output is cut into the shapes of an input. */
+bool tern_scheduling_scatters(const struct tern_scheduling *scheduling, uint32_t output);
+/* The group of an instance of the version: the instances of the first group that is not passive
+ * stand first, then those of the next. Instances beyond belong to the last. NULL: there is none. */
+const struct tern_scheduling_group *
+tern_scheduling_group_of(const struct tern_scheduling *scheduling, uint32_t instance);
 
 #endif

@@ -196,55 +196,11 @@ enum tern_code tern_sequencing_load(struct tern_sequencing *sequencing, const ch
     return TERN_OK;
 }
 
-/* ---- what clients see ---- */
-
-static bool see_inputs(struct tern_sequencing *sequencing, const struct tern_tensor_spec *inputs,
-                       uint32_t n, struct tern_arena *arena, struct tern_sequencing_seen *seen)
-{
-    uint32_t *at = tern_arena_zalloc(arena, n + 1, sizeof(*at));
-
-    seen->inputs = tern_arena_zalloc(arena, n + 1, sizeof(*seen->inputs));
-    seen->n_inputs = 0;
-    sequencing->input_at = at;
-    if (at == NULL || seen->inputs == NULL)
-        return false;
-    for (uint32_t i = 0; i < n; i++) {
-        if (tern_sequencing_fills(sequencing, inputs[i].name))
-            continue;
-        at[seen->n_inputs] = i;
-        seen->inputs[seen->n_inputs++] = inputs[i];
-    }
-    return true;
-}
-
-static bool see_outputs(struct tern_sequencing *sequencing, const struct tern_tensor_spec *outputs,
-                        uint32_t n, struct tern_arena *arena, struct tern_sequencing_seen *seen)
-{
-    uint32_t *at = tern_arena_zalloc(arena, n + 1, sizeof(*at));
-
-    seen->outputs = tern_arena_zalloc(arena, n + 1, sizeof(*seen->outputs));
-    seen->n_outputs = 0;
-    sequencing->output_at = at;
-    if (at == NULL || seen->outputs == NULL)
-        return false;
-    for (uint32_t i = 0; i < n; i++) {
-        if (tern_sequencing_hides(sequencing, outputs[i].name))
-            continue;
-        at[seen->n_outputs] = i;
-        seen->outputs[seen->n_outputs++] = outputs[i];
-    }
-    return true;
-}
-
-bool tern_sequencing_tie(struct tern_sequencing *sequencing, const struct tern_engine_model *model,
-                         const struct tern_tensor_spec *inputs,
-                         const struct tern_tensor_spec *outputs, struct tern_arena *arena,
-                         struct tern_sequencing_seen *ret_seen, struct tern_problems *problems)
+void tern_sequencing_tie(struct tern_sequencing *sequencing, const struct tern_engine_model *model,
+                         struct tern_problems *problems)
 {
     for (uint32_t i = 0; i < sequencing->n_controls; i++)
         tie_control(sequencing, &sequencing->controls[i], model, problems);
     for (uint32_t i = 0; i < sequencing->n_states; i++)
         tie_state(sequencing, &sequencing->states[i], model, problems);
-    return see_inputs(sequencing, inputs, model->n_inputs, arena, ret_seen) &&
-           see_outputs(sequencing, outputs, model->n_outputs, arena, ret_seen);
 }

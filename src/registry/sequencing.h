@@ -58,22 +58,12 @@ struct tern_sequencing {
     uint32_t n_controls;
     struct tern_state *states;
     uint32_t n_states;
-    /* What clients see as input (output) i is the engine's input_at[i] (output_at[i]). */
-    const uint32_t *input_at, *output_at;
-};
-
-/* What is left for clients of `specs`, which stand in the engine's order. */
-struct tern_sequencing_seen {
-    struct tern_tensor_spec *inputs, *outputs;
-    uint32_t n_inputs, n_outputs;
 };
 
 /* Finds controls and states among the model's tensors and checks that they fit. What does not is a
- * mistake in the list. False without memory. */
-bool tern_sequencing_tie(struct tern_sequencing *sequencing, const struct tern_engine_model *model,
-                         const struct tern_tensor_spec *inputs,
-                         const struct tern_tensor_spec *outputs, struct tern_arena *arena,
-                         struct tern_sequencing_seen *ret_seen, struct tern_problems *problems);
+ * mistake in the list. */
+void tern_sequencing_tie(struct tern_sequencing *sequencing, const struct tern_engine_model *model,
+                         struct tern_problems *problems);
 /* Makes what the first request of a sequence sees of each state; blocking. folder: of the model;
  * NULL: none. */
 enum tern_code tern_sequencing_load(struct tern_sequencing *sequencing, const char *folder,

@@ -34,11 +34,12 @@ struct tern_model_version {
     /* Shapes that the engine's inputs and outputs have where info's differ, rank -1 where they do
      * not; NULL: nowhere (registry/reshape.h). */
     const struct tern_shape *input_shapes, *output_shapes;
-    /* All of the engine's as clients would see them; info has those that they do see, which are
-     * fewer for a model that takes sequences of requests. */
+    /* All of the engine's as clients would see them; info has those that they do see: info's input
+     * (output) i is the engine's input_at[i] (output_at[i]), or i where that is NULL. */
     const struct tern_tensor_spec *input_specs, *output_specs;
+    const uint32_t *input_at, *output_at;
     const struct tern_sequencing *sequencing; /* NULL: requests stand alone */
-    const struct tern_scheduling *scheduling; /* how they wait; NULL: each runs alone */
+    const struct tern_scheduling *scheduling; /* how they wait; NULL: only in tests */
     uint32_t sequence_slots;                  /* live sequences at a time */
     struct tern_arena arena;                  /* owns what info and engine point to */
     void *

@@ -167,7 +167,7 @@ static enum tern_code open_sized(struct loading *l, struct tern_err *err)
         TERN_TRY(open_engine(l, many, err));
         TERN_TRY(measure(l, err));
     }
-    if (!large && !l->config.decoupled &&
+    if (!large && !l->config.decoupled && !tern_scheduling_needs_queue(l->config.scheduling) &&
         l->settings->hooks.is_inline(l->settings->hooks.arg, version->run_ns))
         return add_instances(version, &version->loop_instances, &version->n_loop_instances,
                              l->settings->n_loops, l->settings->n_loops, err);
@@ -215,6 +215,19 @@ static void take_sequencing(struct loading *l)
         slots < TERN_SEQUENCE_SLOTS_MAX ? (uint32_t)slots : TERN_SEQUENCE_SLOTS_MAX;
 }
 
+/* What the configuration leaves open can still be decided here from the opened engine: a model
+ * without max_batch_size counts as one that cannot be batched (max_rows 1). */
+static enum tern_code take_scheduling(struct loading *l, struct tern_err *err)
+{
+    const struct tern_scheduling *scheduling = l->config.scheduling;
+
+    if (scheduling->gathers)
+        return tern_fail(err, TERN_UNIMPLEMENTED,
+                         "allow_ragged_batch, batch_input and batch_output are not served yet");
+    l->version->scheduling = scheduling;
+    return TERN_OK;
+}
+
 static enum tern_code fill_info(struct loading *l, struct tern_err *err)
 {
     struct tern_model_version *version = l->version;
@@ -242,6 +255,9 @@ static enum tern_code fill_info(struct loading *l, struct tern_err *err)
     version->output_shapes = specs.output_shapes;
     version->input_specs = specs.inputs;
     version->output_specs = specs.outputs;
+    version->input_at = specs.seen.input_at;
+    version->output_at = specs.seen.output_at;
+    TERN_TRY(take_scheduling(l, err));
     take_sequencing(l);
     if (version->sequencing != NULL)
         TERN_TRY(tern_sequencing_load(l->config.sequencing, l->load->folder, arena, err));

@@ -25,8 +25,7 @@ enum tern_code tern_sequences_new(struct tern_sched *sched, struct tern_model_ve
 void tern_sequences_free(struct tern_model_version *version);
 
 /* As tern_sched_submit and tern_sched_cancel, for work of such a version: work->sequence says which
- * one. The run gets the model's control inputs; its input_spec and output_spec count what clients
- * see. Memory comes from the run's arena. */
+ * one. The run gets the model's control inputs. Memory comes from the run's arena. */
 void tern_sequence_submit(struct tern_sched *sched, struct tern_work *work);
 void tern_sequence_cancel(struct tern_sched *sched, struct tern_work *work);
 

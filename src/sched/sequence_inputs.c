@@ -118,7 +118,7 @@ static enum tern_code fill_inputs(const struct tern_model_version *version,
     n = 0;
     for (; n < run->n_inputs; n++) {
         inputs[n] = run->inputs[n];
-        input_spec[n] = sequencing->input_at[run->input_spec[n]];
+        input_spec[n] = run->input_spec[n];
     }
     for (uint32_t i = 0; i < sequencing->n_controls; i++, n++) {
         TERN_TRY(
@@ -159,7 +159,7 @@ static enum tern_code fill_outputs(const struct tern_sequencing *sequencing,
         return tern_arena_fail(run->arena, err, "the outputs");
     for (uint32_t i = 0; i < n; i++) {
         outputs[i] = run->outputs[i];
-        output_spec[i] = sequencing->output_at[run->output_spec[i]];
+        output_spec[i] = run->output_spec[i];
     }
     for (uint32_t i = 0; i < sequencing->n_states; i++) {
         const struct tern_state *state = &sequencing->states[i];

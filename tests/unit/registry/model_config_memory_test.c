@@ -51,7 +51,10 @@ static bool read_options(struct tern_buf *out)
 static const char config_pbtxt[] =
     "max_batch_size: 8 input { name: 'x' dims: [4] } output { name: 'y' label_filename: 'l.txt' }\n"
     "parameters { key: 'a' value { string_value: 'b' 'c' } } version_policy { all { } }\n"
-    "dynamic_batching { preferred_batch_size: [4, 8] } metric_tags { key: 't' value: 'u' }\n"
+    "dynamic_batching { preferred_batch_size: [4, 8] priority_levels: 2 default_priority_level: 1 "
+    "}\n"
+    "instance_group { rate_limiter { resources { name: 'r' count: 1 } } } metric_tags { key: 't' "
+    "value: 'u' }\n"
     "optimization { execution_accelerators { cpu_execution_accelerator { name: 'p'\n"
     "parameters { key: 'k' value: 'v' } } } }\n"
     "model_warmup { name: 'w' batch_size: 2 inputs { key: 'x' value { data_type: TYPE_FP32\n"

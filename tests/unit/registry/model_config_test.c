@@ -150,12 +150,9 @@ static void every_field_of_a_full_file(void **state)
     assert_int_equal(c->version_policy.n_specific, 2);
     assert_int_equal(c->version_policy.specific[1], 3);
     assert_int_equal(c->instances, 3);
-    assert_true(c->has_batching);
-    assert_int_equal(c->batching.n_preferred, 2);
-    assert_int_equal(c->batching.preferred[1], 8);
-    assert_int_equal(c->batching.max_queue_delay_us, 100);
-    assert_true(c->batching.queue_policy.delay);
-    assert_int_equal(c->batching.queue_policy.max_queue_size, 16);
+    assert_int_equal(c->scheduling->batching, TERN_BATCHING_CONFIGURED);
+    assert_int_equal(c->scheduling->n_preferred, 2);
+    assert_int_equal(c->scheduling->max_queue_delay_ns, 100000);
     assert_int_equal(c->n_options, 5);
     assert_string_equal(c->options[0].key.p, "intra_op_thread_count");
     assert_string_equal(c->options[0].value.p, "2");

@@ -131,9 +131,7 @@ struct plan {
     enum tern_dtype id; /* 0: UINT64 */
 };
 
-/* The client's x is the engine's input 0, y its output 0; the controls are the rest. */
-static const uint32_t same[] = {0};
-
+/* The engine's input 0 is x, its output 0 y; the controls are the rest. */
 static void describe(struct rig *r, const struct plan *plan)
 {
     for (int i = 0; i < 4; i++)
@@ -147,9 +145,7 @@ static void describe(struct rig *r, const struct plan *plan)
     r->sequencing = (struct tern_sequencing){.max_idle_ns = SECOND,
                                              .batched = true,
                                              .controls = r->controls,
-                                             .n_controls = 4,
-                                             .input_at = same,
-                                             .output_at = same};
+                                             .n_controls = 4};
     r->version.engine.ops = &ops;
     r->version.info.name = TERN_STR("m");
     r->version.sequencing = &r->sequencing;
