@@ -28,6 +28,7 @@ static void TERN_PRINTF(4, 0)
         return;
     err->code = code;
     err->http_status = status;
+    err->retry_ms = 0;
     vsnprintf(err->text, sizeof(err->text), fmt, ap);
 }
 

@@ -10,6 +10,7 @@
 
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdint.h>
 #include "base/compiler.h"
 
 /* X(name, number, HTTP status, label used in metrics and logs) */
@@ -44,6 +45,9 @@ enum tern_code {
 struct tern_err {
     enum tern_code code;
     int http_status; /* 0: as the code says; a dialect or the HTTP layer may need a finer one */
+    /* Of an overload (429, 503): when trying again may help; 0: nobody knows. Set after the
+     * failure, which clears it. */
+    uint32_t retry_ms;
     char text[TERN_ERR_TEXT_MAX];
 };
 

@@ -61,7 +61,9 @@ struct tern_infer_request {
     uint32_t n_outputs;
     bool binary_default;  /* outputs that say nothing are wanted binary */
     uint64_t deadline_ns; /* monotonic; 0: none */
-    uint64_t priority;    /* 0: the model's default; 1 is the most urgent */
+    uint64_t
+        timeout_ns;    /* how long it may wait, where the model's queue honours that; 0: not said */
+    uint64_t priority; /* 0: the model's default; 1 is the most urgent */
     struct tern_sequence sequence;
     /* Raw binary request: the whole body is the one input, whose name, datatype and shape only the
      * model knows. inputs is then empty until the infer operation fills it. */

@@ -103,11 +103,7 @@ static void encode(struct gateway_call *gc, enum tern_code *code)
         *code = encode_result(call, &call->err);
     if (*code != TERN_OK) {
         call->x->n_slices = 0;
-        call->proto->encode_error(call->x, &call->err);
-        int status = tern_err_http_status(&call->err);
-        if (status == 429 ||
-            status == 503) /* a limit that the request itself breaks stays broken */
-            tern_exchange_add_header(call->x, TERN_STR("retry-after"), TERN_STR("1"));
+        gateway_encode_error(call->proto, call->x, &call->err);
     }
 }
 
@@ -166,7 +162,7 @@ static void answer_error(struct tern_gateway *gateway, struct tern_exchange *x,
     if (err->code == TERN_NOT_FOUND && proto->no_route != TERN_OK)
         err->code = proto->no_route;
     tern_observer_begin(gateway->settings.observer, x, &observation);
-    proto->encode_error(x, err);
+    gateway_encode_error(proto, x, err);
     tern_observer_end(gateway->settings.observer, x, NULL, &observation, err->code, err);
     tern_exchange_send(x, true);
 }
@@ -205,6 +201,7 @@ void gateway_init_call(struct gateway_call *gc, struct gateway_loop *loop,
     gc->call.arena = arena;
     gc->call.err.code = TERN_OK;
     gc->call.err.http_status = 0;
+    gc->call.err.retry_ms = 0;
 }
 
 static struct gateway_call *new_call(struct gateway_loop *loop, struct tern_exchange *x,
@@ -287,6 +284,8 @@ static void on_head(void *self, struct tern_exchange *x)
     code = TERN_OK;
     if (needs_model(&gc->call) && gc->call.model.n > 0)
         code = find_model(gc, &gc->call.err);
+    if (code == TERN_OK && gc->call.op == TERN_OP_INFER)
+        code = gateway_enter(gc, &gc->call.err);
     if (code == TERN_OK && match.route->stream == TERN_STREAM_BOTH)
         code = gateway_stream_open(gc, &gc->call.err);
     if (code != TERN_OK)

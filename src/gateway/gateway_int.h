@@ -93,6 +93,14 @@ enum tern_code gateway_run_statistics(struct gateway_call *gc, bool *ret_pending
                                       struct tern_err *err);
 enum tern_code gateway_run_trace(struct gateway_call *gc, bool *ret_pending, struct tern_err *err);
 enum tern_code gateway_run_log(struct gateway_call *gc, bool *ret_pending, struct tern_err *err);
+/* What the head of an inference says before its body is read (gateway/door.c): its deadline, to
+ * call.request, and whether it has a chance. A version that refuses is pinned: it counts that. */
+enum tern_code gateway_enter(struct gateway_call *gc, struct tern_err *err);
+/* When the answer has to be there: a client may shorten the server's timeout, not lengthen it. */
+uint64_t gateway_deadline(const struct gateway_call *gc);
+/* The dialect's error, and when trying again may help. */
+void gateway_encode_error(const struct tern_proto *proto, struct tern_exchange *x,
+                          const struct tern_err *err);
 /* Encodes the result, or the error when code != OK, sends it and forgets the call. */
 void gateway_finish(struct gateway_call *gc, enum tern_code code);
 /* A fresh call for what was routed; the error text stays uninitialised. */

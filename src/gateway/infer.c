@@ -359,18 +359,6 @@ static void on_done(struct tern_work *work)
     gateway_finish(gc, is_whole ? gateway_finish_outputs(gc) : work->code);
 }
 
-/* A client may shorten the deadline, not lengthen it. */
-static uint64_t deadline_of(const struct gateway_call *gc)
-{
-    const struct tern_call *call = &gc->call;
-    uint64_t longest = atomic_load_explicit(&gc->gateway->timeout_ns, memory_order_relaxed);
-    uint64_t deadline = gc->came_ns + longest;
-
-    if (call->request.deadline_ns != 0 && call->request.deadline_ns < deadline)
-        deadline = call->request.deadline_ns;
-    return deadline;
-}
-
 /* A decoupled model answers as often as it likes: where there is room for that, or for one. */
 static enum tern_code open_sink(struct gateway_call *gc, struct tern_err *err)
 {
@@ -403,7 +391,7 @@ enum tern_code gateway_run_infer(struct gateway_call *gc, bool *ret_pending, str
     TERN_TRY(prepare_outputs(call, &output_spec, err));
     tern_seen_to_engine(call->pinned->input_at, input_spec, call->request.n_inputs);
     tern_seen_to_engine(call->pinned->output_at, output_spec, call->response.n_outputs);
-    gc->work.deadline_ns = deadline_of(gc);
+    gc->work.deadline_ns = gateway_deadline(gc);
     if (gc->work.deadline_ns <= tern_loop_now_ns(call->x->loop))
         return tern_fail(err, TERN_DEADLINE_EXCEEDED,
                          "Request timeout expired: the deadline passed before the run");
@@ -425,6 +413,7 @@ enum tern_code gateway_run_infer(struct gateway_call *gc, bool *ret_pending, str
     gc->work.units = count_units(call);
     gc->work.rows = (uint32_t)gc->observation.rows;
     gc->work.priority = call->request.priority;
+    gc->work.timeout_ns = call->request.timeout_ns;
     gc->work.sequence = &call->request.sequence;
     gc->work.loop = call->x->loop;
     gc->work.on_done = on_done;

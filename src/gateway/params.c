@@ -2,6 +2,16 @@
  * parameters. Triton's names: extensions "schedule_policy" and "sequence". */
 #include "gateway/gateway_int.h"
 
+/* A model with a queue of its own settings takes a request's timeout as a bound of the wait alone,
+ * and only where its settings allow that (Triton's ModelQueuePolicy). */
+static bool bounds_the_wait(const struct gateway_call *gc)
+{
+    const struct tern_model_version *version = gc->call.pinned;
+
+    return version != NULL && version->scheduling != NULL &&
+           version->scheduling->batching == TERN_BATCHING_CONFIGURED;
+}
+
 /* In microseconds; 0 is none, and one that does not fit is never. */
 static enum tern_code take_timeout(struct gateway_call *gc, const struct tern_param *param,
                                    struct tern_err *err)
@@ -10,8 +20,13 @@ static enum tern_code take_timeout(struct gateway_call *gc, const struct tern_pa
     uint64_t us, ns;
 
     TERN_TRY(tern_param_u64(param, &us, err));
-    if (us == 0 || __builtin_mul_overflow(us, UINT64_C(1000), &ns) ||
-        __builtin_add_overflow(ns, gc->came_ns, &ns))
+    if (us == 0 || __builtin_mul_overflow(us, UINT64_C(1000), &ns))
+        return TERN_OK;
+    if (bounds_the_wait(gc)) {
+        request->timeout_ns = ns;
+        return TERN_OK;
+    }
+    if (__builtin_add_overflow(ns, gc->came_ns, &ns))
         return TERN_OK;
     if (request->deadline_ns == 0 || ns < request->deadline_ns)
         request->deadline_ns = ns;

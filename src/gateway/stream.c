@@ -193,7 +193,7 @@ static void end(struct gateway_stream *s)
     tern_list_remove(&s->link);
     tern_exchange_body(x);
     if (err != NULL && !s->head_sent)
-        own->call.proto->encode_error(x, err);
+        gateway_encode_error(own->call.proto, x, err);
     else
         own->call.route->framing->end(x, err, s->head_sent);
     tern_observer_end(own->gateway->settings.observer, x, &own->call, &own->observation, s->code,
@@ -510,9 +510,13 @@ static void watch_deadline(struct gateway_stream *s)
     const struct tern_exchange *x = s->own->call.x;
     const struct tern_framing *framing = s->own->call.route->framing;
     uint64_t timeout = framing->timeout == NULL ? 0 : framing->timeout(x);
-    uint64_t now = tern_clock_mono_ns();
+    uint64_t now = tern_clock_mono_ns(), asked = s->own->call.request.deadline_ns;
 
     if (timeout == 0 || __builtin_add_overflow(x->start_ns, timeout, &s->deadline_ns))
+        s->deadline_ns = 0;
+    if (asked != 0 && (s->deadline_ns == 0 || asked < s->deadline_ns))
+        s->deadline_ns = asked;
+    if (s->deadline_ns == 0)
         return;
     s->timer.on_due = on_deadline;
     (void)tern_loop_timer_offer(x->loop, &s->timer,

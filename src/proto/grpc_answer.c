@@ -2,6 +2,7 @@
 #include "proto/grpc_int.h"
 
 #include <sys/uio.h>
+#include "base/num.h"
 #include "wire/base64.h"
 #include "wire/encoder.h"
 #include "wire/grpc.h"
@@ -10,17 +11,19 @@
 #define ERROR_DOMAIN "tern"
 #define TYPE_URL     "type.googleapis.com/google.rpc."
 #define PACK_ROOM    (8u << 10) /* the encoder writes in rounds, and may find no end before them */
-#define RETRY_S      1          /* as the gateway's Retry-After */
+#define RETRY_MS     1000       /* where nobody knows better, as the gateway's Retry-After */
 #define DETAILS_MAX  (4u << 10) /* of google.rpc.Status */
 #define STATUS_KEY   "grpc-status"
 #define MESSAGE_KEY  "grpc-message"
 #define DETAILS_KEY  "grpc-status-details-bin"
+#define PUSHBACK_KEY "grpc-retry-pushback-ms" /* gRFC A6 */
 
 /* How a call ended, as header values. */
 struct ending {
     struct tern_str status;
-    struct tern_str message; /* empty: none */
-    struct tern_str details; /* empty: none */
+    struct tern_str message;  /* empty: none */
+    struct tern_str details;  /* empty: none */
+    struct tern_str pushback; /* when to try again; empty: that may not help */
 };
 
 /* ---- a message ---- */
@@ -184,15 +187,25 @@ static size_t open_detail(struct tern_buf *buf, struct tern_str type_url, size_t
     return any;
 }
 
+/* 0: trying again helps nobody. */
+static uint32_t retry_ms_of(const struct tern_err *err)
+{
+    int http_status = tern_err_http_status(err);
+
+    if (http_status != 429 && http_status != 503)
+        return 0;
+    return err->retry_ms > 0 ? err->retry_ms : RETRY_MS;
+}
+
 /* google.rpc.Status, with ErrorInfo and RetryInfo where trying again may help. */
 static void write_details(struct tern_buf *buf, const struct tern_err *err)
 {
-    int http_status = tern_err_http_status(err);
+    uint32_t retry_ms = retry_ms_of(err);
     size_t any, value = 0;
 
     tern_pb_add_varint(buf, 1, (uint64_t)err->code);
     tern_pb_add_bytes(buf, 2, tern_str_of(err->text));
-    if (http_status != 429 && http_status != 503)
+    if (retry_ms == 0)
         return;
     any = open_detail(buf, TERN_STR(TYPE_URL "ErrorInfo"), &value);
     tern_pb_add_bytes(buf, 1, tern_str_of(tern_code_name(err->code)));
@@ -201,7 +214,10 @@ static void write_details(struct tern_buf *buf, const struct tern_err *err)
     tern_pb_close(buf, any);
     any = open_detail(buf, TERN_STR(TYPE_URL "RetryInfo"), &value);
     size_t delay = tern_pb_open(buf, 1);
-    tern_pb_add_varint(buf, 1, RETRY_S);
+    if (retry_ms >= 1000)
+        tern_pb_add_varint(buf, 1, retry_ms / 1000);
+    if (retry_ms % 1000 != 0)
+        tern_pb_add_varint(buf, 2, retry_ms % 1000 * UINT64_C(1000000));
     tern_pb_close(buf, delay);
     tern_pb_close(buf, value);
     tern_pb_close(buf, any);
@@ -221,6 +237,14 @@ static struct tern_str details_of(struct tern_arena *arena, const struct tern_er
     return text;
 }
 
+static struct tern_str pushback_of(struct tern_arena *arena, const struct tern_err *err)
+{
+    uint32_t retry_ms = retry_ms_of(err);
+    char *p = retry_ms == 0 ? NULL : tern_arena_alloc(arena, 1, 20);
+
+    return p == NULL ? tern_str_make(NULL, 0) : tern_str_make(p, tern_num_format_u64(retry_ms, p));
+}
+
 /* Without memory the number alone has to do. */
 static struct ending ending_of(struct tern_arena *arena, const struct tern_err *err)
 {
@@ -233,6 +257,7 @@ static struct ending ending_of(struct tern_arena *arena, const struct tern_err *
     if (p != NULL)
         ending.message = tern_str_make(p, tern_grpc_encode_message(text, p));
     ending.details = details_of(arena, err);
+    ending.pushback = pushback_of(arena, err);
     return ending;
 }
 
@@ -245,6 +270,8 @@ static void put_ending(struct tern_exchange *x, const struct ending *ending,
         add(x, TERN_STR(MESSAGE_KEY), ending->message);
     if (ending->details.n > 0)
         add(x, TERN_STR(DETAILS_KEY), ending->details);
+    if (ending->pushback.n > 0)
+        add(x, TERN_STR(PUSHBACK_KEY), ending->pushback);
 }
 
 /* "name: value\r\n" at dst, which moves on; without dst, only how many bytes that takes. */
@@ -269,7 +296,8 @@ static size_t put_lines(char **dst, const struct ending *ending)
 {
     return put_line(dst, TERN_STR(STATUS_KEY), ending->status) +
            put_line(dst, TERN_STR(MESSAGE_KEY), ending->message) +
-           put_line(dst, TERN_STR(DETAILS_KEY), ending->details);
+           put_line(dst, TERN_STR(DETAILS_KEY), ending->details) +
+           put_line(dst, TERN_STR(PUSHBACK_KEY), ending->pushback);
 }
 
 /* gRPC-Web: the trailers are a last frame. p == NULL: there is no memory for it. */

@@ -8,6 +8,30 @@ static bool is_sequenced(const struct tern_work *work)
     return work->version->sequences != NULL;
 }
 
+/* Whether work may be answered without a place in the lane. */
+static bool may_pass_by(const struct tern_model_version *version)
+{
+    bool cached = version->scheduling != NULL && version->scheduling->cached;
+
+    return version->sequences != NULL || version->n_loop_instances > 0 || cached;
+}
+
+enum tern_code tern_sched_admits(const struct tern_sched *sched,
+                                 const struct tern_model_version *version, uint64_t deadline_ns,
+                                 uint64_t *ret_answer_in_ns, struct tern_err *err)
+{
+    uint32_t depth = tern_sched_depth(version), queue_max = tern_sched_queue_max(sched);
+    uint32_t instances = version->n_instances > 0 ? version->n_instances : 1;
+
+    (void)deadline_ns;
+    if (TERN_LIKELY(depth < queue_max) || may_pass_by(version))
+        return TERN_OK;
+    *ret_answer_in_ns = version->run_ns * (depth / instances + 1);
+    return tern_fail(err, TERN_UNAVAILABLE,
+                     "Exceeds maximum queue size: %u requests wait for model '%.*s'", queue_max,
+                     TERN_STR_ARG(version->info.name));
+}
+
 void tern_sched_submit(struct tern_sched *sched, struct tern_work *work)
 {
     if (TERN_UNLIKELY(is_sequenced(work)))

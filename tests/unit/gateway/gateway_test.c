@@ -779,6 +779,51 @@ static void a_client_that_leaves_frees_everything(void **state)
     free_world(w);
 }
 
+/* One runs, one waits; there is room for no more, and no third body is asked for. */
+static void a_full_queue_refuses_by_the_head(void **state)
+{
+    static const char third[] = "POST /v2/models/m/infer HTTP/1.1\r\nHost: t\r\n"
+                                "Content-Length: 5\r\n\r\nhello";
+    static const char fourth[] = "POST /v2/models/m/infer HTTP/1.1\r\nHost: t\r\n"
+                                 "Content-Length: 1000000\r\n\r\n";
+    static const int statuses[] = {200, 200, 503, 503};
+    struct world *w = new_world("fake gated");
+    struct rig_answer answers[4];
+    size_t at = 0;
+
+    (void)state;
+    w->version.loop_instances = NULL; /* too slow for the loop */
+    tern_sched_remove(w->sched, &w->version);
+    w->version.n_loop_instances = 0;
+    assert_int_equal(tern_sched_add(w->sched, &w->version, NULL), TERN_OK);
+    tern_sched_set_queue_max(w->sched, 1);
+    fake_engine_gate(true);
+    rig_connect(w->rig);
+    post(w, "/v2/models/m/infer", GOOD);
+    fake_engine_wait_entered(1);
+    post(w, "/v2/models/m/infer", GOOD);
+    rig_say(w->rig, third);
+    rig_say(w->rig, fourth);
+    fake_engine_open(2);
+    while (!w->rig->client_saw_end)
+        rig_pump(w->rig);
+    fake_engine_gate(false);
+    for (int i = 0; i < 4; i++) {
+        assert_true(rig_take(w->rig, &at, false, &answers[i]));
+        assert_int_equal(answers[i].status, statuses[i]);
+    }
+    for (int i = 2; i < 4; i++) {
+        assert_string_equal(
+            answers[i].body,
+            "{\"error\":\"Exceeds maximum queue size: 1 requests wait for model 'm'\"}");
+        assert_non_null(strstr(answers[i].head, "retry-after: 1"));
+    }
+    /* What is small is read and dropped; of what is not, the connection ends. */
+    assert_null(strstr(answers[2].head, "Connection: close"));
+    assert_non_null(strstr(answers[3].head, "Connection: close"));
+    free_world(w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -803,6 +848,7 @@ int main(void)
         cmocka_unit_test(calls_over_grpc_allocate_nothing),
         cmocka_unit_test(every_allocation_may_fail),
         cmocka_unit_test(a_client_that_leaves_frees_everything),
+        cmocka_unit_test(a_full_queue_refuses_by_the_head),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -116,6 +116,28 @@ static void a_timeout_sets_the_earlier_deadline(void **state)
     }
 }
 
+/* Triton's queue policies: they bound the wait, and the lane knows whether a request may lower it.
+ */
+static void a_configured_queue_takes_it_as_a_wait(void **state)
+{
+    struct world *w = *state;
+    struct tern_scheduling scheduling = {.batching = TERN_BATCHING_CONFIGURED};
+    struct tern_model_version version = {.scheduling = &scheduling};
+
+    w->gc.call.pinned = &version;
+    add(w, HUGE_NUMBER("timeout", 250));
+    assert_int_equal(gateway_take_params(&w->gc, &w->err), TERN_OK);
+    assert_int_equal(w->gc.call.request.deadline_ns, 0);
+    assert_int_equal(w->gc.call.request.timeout_ns, 250000);
+    scheduling.batching = TERN_BATCHING_ADAPTIVE;
+    start(w);
+    w->gc.call.pinned = &version;
+    add(w, HUGE_NUMBER("timeout", 250));
+    assert_int_equal(gateway_take_params(&w->gc, &w->err), TERN_OK);
+    assert_int_equal(w->gc.call.request.deadline_ns, 251000);
+    assert_int_equal(w->gc.call.request.timeout_ns, 0);
+}
+
 static void wrong_kinds_are_refused(void **state)
 {
     char long_text[TERN_SEQUENCE_TEXT_MAX + 1];
@@ -175,6 +197,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(each_is_taken_and_kept),
         TEST(a_timeout_sets_the_earlier_deadline),
+        TEST(a_configured_queue_takes_it_as_a_wait),
         TEST(wrong_kinds_are_refused),
         TEST(headers_come_last),
     };
