@@ -1,7 +1,8 @@
 /* The whole path of a request, from bytes to bytes: the HTTP/1.1 mux, the gateway, the OIP dialect,
  * the scheduler and a fake engine, on a loop that is stepped by hand. */
 // covers: gateway/infer gateway/observe gateway/ops gateway/statistics gateway/settings
-// covers: sched/submit core/exchange core/proto proto/oip_stats proto/oip_settings stat/metrics_page
+// covers: core/exchange core/proto proto/oip_stats proto/oip_settings stat/metrics_page
+// covers: sched/submit
 // wrap: tern_clock_mono_ns tern_mem_alloc tern_mem_zalloc tern_mem_alloc_aligned tern_mem_realloc
 #include "unit/net/rig.h"
 
