@@ -503,6 +503,7 @@ void tern_triton_finish(struct tern_triton *triton, char *const *environment,
     imply(triton, "insecure", TERN_STR("true"));
     imply(triton, "model.exit_on_error", TERN_STR("true"));
     imply(triton, "model.default_max_batch_size", TERN_STR("4"));
+    imply(triton, "sched.batching", TERN_STR("configured"));
     tell_ignored(triton);
     for (; *environment != NULL && !triton->vertex_off; environment++) {
         if (strcmp(*environment, "AIP_MODE=PREDICTION") == 0)

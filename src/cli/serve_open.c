@@ -343,7 +343,14 @@ static bool is_inline(void *arg, uint64_t run_ns)
 
 struct tern_model_config_settings serve_config_settings(const struct tern_server_options *options)
 {
+    static const enum tern_batching_rule rules[] = {
+        [TERN_BATCHING_OPTION_ADAPTIVE] = TERN_BATCHING_RULE_ADAPTIVE,
+        [TERN_BATCHING_OPTION_CONFIGURED] = TERN_BATCHING_RULE_CONFIGURED,
+        [TERN_BATCHING_OPTION_OFF] = TERN_BATCHING_RULE_OFF,
+    };
     return (struct tern_model_config_settings){
+        .batching = rules[options->sched.batching],
+        .slo_ns = options->sched.slo_ns,
         .name = options->model.config_name,
         .strict = !options->model.auto_complete,
         .default_max_batch_size = (int64_t)options->model.default_max_batch_size,

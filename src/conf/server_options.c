@@ -20,6 +20,7 @@
 #define BY(field) .offset = offsetof(struct tern_restrict_options, field)
 
 static const char *const controls[] = {"none", "poll", "explicit", NULL};
+static const char *const batchings[] = {"adaptive", "configured", "off", NULL};
 static const char *const graph_levels[] = {"none", "basic", "extended", "all", NULL};
 static const char *const personas[] = {"none", "triton", NULL};
 static const char *const overs[] = {"any", "http", "grpc", NULL};
@@ -186,6 +187,16 @@ static const struct tern_opt rows[] = {
              "thread would take longer. 0 measures at start what a wake-up costs here."},
     {.name = "sched.threads", .type = TERN_OPT_UINT, IN(sched.threads), .section = "Scheduling",
      .preset = "0", .max = 1024, .help = "Threads that run the other models; 0 is one a core."},
+    {.name = "sched.batching", .type = TERN_OPT_ENUM, IN(sched.batching),
+     .section = "Scheduling", .preset = "adaptive", .values = batchings,
+     .help = "Whether requests for one model run together when its configuration says nothing of "
+             "it: `adaptive` as large as load and deadlines make it worth, `configured` not at "
+             "all, as in Triton; `off` never, whatever a configuration says."},
+    {.name = "sched.slo", .type = TERN_OPT_DURATION, IN(sched.slo_ns), .section = "Scheduling",
+     .preset = "0", .max = 3600 * SEC,
+     .help = "How long an answer usually may take, of models whose parameter `slo` does not say: "
+             "requests without a deadline of their own are planned for it. 0: ten times what one "
+             "run takes, at least 10 ms."},
     {.name = "sched.queue_max", .type = TERN_OPT_UINT, IN(sched.queue_max),
      .section = "Scheduling", .flags = RARE | RELOAD, .preset = "1024", .min = 1,
      .max = 1000000, .help = "Requests that may wait for one model; more are refused at once."},

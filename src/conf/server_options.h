@@ -66,6 +66,12 @@ enum tern_model_control {
     TERN_MODEL_CONTROL_EXPLICIT,
 };
 
+enum tern_batching_option {
+    TERN_BATCHING_OPTION_ADAPTIVE,
+    TERN_BATCHING_OPTION_CONFIGURED,
+    TERN_BATCHING_OPTION_OFF,
+};
+
 enum tern_graph_level {
     TERN_GRAPH_LEVEL_NONE,
     TERN_GRAPH_LEVEL_BASIC,
@@ -139,6 +145,8 @@ struct tern_server_options {
         uint64_t inline_max_ns;
         uint64_t threads; /* 0: one a core */
         uint64_t queue_max;
+        enum tern_batching_option batching;
+        uint64_t slo_ns; /* 0: none */
     } sched;
 
     struct {

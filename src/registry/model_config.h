@@ -106,6 +106,7 @@ struct tern_model_config_settings {
      * outputs is free; 0: it stays without a batch dimension. */
     int64_t default_max_batch_size;
     enum tern_batching_rule batching;
+    uint64_t slo_ns; /* how long an answer usually may take; 0: nobody said */
 };
 
 /* Where a configuration comes from. */

@@ -541,8 +541,10 @@ static void extract_options(struct extractor *x)
     if (x->config->options == NULL)
         return;
     for (const struct tern_tree *p = tern_config_node_first(tree, "parameters"); p != NULL;
-         p = p->next)
-        add_option(x, p->key, tern_config_node_text(p, "string_value"));
+         p = p->next) {
+        if (!tern_model_config_scheduling_owns(p->key))
+            add_option(x, p->key, tern_config_node_text(p, "string_value"));
+    }
     if (graph != NULL)
         add_option(x, TERN_STR("graph_optimization_level"),
                    graph_level(tern_config_node_int(graph, "level")));

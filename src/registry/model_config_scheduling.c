@@ -267,6 +267,49 @@ static void read_cache(struct reader *r)
                          other);
 }
 
+/* ---- parameters: what Triton has no field for ---- */
+
+#define SLO       "slo"
+#define COST      "batch_cost_input"
+#define COST_MOST "batch_cost_max"
+
+bool tern_model_config_scheduling_owns(struct tern_str key)
+{
+    return tern_str_eq(key, TERN_STR(SLO)) || tern_str_eq(key, TERN_STR(COST)) ||
+           tern_str_eq(key, TERN_STR(COST_MOST));
+}
+
+static const struct tern_tree *parameter(const struct reader *r, const char *key)
+{
+    const struct tern_tree *map = tern_tree_find(r->config->tree, TERN_STR("parameters"));
+
+    return map == NULL ? NULL : tern_tree_find(map, tern_str_of(key));
+}
+
+static void read_parameters(struct reader *r)
+{
+    const struct tern_tree *slo = parameter(r, SLO), *most = parameter(r, COST_MOST);
+    struct tern_str slo_text =
+        slo == NULL ? TERN_STR("0") : tern_config_node_text(slo, "string_value");
+    struct tern_str most_text =
+        most == NULL ? TERN_STR("1") : tern_config_node_text(most, "string_value");
+    uint64_t cost = 0;
+
+    if (!tern_num_parse_duration(slo_text, &r->s->slo_ns))
+        tern_problem_add(r->problems, place_of(r, slo),
+                         SLO ": expected a time such as 20ms, or 0 for none, got \"%.*s\"",
+                         TERN_STR_ARG(slo_text));
+    if (!tern_num_parse_u64(most_text, UINT32_MAX, &cost) || cost == 0)
+        tern_problem_add(r->problems, place_of(r, most),
+                         COST_MOST ": expected a number of elements from 1, got \"%.*s\"",
+                         TERN_STR_ARG(most_text));
+    if ((most == NULL) != (parameter(r, COST) == NULL))
+        tern_problem_add(r->problems, place_of(r, most == NULL ? parameter(r, COST) : most),
+                         "expected both " COST " and " COST_MOST ", or neither");
+    else if (most != NULL)
+        r->s->max_cost = (uint32_t)cost;
+}
+
 void tern_model_config_scheduling_read(struct tern_model_config *config, struct tern_arena *arena,
                                        struct tern_problems *problems)
 {
@@ -285,6 +328,7 @@ void tern_model_config_scheduling_read(struct tern_model_config *config, struct 
     read_batching(&r);
     read_groups(&r);
     read_cache(&r);
+    read_parameters(&r);
 }
 
 /* ---- tensors made from the batch ---- */
@@ -467,6 +511,25 @@ static void tie_ragged(struct reader *r, const struct tern_engine_model *model)
 
 /* ---- whether and how it is batched ---- */
 
+/* The input whose elements are counted: one that clients send. */
+static void tie_cost(struct reader *r, const struct tern_engine_model *model)
+{
+    const struct tern_tree *node = r->s->max_cost == 0 ? NULL : parameter(r, COST);
+    struct tern_str name;
+
+    if (node == NULL)
+        return;
+    name = tern_config_node_text(node, "string_value");
+    const struct tern_tensor_spec *spec =
+        tern_model_find_spec(model->inputs, model->n_inputs, name);
+    if (spec == NULL || tern_sequencing_fills(r->config->sequencing, name) ||
+        tern_scheduling_fills(r->s, (uint32_t)(spec - model->inputs)))
+        tern_problem_add(r->problems, place_of(r, node), COST ": clients send no input \"%.*s\"",
+                         TERN_STR_ARG(name));
+    else
+        r->s->cost_input = (uint32_t)(spec - model->inputs);
+}
+
 static void decide(struct reader *r, const struct tern_model_config_settings *settings)
 {
     struct tern_scheduling *s = r->s;
@@ -498,5 +561,8 @@ bool tern_model_config_scheduling_tie(struct tern_model_config *config,
     decide(&r, settings);
     tie_batch_tensors(&r, model);
     tie_ragged(&r, model);
+    tie_cost(&r, model);
+    if (parameter(&r, SLO) == NULL)
+        config->scheduling->slo_ns = settings->slo_ns;
     return !r.out_of_memory;
 }

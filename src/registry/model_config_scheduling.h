@@ -15,4 +15,7 @@ bool tern_model_config_scheduling_tie(struct tern_model_config *config,
                                       const struct tern_engine_model *model,
                                       struct tern_arena *arena, struct tern_problems *problems);
 
+/* Whether a key of `parameters` is about scheduling, and none of the engine's. */
+bool tern_model_config_scheduling_owns(struct tern_str key);
+
 #endif

@@ -381,6 +381,58 @@ static void test_mistakes(void **state)
     }
 }
 
+#define PARAMETER(key, value) "parameters { key: '" key "' value { string_value: '" value "' } } "
+
+static void test_what_triton_has_no_field_for(void **state)
+{
+    const struct tern_model_config_settings settings = {.slo_ns = 5};
+    struct world *w = *state;
+    const struct tern_scheduling *s =
+        plain(w, PARAMETER("slo", "20ms") PARAMETER("batch_cost_input", "X")
+                     PARAMETER("batch_cost_max", "512") PARAMETER("intra_op_thread_count", "1"));
+    assert_int_equal(s->slo_ns, 20000000);
+    assert_int_equal(s->cost_input, 0);
+    assert_int_equal(s->max_cost, 512);
+    assert_int_equal(w->config.n_options, 1); /* the engine does not hear of them */
+    assert_string_equal(mistakes(w, PARAMETER("slo", "0"), 2, 1, 1, &settings), "");
+    assert_int_equal(w->config.scheduling->slo_ns, 0);
+    assert_string_equal(mistakes(w, "", 2, 1, 1, &settings), "");
+    assert_int_equal(w->config.scheduling->slo_ns, 5);
+    assert_int_equal(w->config.scheduling->max_cost, 0);
+}
+
+static void test_mistakes_in_parameters(void **state)
+{
+    static const struct {
+        const char *text, *said;
+    } rows[] = {
+        {PARAMETER("slo", "soon"),
+         "slo: expected a time such as 20ms, or 0 for none, got \"soon\""},
+        {PARAMETER("slo", ""), "slo: expected a time"},
+        {PARAMETER("batch_cost_input", "X"), "both batch_cost_input and batch_cost_max, or"},
+        {PARAMETER("batch_cost_max", "7"), "both batch_cost_input and batch_cost_max, or"},
+        {PARAMETER("batch_cost_input", "X") PARAMETER("batch_cost_max", "0"),
+         "batch_cost_max: expected a number of elements from 1, got \"0\""},
+        {PARAMETER("batch_cost_input", "X") PARAMETER("batch_cost_max", "4294967296"),
+         "batch_cost_max: expected a number of elements from 1"},
+        {PARAMETER("batch_cost_input", "NO") PARAMETER("batch_cost_max", "1"),
+         "batch_cost_input: clients send no input \"NO\""},
+    };
+    struct world *w = *state;
+    for (size_t i = 0; i < TERN_COUNT_OF(rows); i++) {
+        const char *said = mistakes(w, rows[i].text, 2, 1, 1, NULL);
+        if (strstr(said, rows[i].said) == NULL)
+            fail_msg("%s: got %s", rows[i].text, said);
+        assert_non_null(strstr(said, "config.pbtxt:1:"));
+    }
+    /* Nor one that the server fills. */
+    assert_non_null(strstr(mistakes(w,
+                                    RAGGED_IN COUNT_IN CUT_OUT PARAMETER("batch_cost_max", "1")
+                                        PARAMETER("batch_cost_input", "COUNT"),
+                                    0, 2, 2, NULL),
+                           "clients send no input \"COUNT\""));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -394,6 +446,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_mistakes_of_tensors_made_of_the_batch, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(test_mistakes, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_what_triton_has_no_field_for, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_mistakes_in_parameters, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

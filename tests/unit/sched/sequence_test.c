@@ -142,10 +142,8 @@ static void describe(struct rig *r, const struct plan *plan)
     r->controls[TERN_CONTROL_READY].input = READY;
     r->controls[TERN_CONTROL_CORRID].input = ID;
     r->controls[TERN_CONTROL_CORRID].dtype = plan->id == 0 ? TERN_DTYPE_UINT64 : plan->id;
-    r->sequencing = (struct tern_sequencing){.max_idle_ns = SECOND,
-                                             .batched = true,
-                                             .controls = r->controls,
-                                             .n_controls = 4};
+    r->sequencing = (struct tern_sequencing){
+        .max_idle_ns = SECOND, .batched = true, .controls = r->controls, .n_controls = 4};
     r->version.engine.ops = &ops;
     r->version.info.name = TERN_STR("m");
     r->version.sequencing = &r->sequencing;
