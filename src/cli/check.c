@@ -88,6 +88,7 @@ static void add_row(struct check *check, const struct tern_found_model *model,
     tern_table_cell(&check->table, TERN_TONE_PLAIN, "%.*s", TERN_STR_ARG(version->info.backend));
     add_specs(check, version->info.inputs, version->info.n_inputs);
     add_specs(check, version->info.outputs, version->info.n_outputs);
+    tern_table_cell(&check->table, TERN_TONE_PLAIN, "%.*s", TERN_STR_ARG(version->batches));
 }
 
 /* ---- one model ---- */
@@ -274,6 +275,7 @@ static void init_table(struct check *check)
     tern_table_column(&check->table, "engine", false);
     tern_table_column(&check->table, "inputs", false);
     tern_table_column(&check->table, "outputs", false);
+    tern_table_column(&check->table, "batches", false);
 }
 
 static int check_all(const struct tern_command_call *call, const struct tern_check_options *options)

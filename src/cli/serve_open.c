@@ -354,6 +354,8 @@ struct tern_model_config_settings serve_config_settings(const struct tern_server
         .name = options->model.config_name,
         .strict = !options->model.auto_complete,
         .default_max_batch_size = (int64_t)options->model.default_max_batch_size,
+        .batch_max = (uint32_t)options->sched.batch_max,
+        .batch_exact = options->sched.batch_exact,
     };
 }
 

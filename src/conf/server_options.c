@@ -201,6 +201,16 @@ static const struct tern_opt rows[] = {
      .section = "Scheduling", .flags = RARE | RELOAD, .preset = "1024", .min = 1,
      .max = 1000000, .help = "Requests that may wait for one model; more are refused at once."},
 
+    {.name = "sched.batch_max", .type = TERN_OPT_UINT, IN(sched.batch_max), .section = "Scheduling",
+     .preset = "64", .min = 1, .max = 4096,
+     .help = "Rows of one run for a model that declares no batches: where the first dimension of "
+             "all its tensors is free, loading tries whether joined requests are answered as "
+             "single ones are. 1 does not try."},
+    {.name = "sched.batch_exact", .type = TERN_OPT_BOOL, IN(sched.batch_exact),
+     .section = "Scheduling", .flags = RARE, .preset = "false",
+     .help = "Join requests for such a model only when every bit of the answers stays the same; "
+             "otherwise the last digits of real numbers may depend on how many were joined."},
+
     {.name = "request.timeout", .type = TERN_OPT_DURATION, IN(request.timeout_ns),
      .section = "Requests", .flags = RELOAD, .preset = "60s", .min = 1 * MS,
      .max = 86400 * SEC, .help = "Longest time from the whole request to its answer."},

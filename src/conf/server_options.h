@@ -147,6 +147,8 @@ struct tern_server_options {
         uint64_t queue_max;
         enum tern_batching_option batching;
         uint64_t slo_ns; /* 0: none */
+        uint64_t batch_max;
+        bool batch_exact;
     } sched;
 
     struct {

@@ -107,6 +107,10 @@ struct tern_model_config_settings {
     int64_t default_max_batch_size;
     enum tern_batching_rule batching;
     uint64_t slo_ns; /* how long an answer usually may take; 0: nobody said */
+    /* Rows of a batch of a model that declares none but turns out to have them
+     * (registry/batchable.h); 0 or 1: it is not tried. */
+    uint32_t batch_max;
+    bool batch_exact; /* only when every bit of the answers stays the same */
 };
 
 /* Where a configuration comes from. */

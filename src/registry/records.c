@@ -234,7 +234,8 @@ static void log_ready(struct tern_registry *registry, const struct tern_model_ve
         TERN_KV_STR("model", version->info.name), TERN_KV_I64("version", version->info.version),
         TERN_KV_STR("backend", version->info.backend), TERN_KV_NS("load", version->load_ns),
         TERN_KV_NS("run", version->run_ns), TERN_KV_U64("instances", version->n_instances),
-        TERN_KV_BOOL("on_loop", version->loop_instances != NULL));
+        TERN_KV_BOOL("on_loop", version->loop_instances != NULL),
+        TERN_KV_STR("batches", version->batches));
 }
 
 void registry_take_job(struct tern_registry *registry, struct registry_job *job)

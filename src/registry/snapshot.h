@@ -40,6 +40,7 @@ struct tern_model_version {
     const uint32_t *input_at, *output_at;
     const struct tern_sequencing *sequencing; /* NULL: requests stand alone */
     const struct tern_scheduling *scheduling; /* how they wait; NULL: only in tests */
+    struct tern_str batches;                  /* whether it has them, in words */
     uint32_t sequence_slots;                  /* live sequences at a time */
     struct tern_arena arena;                  /* owns what info and engine point to */
     void *

@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "os/file.h"
+#include "registry/batchable.h"
 #include "registry/labels.h"
 #include "registry/warmup.h"
 
@@ -12,6 +13,9 @@
 /* A run longer than this is worth several threads; so is a file that is larger. */
 #define LARGE_RUN_NS (5u * TERN_NS_PER_MS)
 #define LARGE_FILE   (64u << 20)
+/* For finding out whether a model has batches that it does not declare, unless loading took longer
+ * anyway: then half of that. */
+#define TRIAL_NS (50 * TERN_NS_PER_MS)
 /* At a time, of a decoupled model whose configuration gives no count, and of any. */
 #define DECOUPLED_RUNS     8
 #define DECOUPLED_RUNS_MAX 256
@@ -46,6 +50,7 @@ struct loading {
     const struct tern_registry_settings *settings;
     struct tern_model_version *version;
     const struct tern_engine_ops *engine;
+    uint64_t start_ns;
     const char *file;
     uint64_t file_size;
     struct tern_model_config config;
@@ -215,8 +220,6 @@ static void take_sequencing(struct loading *l)
         slots < TERN_SEQUENCE_SLOTS_MAX ? (uint32_t)slots : TERN_SEQUENCE_SLOTS_MAX;
 }
 
-/* What the configuration leaves open can still be decided here from the opened engine: a model
- * without max_batch_size counts as one that cannot be batched (max_rows 1). */
 static enum tern_code take_scheduling(struct loading *l, struct tern_err *err)
 {
     const struct tern_scheduling *scheduling = l->config.scheduling;
@@ -279,6 +282,81 @@ static enum tern_code fill_info(struct loading *l, struct tern_err *err)
                               &version->info.labels, err));
     TERN_TRY(tern_model_config_print(&l->config, arena, &version->info.config_json, err));
     return tern_model_config_encode(&l->config, arena, &version->info.config_pb, err);
+}
+
+/* ---- batches ---- */
+
+/* Whether the configuration leaves it to us to find out; else `ret_why` says why not. */
+static bool leaves_batches_open(const struct loading *l, const char **ret_why)
+{
+    const struct tern_model_config_settings *rule = &l->settings->config;
+
+    if (rule->batching != TERN_BATCHING_RULE_ADAPTIVE || rule->batch_max <= 1)
+        *ret_why = "they are not wanted";
+    else if (l->config.decoupled)
+        *ret_why = "a request may have many answers";
+    else if (l->version->sequencing != NULL)
+        *ret_why = "requests belong to sequences";
+    else if (l->config.has_max_batch_size)
+        *ret_why = "max_batch_size says so";
+    else if (l->version->input_shapes != NULL)
+        *ret_why = "tensors are reshaped";
+    else
+        return true;
+    return false;
+}
+
+static void prove_batches(const struct loading *l, struct tern_batchable *ret)
+{
+    struct tern_model_version *version = l->version;
+    uint64_t half = (tern_clock_mono_ns() - l->start_ns) / 2;
+    const struct tern_batchable_subject subject = {
+        .engine = &version->engine,
+        .instance = version->instances[0],
+        .inputs = version->input_specs,
+        .outputs = version->output_specs,
+        .config = &l->config,
+        .folder = l->load->folder,
+        .run_ns = version->run_ns,
+        .budget_ns = half > TRIAL_NS ? half : TRIAL_NS,
+        .max_rows = l->settings->config.batch_max,
+    };
+
+    tern_batchable_prove(&subject, ret);
+    if (ret->verdict != TERN_BATCHABLE_CLOSE || !l->settings->config.batch_exact)
+        return;
+    ret->verdict = TERN_BATCHABLE_NO;
+    snprintf(ret->text, sizeof(ret->text), "the last digits of joined rows differ");
+}
+
+/* What the configuration leaves open: a model that declares no batches may have them all the same.
+ * Says what came of it. */
+static enum tern_code find_batches(struct loading *l, struct tern_err *err)
+{
+    struct tern_model_version *version = l->version;
+    struct tern_arena *arena = &version->arena;
+    const char *why;
+
+    if (version->scheduling->batching != TERN_BATCHING_NONE) {
+        version->batches = tern_arena_printf(arena, "up to %u rows", version->scheduling->max_rows);
+    } else if (!leaves_batches_open(l, &why)) {
+        version->batches = tern_arena_printf(arena, "none: %s", why);
+    } else {
+        struct tern_batchable proof;
+        struct tern_scheduling *open = l->config.scheduling;
+        prove_batches(l, &proof);
+        if (proof.verdict != TERN_BATCHABLE_NO) {
+            open->batching = TERN_BATCHING_ADAPTIVE;
+            open->max_rows = l->settings->config.batch_max;
+        }
+        version->batches =
+            proof.verdict == TERN_BATCHABLE_NO
+                ? tern_arena_printf(arena, "none: %s", proof.text)
+                : tern_arena_printf(
+                      arena, "up to %u rows (proven at load%s)", open->max_rows,
+                      proof.verdict == TERN_BATCHABLE_EXACT ? "" : ", but for the last digits");
+    }
+    return version->batches.p != NULL ? TERN_OK : tern_arena_fail(arena, err, "a line of text");
 }
 
 static enum tern_code check_unchanged(const struct loading *l, struct tern_err *err)
@@ -367,6 +445,7 @@ static enum tern_code load_all(struct loading *l, struct tern_err *err)
     TERN_TRY(find_engine(l, err));
     TERN_TRY(open_sized(l, err));
     TERN_TRY(fill_info(l, err));
+    TERN_TRY(find_batches(l, err));
     return check_unchanged(l, err);
 }
 
@@ -393,8 +472,7 @@ static enum tern_code new_version(const struct tern_registry_settings *settings,
 enum tern_code tern_version_load(const struct tern_version_load *load,
                                  struct tern_model_version **ret_version, struct tern_err *err)
 {
-    uint64_t start = tern_clock_mono_ns();
-    struct loading l = {.load = load, .settings = load->settings};
+    struct loading l = {.load = load, .settings = load->settings, .start_ns = tern_clock_mono_ns()};
 
     TERN_TRY(new_version(load->settings, &l.version, err));
     enum tern_code code = load_all(&l, err);
@@ -402,7 +480,7 @@ enum tern_code tern_version_load(const struct tern_version_load *load,
         tern_version_free(l.version);
         return code;
     }
-    l.version->load_ns = tern_clock_mono_ns() - start;
+    l.version->load_ns = tern_clock_mono_ns() - l.start_ns;
     *ret_version = l.version;
     return TERN_OK;
 }

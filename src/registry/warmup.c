@@ -18,8 +18,7 @@ static enum tern_code drop(struct tern_engine_sink *self, const struct tern_tens
     return TERN_OK;
 }
 
-/* A run over every input in `inputs`; the outputs are all of the model's. */
-static enum tern_code make_run(const struct tern_engine_model *engine,
+enum tern_code tern_warmup_run(const struct tern_engine_model *engine,
                                const struct tern_tensor *inputs, const uint32_t *input_spec,
                                uint32_t n_inputs, struct tern_arena *arena,
                                struct tern_engine_run *ret_run, struct tern_err *err)
@@ -98,7 +97,7 @@ static enum tern_code make_zero_run(const struct tern_engine_model *engine,
         input_spec[n++] = i;
     }
     *ret_units = units > 0 ? units : 1;
-    return make_run(engine, inputs, input_spec, n, arena, ret_run, err);
+    return tern_warmup_run(engine, inputs, input_spec, n, arena, ret_run, err);
 }
 
 enum tern_code tern_warmup_time(const struct tern_engine_model *engine, void *instance,
@@ -231,14 +230,14 @@ static enum tern_code find_spec(const struct tern_engine_model *engine, struct t
                      TERN_STR_ARG(name));
 }
 
-static enum tern_code run_sample(const struct tern_engine_model *engine, void *instance,
-                                 const struct tern_model_config *config,
-                                 const struct tern_config_warmup *sample, const char *folder,
-                                 struct tern_arena *arena, struct tern_err *err)
+enum tern_code tern_warmup_inputs(const struct tern_engine_model *engine,
+                                  const struct tern_model_config *config,
+                                  const struct tern_config_warmup *sample, const char *folder,
+                                  struct tern_arena *arena, struct tern_tensor **ret_inputs,
+                                  uint32_t **ret_input_spec, struct tern_err *err)
 {
     struct tern_tensor *inputs = tern_arena_zalloc(arena, sample->n_inputs + 1, sizeof(*inputs));
     uint32_t *input_spec = tern_arena_zalloc(arena, sample->n_inputs + 1, sizeof(uint32_t));
-    struct tern_engine_run run;
 
     if (inputs == NULL || input_spec == NULL)
         return tern_arena_fail(arena, err, "a warm-up sample");
@@ -247,7 +246,22 @@ static enum tern_code run_sample(const struct tern_engine_model *engine, void *i
         TERN_TRY(
             make_sample_input(config, sample, &sample->inputs[i], folder, arena, &inputs[i], err));
     }
-    TERN_TRY(make_run(engine, inputs, input_spec, sample->n_inputs, arena, &run, err));
+    *ret_inputs = inputs;
+    *ret_input_spec = input_spec;
+    return TERN_OK;
+}
+
+static enum tern_code run_sample(const struct tern_engine_model *engine, void *instance,
+                                 const struct tern_model_config *config,
+                                 const struct tern_config_warmup *sample, const char *folder,
+                                 struct tern_arena *arena, struct tern_err *err)
+{
+    struct tern_tensor *inputs;
+    uint32_t *input_spec;
+    struct tern_engine_run run;
+
+    TERN_TRY(tern_warmup_inputs(engine, config, sample, folder, arena, &inputs, &input_spec, err));
+    TERN_TRY(tern_warmup_run(engine, inputs, input_spec, sample->n_inputs, arena, &run, err));
     return engine->ops->infer(engine, instance, &run, err);
 }
 

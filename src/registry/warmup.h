@@ -19,4 +19,17 @@ enum tern_code tern_warmup_samples(const struct tern_engine_model *engine, void 
                                    const struct tern_model_config *config, const char *folder,
                                    struct tern_err *err);
 
+/* The inputs of one sample, in the arena: sample->n_inputs of each. */
+enum tern_code tern_warmup_inputs(const struct tern_engine_model *engine,
+                                  const struct tern_model_config *config,
+                                  const struct tern_config_warmup *sample, const char *folder,
+                                  struct tern_arena *arena, struct tern_tensor **ret_inputs,
+                                  uint32_t **ret_input_spec, struct tern_err *err);
+/* A run over these inputs, whose outputs are all of the model's; a decoupled model's answers go
+ * nowhere. */
+enum tern_code tern_warmup_run(const struct tern_engine_model *engine,
+                               const struct tern_tensor *inputs, const uint32_t *input_spec,
+                               uint32_t n_inputs, struct tern_arena *arena,
+                               struct tern_engine_run *ret_run, struct tern_err *err);
+
 #endif
