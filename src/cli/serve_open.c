@@ -114,6 +114,9 @@ static void collect_network(void *arg, struct tern_server_cells *cells)
     tern_counter_set_shared(&cells->connections_refused[TERN_REFUSAL_LIMIT], COUNT(conns_refused));
     tern_counter_set_shared(&cells->connections_refused[TERN_REFUSAL_TIMEOUT], COUNT(timeouts));
     tern_counter_set_shared(&cells->connections_refused[TERN_REFUSAL_FDS], COUNT(accept_pauses));
+    tern_counter_set_shared(&cells->requests_came, COUNT(requests_came));
+    for (unsigned i = 0; i < TERN_ENDING_COUNT; i++)
+        tern_counter_set_shared(&cells->requests_ended[i], COUNT(requests_ended[i]));
     tern_counter_set_shared(&cells->bytes_received, COUNT(bytes_in));
     tern_counter_set_shared(&cells->bytes_sent, COUNT(bytes_out));
 #undef COUNT

@@ -155,6 +155,7 @@ struct tern_exchange {
     uint64_t start_ns;    /* monotonic: first byte of the head seen */
     uint64_t body_ns;     /* monotonic: the request was complete */
     uint64_t bytes_out;   /* body bytes handed to the connection */
+    uint8_t ending;       /* set by the handler before END: enum tern_ending (stat/catalog.h) */
     bool gone;            /* the client went away */
     bool tls;
     void *user; /* the handler's: its call */

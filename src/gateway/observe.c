@@ -274,6 +274,8 @@ void tern_observer_end(struct tern_observer *observer, struct tern_exchange *x,
     uint64_t now = tern_clock_mono_ns();
     uint64_t duration = now > x->start_ns ? now - x->start_ns : 0;
 
+    x->ending = (uint8_t)tern_ending_of(code, err == NULL ? 0 : tern_err_http_status(err),
+                                        observation->entered);
     if (observation->entered)
         tern_counter_sub(&server_cells(observer, x)->requests_in_flight, 1);
     tern_counter_add(&cells->requests[code], 1);

@@ -215,7 +215,10 @@ static int on_frame_send(nghttp2_session *session, const nghttp2_frame *frame, v
         !ends_stream(frame))
         return 0;
     struct tern_h2_stream *s = find(h, frame->hd.stream_id);
-    if (s != NULL && !s->complete)
+    if (s == NULL)
+        return 0;
+    s->end_sent = true;
+    if (!s->complete)
         end_early(s);
     return 0;
 }

@@ -167,6 +167,7 @@ struct tern_h2_stream {
     bool head_sent;
     bool no_body; /* HEAD, 204, 304: the head ends the stream */
     bool ended;
+    bool end_sent;      /* END_STREAM is among the connection's bytes */
     bool trailers_sent; /* queued in nghttp2: the stream ends with them */
     bool deferred;      /* nghttp2 waits for nghttp2_session_resume_data */
     uint32_t slice_at;

@@ -36,6 +36,7 @@ struct tern_h2_stream *tern_h2_request_new(struct tern_h2_conn *h, int32_t id)
         tern_buf_init(&s->out, SIZE_MAX);
     }
     TERN_COUNT(conn->hub->counters.exchanges_begun, 1);
+    TERN_COUNT(conn->hub->counters.requests_came, 1);
     memset(&s->x, 0, offsetof(struct tern_exchange, response_headers));
     memset(&s->h, 0, offsetof(struct tern_h2_stream, arena) - offsetof(struct tern_h2_stream, h));
     s->h = h;
@@ -91,6 +92,13 @@ static void free_stream(struct tern_h2_stream *s)
     tern_mem_free(s);
 }
 
+static enum tern_ending ending_of(const struct tern_h2_stream *s)
+{
+    if (s->x.gone)
+        return TERN_ENDING_CANCELLED;
+    return s->ended && !s->end_sent ? TERN_ENDING_LOST : (enum tern_ending)s->x.ending;
+}
+
 void tern_h2_request_release(struct tern_h2_stream *s)
 {
     struct tern_h2_hub *shared = s->shared;
@@ -102,6 +110,7 @@ void tern_h2_request_release(struct tern_h2_stream *s)
         return;
     }
     TERN_COUNT(shared->hub->counters.exchanges_ended, 1);
+    TERN_COUNT(shared->hub->counters.requests_ended[ending_of(s)], 1);
     tern_arena_reset(&s->arena);
     tern_h2_request_give_body(s);
     tern_buf_clear(&s->plain);

@@ -15,6 +15,7 @@
 #include "net/pool.h"
 #include "os/loop.h"
 #include "simd/numbers.h"
+#include "stat/catalog.h"
 #include "wire/decoder.h"
 #include "wire/encoding.h"
 #include "wire/header.h"
@@ -78,7 +79,9 @@ struct tern_net_counters {
     _Atomic uint64_t conns_closed;
     _Atomic uint64_t exchanges_begun; /* by the muxes; equal to exchanges_ended when none is left */
     _Atomic uint64_t exchanges_ended;
-    _Atomic uint64_t requests;
+    _Atomic uint64_t requests_came; /* a byte of it is enough */
+    _Atomic uint64_t requests_ended[TERN_ENDING_COUNT];
+    _Atomic uint64_t requests;         /* with a whole head */
     _Atomic uint64_t requests_refused; /* by the mux: malformed, too large, too slow */
     _Atomic uint64_t bytes_in;
     _Atomic uint64_t bytes_out;

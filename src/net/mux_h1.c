@@ -116,6 +116,7 @@ static void clear_exchange(struct h1_exchange *hx)
     x->n_slices = 0;
     x->allow_compression = false;
     x->body_ns = x->bytes_out = 0;
+    x->ending = TERN_ENDING_UNFINISHED;
     x->gone = false;
     x->unsent = 0;
     x->crowded = false;
@@ -125,7 +126,8 @@ static void clear_exchange(struct h1_exchange *hx)
     hx->rbuf = NULL;
     hx->body = NULL;
     hx->body_cap = hx->body_lead = hx->body_n = hx->counted = 0;
-    hx->handed = hx->skip_body = hx->wants_continue = hx->last = hx->timed = false;
+    hx->came = hx->broken_off = hx->handed = hx->skip_body = hx->wants_continue = hx->last =
+        hx->timed = false;
     hx->encoding = TERN_ENCODING_IDENTITY;
     hx->head_sent = hx->ended = hx->chunked = false;
     hx->end_mark = 0;
@@ -138,11 +140,31 @@ static void empty(struct tern_buf *buf, size_t keep)
         tern_buf_shrink(buf, keep);
 }
 
+void h1_exchange_came(struct h1_exchange *hx)
+{
+    if (hx->came)
+        return;
+    hx->came = true;
+    TERN_COUNT(hx->hub->counters.requests_came, 1);
+}
+
+static enum tern_ending ending_of(const struct h1_exchange *hx)
+{
+    if (hx->x.gone)
+        return TERN_ENDING_CANCELLED;
+    if (hx->broken_off)
+        return TERN_ENDING_UNFINISHED;
+    bool is_lost = hx->ended && (hx->end_mark == 0 || hx->h1->conn->bytes_sent < hx->end_mark);
+    return is_lost ? TERN_ENDING_LOST : (enum tern_ending)hx->x.ending;
+}
+
 void h1_exchange_recycle(struct h1_exchange *hx)
 {
     struct tern_hub *hub = hx->hub;
     struct h1_shared *shared = hub->h1_state;
 
+    if (hx->came)
+        TERN_COUNT(hub->counters.requests_ended[ending_of(hx)], 1);
     tern_list_remove(&hx->link);
     TERN_COUNT(hub->counters.exchanges_ended, 1);
     tern_arena_reset(&hx->arena); /* runs cleanups: before the bytes they may refer to go */
@@ -309,8 +331,11 @@ static void h1_close(struct tern_conn *conn)
     struct tern_list *link;
 
     tern_list_remove(&h1->dirty);
-    if (h1->now != NULL && tern_list_is_empty(&h1->now->link))
+    if (h1->now != NULL && tern_list_is_empty(&h1->now->link)) {
+        if (!h1_is_blank(h1))
+            h1_exchange_came(h1->now);
         h1_exchange_recycle(h1->now);
+    }
     h1->now = NULL;
     while ((link = tern_list_pop(&h1->waiting)) != NULL)
         orphan(TERN_CONTAINER_OF(link, struct h1_exchange, link));

@@ -28,6 +28,8 @@ struct h1_exchange {
     size_t counted;   /* of hub->body_bytes */
     size_t body_n;    /* bytes received so far */
     struct tern_buf decoded; /* of a compressed body */
+    bool came;               /* it counts as a request */
+    bool broken_off;         /* the client finished sending in the middle of it */
     bool handed;             /* on_request was called (or on_refused) */
     bool skip_body;          /* answered before its body came: the rest is thrown away */
     bool wants_continue;     /* 100 Continue is still to be sent */
@@ -95,6 +97,8 @@ struct h1_shared {
 /* mux_h1.c */
 struct h1_exchange *h1_exchange_take(struct h1 *h1);
 void h1_exchange_recycle(struct h1_exchange *hx);
+/* More than empty lines came of it. */
+void h1_exchange_came(struct h1_exchange *hx);
 /* Asks for h1_look_after at the end of the round. */
 void h1_mark_dirty(struct h1 *h1);
 void h1_finish_orphan(struct h1_exchange *hx);

@@ -53,6 +53,7 @@ void h1_refuse(struct h1 *h1, const struct tern_err *err)
 {
     struct h1_exchange *hx = h1->now;
 
+    h1_exchange_came(hx);
     stop_reading(h1);
     hx->last = true;
     if (hx->skip_body)
@@ -256,6 +257,7 @@ static void begin_request(struct h1 *h1)
     struct h1_exchange *hx = h1->now;
     const struct tern_handler *handler = conn->hub->handler;
 
+    h1_exchange_came(hx);
     TERN_COUNT(conn->hub->counters.requests, 1);
     conn->requests++;
     hx->rbuf = tern_conn_in_ref(conn);
@@ -443,10 +445,12 @@ static void settle(struct h1 *h1)
     size_t n;
 
     if (conn->peer_done && !h1->paused && h1->reading != H1_STOP) {
-        if (h1->now != NULL && !(h1->reading == H1_HEAD && h1_is_blank(h1)))
+        if (h1->now != NULL && !(h1->reading == H1_HEAD && h1_is_blank(h1))) {
+            h1->now->broken_off = true;
             refuse(h1, TERN_INVALID_ARGUMENT, 400, "the request ended before it was complete");
-        else
+        } else {
             h1->reading = H1_STOP;
+        }
     }
     if (conn->state != TERN_CONN_OPEN)
         return;

@@ -499,6 +499,7 @@ static void close_conn(struct tern_conn *conn)
         TERN_CONTAINER_OF(link, struct tern_h2_stream, link)->h = NULL;
     while ((link = tern_list_pop(&h->finishing)) != NULL) {
         struct tern_h2_stream *s = TERN_CONTAINER_OF(link, struct tern_h2_stream, link);
+        s->end_sent &= s->sent_mark <= conn->bytes_sent;
         s->sent_mark = 0;
         tern_h2_request_release(s);
     }

@@ -5,6 +5,7 @@
 
 static const char *const code_labels[] = {TERN_CODES(CODE_LABEL)};
 static const char *const outcome_labels[] = {TERN_OUTCOMES(LABEL_OF)};
+static const char *const ending_labels[] = {TERN_ENDINGS(LABEL_OF)};
 static const char *const stage_labels[] = {TERN_STAGES(LABEL_OF)};
 static const char *const failure_labels[] = {TERN_FAILURES(LABEL_OF)};
 static const char *const refusal_labels[] = {TERN_REFUSALS(LABEL_OF)};
@@ -50,6 +51,12 @@ static const struct tern_metric_row server_rows[] = {
              "Client connections closed instead of served."),
     PLAIN(GAUGE, NONE, "tern_requests_in_flight", struct tern_server_cells, requests_in_flight,
           "Requests that were read and are not yet fully answered."),
+    PLAIN(COUNTER, NONE, "tern_requests_received_total", struct tern_server_cells, requests_came,
+          "Requests of which at least a byte came. When none is open, as many have ended."),
+    LABELLED(COUNTER, NONE, "tern_requests_ended_total", struct tern_server_cells, requests_ended,
+             "outcome", ending_labels, false,
+             "Requests that are over, their last byte sent or their connection gone: each in "
+             "exactly one way."),
     PLAIN(COUNTER, NONE, "tern_received_bytes_total", struct tern_server_cells, bytes_received,
           "Bytes read from client connections."),
     PLAIN(COUNTER, NONE, "tern_sent_bytes_total", struct tern_server_cells, bytes_sent,
@@ -251,6 +258,28 @@ enum tern_failure tern_failure_of(enum tern_code code)
         [TERN_OUTCOME_FAILED] = TERN_FAILURE_BACKEND,
     };
     return (enum tern_failure)of[tern_outcome_of(code)];
+}
+
+enum tern_ending tern_ending_of(enum tern_code code, int http_status, bool entered)
+{
+    switch (tern_outcome_of(code)) {
+    case TERN_OUTCOME_OK:
+        return TERN_ENDING_OK;
+    case TERN_OUTCOME_REJECTED:
+        if (http_status != 429 && http_status != 503)
+            return TERN_ENDING_INVALID; /* larger than a limit: that is no overload */
+        return entered ? TERN_ENDING_SHED : TERN_ENDING_REFUSED;
+    case TERN_OUTCOME_EXPIRED:
+        return TERN_ENDING_EXPIRED;
+    case TERN_OUTCOME_CANCELLED:
+        return TERN_ENDING_CANCELLED;
+    case TERN_OUTCOME_FAILED:
+        return TERN_ENDING_FAILED;
+    case TERN_OUTCOME_INVALID:
+    case TERN_OUTCOME_COUNT:
+    default:
+        return TERN_ENDING_INVALID;
+    }
 }
 
 void tern_batch_count(struct tern_batch_cells cells[TERN_BATCH_SIZES_MAX], uint64_t size,

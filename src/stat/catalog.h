@@ -28,6 +28,26 @@ enum tern_outcome {
         TERN_OUTCOME_COUNT
 };
 
+/* How a request ended, seen from its connection: each that came ends in exactly one of these. The
+ * first is what one is that nothing else is known of. X(NAME, label) */
+#define TERN_ENDINGS(X)                                                            \
+    X(UNFINISHED, "unfinished") /* the client left, or broke off, in the middle */ \
+    X(OK, "ok")                                                                    \
+    X(INVALID, "invalid")     /* the client's mistake */                           \
+    X(REFUSED, "refused")     /* overload, draining: before it was taken in */     \
+    X(SHED, "shed")           /* the same, after */                                \
+    X(EXPIRED, "expired")     /* its deadline passed first */                      \
+    X(CANCELLED, "cancelled") /* the client left while it waited or ran */         \
+    X(FAILED, "failed")       /* the engine or the server */                       \
+    X(LOST, "lost")           /* the connection, while the answer was written */
+
+enum tern_ending {
+#define X(name, label) TERN_ENDING_##name,
+    TERN_ENDINGS(X)
+#undef X
+        TERN_ENDING_COUNT
+};
+
 /* Where the time of a request goes. */
 #define TERN_STAGES(X)                                                         \
     X(RECEIVE, "receive") /* first byte of the head to the last of the body */ \
@@ -136,7 +156,9 @@ struct tern_server_cells {
     struct tern_counter connections_accepted;
     struct tern_counter connections_refused[TERN_REFUSAL_COUNT];
     struct tern_counter requests_in_flight; /* gauge: add at the head, sub at the last byte */
-    struct tern_counter bytes_received;     /* as read from the sockets */
+    struct tern_counter requests_came;      /* the ledger: as many end as came */
+    struct tern_counter requests_ended[TERN_ENDING_COUNT];
+    struct tern_counter bytes_received; /* as read from the sockets */
     struct tern_counter bytes_sent;
     struct tern_counter log_dropped;    /* gauge in truth: set from the log sink at scrape */
     struct tern_counter traces_written; /* the same from the tracer */
@@ -182,6 +204,8 @@ enum tern_failure tern_failure_of(enum tern_code code);
 /* One run of `size` rows, on the loop of these cells. */
 void tern_batch_count(struct tern_batch_cells cells[TERN_BATCH_SIZES_MAX], uint64_t size,
                       uint64_t input_ns, uint64_t infer_ns, uint64_t output_ns);
+/* entered: it was taken in, after the checks of its head. http_status: of the answer. */
+enum tern_ending tern_ending_of(enum tern_code code, int http_status, bool entered);
 const char *tern_outcome_label(enum tern_outcome outcome);
 const char *tern_stage_label(enum tern_stage stage);
 

@@ -81,11 +81,22 @@ static inline int rig_connect(struct rig *rig)
     return fds[1];
 }
 
+/* Each request that came has ended, and once. */
+static inline void rig_check_ledger(const struct rig *rig)
+{
+    uint64_t sum = 0;
+
+    for (unsigned i = 0; i < TERN_ENDING_COUNT; i++)
+        sum += rig->hub->counters.requests_ended[i];
+    assert_int_equal(sum, rig->hub->counters.requests_came);
+}
+
 static inline void rig_close(struct rig *rig)
 {
     tern_hub_abort_all(rig->hub);
     rig_step(rig);
     assert_true(tern_hub_is_idle(rig->hub));
+    rig_check_ledger(rig);
     tern_hub_free(rig->hub);
     tern_loop_free(rig->loop);
     rig_clock_added_ns = rig_clock_frozen_ns = 0;

@@ -643,6 +643,70 @@ static void half_a_request_may_be_the_last(void **state)
     rig_free(rig);
 }
 
+/* Wherever a client leaves, its request ends in one way, and that is the right one. */
+static void each_stage_has_its_ending(void **state)
+{
+    static const struct {
+        const char *sent;
+        bool hold; /* its answer, until it has left */
+        enum tern_ending ending;
+    } rows[] = {
+        {"POST /a HT", false, TERN_ENDING_UNFINISHED}, /* head */
+        {"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 9\r\n\r\nab", false,
+         TERN_ENDING_UNFINISHED},
+        {GET, true, TERN_ENDING_CANCELLED},
+        {GET, false, TERN_ENDING_OK},
+        {"GET nonsense\r\n\r\n", false, TERN_ENDING_INVALID},
+    };
+    struct rig *rig = rig_new();
+
+    (void)state;
+    for (size_t i = 0; i < TERN_COUNT_OF(rows); i++) {
+        uint64_t came = rig->hub->counters.requests_came;
+        uint64_t ended = rig_ended(rig, rows[i].ending);
+        rig->hold = rows[i].hold;
+        rig_connect(rig);
+        rig_say(rig, rows[i].sent);
+        rig_pump(rig);
+        rig_hang_up(rig);
+        while (rig->n_held > 0)
+            rig_answer(rig, 0);
+        assert_int_equal(rig->hub->counters.requests_came, came + 1);
+        assert_int_equal(rig_ended(rig, rows[i].ending), ended + 1);
+        rig_check_ledger(rig);
+    }
+    rig->hold = false;
+    rig_connect(rig);
+    rig_say(rig, "\r\n"); /* nothing */
+    rig_hang_up(rig);
+    assert_int_equal(rig->hub->counters.requests_came, TERN_COUNT_OF(rows));
+    rig_free(rig);
+}
+
+static void an_answer_that_was_not_taken_is_lost(void **state)
+{
+    struct rig *rig = rig_new();
+
+    (void)state;
+    rig->slice_bytes = 900 << 10; /* more than a socket holds */
+    rig_connect(rig);
+    assert_int_equal(write(rig->client, GET, strlen(GET)), strlen(GET));
+    rig_pump_without_reading(rig);
+    rig_hang_up(rig);
+    assert_int_equal(rig_ended(rig, TERN_ENDING_LOST), 1);
+    /* One that waits behind another is lost with it. */
+    rig->slice_bytes = 0;
+    rig->hold = true;
+    rig_connect(rig);
+    rig_say(rig, GET GET);
+    rig_answer(rig, 1);
+    rig_hang_up(rig);
+    rig_answer(rig, 0);
+    assert_int_equal(rig_ended(rig, TERN_ENDING_LOST), 2);
+    assert_int_equal(rig_ended(rig, TERN_ENDING_CANCELLED), 1);
+    rig_free(rig);
+}
+
 static void clients_may_leave_at_every_byte(void **state)
 {
     struct rig *rig = rig_new();
@@ -1015,6 +1079,8 @@ int main(void)
         cmocka_unit_test(old_clients_are_not_asked),
         cmocka_unit_test(pipelined_requests_come_before_the_end),
         cmocka_unit_test(half_a_request_may_be_the_last),
+        cmocka_unit_test(each_stage_has_its_ending),
+        cmocka_unit_test(an_answer_that_was_not_taken_is_lost),
         cmocka_unit_test(clients_may_leave_at_every_byte),
         cmocka_unit_test(draining_finishes_what_is_in_flight),
         cmocka_unit_test(compression_both_ways),

@@ -32,6 +32,7 @@ static void answer(struct tern_exchange *x, int status, struct tern_str text)
     struct tern_buf *out = tern_exchange_body(x);
 
     x->status = status;
+    x->ending = status < 400 ? TERN_ENDING_OK : TERN_ENDING_INVALID;
     x->response_type = TERN_STR("text/plain");
     tern_buf_add_str(out, text);
     tern_exchange_send(x, true);
@@ -599,6 +600,11 @@ static void limits_of_connections_are_options(void **state)
 
 /* Clients that go away. */
 
+static uint64_t ended(const struct fixture *f, enum tern_ending ending)
+{
+    return f->rig.hub->counters.requests_ended[ending];
+}
+
 static void a_reset_before_the_hand_over_costs_no_call(void **state)
 {
     struct fixture *f = *state;
@@ -616,6 +622,7 @@ static void a_reset_before_the_hand_over_costs_no_call(void **state)
     assert_int_equal(f->seen.heads, 1);
     assert_int_equal(f->seen.requests, 0);
     assert_int_equal(f->seen.gone, 0);
+    assert_int_equal(ended(f, TERN_ENDING_UNFINISHED), 1);
 }
 
 static void a_reset_later_is_told_and_the_exchange_lives_on(void **state)
@@ -631,7 +638,55 @@ static void a_reset_later_is_told_and_the_exchange_lives_on(void **state)
     assert_true(x->gone);
     assert_true(tern_str_eq(x->body, TERN_STR("body")));
     answer(x, 200, TERN_STR("to nobody"));
+    assert_int_equal(ended(f, TERN_ENDING_CANCELLED), 1);
     still_serves(f);
+    assert_int_equal(ended(f, TERN_ENDING_OK), 1);
+}
+
+static void a_reset_in_the_middle_of_the_answer_is_a_loss(void **state)
+{
+    struct fixture *f = *state;
+    int32_t id = client_request(&f->c, FIELDS(":path", "/slices"), no_body, false);
+
+    f->c.reads = false;
+    for (int i = 0; i < 20; i++) {
+        client_send(&f->c);
+        rig_step(&f->rig);
+    }
+    nghttp2_submit_rst_stream(f->c.session, NGHTTP2_FLAG_NONE, id, NGHTTP2_CANCEL);
+    client_send(&f->c);
+    rig_step(&f->rig);
+    rig_step(&f->rig);
+    assert_int_equal(f->seen.gone, 0); /* the handler was done */
+    f->c.reads = true;
+    client_run(&f->c);
+    assert_int_equal(ended(f, TERN_ENDING_LOST), 1);
+}
+
+/* Answered early: the reset that follows takes nothing back. */
+static void an_early_answer_is_no_loss(void **state)
+{
+    struct fixture *f = *state;
+    int32_t id = client_request(&f->c, FIELDS(":path", "/early"), TERN_STR("body"), true);
+
+    client_run(&f->c);
+    assert_int_equal(client_stream(&f->c, id)->status, 403);
+    nghttp2_submit_rst_stream(f->c.session, NGHTTP2_FLAG_NONE, id, NGHTTP2_CANCEL);
+    client_run(&f->c);
+    assert_int_equal(ended(f, TERN_ENDING_INVALID), 1);
+}
+
+static void a_body_that_stays_away_is_unfinished(void **state)
+{
+    struct fixture *f = *state;
+
+    client_request(&f->c, NULL, TERN_STR("half"), true);
+    client_run(&f->c);
+    close(f->c.fd);
+    f->c.fd = -1;
+    rig_step(&f->rig);
+    rig_step(&f->rig);
+    assert_int_equal(ended(f, TERN_ENDING_UNFINISHED), 1);
 }
 
 static void a_lost_connection_orphans_its_exchanges(void **state)
@@ -872,6 +927,9 @@ int main(void)
         TEST(limits_of_connections_are_options),
         TEST(a_reset_before_the_hand_over_costs_no_call),
         TEST(a_reset_later_is_told_and_the_exchange_lives_on),
+        TEST(a_reset_in_the_middle_of_the_answer_is_a_loss),
+        TEST(an_early_answer_is_no_loss),
+        TEST(a_body_that_stays_away_is_unfinished),
         TEST(a_lost_connection_orphans_its_exchanges),
         TEST(answers_of_one_round_may_come_in_any_order),
         TEST(too_many_streams_are_refused_one_by_one),

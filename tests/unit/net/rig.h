@@ -120,6 +120,7 @@ RIG_FN void rig_echo(struct rig *rig, struct tern_exchange *x)
     struct tern_buf *out = tern_exchange_body(x);
 
     x->status = 200;
+    x->ending = TERN_ENDING_OK;
     x->response_type = TERN_STR("text/plain");
     x->allow_compression = rig->compress;
     tern_buf_add_str(out, x->method_text);
@@ -197,6 +198,7 @@ RIG_FN void rig_on_refused(void *self, struct tern_exchange *x, const struct ter
 
     rig->n_refused++;
     x->status = tern_err_http_status(err);
+    x->ending = TERN_ENDING_INVALID;
     x->response_type = TERN_STR("text/plain");
     tern_buf_add_str(tern_exchange_body(x), tern_str_of(err->text));
     tern_exchange_send(x, true);
@@ -340,6 +342,22 @@ RIG_FN void rig_answer(struct rig *rig, unsigned index)
     rig_pump(rig);
 }
 
+/* How many requests ended so. */
+RIG_FN uint64_t rig_ended(const struct rig *rig, enum tern_ending ending)
+{
+    return rig->hub->counters.requests_ended[ending];
+}
+
+/* Each request that came has ended, and once. */
+RIG_FN void rig_check_ledger(const struct rig *rig)
+{
+    uint64_t sum = 0;
+
+    for (unsigned i = 0; i < TERN_ENDING_COUNT; i++)
+        sum += rig_ended(rig, (enum tern_ending)i);
+    assert_int_equal(sum, rig->hub->counters.requests_came);
+}
+
 RIG_FN void rig_free(struct rig *rig)
 {
     rig_hang_up(rig);
@@ -349,6 +367,7 @@ RIG_FN void rig_free(struct rig *rig)
         rig_answer(rig, 0);
     rig_pump_without_reading(rig);
     assert_true(tern_hub_is_idle(rig->hub));
+    rig_check_ledger(rig);
     tern_hub_free(rig->hub);
     tern_loop_free(rig->loop);
     free(rig);
