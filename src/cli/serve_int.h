@@ -11,6 +11,7 @@
 #include "os/logsink.h"
 #include "os/signals.h"
 #include "registry/registry.h"
+#include "sched/cache.h"
 #include "sched/sched.h"
 
 struct serve_listeners {
@@ -34,6 +35,7 @@ struct serve_process {
     struct tern_sampler *sampler;
     struct tern_tracer *tracer; /* NULL: traces go nowhere */
     struct tern_observer *observer;
+    struct tern_cache *cache; /* NULL: no answers are remembered */
     struct tern_sched *sched;
     struct tern_server *server;
     struct tern_guard guard;

@@ -106,7 +106,12 @@ static void collect_network(void *arg, struct tern_server_cells *cells)
 {
     struct serve_process *p = arg;
     const struct tern_server *server = p->server;
+    struct tern_cache_usage cache;
 
+    tern_cache_usage(p->cache, &cache);
+    tern_counter_set_shared(&cells->cache_bytes, cache.bytes);
+    tern_counter_set_shared(&cells->cache_entries, cache.entries);
+    tern_counter_set_shared(&cells->cache_evicted, cache.evicted);
 #define COUNT(field) tern_server_count(server, offsetof(struct tern_net_counters, field))
     uint64_t opened = COUNT(conns_opened), closed = COUNT(conns_closed);
     tern_counter_set_shared(&cells->connections_accepted, opened);
@@ -302,21 +307,36 @@ static enum tern_code open_sched(struct serve_process *p, struct tern_err *err)
 {
     const struct tern_server_options *options = &p->options;
     uint64_t threads = options->sched.threads > 0 ? options->sched.threads : p->n_loops;
+    const struct tern_cache_settings cache = {.local_bytes = options->cache.local.size};
+
     p->n_executors = (uint32_t)threads; /* the registry makes instances for as many */
+    TERN_TRY(tern_cache_new(&cache, &p->cache, err));
     const struct tern_sched_settings settings = {
         .executors = p->n_executors,
         .queue_max = (uint32_t)options->sched.queue_max,
         .inline_max_ns = options->sched.inline_max_ns,
+        .cache = p->cache,
     };
     return tern_sched_new(&settings, &p->sched, err);
 }
 
 /* ---- models ---- */
 
+static void warn_no_cache(struct serve_process *p, const struct tern_model_version *version)
+{
+    if (p->cache == NULL && version->scheduling != NULL && version->scheduling->cached)
+        tern_log_warn(
+            &p->log, "cache.off",
+            "a model asks for a response cache, and the server has none: cache.local.size "
+            "is 0",
+            TERN_KV_STR("model", version->info.name));
+}
+
 static enum tern_code on_loaded(void *arg, struct tern_model_version *version, struct tern_err *err)
 {
     struct serve_process *p = arg;
 
+    warn_no_cache(p, version);
     TERN_TRY(tern_sched_add(p->sched, version, err));
     enum tern_code code = tern_observer_add_model(p->observer, version, err);
     if (code != TERN_OK)
@@ -418,6 +438,7 @@ void serve_close(struct serve_process *p)
     tern_gateway_free(p->gateway);
     tern_guard_close(&p->guard);
     tern_sched_free(p->sched);
+    tern_cache_free(p->cache);
     tern_observer_free(p->observer);
     tern_tracer_stop(p->tracer);
     tern_sampler_free(p->sampler);

@@ -174,9 +174,10 @@ const struct tern_triton_flag tern_triton_flags[] = {
     {"backend-config", NULL, TEXT, IGNORE, .help = NO_PLUGINS},
     {"repoagent-directory", NULL, TEXT, IGNORE, .help = NO_PLUGINS},
     {"cache-directory", NULL, TEXT, IGNORE, .help = NO_PLUGINS},
-    {"cache-config", NULL, TEXT, IGNORE, .help = "A response cache is " NOT_YET "."},
-    {"response-cache-byte-size", NULL, NUMBER, IGNORE,
-     .help = "A response cache is " NOT_YET "."},
+    {"cache-config", "local,size", NUMBER, AS("cache.local.size"),
+     .help = "Memory for the answers of models with `response_cache`."},
+    {"response-cache-byte-size", NULL, NUMBER, AS("cache.local.size"),
+     .help = "Deprecated by Triton."},
     {"rate-limit", NULL, TEXT, IGNORE, .help = "Models share the executors in turn."},
     {"rate-limit-resource", NULL, TEXT, IGNORE, .help = "Models share the executors in turn."},
 

@@ -211,6 +211,11 @@ static const struct tern_opt rows[] = {
      .help = "Join requests for such a model only when every bit of the answers stays the same; "
              "otherwise the last digits of real numbers may depend on how many were joined."},
 
+    {.name = "cache.local.size", .type = TERN_OPT_SIZE, IN(cache.local.size),
+     .section = "Response cache", .preset = "0", .max = 1024 * GIB,
+     .help = "Memory for the answers of models whose configuration has response_cache; 0 turns "
+             "the cache off."},
+
     {.name = "request.timeout", .type = TERN_OPT_DURATION, IN(request.timeout_ns),
      .section = "Requests", .flags = RELOAD, .preset = "60s", .min = 1 * MS,
      .max = 86400 * SEC, .help = "Longest time from the whole request to its answer."},

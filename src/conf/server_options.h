@@ -152,6 +152,12 @@ struct tern_server_options {
     } sched;
 
     struct {
+        struct {
+            uint64_t size; /* 0: off */
+        } local;
+    } cache;
+
+    struct {
         uint64_t head_max, field_max, fields_max, uri_max;
         uint64_t body_max, expand_max;
         uint64_t header_timeout_ns, idle_timeout_ns, write_timeout_ns;

@@ -355,6 +355,9 @@ static void on_done(struct tern_work *work)
     call->queued_ns = work->queued_ns;
     call->started_ns = work->started_ns;
     call->finished_ns = work->finished_ns;
+    gc->observation.cache_ns = work->cache_ns;
+    gc->observation.from_cache = work->from_cache;
+    gc->observation.cache_shared = work->cache_shared;
     bool is_whole = work->code == TERN_OK && gc->sink == NULL; /* a sink's answers came before */
     gateway_finish(gc, is_whole ? gateway_finish_outputs(gc) : work->code);
 }

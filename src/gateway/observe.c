@@ -172,6 +172,17 @@ void tern_observer_enter(struct tern_observer *observer, const struct tern_excha
     tern_counter_add(&server_cells(observer, x)->requests_in_flight, 1);
 }
 
+static void count_cache(struct tern_model_cells *cells, const struct tern_observation *observation)
+{
+    if (observation->cache_ns == 0)
+        return;
+    tern_counter_add(observation->from_cache ? &cells->cache_hits : &cells->cache_misses, 1);
+    tern_latency_record(observation->from_cache ? &cells->cache_hit : &cells->cache_miss,
+                        observation->cache_ns);
+    if (observation->cache_shared)
+        tern_counter_add(&cells->cache_shared, 1);
+}
+
 /* start_ns: the request began to come; body_ns: it was complete. */
 static void count_model(const struct tern_call *call, const struct tern_observation *observation,
                         enum tern_code code, uint64_t start_ns, uint64_t body_ns, uint64_t now)
@@ -186,19 +197,22 @@ static void count_model(const struct tern_call *call, const struct tern_observat
         tern_counter_add(&cells->failed_ns, body_ns > 0 ? now - body_ns : 0);
         return;
     }
+    count_cache(cells, observation);
+    tern_latency_record(&cells->answered, now - body_ns);
+    tern_latency_record(&cells->stage[TERN_STAGE_RECEIVE], body_ns - start_ns);
+    tern_latency_record(&cells->stage[TERN_STAGE_QUEUE], call->started_ns - call->queued_ns);
+    atomic_store_explicit(&cells->last_ns.value, now, memory_order_relaxed);
+    if (observation->from_cache)
+        return; /* nothing was computed */
     uint64_t decode_ns = call->queued_ns - body_ns;
     uint64_t infer_ns = call->finished_ns - call->started_ns;
     uint64_t encode_ns = now - call->finished_ns;
     tern_counter_add(&cells->inferences, observation->rows);
     tern_counter_add(&cells->executions, 1);
-    tern_latency_record(&cells->answered, now - body_ns);
-    tern_latency_record(&cells->stage[TERN_STAGE_RECEIVE], body_ns - start_ns);
     tern_latency_record(&cells->stage[TERN_STAGE_DECODE], decode_ns);
-    tern_latency_record(&cells->stage[TERN_STAGE_QUEUE], call->started_ns - call->queued_ns);
     tern_latency_record(&cells->stage[TERN_STAGE_INFER], infer_ns);
     tern_latency_record(&cells->stage[TERN_STAGE_ENCODE], encode_ns);
     tern_batch_count(cells->batch, observation->rows, decode_ns, infer_ns, encode_ns);
-    atomic_store_explicit(&cells->last_ns.value, now, memory_order_relaxed);
 }
 
 static uint64_t body_bytes(const struct tern_exchange *x)

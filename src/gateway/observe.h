@@ -37,6 +37,9 @@ struct tern_observation {
     bool traced;   /* trace is filled */
     bool entered;  /* it counts as in flight */
     uint64_t rows; /* INFER: rows of the batch */
+    /* INFER, of a model whose answers are remembered: as in struct tern_work. */
+    uint64_t cache_ns;
+    bool from_cache, cache_shared;
     /* INFER, decoupled: answers so far, and when the last of them was encoded. */
     uint32_t answers;
     uint64_t answered_ns;

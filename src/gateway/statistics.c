@@ -149,6 +149,8 @@ static enum tern_code add_version(struct tern_call *call, const struct tern_mode
     stats->compute_input = latency(set, CELL(stage[TERN_STAGE_DECODE]));
     stats->compute_infer = latency(set, CELL(stage[TERN_STAGE_INFER]));
     stats->compute_output = latency(set, CELL(stage[TERN_STAGE_ENCODE]));
+    stats->cache_hit = latency(set, CELL(cache_hit));
+    stats->cache_miss = latency(set, CELL(cache_miss));
     for (size_t i = 0; i < TERN_FAILURE_COUNT; i++)
         stats->fail.count +=
             tern_metric_set_sum(set, CELL(failures) + i * sizeof(struct tern_counter));

@@ -55,6 +55,7 @@ struct tern_model_version {
     void *override;         /* the registry's: what a load by request brought; NULL: nothing */
     void *lane;             /* the scheduler's */
     void *sequences;        /* the scheduler's; NULL: requests stand alone */
+    void *cache;            /* the scheduler's; NULL: answers are not remembered */
     void *stat;             /* the monitor's */
     void *answers_stat;     /* the same, of decoupled models */
     struct tern_pins *pins; /* one a loop */

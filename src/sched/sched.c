@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "registry/reshape.h"
+#include "sched/cache.h"
 #include "sched/lane.h"
 #include "sched/sequence.h"
 #include "sched/wakeup.h"
@@ -488,9 +489,13 @@ enum tern_code tern_sched_add(struct tern_sched *sched, struct tern_model_versio
     if (code == TERN_OK && version->sequencing != NULL)
         code = tern_sequences_new(sched, version, err);
     if (code == TERN_OK)
+        code = tern_cache_add(sched->settings.cache, version, err);
+    if (code == TERN_OK) {
         version->lane = lane;
-    else
+    } else {
+        tern_sequences_free(version);
         free_lane(lane);
+    }
     return code;
 }
 
@@ -506,6 +511,7 @@ void tern_sched_remove(struct tern_sched *sched, struct tern_model_version *vers
     pthread_mutex_unlock(&sched->lock);
     free_lane(lane);
     tern_sequences_free(version);
+    tern_cache_remove(version);
     version->lane = NULL;
 }
 

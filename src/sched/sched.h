@@ -23,12 +23,15 @@
 
 struct tern_sched;
 struct tern_sequence_member;
+struct tern_cache;
+struct tern_cache_member;
 
 struct tern_sched_settings {
     uint32_t executors; /* threads */
     uint32_t queue_max; /* works waiting in one lane */
     uint64_t
         inline_max_ns; /* runs predicted to be shorter stay on the loop; 0: measure the wake-up */
+    struct tern_cache *cache; /* of answers; borrowed; NULL: none */
 };
 
 enum tern_work_state {
@@ -61,6 +64,8 @@ struct tern_work {
     uint32_t batch_rows; /* of the run that it was part of; 0: it did not run (a cache knew) */
     bool leads_batch;    /* it is the one of that run's works that counts the run */
     bool from_cache;
+    bool cache_shared; /* from_cache: it waited for another work's run */
+    uint64_t cache_ns; /* spent on looking for the answer and on keeping it; 0: not cached */
 
     /* The scheduler's. */
     enum tern_work_state state; /* guarded by the scheduler's lock once submitted */
@@ -70,7 +75,8 @@ struct tern_work {
     struct tern_loop_task task;
     struct tern_loop_timer timer; /* runs from joining a lane until the deadline */
     bool expired;
-    struct tern_sequence_member *member; /* sched/sequence.h; NULL: it stands alone */
+    struct tern_sequence_member *member;    /* sched/sequence.h; NULL: it stands alone */
+    struct tern_cache_member *cache_member; /* sched/cache.h; NULL: not asked, or answered */
 };
 
 enum tern_code tern_sched_new(const struct tern_sched_settings *settings,

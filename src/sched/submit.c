@@ -1,7 +1,15 @@
 /* The way of a work through the scheduler's stages: each is a pair of submit and cancel, and hands
  * over to the next one or answers by itself. */
+#include "sched/submit.h"
+
+#include "sched/cache.h"
 #include "sched/lane.h"
 #include "sched/sequence.h"
+
+static bool is_cached(const struct tern_work *work)
+{
+    return work->version->cache != NULL;
+}
 
 static bool is_sequenced(const struct tern_work *work)
 {
@@ -34,13 +42,29 @@ enum tern_code tern_sched_admits(const struct tern_sched *sched,
 
 void tern_sched_submit(struct tern_sched *sched, struct tern_work *work)
 {
+    if (TERN_UNLIKELY(is_cached(work)))
+        tern_cache_submit(sched, work);
+    else
+        tern_submit_past_cache(sched, work);
+}
+
+void tern_sched_cancel(struct tern_sched *sched, struct tern_work *work)
+{
+    if (is_cached(work))
+        tern_cache_cancel(sched, work);
+    else
+        tern_cancel_past_cache(sched, work);
+}
+
+void tern_submit_past_cache(struct tern_sched *sched, struct tern_work *work)
+{
     if (TERN_UNLIKELY(is_sequenced(work)))
         tern_sequence_submit(sched, work);
     else
         tern_lane_submit(sched, work);
 }
 
-void tern_sched_cancel(struct tern_sched *sched, struct tern_work *work)
+void tern_cancel_past_cache(struct tern_sched *sched, struct tern_work *work)
 {
     if (is_sequenced(work))
         tern_sequence_cancel(sched, work);

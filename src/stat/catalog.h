@@ -124,6 +124,11 @@ struct tern_model_cells {
     struct tern_counter ready;       /* gauge: 0 or 1, set through the shared cells */
     struct tern_counter load_ns;     /* gauge: how long the last load took, shared cells */
     struct tern_batch_cells batch[TERN_BATCH_SIZES_MAX];
+    /* Of models whose answers are remembered: answers that were known or came from another
+     * request's run, and those that were computed; the time is the cache's own. */
+    struct tern_counter cache_hits, cache_misses;
+    struct tern_counter cache_shared; /* of the hits: waited for another request's run */
+    struct tern_latency cache_hit, cache_miss;
 };
 
 /* How an answer of a decoupled model ended. */
@@ -158,6 +163,8 @@ struct tern_server_cells {
     struct tern_counter requests_in_flight; /* gauge: add at the head, sub at the last byte */
     struct tern_counter requests_came;      /* the ledger: as many end as came */
     struct tern_counter requests_ended[TERN_ENDING_COUNT];
+    struct tern_counter cache_bytes, cache_entries; /* gauges */
+    struct tern_counter cache_evicted;
     struct tern_counter bytes_received; /* as read from the sockets */
     struct tern_counter bytes_sent;
     struct tern_counter log_dropped;    /* gauge in truth: set from the log sink at scrape */

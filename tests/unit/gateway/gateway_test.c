@@ -90,7 +90,8 @@ static struct world *new_world(const char *kind)
 {
     static struct world w;
     const struct tern_log_sink sink = {drop_line, NULL};
-    const struct tern_sched_settings sched = {1, 10, 50000};
+    const struct tern_sched_settings sched = {
+        .executors = 1, .queue_max = 10, .inline_max_ns = 50000};
     struct tern_err err;
 
     memset(&w, 0, sizeof(w));

@@ -301,7 +301,8 @@ static struct world *new_world(void)
 {
     static struct world w;
     const struct tern_log_sink sink = {drop_line, NULL};
-    const struct tern_sched_settings sched = {2, 1000, 50000};
+    const struct tern_sched_settings sched = {
+        .executors = 2, .queue_max = 1000, .inline_max_ns = 50000};
     struct tern_err err;
 
     memset(&w, 0, sizeof(w));
