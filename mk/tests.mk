@@ -43,5 +43,8 @@ test-threads: $(THREAD_BIN)
 test: ## Everything: unit, wire, fuzz corpora, sanitizers, end to end
 	@scripts/test-all
 
-.PHONY: test test-unit test-threads
+soak: all ## Everything at once for SECONDS=60, every answer checked, memory watched (SEED=1)
+	@TERN_SOAK_SECONDS=$(or $(SECONDS),60) TERN_SOAK_SEED=$(or $(SEED),1) TERN_BIN=$(OUT)/tern scripts/soak
+
+.PHONY: test test-unit test-threads soak
 .SECONDARY:
