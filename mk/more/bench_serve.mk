@@ -10,6 +10,7 @@ $(BENCH_SERVE_BIN): $(OUT)/%: $(OUT)/%.o $(LIB)
 bench-serve: $(OUT)/tern $(OUT)/bench/null_epoll $(BENCH_SERVE_BIN) ## The whole server against a null server and a recv loop
 	@TERN_ONNXRUNTIME="$${TERN_ONNXRUNTIME:-$$(scripts/get-onnxruntime 2>/dev/null)}" OUT=$(OUT) bench/serve.sh
 
-bench: bench-numbers bench-oip bench-ort bench-stat bench-http bench-h2 bench-grpc bench-serve bench-shm ## Every bench, each beside its anchor, as ratios
+bench: export QUICK ?= 1
+bench: bench-numbers bench-oip bench-ort bench-stat bench-http bench-h2 bench-grpc bench-serve bench-shm bench-sched ## Every bench, each beside its anchor, as ratios
 
 .PHONY: bench bench-serve
