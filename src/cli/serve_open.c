@@ -11,6 +11,7 @@
 #include "net/mux_h1.h"
 #include "net/mux_h2.h"
 #include "proto/protos.h"
+#include "sched/resources.h"
 #include "simd/simd.h"
 #include "trace/otlp.h"
 #include "trace/trace_file.h"
@@ -308,13 +309,24 @@ static enum tern_code open_sched(struct serve_process *p, struct tern_err *err)
     const struct tern_server_options *options = &p->options;
     uint64_t threads = options->sched.threads > 0 ? options->sched.threads : p->n_loops;
     const struct tern_cache_settings cache = {.local_bytes = options->cache.local.size};
+    uint32_t n = options->sched.resources.n;
+    struct tern_resource_limit *limits = tern_arena_zalloc(&p->arena, n + 1, sizeof(*limits));
 
+    if (limits == NULL)
+        return tern_arena_fail(&p->arena, err, "the resources");
+    for (uint32_t i = 0; i < n; i++) {
+        const struct tern_resource_options *row = &options->sched.resource_rows[i];
+        limits[i] = (struct tern_resource_limit){row->name, row->count, row->device};
+    }
     p->n_executors = (uint32_t)threads; /* the registry makes instances for as many */
     TERN_TRY(tern_cache_new(&cache, &p->cache, err));
     const struct tern_sched_settings settings = {
         .executors = p->n_executors,
         .queue_max = (uint32_t)options->sched.queue_max,
         .inline_max_ns = options->sched.inline_max_ns,
+        .rate_limit = options->sched.rate_limit == TERN_RATE_LIMIT_OPTION_EXECUTION_COUNT,
+        .resources = limits,
+        .n_resources = n,
         .cache = p->cache,
     };
     return tern_sched_new(&settings, &p->sched, err);

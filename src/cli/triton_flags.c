@@ -178,8 +178,11 @@ const struct tern_triton_flag tern_triton_flags[] = {
      .help = "Memory for the answers of models with `response_cache`."},
     {"response-cache-byte-size", NULL, NUMBER, AS("cache.local.size"),
      .help = "Deprecated by Triton."},
-    {"rate-limit", NULL, TEXT, IGNORE, .help = "Models share the executors in turn."},
-    {"rate-limit-resource", NULL, TEXT, IGNORE, .help = "Models share the executors in turn."},
+    {"rate-limit", NULL, TEXT, AS("sched.rate_limit"),
+     .help = "`off` or `execution_count`: whether instances wait for the resources that they ask "
+             "for."},
+    {"rate-limit-resource", NULL, TEXT, AS("sched.resources"),
+     .help = "NAME:COUNT or NAME:COUNT:DEVICE, how much there is; may be repeated."},
 
     {"pinned-memory-pool-byte-size", NULL, NUMBER, IGNORE, .help = NO_GPU},
     {"cuda-memory-pool-byte-size", NULL, TEXT, IGNORE, .help = NO_GPU},

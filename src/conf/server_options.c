@@ -21,6 +21,7 @@
 
 static const char *const controls[] = {"none", "poll", "explicit", NULL};
 static const char *const batchings[] = {"adaptive", "configured", "off", NULL};
+static const char *const rate_limits[] = {"off", "execution_count", NULL};
 static const char *const graph_levels[] = {"none", "basic", "extended", "all", NULL};
 static const char *const personas[] = {"none", "triton", NULL};
 static const char *const overs[] = {"any", "http", "grpc", NULL};
@@ -197,6 +198,15 @@ static const struct tern_opt rows[] = {
      .help = "How long an answer usually may take, of models whose parameter `slo` does not say: "
              "requests without a deadline of their own are planned for it. 0: ten times what one "
              "run takes, at least 10 ms."},
+    {.name = "sched.rate_limit", .type = TERN_OPT_ENUM, IN(sched.rate_limit), .flags = RARE,
+     .section = "Scheduling", .preset = "off", .values = rate_limits,
+     .help = "`execution_count`: instances run only with the resources that their groups ask for "
+             "(rate_limiter in a model's configuration), those first that ran least for their "
+             "priority."},
+    {.name = "sched.resources", .type = TERN_OPT_LIST, IN(sched.resources), .flags = RARE,
+     .section = "Scheduling", .max = 1024, .metavar = "NAME:COUNT[:DEVICE]",
+     .help = "How much there is of these resources; what is not named is then not there at all. By "
+             "default as much as the instance that asks for most. May be repeated."},
     {.name = "sched.queue_max", .type = TERN_OPT_UINT, IN(sched.queue_max),
      .section = "Scheduling", .flags = RARE | RELOAD, .preset = "1024", .min = 1,
      .max = 1000000, .help = "Requests that may wait for one model; more are refused at once."},
@@ -559,6 +569,47 @@ static void check_trace(struct tern_opt_load *load, struct tern_server_options *
     }
 }
 
+/* The parts behind the name are numbers: a name may hold colons itself. */
+static bool derive_resource(struct tern_str text, struct tern_resource_options *row)
+{
+    struct tern_str last = {NULL, 0}, middle = {NULL, 0}, part, rest = text;
+    uint64_t device = 0, count = 0;
+
+    while (tern_str_split(&rest, ':', &part)) {
+        middle = last;
+        last = part;
+    }
+    row->device = -1;
+    if (middle.p != NULL && middle.p != text.p && tern_num_parse_u64(middle, UINT32_MAX, &count) &&
+        tern_num_parse_u64(last, INT32_MAX, &device)) {
+        row->device = (int32_t)device;
+        last = middle;
+    } else if (middle.p == NULL || !tern_num_parse_u64(last, UINT32_MAX, &count)) {
+        return false;
+    }
+    row->name = tern_str_make(text.p, (size_t)(last.p - text.p) - 1);
+    row->count = (uint32_t)count;
+    return row->name.n > 0;
+}
+
+static void check_resources(struct tern_opt_load *load, struct tern_server_options *options)
+{
+    uint32_t n = options->sched.resources.n;
+    struct tern_resource_options *items = tern_arena_zalloc(load->arena, n + 1, sizeof(*items));
+
+    options->sched.resource_rows = items;
+    if (items == NULL)
+        tern_problem_add(load->problems, TERN_STR("sched.resources"), "no memory to read them");
+    for (uint32_t i = 0; i < n && items != NULL; i++) {
+        struct tern_str text = options->sched.resources.items[i];
+        if (!derive_resource(text, &items[i]))
+            tern_problem_add(load->problems, tern_opt_place_of(load, "sched.resources"),
+                             "sched.resources: expected NAME:COUNT or NAME:COUNT:DEVICE, got "
+                             "\"%.*s\"",
+                             TERN_STR_ARG(text));
+    }
+}
+
 static bool is_file_name(struct tern_str name)
 {
     return name.p[0] != '.' && tern_str_find(name, '/') == name.n &&
@@ -586,6 +637,7 @@ void tern_server_options_check(struct tern_opt_load *load)
     struct tern_server_options *options = load->values;
 
     check_trace(load, options);
+    check_resources(load, options);
     check_listeners(load, options);
     check_restricts(load, options);
     if (!tern_version_policy_parse(options->model.version_policy, &options->model.policy))

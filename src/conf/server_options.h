@@ -72,6 +72,18 @@ enum tern_batching_option {
     TERN_BATCHING_OPTION_OFF,
 };
 
+enum tern_rate_limit_option {
+    TERN_RATE_LIMIT_OPTION_OFF,
+    TERN_RATE_LIMIT_OPTION_EXECUTION_COUNT,
+};
+
+/* One item of sched.resources. */
+struct tern_resource_options {
+    struct tern_str name;
+    uint32_t count;
+    int32_t device; /* -1: as many on each */
+};
+
 enum tern_graph_level {
     TERN_GRAPH_LEVEL_NONE,
     TERN_GRAPH_LEVEL_BASIC,
@@ -147,6 +159,9 @@ struct tern_server_options {
         uint64_t queue_max;
         enum tern_batching_option batching;
         uint64_t slo_ns; /* 0: none */
+        enum tern_rate_limit_option rate_limit;
+        struct tern_opt_list resources;              /* "name:count[:device]" */
+        struct tern_resource_options *resource_rows; /* the same, by tern_server_options_check */
         uint64_t batch_max;
         bool batch_exact;
     } sched;

@@ -25,6 +25,7 @@ struct tern_sched;
 struct tern_sequence_member;
 struct tern_cache;
 struct tern_cache_member;
+struct tern_resource_limit;
 
 struct tern_sched_settings {
     uint32_t executors; /* threads */
@@ -32,6 +33,9 @@ struct tern_sched_settings {
     uint64_t
         inline_max_ns; /* runs predicted to be shorter stay on the loop; 0: measure the wake-up */
     struct tern_cache *cache; /* of answers; borrowed; NULL: none */
+    bool rate_limit; /* instances wait for the resources of their groups (sched/resources.h) ... */
+    const struct tern_resource_limit *resources; /* ... of which there is so much; for good */
+    uint32_t n_resources;
 };
 
 enum tern_work_state {

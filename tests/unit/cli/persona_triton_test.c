@@ -145,7 +145,9 @@ static void settings_within_a_flag(void **state)
          "--trace-config=opentelemetry,bsp_schedule_delay=1500",
          "--metrics-config=summary_latencies=true", "--metrics-config=summary_quantiles=0.5:0.05",
          "--backend-config=tensorflow,version=2", "--backend-config", "default-max-batch-size=16",
-         "--grpc-keepalive-time=2147483647", "--strict-model-config=1");
+         "--grpc-keepalive-time=2147483647", "--strict-model-config=1",
+         "--rate-limit=execution_count", "--rate-limit-resource=R1:4",
+         "--rate-limit-resource=R2:2:0");
     assert_string_equal(said(w), "");
     assert_string_equal(printed(w, "trace.rate"), "100");
     assert_string_equal(printed(w, "trace.count"), "0");
@@ -156,6 +158,9 @@ static void settings_within_a_flag(void **state)
     assert_string_equal(printed(w, "metrics.summaries"), "true");
     assert_string_equal(printed(w, "model.default_max_batch_size"), "16");
     assert_string_equal(printed(w, "model.auto_complete"), "false");
+    assert_string_equal(printed(w, "sched.rate_limit"), "execution_count");
+    assert_string_equal(printed(w, "sched.resources"), "R1:4,R2:2:0");
+    assert_string_equal(printed(w, "sched.batching"), "configured");
     assert_string_equal(printed(w, "http2.keepalive_time"), "2147483647ms");
     assert_true(
         tern_str_eq(w->options.persona_ignored, TERN_STR("--metrics-config, --backend-config")));

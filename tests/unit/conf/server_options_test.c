@@ -340,6 +340,31 @@ static void version_policies(void **state)
         assert_false(tern_version_policy_parse(tern_str_of(bad[i]), &p));
 }
 
+static void resources_have_a_name_and_numbers(void **state)
+{
+    struct world *w = *state;
+
+    read_file(w, TERN_STR("sched.resources: ['R:4', 'a:b:2', 'G:1:0', 'x:y:3:2']"));
+    assert_string_equal(said(w), "");
+    const struct tern_resource_options *rows = w->options.sched.resource_rows;
+    assert_true(tern_str_eq(rows[0].name, TERN_STR("R")));
+    assert_int_equal(rows[0].count, 4);
+    assert_int_equal(rows[0].device, -1);
+    assert_true(tern_str_eq(rows[1].name, TERN_STR("a:b")));
+    assert_int_equal(rows[1].count, 2);
+    assert_int_equal(rows[2].count, 1);
+    assert_int_equal(rows[2].device, 0);
+    assert_true(tern_str_eq(rows[3].name, TERN_STR("x:y")));
+    assert_int_equal(rows[3].device, 2);
+    static const char *const bad[] = {"R", "R:", ":3", "R:x", "R:-1", "R:4294967296", ":1:2"};
+    for (size_t i = 0; i < TERN_COUNT_OF(bad); i++) {
+        start(w);
+        read_file(w, tern_arena_printf(&w->arena, "sched.resources: ['%s']", bad[i]));
+        if (strstr(said(w), "expected NAME:COUNT or NAME:COUNT:DEVICE") == NULL)
+            fail_msg("%s is taken", bad[i]);
+    }
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -355,6 +380,8 @@ int main(void)
         TEST(the_schema_is_json_and_knows_every_option),
         TEST(a_reload_knows_what_changed),
         TEST(version_policies),
+        TEST(resources_have_a_name_and_numbers),
+        TEST(resources_have_a_name_and_numbers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
