@@ -235,6 +235,12 @@ enum tern_code tern_infer_open_local(const char *path, const struct tern_infer_o
         tern_err_prefix(err, "model '%.*s'", TERN_STR_ARG(model.name));
         return code;
     }
+    if (local->version->ensembling != NULL) {
+        tern_version_free(local->version);
+        return tern_fail(err, TERN_UNIMPLEMENTED,
+                         "model '%.*s' is an ensemble: start it with 'tern serve'",
+                         TERN_STR_ARG(model.name));
+    }
     if (local->version->sequencing != NULL) {
         tern_version_free(local->version);
         return tern_fail(err, TERN_UNIMPLEMENTED,

@@ -45,17 +45,17 @@ enum tern_code tern_offline_choose(const struct tern_offline *offline,
                                    const struct tern_found_model *model, struct tern_arena *arena,
                                    bool **ret_served, uint32_t *ret_n, struct tern_err *err)
 {
-    struct tern_version_policy policy = {.n_specific = 0};
+    struct tern_version_outline outline;
     int64_t *numbers = tern_arena_zalloc(arena, model->n_versions + 1, sizeof(*numbers));
     bool *served = tern_arena_zalloc(arena, model->n_versions + 1, sizeof(*served));
 
     if (numbers == NULL || served == NULL)
         return tern_arena_fail(arena, err, "the versions");
-    TERN_TRY(
-        tern_version_policy_of(model, tern_str_make(NULL, 0), &offline->settings, &policy, err));
+    TERN_TRY(tern_version_outline_of(model, tern_str_make(NULL, 0), &offline->settings, arena,
+                                     &outline, err));
     for (uint32_t i = 0; i < model->n_versions; i++)
         numbers[i] = model->versions[i].number;
-    *ret_n = tern_version_policy_apply(&policy, numbers, model->n_versions, served);
+    *ret_n = tern_version_policy_apply(&outline.policy, numbers, model->n_versions, served);
     *ret_served = served;
     return TERN_OK;
 }

@@ -304,6 +304,12 @@ static enum tern_code open_gateway(struct serve_process *p, struct tern_err *err
     return tern_gateway_new(&settings, &p->gateway, err);
 }
 
+static void on_step(void *arg, const struct tern_work *work)
+{
+    (void)arg;
+    tern_observer_step(work);
+}
+
 static enum tern_code open_sched(struct serve_process *p, struct tern_err *err)
 {
     const struct tern_server_options *options = &p->options;
@@ -329,7 +335,9 @@ static enum tern_code open_sched(struct serve_process *p, struct tern_err *err)
         .n_resources = n,
         .cache = p->cache,
     };
-    return tern_sched_new(&settings, &p->sched, err);
+    TERN_TRY(tern_sched_new(&settings, &p->sched, err));
+    tern_sched_watch(p->sched, &(struct tern_sched_watcher){on_step, p});
+    return TERN_OK;
 }
 
 /* ---- models ---- */

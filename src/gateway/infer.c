@@ -1,9 +1,9 @@
 /* The infer operation: checks a decoded request against the model, step by step, and hands it to
  * the scheduler. Each step names what it checks; the error texts that Triton's own tests look for
  * are kept word for word (shared with every dialect). */
-#include <inttypes.h>
 #include <string.h>
 #include "base/num.h"
+#include "core/inputs.h"
 #include "gateway/classify.h"
 #include "gateway/gateway_int.h"
 #include "os/loop.h"
@@ -104,140 +104,6 @@ static enum tern_code make_raw_input(struct tern_call *call, struct tern_err *er
     return TERN_OK;
 }
 
-/* ---- inputs ---- */
-
-static void print_names(struct tern_buf *buf, const struct tern_tensor *tensors, uint32_t n)
-{
-    for (uint32_t i = 0; i < n; i++)
-        tern_buf_printf(buf, "%s'%.*s'", i == 0 ? "" : ",", TERN_STR_ARG(tensors[i].name));
-}
-
-static enum tern_code fail_missing(const struct tern_call *call, const bool *given,
-                                   struct tern_err *err)
-{
-    const struct tern_model_info *info = call->info;
-    struct tern_buf got, missing;
-    bool first = true;
-
-    tern_buf_init(&got, 192);
-    tern_buf_init(&missing, 192);
-    print_names(&got, call->request.inputs, call->request.n_inputs);
-    for (uint32_t i = 0; i < info->n_inputs; i++) {
-        if (given[i] || info->inputs[i].optional)
-            continue;
-        tern_buf_printf(&missing, "%s'%.*s'", first ? "" : ",", TERN_STR_ARG(info->inputs[i].name));
-        first = false;
-    }
-    enum tern_code code = tern_fail(
-        err, TERN_INVALID_ARGUMENT,
-        "expected %u inputs but got %u inputs for model '%.*s'. Got input(s) [%.*s], but missing "
-        "required input(s) [%.*s]. Please provide all required input(s).",
-        info->n_inputs, call->request.n_inputs, TERN_STR_ARG(info->name), (int)got.n,
-        got.n > 0 ? got.p : "", (int)missing.n, missing.n > 0 ? missing.p : "");
-    tern_buf_fini(&got);
-    tern_buf_fini(&missing);
-    return code;
-}
-
-/* Finds each input's specification; none twice, none unknown, none missing. */
-static enum tern_code match_inputs(struct tern_call *call, uint32_t **ret_spec_of,
-                                   struct tern_err *err)
-{
-    const struct tern_model_info *info = call->info;
-    uint32_t n_required = 0, n_given = 0;
-    /* One an input of the request, then one an input of the model, which may have more. */
-    size_t size = (size_t)call->request.n_inputs * sizeof(uint32_t);
-    uint32_t *spec_of = tern_arena_zalloc(call->arena, 1, size + info->n_inputs + 1);
-
-    if (spec_of == NULL)
-        return tern_arena_fail(call->arena, err, "the inputs");
-    bool *given = (bool *)(spec_of + call->request.n_inputs);
-    *ret_spec_of = spec_of;
-    for (uint32_t i = 0; i < call->request.n_inputs; i++) {
-        struct tern_str name = call->request.inputs[i].name;
-        const struct tern_tensor_spec *spec = tern_model_input(info, name);
-        if (spec == NULL)
-            return tern_fail(err, TERN_INVALID_ARGUMENT,
-                             "unexpected inference input '%.*s' for model '%.*s'",
-                             TERN_STR_ARG(name), TERN_STR_ARG(info->name));
-        uint32_t at = (uint32_t)(spec - info->inputs);
-        if (given[at])
-            return tern_fail(err, TERN_INVALID_ARGUMENT, "input '%.*s' already exists in request",
-                             TERN_STR_ARG(name));
-        given[at] = true;
-        spec_of[i] = at;
-    }
-    for (uint32_t i = 0; i < info->n_inputs; i++) {
-        n_required += !info->inputs[i].optional;
-        n_given += given[i] && !info->inputs[i].optional;
-    }
-    return n_given == n_required ? TERN_OK : fail_missing(call, given, err);
-}
-
-static enum tern_code check_size(const struct tern_call *call, const struct tern_tensor *input,
-                                 struct tern_err *err)
-{
-    size_t want;
-
-    if (input->dtype == TERN_DTYPE_BYTES) {
-        if (!tern_shape_count(&input->shape, &want))
-            return tern_fail(err, TERN_INVALID_ARGUMENT,
-                             "input '%.*s' for model '%.*s': byte size overflow for input",
-                             TERN_STR_ARG(input->name), TERN_STR_ARG(model_name(call)));
-        return tern_tensor_check_bytes(input->name, input->data, input->n_bytes, want, err);
-    }
-    TERN_TRY(tern_shape_bytes(input->name, input->dtype, &input->shape, &want, err));
-    if (want != input->n_bytes)
-        return tern_fail(err, TERN_INVALID_ARGUMENT,
-                         "input byte size mismatch for input '%.*s' for model '%.*s'. Expected "
-                         "%zu, got %zu",
-                         TERN_STR_ARG(input->name), TERN_STR_ARG(model_name(call)), want,
-                         input->n_bytes);
-    return TERN_OK;
-}
-
-static enum tern_code check_input(const struct tern_call *call, const struct tern_tensor *input,
-                                  const struct tern_tensor_spec *spec, struct tern_err *err)
-{
-    char want[160], got[160];
-
-    if (input->dtype != spec->dtype)
-        return tern_fail(err, TERN_INVALID_ARGUMENT,
-                         "inference input '%.*s' data-type is '%s', but model '%.*s' expects '%s'",
-                         TERN_STR_ARG(input->name), tern_dtype_name(input->dtype),
-                         TERN_STR_ARG(model_name(call)), tern_dtype_name(spec->dtype));
-    if (!tern_shape_fits(&spec->shape, &input->shape))
-        return tern_fail(err, TERN_INVALID_ARGUMENT,
-                         "unexpected shape for input '%.*s' for model '%.*s'. Expected %s, got %s",
-                         TERN_STR_ARG(input->name), TERN_STR_ARG(model_name(call)),
-                         tern_shape_print(&spec->shape, want, sizeof(want)),
-                         tern_shape_print(&input->shape, got, sizeof(got)));
-    return check_size(call, input, err);
-}
-
-/* With max_batch_size, the first dimension of every input is the batch, and it is the same. */
-static enum tern_code check_batch(const struct tern_call *call, struct tern_err *err)
-{
-    const struct tern_model_info *info = call->info;
-    const struct tern_tensor *inputs = call->request.inputs;
-
-    if (info->max_batch_size == 0 || call->request.n_inputs == 0)
-        return TERN_OK;
-    int64_t batch = inputs[0].shape.dim[0];
-    if (batch < 1 || batch > info->max_batch_size)
-        return tern_fail(err, TERN_INVALID_ARGUMENT,
-                         "inference request batch-size must be between 1 and %" PRId64
-                         " for '%.*s', got %" PRId64,
-                         info->max_batch_size, TERN_STR_ARG(info->name), batch);
-    for (uint32_t i = 1; i < call->request.n_inputs; i++) {
-        if (inputs[i].shape.dim[0] != batch)
-            return tern_fail(err, TERN_INVALID_ARGUMENT,
-                             "input '%.*s' batch size does not match other inputs for '%.*s'",
-                             TERN_STR_ARG(inputs[i].name), TERN_STR_ARG(info->name));
-    }
-    return TERN_OK;
-}
-
 /* ---- outputs ---- */
 
 static enum tern_code match_output(const struct tern_call *call,
@@ -281,28 +147,6 @@ static enum tern_code prepare_outputs(struct tern_call *call, uint32_t **ret_spe
 }
 
 /* ---- the operation ---- */
-
-/* How much work a request is, for the scheduler's prediction: elements of input. */
-static uint64_t count_units(const struct tern_call *call)
-{
-    uint64_t units = 0;
-
-    for (uint32_t i = 0; i < call->request.n_inputs; i++) {
-        const struct tern_tensor *input = &call->request.inputs[i];
-        size_t size = tern_dtype_size(input->dtype);
-        units += input->n_bytes / (size > 0 ? size : 1);
-    }
-    return units > 0 ? units : 1;
-}
-
-static uint64_t count_rows(const struct tern_call *call)
-{
-    const struct tern_model_info *info = call->info;
-    bool batched = info->n_inputs > 0 && info->inputs[0].shape.rank > 0 &&
-                   (info->max_batch_size > 0 || info->inputs[0].shape.dim[0] < 0);
-    return batched && call->request.n_inputs > 0 ? (uint64_t)call->request.inputs[0].shape.dim[0]
-                                                 : 1;
-}
 
 /* The wish for the i-th output of the response, NULL when nothing was asked for. Decoupled models
  * answer with what they like. */
@@ -385,12 +229,11 @@ enum tern_code gateway_run_infer(struct gateway_call *gc, bool *ret_pending, str
     TERN_TRY(gateway_take_params(gc, err));
     if (call->request.raw)
         TERN_TRY(make_raw_input(call, err));
-    TERN_TRY(match_inputs(call, &input_spec, err));
+    TERN_TRY(tern_inputs_match(call->info, call->request.inputs, call->request.n_inputs,
+                               call->arena, &input_spec, err));
     TERN_TRY(tern_infer_shm_begin(gc->gateway->regions, call, &gc->shm, err));
-    for (uint32_t i = 0; i < call->request.n_inputs; i++)
-        TERN_TRY(
-            check_input(call, &call->request.inputs[i], &call->info->inputs[input_spec[i]], err));
-    TERN_TRY(check_batch(call, err));
+    TERN_TRY(tern_inputs_check(call->info, call->request.inputs, input_spec, call->request.n_inputs,
+                               err));
     TERN_TRY(prepare_outputs(call, &output_spec, err));
     tern_seen_to_engine(call->pinned->input_at, input_spec, call->request.n_inputs);
     tern_seen_to_engine(call->pinned->output_at, output_spec, call->response.n_outputs);
@@ -411,9 +254,10 @@ enum tern_code gateway_run_infer(struct gateway_call *gc, bool *ret_pending, str
     };
     if (call->info->decoupled)
         TERN_TRY(open_sink(gc, err));
-    gc->observation.rows = count_rows(call);
+    gc->observation.rows =
+        tern_inputs_rows(call->info, call->request.inputs, call->request.n_inputs);
     gc->work.version = call->pinned;
-    gc->work.units = count_units(call);
+    gc->work.units = tern_inputs_units(call->request.inputs, call->request.n_inputs);
     gc->work.rows = (uint32_t)gc->observation.rows;
     gc->work.priority = call->request.priority;
     gc->work.timeout_ns = call->request.timeout_ns;

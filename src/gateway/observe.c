@@ -215,6 +215,27 @@ static void count_model(const struct tern_call *call, const struct tern_observat
     tern_batch_count(cells->batch, observation->rows, decode_ns, infer_ns, encode_ns);
 }
 
+void tern_observer_step(const struct tern_work *work)
+{
+    if (work->version->stat == NULL)
+        return;
+    struct tern_model_cells *cells =
+        tern_metric_set_cells(work->version->stat, tern_loop_index(work->loop));
+    tern_counter_add(&cells->requests[tern_outcome_of(work->code)], 1);
+    if (work->code != TERN_OK) {
+        tern_counter_add(&cells->failures[tern_failure_of(work->code)], 1);
+        return;
+    }
+    uint64_t infer_ns = work->finished_ns - work->started_ns;
+    tern_counter_add(&cells->inferences, work->rows);
+    tern_counter_add(&cells->executions, 1);
+    tern_latency_record(&cells->answered, work->finished_ns - work->queued_ns);
+    tern_latency_record(&cells->stage[TERN_STAGE_QUEUE], work->started_ns - work->queued_ns);
+    tern_latency_record(&cells->stage[TERN_STAGE_INFER], infer_ns);
+    tern_batch_count(cells->batch, work->rows, 0, infer_ns, 0);
+    atomic_store_explicit(&cells->last_ns.value, work->finished_ns, memory_order_relaxed);
+}
+
 static uint64_t body_bytes(const struct tern_exchange *x)
 {
     return tern_exchange_body_str(x).n + tern_exchange_slices_size(x);

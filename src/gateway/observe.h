@@ -16,6 +16,7 @@
 
 struct tern_observer;
 struct tern_logsink;
+struct tern_work;
 
 struct tern_observer_settings {
     struct tern_metrics *metrics;
@@ -76,6 +77,9 @@ void tern_observer_end(struct tern_observer *observer, struct tern_exchange *x,
 void tern_observer_count(struct tern_observer *observer, const struct tern_call *call,
                          const struct tern_observation *observation, uint64_t came_ns,
                          enum tern_code code);
+
+/* On the loop, when a step of an ensemble is done: it counts for its model as a request does. */
+void tern_observer_step(const struct tern_work *work);
 
 /* On that loop, when the answer that tern_observer_end was about is on its way. */
 void tern_observer_sent(struct tern_observer *observer, uint32_t loop);

@@ -131,8 +131,7 @@ static enum tern_code take_load_param(const struct tern_param *param,
     return TERN_OK;
 }
 
-/* The texts are the call's, which waits for the command. Triton's clients say "unload_dependents"
- * with every unload: no model depends on another here, so either value is right. */
+/* The texts are the call's, which waits for the command. */
 static enum tern_code take_command_params(const struct tern_call *call,
                                           struct tern_registry_command *command,
                                           struct tern_err *err)
@@ -188,6 +187,7 @@ static enum tern_code run_command(struct gateway_call *gc, bool *ret_pending, st
     pending->command = command;
     pending->command.verb =
         call->op == TERN_OP_REPOSITORY_LOAD ? TERN_REGISTRY_LOAD : TERN_REGISTRY_UNLOAD;
+    pending->command.with_steps = call->unload_dependents;
     pending->command.on_done = on_command_done;
     pending->loop = call->x->loop;
     pending->gc = gc;

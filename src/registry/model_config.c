@@ -344,6 +344,8 @@ static void put_defaults(struct completer *c)
 
     if (!c->config->has_version_policy)
         put_version_policy(c);
+    if (c->config->ensembling != NULL)
+        return; /* its steps have instances, it has none */
     put_preferred(c, tern_tree_find(tree, TERN_STR("dynamic_batching")));
     put_sequences(c, tern_tree_find(tree, TERN_STR("sequence_batching")));
     struct tern_tree *optimization = put(c, tree, "optimization", TERN_TREE_MAP, TERN_STR(""));
@@ -482,11 +484,10 @@ static void take_default_batch(struct completer *c,
 {
     struct tern_model_config *config = c->config;
     int64_t size = settings->default_max_batch_size;
-    static const char *const schedulers[] = {"dynamic_batching", "sequence_batching",
-                                             "ensemble_scheduling"};
+    static const char *const schedulers[] = {"dynamic_batching", "sequence_batching"};
     bool scheduled = false;
 
-    if (config->has_max_batch_size || size <= 0 ||
+    if (config->has_max_batch_size || size <= 0 || config->ensembling != NULL ||
         !can_batch(c->model->inputs, c->model->n_inputs, config->inputs, config->n_inputs) ||
         !can_batch(c->model->outputs, c->model->n_outputs, config->outputs, config->n_outputs))
         return;

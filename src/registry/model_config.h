@@ -14,6 +14,7 @@
 #include "conf/version_policy.h"
 #include "core/engine.h"
 #include "core/tensor.h"
+#include "registry/ensembling.h"
 #include "registry/scheduling.h"
 #include "registry/seen.h"
 #include "registry/sequencing.h"
@@ -75,8 +76,9 @@ struct tern_model_config {
 
     bool decoupled;     /* model_transaction_policy: a request has any number of answers */
     uint32_t instances; /* of all groups that are not passive; 0: the file does not say */
-    struct tern_scheduling *scheduling; /* whole once completed; NULL without memory */
-    struct tern_sequencing *sequencing; /* sequence_batching; NULL: requests stand alone */
+    struct tern_scheduling *scheduling;       /* whole once completed; NULL without memory */
+    struct tern_sequencing *sequencing;       /* sequence_batching; NULL: requests stand alone */
+    const struct tern_ensembling *ensembling; /* ensemble_scheduling; NULL: it is a model */
     struct tern_config_warmup *warmup;
     uint32_t n_warmup;
     struct tern_model_tag *metric_tags;

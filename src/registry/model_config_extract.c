@@ -576,6 +576,7 @@ void tern_model_config_extract(struct tern_model_config *config, struct tern_are
     extract_version_policy(&x);
     extract_transactions(&x);
     extract_sequences(&x);
+    config->ensembling = tern_ensembling_read(config, arena, problems);
     extract_warmup(&x);
     extract_tags(&x);
     extract_options(&x);

@@ -176,11 +176,11 @@ MESSAGE(sequence_batching, "ModelSequenceBatching",
         "themselves are not served"));
 
 MESSAGE(step, "Step",
-    F(model_name, 1, STRING, ONE, KEPT), F(model_version, 2, INT64, ONE, KEPT),
-    F(input_map, 3, STRING, MAP, KEPT), F(output_map, 4, STRING, MAP, KEPT),
-    F(model_namespace, 5, STRING, ONE, KEPT));
+    F(model_name, 1, STRING, ONE, HONOURED), F(model_version, 2, INT64, ONE, HONOURED),
+    F(input_map, 3, STRING, MAP, HONOURED), F(output_map, 4, STRING, MAP, HONOURED),
+    REFUSE(model_namespace, 5, STRING, ONE, "models have no namespaces"));
 MESSAGE(ensembling, "ModelEnsembling",
-    M(step, 1, REPEATED, KEPT, step), F(max_inflight_requests, 2, UINT32, ONE, KEPT));
+    M(step, 1, REPEATED, HONOURED, step), F(max_inflight_requests, 2, UINT32, ONE, KEPT));
 
 MESSAGE(parameter, "ModelParameter", F(string_value, 1, STRING, ONE, HONOURED));
 MESSAGE(warmup_input, "Input",
@@ -219,7 +219,7 @@ static const struct tern_schema_field model_fields[] = {
     M(optimization, 12, ONE, HONOURED, optimization),
     M(dynamic_batching, 11, ONEOF, HONOURED, dynamic_batching),
     M(sequence_batching, 13, ONEOF, HONOURED, sequence_batching),
-    REFUSE_M(ensemble_scheduling, 15, ONEOF, ensembling, "ensembles are not served yet"),
+    M(ensemble_scheduling, 15, ONEOF, HONOURED, ensembling),
     M(instance_group, 7, REPEATED, HONOURED, instance_group),
     F(default_model_filename, 8, STRING, ONE, HONOURED),
     F(cc_model_filenames, 9, STRING, MAP, KEPT),

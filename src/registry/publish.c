@@ -1,5 +1,6 @@
 /* Publication: builds a snapshot of what is served and sends it to every loop. */
 #include "base/mem.h"
+#include "registry/binding.h"
 #include "registry/registry_int.h"
 
 /* ---- building ---- */
@@ -25,9 +26,10 @@ static bool is_ready(const struct registry_record *record)
         return false;
     for (uint32_t i = 0; i < record->n_versions; i++) {
         const struct registry_version *version = &record->versions[i];
-        if (version->wanted && version->live == NULL)
+        bool served = registry_is_served(version);
+        if (version->wanted && !served)
             return false;
-        any |= version->live != NULL;
+        any |= served;
     }
     return any;
 }
@@ -44,7 +46,7 @@ static enum tern_code add_entry(struct tern_snapshot *snapshot, struct tern_str 
     if (entry->versions == NULL || entry->numbers == NULL)
         return TERN_RESOURCE_EXHAUSTED;
     for (uint32_t i = 0; i < record->n_versions; i++) {
-        if (record->versions[i].live == NULL)
+        if (!registry_is_served(&record->versions[i]))
             continue;
         entry->numbers[entry->n_versions] = record->versions[i].number;
         entry->versions[entry->n_versions++] = record->versions[i].live;
@@ -64,12 +66,14 @@ static enum tern_code add_record(struct tern_snapshot *snapshot, struct tern_ind
         return TERN_RESOURCE_EXHAUSTED;
     for (uint32_t i = 0; i < record->n_versions; i++) {
         const struct registry_version *version = &record->versions[i];
-        struct tern_str reason = tern_arena_copy(arena, tern_str_of(version->reason));
+        bool served = registry_is_served(version), unbound = version->live != NULL && !served;
+        struct tern_str reason =
+            tern_arena_copy(arena, tern_str_of(unbound ? version->unbound : version->reason));
         if (reason.p == NULL)
             return TERN_RESOURCE_EXHAUSTED;
-        rows[snapshot->n_index++] =
-            (struct tern_index_row){name, version->number, version->state, reason};
-        n_live += version->live != NULL;
+        rows[snapshot->n_index++] = (struct tern_index_row){
+            name, version->number, unbound ? TERN_MODEL_UNAVAILABLE : version->state, reason};
+        n_live += served;
     }
     if (record->n_versions == 0) {
         bool broken = record->problem.code != TERN_OK;
@@ -83,6 +87,49 @@ static enum tern_code add_record(struct tern_snapshot *snapshot, struct tern_ind
     return n_live > 0 ? add_entry(snapshot, name, record, n_live) : TERN_OK;
 }
 
+/* Ensembles come and go with their steps, without a load of their own. */
+static void log_change(struct tern_registry *registry, struct registry_version *version)
+{
+    bool served = version->binding != NULL;
+
+    if (served == version->served)
+        return;
+    version->served = served;
+    if (served)
+        tern_log_info(registry->settings.log, "ensemble.served",
+                      "the steps of an ensemble are there",
+                      TERN_KV_STR("model", version->live->info.name),
+                      TERN_KV_I64("version", version->number));
+    else
+        tern_log_error(registry->settings.log, "ensemble.left", "an ensemble cannot be served",
+                       TERN_KV_STR("model", version->live->info.name),
+                       TERN_KV_I64("version", version->number),
+                       TERN_KV_Z("reason", version->unbound));
+}
+
+static bool add_ensembles(struct tern_registry *registry, struct tern_snapshot *snapshot)
+{
+    uint32_t n = registry_count_ensembles(registry);
+    struct tern_snapshot_ensemble *rows = tern_arena_zalloc(&snapshot->arena, n + 1, sizeof(*rows));
+
+    if (rows == NULL || !registry_bind(registry, &snapshot->arena))
+        return false;
+    for (uint32_t i = 0; i < registry->n_records; i++) {
+        struct registry_record *record = registry->records[i];
+        for (uint32_t v = 0; v < record->n_versions; v++) {
+            struct registry_version *version = &record->versions[v];
+            if (version->live == NULL || version->live->ensembling == NULL)
+                continue;
+            log_change(registry, version);
+            if (version->binding != NULL)
+                rows[snapshot->n_ensembles++] =
+                    (struct tern_snapshot_ensemble){version->live, version->binding};
+        }
+    }
+    snapshot->ensembles = rows;
+    return true;
+}
+
 static struct tern_snapshot *build(struct tern_registry *registry)
 {
     struct tern_snapshot *snapshot = tern_mem_zalloc(1, sizeof(*snapshot));
@@ -94,7 +141,7 @@ static struct tern_snapshot *build(struct tern_registry *registry)
         tern_arena_zalloc(&snapshot->arena, count_rows(registry) + 1, sizeof(*rows));
     snapshot->models =
         tern_arena_zalloc(&snapshot->arena, registry->n_records + 1, sizeof(*snapshot->models));
-    bool ok = rows != NULL && snapshot->models != NULL;
+    bool ok = rows != NULL && snapshot->models != NULL && add_ensembles(registry, snapshot);
     snapshot->ready = true;
     for (uint32_t i = 0; ok && i < registry->n_records; i++) {
         ok = add_record(snapshot, rows, registry->records[i]) == TERN_OK;
@@ -129,10 +176,21 @@ static void tell_control(struct registry_publication *publication)
     pthread_mutex_unlock(&registry->lock);
 }
 
+/* The bindings lie in the snapshots. */
+static void switch_ensembles(const struct tern_snapshot *before, const struct tern_snapshot *now,
+                             uint32_t loop)
+{
+    for (uint32_t i = 0; before != NULL && i < before->n_ensembles; i++)
+        before->ensembles[i].version->pins[loop].binding = NULL;
+    for (uint32_t i = 0; i < now->n_ensembles; i++)
+        now->ensembles[i].version->pins[loop].binding = now->ensembles[i].binding;
+}
+
 static void switch_loop(struct registry_publication *publication, uint32_t loop)
 {
     struct tern_registry_hooks *hooks = &publication->registry->settings.hooks;
 
+    switch_ensembles(publication->before, publication->snapshot, loop);
     hooks->on_publish(hooks->arg, loop, publication->snapshot);
     for (struct tern_model_version *v = publication->retired; v != NULL;) {
         struct tern_model_version *next = v->next_retired; /* v may come home and go */

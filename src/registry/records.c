@@ -147,6 +147,7 @@ static void retire_unwanted(struct tern_registry *registry, struct registry_reco
 void registry_unwant(struct tern_registry *registry, struct registry_record *record)
 {
     record->wanted = false;
+    record->asked_for = false;
     record->problem.code = TERN_OK;
     registry_override_drop(record->override);
     record->override = NULL;
@@ -176,11 +177,13 @@ static enum tern_code outcome(const struct registry_record *record, struct tern_
                          record->problem.text);
     for (uint32_t i = 0; i < record->n_versions; i++) {
         const struct registry_version *version = &record->versions[i];
-        if (version->wanted && version->reason[0] != '\0')
+        bool unbound = version->reason[0] == '\0' && !registry_is_served(version);
+        if (version->wanted && (version->reason[0] != '\0' || unbound))
             return tern_fail(err, TERN_INVALID_ARGUMENT,
                              "load failed for model '%s': version %lld is at UNAVAILABLE state: "
                              "%s;", /* this load's version: an older one may be READY */
-                             record->name, (long long)version->number, version->reason);
+                             record->name, (long long)version->number,
+                             unbound ? version->unbound : version->reason);
     }
     return TERN_OK;
 }
@@ -190,6 +193,8 @@ static void finish_waiters(struct tern_registry *registry, struct registry_recor
 {
     struct tern_registry_command **at = &record->waiters;
 
+    if (*at != NULL)
+        registry_judge(registry, record);
     while (*at != NULL) {
         struct tern_registry_command *command = *at;
         if (command->verb == TERN_REGISTRY_UNLOAD && record->retiring > 0) {
@@ -205,9 +210,20 @@ static void finish_waiters(struct tern_registry *registry, struct registry_recor
     }
 }
 
+bool registry_serves(struct tern_registry *registry, const char *name, int64_t number)
+{
+    const struct registry_record *record = registry_find(registry, name);
+
+    for (uint32_t i = 0; record != NULL && i < record->n_versions; i++) {
+        if (record->versions[i].number == number)
+            return registry_is_served(&record->versions[i]);
+    }
+    return false;
+}
+
 void registry_settle(struct tern_registry *registry, struct registry_record *record)
 {
-    if (record->loading > 0)
+    if (record->loading > 0 || registry_steps_are_loading(registry, record))
         return;
     if (!record->wanted || serves_a_wanted_one(record))
         retire_unwanted(registry, record);
@@ -265,7 +281,11 @@ void registry_take_job(struct tern_registry *registry, struct registry_job *job)
         version->fingerprint = job->version->fingerprint;
         version->state = TERN_MODEL_READY;
         version->reason[0] = '\0';
-        log_ready(registry, job->version);
+        version->served = job->code == TERN_OK;
+        if (job->code == TERN_OK)
+            log_ready(registry, job->version);
+        else
+            log_failure(registry, job); /* an ensemble: it comes when its steps do */
     } else {
         version->state = version->live != NULL ? TERN_MODEL_READY : TERN_MODEL_UNAVAILABLE;
         snprintf(version->reason, sizeof(version->reason), "%s", job->err.text);
@@ -362,15 +382,17 @@ static enum tern_code want(struct tern_registry *registry, struct registry_recor
                            const struct tern_found_model *found, bool force,
                            struct tern_arena *arena, struct tern_err *err)
 {
-    struct tern_version_policy policy;
+    struct tern_version_outline outline;
     struct tern_str config =
         record->override == NULL ? tern_str_make(NULL, 0) : record->override->config;
 
     record->problem = found->problem;
     if (found->problem.code == TERN_OK &&
-        tern_version_policy_of(found, config, &registry->settings, &policy, &record->problem) ==
-            TERN_OK) {
-        enum tern_code code = want_chosen(registry, record, found, &policy, force, arena, err);
+        tern_version_outline_of(found, config, &registry->settings, arena, &outline,
+                                &record->problem) == TERN_OK) {
+        TERN_TRY(registry_set_steps(record, outline.steps, outline.n_steps, err));
+        enum tern_code code =
+            want_chosen(registry, record, found, &outline.policy, force, arena, err);
         if (code != TERN_OK && record->problem.code == TERN_OK)
             return code;
     }
@@ -432,6 +454,33 @@ static bool is_meant(const struct tern_registry *registry, const struct registry
     return strcmp(only, "*") == 0 || strcmp(only, record->name) == 0;
 }
 
+static const struct tern_found_model *found_one(const struct tern_found *found, const char *name)
+{
+    for (uint32_t i = 0; i < found->n_models; i++) {
+        if (tern_str_eq(found->models[i].name, tern_str_of(name)))
+            return &found->models[i];
+    }
+    return NULL;
+}
+
+/* A model that was asked for brings what it is made of. */
+static enum tern_code want_steps(struct tern_registry *registry, struct registry_record *record,
+                                 const struct tern_found *found, bool force,
+                                 struct tern_arena *arena, struct tern_err *err)
+{
+    if (record == NULL || record->n_steps == 0)
+        return TERN_OK;
+    registry_mark(registry, record, REGISTRY_WALK_ACT);
+    for (struct registry_record *step;
+         (step = registry_next_marked(registry, REGISTRY_WALK_ACT)) != NULL;) {
+        const struct tern_found_model *files = found_one(found, step->name);
+        if (files != NULL && !stands_alone(step))
+            TERN_TRY(want(registry, step, files, force, arena, err));
+        registry_mark_more(registry, step, REGISTRY_WALK_ACT);
+    }
+    return TERN_OK;
+}
+
 static enum tern_code apply(struct tern_registry *registry, const struct tern_found *found,
                             const char *only, bool force, struct tern_arena *arena,
                             struct tern_err *err)
@@ -440,13 +489,17 @@ static enum tern_code apply(struct tern_registry *registry, const struct tern_fo
         struct registry_record *record = get_record(registry, found->models[i].name);
         if (record == NULL)
             return tern_mem_fail(err, "a model", sizeof(*record));
-        if (is_meant(registry, record, only))
+        bool meant = is_meant(registry, record, only);
+        record->asked_for |= meant && only != NULL;
+        if (meant)
             TERN_TRY(want(registry, record, &found->models[i], force, arena, err));
         else if (!record->wanted && record->n_versions == 0)
             registry->dirty = true;
     }
     if (only == NULL)
         forget_missing(registry, found);
+    else if (registry->settings.mode == TERN_REGISTRY_EXPLICIT && is_in(found, only))
+        return want_steps(registry, registry_find(registry, only), found, force, arena, err);
     return TERN_OK;
 }
 
@@ -529,6 +582,7 @@ void registry_free_records(struct tern_registry *registry)
         }
         registry_override_drop(record->override);
         tern_mem_free(record->versions);
+        tern_mem_free(record->steps);
         tern_mem_free(record);
     }
     tern_mem_free(registry->records);

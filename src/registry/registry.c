@@ -108,6 +108,8 @@ static void do_load(struct tern_registry *registry, struct tern_registry_command
     command->code = overrides ? load_override(registry, command, &command->err)
                               : load_from_repository(registry, command->name, &command->err);
     struct registry_record *record = registry_find(registry, command->name);
+    if (record != NULL)
+        record->asked_for = command->code == TERN_OK || record->asked_for;
     if (command->code != TERN_OK || record == NULL) {
         registry_hide_path(registry, NULL, &command->err);
         finish(command);
@@ -130,6 +132,8 @@ static void do_unload(struct tern_registry *registry, struct tern_registry_comma
     wait_for(record, command);
     registry_unwant(registry, record);
     registry_settle(registry, record);
+    if (command->with_steps)
+        registry_unwant_steps(registry, record);
 }
 
 static void set_interval(struct tern_registry *registry, uint64_t poll_ns)
@@ -196,8 +200,7 @@ static void handle(struct tern_registry *registry, struct inbox *in)
         struct registry_job *job = in->jobs;
         in->jobs = job->next;
         registry->jobs_out--;
-        registry_take_job(registry, job);
-        registry_free_job(job);
+        registry_come_back(registry, job);
     }
     while (in->came_home != NULL) {
         struct tern_model_version *version = in->came_home;
@@ -411,6 +414,7 @@ void tern_registry_close(struct tern_registry *registry)
     registry_loaders_stop(registry);
     drop_mail(registry);
     registry_drop_publications(registry);
+    registry_drop_held(registry);
     registry_free_records(registry);
     registry_free_snapshot(registry->snapshot);
     pthread_cond_destroy(&registry->to_control);
@@ -428,7 +432,7 @@ void tern_registry_count(const struct tern_registry *registry, uint32_t *ret_wan
         const struct registry_record *record = registry->records[i];
         bool live = false;
         for (uint32_t v = 0; v < record->n_versions; v++)
-            live |= record->versions[v].live != NULL;
+            live |= registry_is_served(&record->versions[v]);
         wanted += record->wanted;
         ready += record->wanted && live;
     }

@@ -88,6 +88,7 @@ struct tern_registry_command {
     /* LOAD, with a config: the model consists of these alone, whatever the repository holds. */
     const struct tern_registry_file *files;
     uint32_t n_files;
+    bool with_steps;  /* UNLOAD of an ensemble: also what was loaded only because of it */
     uint64_t poll_ns; /* RESCAN: the interval from now on; 0: as it is */
     /* On the control thread, after the models are READY, gone, or the wish failed. May be NULL. */
     void (*on_done)(struct tern_registry_command *command);

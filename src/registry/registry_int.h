@@ -27,6 +27,26 @@ struct registry_version {
     uint64_t override_id;            /* ... and the override it was tried with; 0: none */
     bool wanted;                     /* chosen by the version policy of the last scan */
     char reason[TERN_ERR_TEXT_MAX];
+    /* Of an ensemble, since the last registry_bind: its steps, in the arena of that; or why not. */
+    const struct tern_binding *binding;
+    char unbound[TERN_ERR_TEXT_MAX];
+    bool pending; /* not tried yet */
+    bool served;  /* it stands in the newest snapshot */
+};
+
+typedef char registry_step_name[TERN_MODEL_NAME_MAX + 1];
+
+enum registry_mark {
+    REGISTRY_UNMARKED,
+    REGISTRY_MARKED,
+    REGISTRY_VISITED,
+};
+
+/* Two walks through what models are made of may be under way at a time. */
+enum registry_walk {
+    REGISTRY_WALK_ACT,  /* to load or to unload */
+    REGISTRY_WALK_LOOK, /* maybe from within */
+    REGISTRY_WALKS,
 };
 
 /* One model, known by name. */
@@ -35,7 +55,12 @@ struct registry_record {
     bool wanted;
     struct registry_version *versions; /* ascending */
     uint32_t n_versions, cap_versions;
-    uint32_t loading;                      /* load jobs not yet back */
+    bool asked_for;            /* by name, not only as a step of an ensemble */
+    registry_step_name *steps; /* owned: of an ensemble, as its configuration has them */
+    uint32_t n_steps;
+    enum registry_mark marks[REGISTRY_WALKS];
+    uint32_t loading;                      /* load jobs not yet back, or held */
+    uint32_t held;                         /* those that are back and wait for the model's steps */
     uint32_t retiring;                     /* versions not yet home */
     struct registry_override *override;    /* held; NULL: as the repository has it */
     struct tern_err problem;               /* of the whole model: code != OK */
@@ -84,6 +109,7 @@ struct tern_registry {
     struct tern_registry_command *finished; /* decided; answered with the next publication */
     uint64_t last_override_id;
     uint32_t jobs_out;
+    struct registry_job *held;     /* loaded ensembles whose steps are still loading */
     struct tern_list on_their_way; /* publications that some loop has not seen */
     uint64_t poll_due_ns;
     bool dirty;
@@ -120,6 +146,8 @@ enum tern_code registry_rescan(struct tern_registry *registry, const char *only,
 /* The record then holds the override; the caller gives up its own hold. */
 enum tern_code registry_rescan_override(struct tern_registry *registry, const char *name,
                                         struct registry_override *override, struct tern_err *err);
+/* Whether some version of that number is served, as of the last registry_bind. */
+bool registry_serves(struct tern_registry *registry, const char *name, int64_t number);
 void registry_unwant(struct tern_registry *registry, struct registry_record *record);
 void registry_take_job(struct tern_registry *registry, struct registry_job *job);
 void registry_settle(struct tern_registry *registry, struct registry_record *record);
@@ -133,6 +161,39 @@ enum tern_code registry_override_new(struct tern_registry *registry,
                                      struct registry_override **ret_override, struct tern_err *err);
 struct registry_override *registry_override_hold(struct registry_override *override); /* or NULL */
 void registry_override_drop(struct registry_override *override);                      /* or NULL */
+
+/* ensembles.c: models that are made of others. */
+struct registry_binding_run {
+    struct tern_registry *registry;
+    struct tern_arena *arena;
+    bool out_of_memory;
+};
+/* Whether it stands in the next snapshot: after registry_bind, for an ensemble. */
+bool registry_is_served(const struct registry_version *version);
+enum tern_code registry_set_steps(struct registry_record *record, const struct tern_str *names,
+                                  uint32_t n, struct tern_err *err);
+/* Versions that are loaded. */
+uint32_t registry_count_ensembles(const struct tern_registry *registry);
+/* Ties all ensembles to what is served now. False without memory. */
+bool registry_bind(struct tern_registry *registry, struct tern_arena *arena);
+/* Only says why those of the record are not served. */
+void registry_judge(struct tern_registry *registry, const struct registry_record *record);
+/* To walk through what a model is made of: the record's steps are marked, one of them is taken, its
+ * own steps are marked too where the caller wants that. Each is taken once. */
+void registry_mark(struct tern_registry *registry, struct registry_record *record,
+                   enum registry_walk walk);
+void registry_mark_more(struct tern_registry *registry, const struct registry_record *record,
+                        enum registry_walk walk);
+struct registry_record *registry_next_marked(struct tern_registry *registry,
+                                             enum registry_walk walk);
+bool registry_steps_are_loading(struct tern_registry *registry, struct registry_record *record);
+/* A load has ended; the job is freed, now or when the steps are there. */
+void registry_come_back(struct tern_registry *registry, struct registry_job *job);
+void registry_settle_held(struct tern_registry *registry);
+/* At the end: what still waits is freed. */
+void registry_drop_held(struct tern_registry *registry);
+/* What was loaded only as a step of this one, which nobody wants any more. */
+void registry_unwant_steps(struct tern_registry *registry, struct registry_record *record);
 
 /* loaders.c: the load threads. */
 enum tern_code registry_loaders_start(struct tern_registry *registry, struct tern_err *err);

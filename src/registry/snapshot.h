@@ -15,15 +15,19 @@
 #include "core/engine.h"
 #include "core/model.h"
 #include "core/proto.h"
+#include "registry/ensembling.h"
 #include "registry/scheduling.h"
 #include "registry/sequencing.h"
 
+struct tern_binding;
 struct tern_home;
 
 /* One loop's use of a version. Written by that loop only. */
 struct tern_pins {
     TERN_ALIGNED(TERN_CACHE_LINE) uint32_t count;
     bool retired;
+    /* Of an ensemble: its steps in the loop's snapshot, where it lies; NULL: it is not served. */
+    const struct tern_binding *binding;
 };
 
 /* One loaded version of a model. Immutable after publication but for pins and the scheduler's part.
@@ -40,9 +44,11 @@ struct tern_model_version {
     const uint32_t *input_at, *output_at;
     const struct tern_sequencing *sequencing; /* NULL: requests stand alone */
     const struct tern_scheduling *scheduling; /* how they wait; NULL: only in tests */
-    struct tern_str batches;                  /* whether it has them, in words */
-    uint32_t sequence_slots;                  /* live sequences at a time */
-    struct tern_arena arena;                  /* owns what info and engine point to */
+    /* Its steps; NULL: it is no ensemble. One has no engine (ops == NULL) and no instances. */
+    const struct tern_ensembling *ensembling;
+    struct tern_str batches; /* whether it has them, in words */
+    uint32_t sequence_slots; /* live sequences at a time */
+    struct tern_arena arena; /* owns what info and engine point to */
     void *
         *loop_instances; /* one a loop, for runs on the loop itself; NULL: the model is too slow */
     uint32_t n_loop_instances;
@@ -54,11 +60,13 @@ struct tern_model_version {
     uint64_t fingerprint;   /* of the files it was loaded from */
     void *override;         /* the registry's: what a load by request brought; NULL: nothing */
     void *lane;             /* the scheduler's */
+    void *ensemble;         /* the scheduler's; NULL: it is none */
     void *sequences;        /* the scheduler's; NULL: requests stand alone */
     void *cache;            /* the scheduler's; NULL: answers are not remembered */
     void *stat;             /* the monitor's */
     void *answers_stat;     /* the same, of decoupled models */
     struct tern_pins *pins; /* one a loop */
+    uint32_t n_loops;
     atomic_uint loops_holding;
     struct tern_home *home; /* whom to tell when the last loop let go */
     struct tern_model_version *next_retired;
@@ -72,6 +80,12 @@ struct tern_model_entry {
     uint32_t n_versions;
 };
 
+/* An ensemble that is served, tied to versions of the same snapshot. */
+struct tern_snapshot_ensemble {
+    struct tern_model_version *version;
+    const struct tern_binding *binding;
+};
+
 struct tern_snapshot {
     struct tern_arena arena;
     struct tern_model_entry *models; /* sorted by name */
@@ -79,6 +93,8 @@ struct tern_snapshot {
     const struct tern_index_row
         *index; /* what the repository index answers, failed ones included */
     uint32_t n_index;
+    const struct tern_snapshot_ensemble *ensembles;
+    uint32_t n_ensembles;
     bool ready;      /* what server_ready answers */
     uint32_t *table; /* open addressing over names: index into models + 1 */
     uint32_t table_mask;

@@ -60,7 +60,7 @@ struct loading {
 
 /* What the configuration says of inputs or outputs, for engines that know nothing else. */
 static enum tern_code config_specs(struct loading *l, const struct tern_config_tensor *rows,
-                                   uint32_t n, const struct tern_tensor_spec **ret_specs,
+                                   uint32_t n, struct tern_tensor_spec **ret_specs,
                                    struct tern_err *err)
 {
     int batch = l->config.max_batch_size > 0;
@@ -69,12 +69,12 @@ static enum tern_code config_specs(struct loading *l, const struct tern_config_t
     if (specs == NULL)
         return tern_arena_fail(&l->version->arena, err, "the inputs and outputs");
     for (uint32_t i = 0; i < n; i++) {
+        const struct tern_shape *dims = rows[i].has_reshape ? &rows[i].reshape : &rows[i].dims;
         specs[i] = (struct tern_tensor_spec){
             .name = rows[i].name, .dtype = rows[i].dtype, .optional = rows[i].optional};
-        specs[i].shape.rank = rows[i].dims.rank + batch;
+        specs[i].shape.rank = dims->rank + batch;
         specs[i].shape.dim[0] = -1;
-        memcpy(specs[i].shape.dim + batch, rows[i].dims.dim,
-               (size_t)rows[i].dims.rank * sizeof(rows[i].dims.dim[0]));
+        memcpy(specs[i].shape.dim + batch, dims->dim, (size_t)dims->rank * sizeof(dims->dim[0]));
     }
     *ret_specs = specs;
     return TERN_OK;
@@ -82,7 +82,7 @@ static enum tern_code config_specs(struct loading *l, const struct tern_config_t
 
 static enum tern_code open_engine(struct loading *l, uint32_t threads, struct tern_err *err)
 {
-    const struct tern_tensor_spec *inputs, *outputs;
+    struct tern_tensor_spec *inputs, *outputs;
 
     TERN_TRY(config_specs(l, l->config.inputs, l->config.n_inputs, &inputs, err));
     TERN_TRY(config_specs(l, l->config.outputs, l->config.n_outputs, &outputs, err));
@@ -337,7 +337,9 @@ static enum tern_code find_batches(struct loading *l, struct tern_err *err)
     struct tern_arena *arena = &version->arena;
     const char *why;
 
-    if (version->scheduling->batching != TERN_BATCHING_NONE) {
+    if (version->ensembling != NULL) {
+        version->batches = TERN_STR("none of its own: each step has its own");
+    } else if (version->scheduling->batching != TERN_BATCHING_NONE) {
         version->batches = tern_arena_printf(arena, "up to %u rows", version->scheduling->max_rows);
     } else if (!leaves_batches_open(l, &why)) {
         version->batches = tern_arena_printf(arena, "none: %s", why);
@@ -439,11 +441,37 @@ static enum tern_code find_engine(struct loading *l, struct tern_err *err)
     return l->engine->available(err);
 }
 
+/* An ensemble has no engine: what it takes and gives is what its configuration says. */
+static enum tern_code open_ensemble(struct loading *l, struct tern_err *err)
+{
+    struct tern_model_version *version = l->version;
+    struct tern_engine_model *model = &version->engine;
+    struct tern_tensor_spec *inputs, *outputs;
+
+    TERN_TRY(config_specs(l, l->config.inputs, l->config.n_inputs, &inputs, err));
+    TERN_TRY(config_specs(l, l->config.outputs, l->config.n_outputs, &outputs, err));
+    model->inputs = inputs;
+    model->n_inputs = l->config.n_inputs;
+    model->outputs = outputs;
+    model->n_outputs = l->config.n_outputs;
+    model->platform = "ensemble";
+    model->backend = "";
+    version->ensembling = l->config.ensembling;
+    return TERN_OK;
+}
+
+static enum tern_code open_model(struct loading *l, struct tern_err *err)
+{
+    if (l->config.ensembling != NULL)
+        return open_ensemble(l, err);
+    TERN_TRY(find_engine(l, err));
+    return open_sized(l, err);
+}
+
 static enum tern_code load_all(struct loading *l, struct tern_err *err)
 {
     TERN_TRY(read_config(l, err));
-    TERN_TRY(find_engine(l, err));
-    TERN_TRY(open_sized(l, err));
+    TERN_TRY(open_model(l, err));
     TERN_TRY(fill_info(l, err));
     TERN_TRY(find_batches(l, err));
     return check_unchanged(l, err);
@@ -463,6 +491,7 @@ static enum tern_code new_version(const struct tern_registry_settings *settings,
         return tern_mem_fail(err, "a model version", size);
     }
     memset(version->pins, 0, size);
+    version->n_loops = settings->n_loops;
     atomic_init(&version->loops_holding, settings->n_loops);
     tern_arena_init(&version->arena, 4096, VERSION_MEMORY_MAX);
     *ret_version = version;
@@ -495,25 +524,48 @@ void tern_version_free(struct tern_model_version *version)
     tern_mem_free(version);
 }
 
-/* ---- version policy ---- */
+/* ---- before it is loaded ---- */
 
-enum tern_code tern_version_policy_of(const struct tern_found_model *found, struct tern_str config,
-                                      const struct tern_registry_settings *settings,
-                                      struct tern_version_policy *ret_policy, struct tern_err *err)
+/* Texts of the configuration go with its memory. */
+static enum tern_code copy_steps(const struct tern_ensembling *ensembling, struct tern_arena *arena,
+                                 struct tern_version_outline *outline, struct tern_err *err)
 {
-    struct tern_arena arena;
+    uint32_t n = ensembling == NULL ? 0 : ensembling->n_steps;
+    struct tern_str *steps = tern_arena_zalloc(arena, n + 1, sizeof(*steps));
+
+    if (steps == NULL)
+        return tern_arena_fail(arena, err, "the steps of an ensemble");
+    for (uint32_t i = 0; i < n; i++) {
+        steps[i] = tern_arena_copy(arena, ensembling->steps[i].model);
+        if (steps[i].p == NULL)
+            return tern_arena_fail(arena, err, "the steps of an ensemble");
+    }
+    outline->steps = steps;
+    outline->n_steps = n;
+    return TERN_OK;
+}
+
+enum tern_code tern_version_outline_of(const struct tern_found_model *found, struct tern_str config,
+                                       const struct tern_registry_settings *settings,
+                                       struct tern_arena *arena,
+                                       struct tern_version_outline *ret_outline,
+                                       struct tern_err *err)
+{
+    struct tern_arena own;
     struct tern_problems problems;
     struct tern_model_config read;
     const struct tern_model_config_source source = {
         .folder = found->folder, .name = settings->config.name, .text = config};
 
-    *ret_policy = settings->version_policy;
-    tern_arena_init(&arena, 4096, VERSION_MEMORY_MAX);
-    tern_problem_init(&problems, &arena);
-    tern_model_config_load(&source, &arena, &read, &problems);
+    *ret_outline = (struct tern_version_outline){.policy = settings->version_policy};
+    tern_arena_init(&own, 4096, VERSION_MEMORY_MAX);
+    tern_problem_init(&problems, &own);
+    tern_model_config_load(&source, &own, &read, &problems);
     enum tern_code code = tern_problem_fail(&problems, err);
     if (code == TERN_OK && read.has_version_policy)
-        *ret_policy = read.version_policy;
-    tern_arena_fini(&arena);
+        ret_outline->policy = read.version_policy;
+    if (code == TERN_OK)
+        code = copy_steps(read.ensembling, arena, ret_outline, err);
+    tern_arena_fini(&own);
     return code;
 }

@@ -25,10 +25,17 @@ enum tern_code tern_version_load(const struct tern_version_load *load,
 /* The opposite; no loop may hold it. NULL is fine. */
 void tern_version_free(struct tern_model_version *version);
 
-/* Which of the versions found are to be served: the version_policy of the model's configuration
- * (`config` as above), or the settings' default. */
-enum tern_code tern_version_policy_of(const struct tern_found_model *found, struct tern_str config,
-                                      const struct tern_registry_settings *settings,
-                                      struct tern_version_policy *ret_policy, struct tern_err *err);
+/* What the model's configuration (`config` as above) says before the model is loaded. */
+struct tern_version_outline {
+    /* Which of the versions found are to be served; the settings' default where it is silent. */
+    struct tern_version_policy policy;
+    const struct tern_str *steps; /* the models that an ensemble is made of; in the arena */
+    uint32_t n_steps;
+};
+enum tern_code tern_version_outline_of(const struct tern_found_model *found, struct tern_str config,
+                                       const struct tern_registry_settings *settings,
+                                       struct tern_arena *arena,
+                                       struct tern_version_outline *ret_outline,
+                                       struct tern_err *err);
 
 #endif

@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "registry/reshape.h"
 #include "sched/cache.h"
+#include "sched/ensemble.h"
 #include "sched/lane.h"
 #include "sched/sequence.h"
 #include "sched/wakeup.h"
@@ -41,6 +42,7 @@ struct tern_lane {
 
 struct tern_sched {
     struct tern_sched_settings settings;
+    struct tern_sched_watcher watcher;
     _Atomic uint32_t queue_max;
     pthread_mutex_t lock;
     pthread_cond_t work_came;
@@ -93,6 +95,17 @@ void tern_sched_set_queue_max(struct tern_sched *sched, uint32_t queue_max)
 uint32_t tern_sched_queue_max(const struct tern_sched *sched)
 {
     return sched->queue_max;
+}
+
+void tern_sched_watch(struct tern_sched *sched, const struct tern_sched_watcher *watcher)
+{
+    sched->watcher = *watcher;
+}
+
+void tern_sched_note_step(const struct tern_sched *sched, const struct tern_work *work)
+{
+    if (sched->watcher.on_step != NULL)
+        sched->watcher.on_step(sched->watcher.arg, work);
 }
 
 uint64_t tern_sched_inline_max_ns(const struct tern_sched *sched)
@@ -471,9 +484,21 @@ static struct tern_lane *new_lane(struct tern_sched *sched, struct tern_model_ve
     return lane;
 }
 
+static enum tern_code add_ensemble(struct tern_sched *sched, struct tern_model_version *version,
+                                   struct tern_err *err)
+{
+    TERN_TRY(tern_ensemble_add(version, err));
+    enum tern_code code = tern_cache_add(sched->settings.cache, version, err);
+    if (code != TERN_OK)
+        tern_ensemble_remove(version);
+    return code;
+}
+
 enum tern_code tern_sched_add(struct tern_sched *sched, struct tern_model_version *version,
                               struct tern_err *err)
 {
+    if (version->ensembling != NULL)
+        return add_ensemble(sched, version, err);
     struct tern_lane *lane = new_lane(sched, version);
     enum tern_code code = TERN_OK;
 
@@ -503,6 +528,8 @@ void tern_sched_remove(struct tern_sched *sched, struct tern_model_version *vers
 {
     struct tern_lane *lane = version->lane;
 
+    tern_ensemble_remove(version);
+    tern_cache_remove(version);
     if (lane == NULL)
         return;
     /* The executor that ran the last work may still be on its way out of the lane. */
@@ -511,7 +538,6 @@ void tern_sched_remove(struct tern_sched *sched, struct tern_model_version *vers
     pthread_mutex_unlock(&sched->lock);
     free_lane(lane);
     tern_sequences_free(version);
-    tern_cache_remove(version);
     version->lane = NULL;
 }
 

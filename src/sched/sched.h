@@ -22,10 +22,20 @@
 #include "registry/snapshot.h"
 
 struct tern_sched;
+struct tern_binding;
+struct tern_ensemble_run;
 struct tern_sequence_member;
 struct tern_cache;
 struct tern_cache_member;
 struct tern_resource_limit;
+struct tern_work;
+
+/* Told of each step of an ensemble that is done, on its loop: no request of a client,
+ * but work of a model all the same. */
+struct tern_sched_watcher {
+    void (*on_step)(void *arg, const struct tern_work *work);
+    void *arg;
+};
 
 struct tern_sched_settings {
     uint32_t executors; /* threads */
@@ -57,6 +67,8 @@ struct tern_work {
                             so; 0: as the model says */
     const struct tern_sequence *sequence; /* it belongs to; borrowed from the run's arena; NULL or
                                              for another kind of model: none */
+    const struct tern_binding *binding;   /* of a step that is an ensemble: the models of its own
+                                             steps, held by the outer one; else NULL */
     struct tern_loop *loop;
     /* On the loop's thread, once. From within submit when the work ran inline or was refused. */
     void (*on_done)(struct tern_work *work);
@@ -81,10 +93,13 @@ struct tern_work {
     bool expired;
     struct tern_sequence_member *member;    /* sched/sequence.h; NULL: it stands alone */
     struct tern_cache_member *cache_member; /* sched/cache.h; NULL: not asked, or answered */
+    struct tern_ensemble_run *ensemble;     /* sched/ensemble.h; NULL: it is none, or is over */
 };
 
 enum tern_code tern_sched_new(const struct tern_sched_settings *settings,
                               struct tern_sched **ret_sched, struct tern_err *err);
+/* Before any loop runs. */
+void tern_sched_watch(struct tern_sched *sched, const struct tern_sched_watcher *watcher);
 /* Waits for the executors; every lane must be gone. */
 void tern_sched_free(struct tern_sched *sched);
 
@@ -112,6 +127,8 @@ bool tern_sched_is_inline(const struct tern_sched *sched, uint64_t run_ns);
 /* Another bound for lanes, for work that comes from now on. Any thread. */
 void tern_sched_set_queue_max(struct tern_sched *sched, uint32_t queue_max);
 uint32_t tern_sched_queue_max(const struct tern_sched *sched);
+/* For sched/ensemble: a step is done. */
+void tern_sched_note_step(const struct tern_sched *sched, const struct tern_work *work);
 uint64_t tern_sched_inline_max_ns(const struct tern_sched *sched);
 
 #endif

@@ -3,6 +3,7 @@
 #include "sched/submit.h"
 
 #include "sched/cache.h"
+#include "sched/ensemble.h"
 #include "sched/lane.h"
 #include "sched/sequence.h"
 
@@ -58,7 +59,9 @@ void tern_sched_cancel(struct tern_sched *sched, struct tern_work *work)
 
 void tern_submit_past_cache(struct tern_sched *sched, struct tern_work *work)
 {
-    if (TERN_UNLIKELY(is_sequenced(work)))
+    if (TERN_UNLIKELY(work->version->ensembling != NULL))
+        tern_ensemble_submit(sched, work);
+    else if (TERN_UNLIKELY(is_sequenced(work)))
         tern_sequence_submit(sched, work);
     else
         tern_lane_submit(sched, work);
@@ -66,7 +69,9 @@ void tern_submit_past_cache(struct tern_sched *sched, struct tern_work *work)
 
 void tern_cancel_past_cache(struct tern_sched *sched, struct tern_work *work)
 {
-    if (is_sequenced(work))
+    if (work->version->ensembling != NULL)
+        tern_ensemble_cancel(sched, work);
+    else if (is_sequenced(work))
         tern_sequence_cancel(sched, work);
     else
         tern_lane_cancel(sched, work);

@@ -304,7 +304,7 @@ static void every_mistake_has_its_place(void **state)
               "parameters { value { } }\n"
               "instance_group { count: 100000 }\n"
               "default_model_filename: '/etc/passwd'\n"
-              "ensemble_scheduling { step { model_name: 'x' } }\n"
+              "model_repository_agents { agents { name: 'x' } }\n"
               "model_operations { op_library_filename: 'ops.so' }\n");
     assert_string_equal(
         said(w),
@@ -312,13 +312,13 @@ static void every_mistake_has_its_place(void **state)
         "c.pbtxt:6:11: name cannot stand beside name of line 6\n"
         "c.pbtxt:8:1: ModelConfig has no field \"version_policy_\", did you mean version_policy?\n"
         "c.pbtxt:9:12: parameters: expected an entry with key and value\n"
-        "c.pbtxt:12:1: ensemble_scheduling: ensembles are not served yet\n"
         "c.pbtxt:3:30: data_type: expected TYPE_INVALID, TYPE_BOOL, TYPE_UINT8, TYPE_UINT16, "
         "TYPE_UINT32, TYPE_UINT64, TYPE_INT8, TYPE_INT16, TYPE_INT32, TYPE_INT64, TYPE_FP16, "
         "TYPE_FP32, TYPE_FP64, TYPE_STRING, TYPE_BF16, got \"TYPE_FLOAT\"\n"
         "c.pbtxt:3:51: dims: expected a whole number, got \"x\"\n"
         "c.pbtxt:4:25: dims: expected a whole number, got a block\n"
         "c.pbtxt:7:45: all cannot stand beside latest of line 7\n"
+        "c.pbtxt:12:27: agents: agents that check or change model files are not run\n"
         "c.pbtxt:13:20: op_library_filename: libraries of operators are not loaded\n"
         "c.pbtxt:11:25: default_model_filename: expected a file name inside the model's folder, "
         "got \"/etc/passwd\"\n"

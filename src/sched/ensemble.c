@@ -1,0 +1,504 @@
+#include "sched/ensemble.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include "base/clock.h"
+#include "base/mem.h"
+#include "core/inputs.h"
+#include "registry/binding.h"
+#include "registry/seen.h"
+#include "sched/ensemble_pool.h"
+#include "sched/graph.h"
+
+/* Of a version: what the executor of graphs reads, and memory for steps of each loop. */
+struct ensemble {
+    struct tern_graph_plan graph;
+    struct tern_ensemble_pool **pools; /* one a loop; NULL: two steps never run at a time */
+};
+
+/* A tensor of the ensemble during one request. */
+struct slot {
+    const struct tern_tensor *tensor; /* NULL: not there yet, or left out */
+    int64_t batch;                    /* rows; 0: it came from a model without batches */
+    bool wanted;
+};
+
+struct step {
+    struct tern_work work;
+    struct tern_ensemble_run *run;
+    uint32_t at;
+    struct tern_err err; /* last: its text need not be zeroed */
+};
+
+struct tern_ensemble_run {
+    struct tern_graph graph;
+    struct tern_sched *sched;
+    struct tern_work *work; /* the request's */
+    const struct tern_ensembling *plan;
+    const struct tern_binding *binding; /* arena, or part of an outer ensemble's */
+    struct slot *slots;                 /* one a tensor */
+    struct step **steps;                /* those that were started */
+    uint64_t now_ns;                    /* when the last step ended */
+};
+
+static const struct tern_model_info *ensemble_info(const struct tern_ensemble_run *run)
+{
+    return &run->work->version->info;
+}
+
+/* ---- shapes, where a model with batches meets one without ---- */
+
+static bool fits_item(const struct tern_shape *batched, const struct tern_shape *shape)
+{
+    if (batched->rank != shape->rank + 1)
+        return false;
+    for (int i = 0; i < shape->rank; i++) {
+        if (batched->dim[i + 1] >= 0 && batched->dim[i + 1] != shape->dim[i])
+            return false;
+    }
+    return true;
+}
+
+/* A single item becomes a batch of one, and the other way round. What fits as it is stays. */
+static void adapt_batch(const struct tern_shape *spec, bool batched, int64_t batch,
+                        struct tern_shape *shape)
+{
+    size_t size = sizeof(shape->dim[0]);
+
+    if (TERN_LIKELY(batched == (batch != 0)))
+        return;
+    if (batched && shape->rank < TERN_RANK_MAX && fits_item(spec, shape)) {
+        memmove(shape->dim + 1, shape->dim, (size_t)shape->rank++ * size);
+        shape->dim[0] = 1;
+    } else if (!batched && batch == 1 && shape->rank > 0 && !tern_shape_fits(spec, shape)) {
+        memmove(shape->dim, shape->dim + 1, (size_t)--shape->rank * size);
+    }
+}
+
+/* ---- a step ---- */
+
+static void on_step_done(struct tern_work *work)
+{
+    struct step *step = TERN_CONTAINER_OF(work, struct step, work);
+    struct tern_ensemble_run *run = step->run;
+    const struct tern_ensemble_step *plan = &run->plan->steps[step->at];
+    const struct tern_model_info *info = &work->version->info;
+
+    if (work->finished_ns > run->now_ns)
+        run->now_ns = work->finished_ns;
+    tern_sched_note_step(run->sched, work);
+    if (work->code != TERN_OK) {
+        tern_graph_fail(&run->graph, step->at, work->code, &step->err);
+        return;
+    }
+    for (uint32_t i = 0, n = 0; i < plan->n_outputs; i++) {
+        struct slot *slot = &run->slots[plan->outputs[i].tensor];
+        if (!slot->wanted)
+            continue;
+        slot->tensor = &work->run.outputs[n++];
+        slot->batch = info->max_batch_size > 0 ? work->rows : 0;
+    }
+    tern_graph_done(&run->graph, step->at, TERN_GRAPH_ALL);
+}
+
+/* The tensors that are there; who was left out by the client is left out here too. */
+static enum tern_code fill_inputs(struct tern_ensemble_run *run, struct step *step)
+{
+    const struct tern_ensemble_step *plan = &run->plan->steps[step->at];
+    const struct tern_model_info *info = &step->work.version->info;
+    const uint32_t *bound = tern_bound_inputs(run->binding, step->at);
+    struct tern_arena *arena = run->work->run.arena;
+    struct tern_tensor *inputs = tern_arena_alloc(
+        arena, _Alignof(struct tern_tensor), plan->n_inputs * (sizeof(*inputs) + sizeof(uint32_t)));
+    uint32_t n = 0;
+
+    if (inputs == NULL)
+        return tern_arena_fail(arena, &step->err, "the inputs of a step");
+    uint32_t *spec_of = (uint32_t *)(inputs + plan->n_inputs);
+    for (uint32_t i = 0; i < plan->n_inputs; i++) {
+        const struct slot *slot = &run->slots[plan->inputs[i].tensor];
+        const struct tern_tensor_spec *spec = &info->inputs[bound[i]];
+        if (slot->tensor == NULL)
+            continue;
+        inputs[n] = *slot->tensor;
+        inputs[n].name = spec->name;
+        inputs[n].region = NULL;
+        adapt_batch(&spec->shape, info->max_batch_size > 0, slot->batch, &inputs[n].shape);
+        spec_of[n++] = bound[i];
+    }
+    step->work.run.inputs = inputs;
+    step->work.run.input_spec = spec_of;
+    step->work.run.n_inputs = n;
+    if (TERN_UNLIKELY(n < plan->n_inputs)) {
+        uint32_t *all;
+        TERN_TRY(tern_inputs_match(info, inputs, n, arena, &all, &step->err));
+    }
+    TERN_TRY(tern_inputs_check(info, inputs, spec_of, n, &step->err));
+    tern_seen_to_engine(step->work.version->input_at, spec_of, n);
+    return TERN_OK;
+}
+
+/* Those of its outputs that somebody wants. */
+static enum tern_code fill_outputs(struct tern_ensemble_run *run, struct step *step)
+{
+    const struct tern_ensemble_step *plan = &run->plan->steps[step->at];
+    const struct tern_model_info *info = &step->work.version->info;
+    const uint32_t *bound = tern_bound_inputs(run->binding, step->at) + plan->n_inputs;
+    struct tern_arena *arena = run->work->run.arena;
+    struct tern_tensor *outputs =
+        tern_arena_zalloc(arena, plan->n_outputs, sizeof(*outputs) + sizeof(uint32_t));
+    uint32_t n = 0;
+
+    if (outputs == NULL)
+        return tern_arena_fail(arena, &step->err, "the outputs of a step");
+    uint32_t *spec_of = (uint32_t *)(outputs + plan->n_outputs);
+    for (uint32_t i = 0; i < plan->n_outputs; i++) {
+        if (!run->slots[plan->outputs[i].tensor].wanted)
+            continue;
+        outputs[n].name = info->outputs[bound[i]].name;
+        spec_of[n++] = bound[i];
+    }
+    tern_seen_to_engine(step->work.version->output_at, spec_of, n);
+    step->work.run.outputs = outputs;
+    step->work.run.output_spec = spec_of;
+    step->work.run.n_outputs = n;
+    return TERN_OK;
+}
+
+/* Steps that run at the same time cannot take memory from one arena. */
+static enum tern_code give_arena(struct tern_ensemble_run *run, struct step *step)
+{
+    const struct ensemble *ensemble = run->work->version->ensemble;
+    struct tern_arena *arena = run->work->run.arena;
+
+    step->work.run.arena = arena;
+    if (ensemble->pools == NULL)
+        return TERN_OK;
+    return tern_ensemble_pool_take(ensemble->pools[tern_loop_index(run->work->loop)], arena,
+                                   &step->work.run.arena, &step->err);
+}
+
+static enum tern_code prepare(struct tern_ensemble_run *run, struct step *step)
+{
+    const struct tern_work *parent = run->work;
+    struct tern_work *work = &step->work;
+
+    if (parent->deadline_ns != 0 && run->now_ns >= parent->deadline_ns)
+        return tern_fail(&step->err, TERN_DEADLINE_EXCEEDED,
+                         "Deadline Exceeded: the deadline passed before the step of model '%.*s'",
+                         TERN_STR_ARG(work->version->info.name));
+    TERN_TRY(fill_inputs(run, step));
+    TERN_TRY(fill_outputs(run, step));
+    TERN_TRY(give_arena(run, step));
+    work->run.params = parent->run.params;
+    work->units = tern_inputs_units(work->run.inputs, work->run.n_inputs);
+    work->rows =
+        (uint32_t)tern_inputs_rows(&work->version->info, work->run.inputs, work->run.n_inputs);
+    work->deadline_ns = parent->deadline_ns;
+    work->priority = parent->priority;
+    work->timeout_ns = parent->timeout_ns;
+    work->sequence = parent->sequence;
+    work->loop = parent->loop;
+    work->err = &step->err;
+    work->on_done = on_step_done;
+    return TERN_OK;
+}
+
+static void start_step(struct tern_graph *graph, uint32_t at)
+{
+    struct tern_ensemble_run *run = TERN_CONTAINER_OF(graph, struct tern_ensemble_run, graph);
+    struct tern_arena *arena = run->work->run.arena;
+    struct step *step = tern_arena_alloc(arena, _Alignof(struct step), sizeof(*step));
+
+    if (step == NULL) {
+        tern_graph_fail(graph, at, tern_arena_fail(arena, run->work->err, "a step"),
+                        run->work->err);
+        return;
+    }
+    memset(step, 0, offsetof(struct step, err));
+    step->err.code = TERN_OK;
+    step->err.http_status = 0;
+    step->run = run;
+    step->at = at;
+    step->work.version = run->binding->steps[at].version;
+    step->work.binding = tern_bound_ensemble(run->binding, at);
+    enum tern_code code = prepare(run, step);
+    if (code != TERN_OK) {
+        tern_graph_fail(graph, at, code, &step->err);
+        return;
+    }
+    run->steps[at] = step;
+    tern_sched_submit(run->sched, &step->work);
+}
+
+static void cancel_step(struct tern_graph *graph, uint32_t at)
+{
+    struct tern_ensemble_run *run = TERN_CONTAINER_OF(graph, struct tern_ensemble_run, graph);
+
+    /* One that is being started right now has nothing to cancel yet: it comes back by itself. */
+    if (run->steps[at] != NULL)
+        tern_sched_cancel(run->sched, &run->steps[at]->work);
+}
+
+/* ---- the end ---- */
+
+static enum tern_code set_outputs(struct tern_ensemble_run *run)
+{
+    const struct tern_model_version *version = run->work->version;
+    const struct tern_engine_run *own = &run->work->run;
+
+    for (uint32_t i = 0; i < own->n_outputs; i++) {
+        uint32_t at = own->output_spec[i];
+        const struct slot *slot = &run->slots[run->plan->outputs[at]];
+        const struct tern_tensor_spec *spec = &version->info.outputs[at];
+        const struct tern_shape *inside =
+            version->output_shapes == NULL || version->output_shapes[at].rank < 0
+                ? &spec->shape
+                : &version->output_shapes[at];
+        struct tern_str name = own->outputs[i].name;
+        if (slot->tensor == NULL)
+            return tern_fail(run->work->err, TERN_INVALID_ARGUMENT,
+                             "unexpected deadlock, at least one output is not set while no more "
+                             "ensemble steps can be made: '%.*s'",
+                             TERN_STR_ARG(name));
+        own->outputs[i] = *slot->tensor;
+        own->outputs[i].name = name;
+        own->outputs[i].region = NULL;
+        adapt_batch(inside, version->info.max_batch_size > 0, slot->batch, &own->outputs[i].shape);
+        if (inside != &spec->shape && tern_shape_fits(inside, &own->outputs[i].shape))
+            tern_shape_map(inside, &spec->shape, &own->outputs[i].shape);
+    }
+    return TERN_OK;
+}
+
+/* Triton's words, which clients look for. */
+static void say_where(const struct tern_ensemble_run *run)
+{
+    struct tern_err *err = run->work->err;
+    char text[TERN_ERR_TEXT_MAX];
+
+    int n = snprintf(text, sizeof(text), "in ensemble '%.*s', ",
+                     TERN_STR_ARG(ensemble_info(run)->name));
+    if (n > 0 && (size_t)n < sizeof(text))
+        snprintf(text + n, sizeof(text) - (size_t)n, "%.*s", (int)(sizeof(text) - (size_t)n - 1),
+                 err->text);
+    memcpy(err->text, text, sizeof(text));
+}
+
+static void unpin_all(const struct tern_binding *whole, uint32_t loop)
+{
+    for (const struct tern_binding *at = whole; at != NULL; at = tern_binding_next(whole, at)) {
+        for (uint32_t i = 0; i < at->n_steps; i++)
+            tern_version_unpin(at->steps[i].version, loop);
+    }
+}
+
+static void on_graph_done(struct tern_graph *graph, enum tern_code code)
+{
+    struct tern_ensemble_run *run = TERN_CONTAINER_OF(graph, struct tern_ensemble_run, graph);
+    struct tern_work *work = run->work;
+
+    if (code == TERN_OK)
+        code = set_outputs(run);
+    if (code != TERN_OK && work->err != NULL)
+        say_where(run);
+    if (work->binding == NULL)
+        unpin_all(run->binding, tern_loop_index(work->loop));
+    work->code = code;
+    work->finished_ns = run->now_ns;
+    work->state = TERN_WORK_DONE;
+    work->ensemble = NULL;
+    work->on_done(work);
+}
+
+/* ---- the beginning ---- */
+
+static const struct tern_graph_ops graph_ops = {start_step, cancel_step, on_graph_done};
+
+/* The models that the loop serves now, held until the end; of an inner ensemble those that the
+ * outer one holds. */
+static enum tern_code bind(struct tern_ensemble_run *run, const struct tern_binding **ret_binding)
+{
+    const struct tern_work *work = run->work;
+    uint32_t loop = tern_loop_index(work->loop);
+    const struct tern_binding *served = work->version->pins[loop].binding;
+
+    if (work->binding != NULL) {
+        *ret_binding = work->binding;
+        return TERN_OK;
+    }
+    if (served == NULL)
+        return tern_fail(work->err, TERN_UNAVAILABLE, "model '%.*s' is not at ready state",
+                         TERN_STR_ARG(ensemble_info(run)->name));
+    struct tern_binding *copy =
+        tern_arena_alloc(work->run.arena, _Alignof(struct tern_binding), served->n_bytes_all);
+    if (copy == NULL)
+        return tern_arena_fail(work->run.arena, work->err, "an ensemble");
+    memcpy(copy, served, served->n_bytes_all);
+    for (const struct tern_binding *at = copy; at != NULL; at = tern_binding_next(copy, at)) {
+        for (uint32_t i = 0; i < at->n_steps; i++)
+            tern_version_pin(at->steps[i].version, loop);
+    }
+    *ret_binding = copy;
+    return TERN_OK;
+}
+
+/* Of inputs that clients see in another shape than the steps. */
+static enum tern_code reshape_inputs(struct tern_ensemble_run *run,
+                                     const struct tern_tensor **ret_inputs)
+{
+    const struct tern_model_version *version = run->work->version;
+    const struct tern_engine_run *own = &run->work->run;
+    struct tern_tensor *inputs = tern_arena_zalloc(own->arena, own->n_inputs + 1, sizeof(*inputs));
+
+    if (inputs == NULL)
+        return tern_arena_fail(own->arena, run->work->err, "the reshaped inputs");
+    for (uint32_t i = 0; i < own->n_inputs; i++) {
+        uint32_t at = own->input_spec[i];
+        inputs[i] = own->inputs[i];
+        if (version->input_shapes[at].rank >= 0)
+            tern_shape_map(&version->info.inputs[at].shape, &version->input_shapes[at],
+                           &inputs[i].shape);
+    }
+    *ret_inputs = inputs;
+    return TERN_OK;
+}
+
+static enum tern_code set_inputs(struct tern_ensemble_run *run)
+{
+    const struct tern_work *work = run->work;
+    const struct tern_tensor *inputs = work->run.inputs;
+    bool batched = ensemble_info(run)->max_batch_size > 0;
+
+    if (TERN_UNLIKELY(work->version->input_shapes != NULL))
+        TERN_TRY(reshape_inputs(run, &inputs));
+    for (uint32_t i = 0; i < work->run.n_inputs; i++) {
+        struct slot *slot = &run->slots[run->plan->inputs[work->run.input_spec[i]]];
+        slot->tensor = &inputs[i];
+        slot->batch = batched ? inputs[i].shape.dim[0] : 0;
+    }
+    return TERN_OK;
+}
+
+/* From the outputs that are asked for back to the steps that make them; steps stand behind those
+ * they take from. */
+static void mark_wanted(struct tern_ensemble_run *run)
+{
+    const struct tern_ensembling *plan = run->plan;
+    const struct tern_engine_run *own = &run->work->run;
+
+    for (uint32_t i = 0; i < own->n_outputs; i++)
+        run->slots[plan->outputs[own->output_spec[i]]].wanted = true;
+    for (uint32_t at = plan->n_steps; at-- > 0;) {
+        const struct tern_ensemble_step *step = &plan->steps[at];
+        bool wanted = false;
+        for (uint32_t i = 0; i < step->n_outputs && !wanted; i++)
+            wanted = run->slots[step->outputs[i].tensor].wanted;
+        if (!wanted)
+            tern_graph_skip(&run->graph, at);
+        for (uint32_t i = 0; wanted && i < step->n_inputs; i++)
+            run->slots[step->inputs[i].tensor].wanted = true;
+    }
+}
+
+static enum tern_code new_run(struct tern_sched *sched, struct tern_work *work,
+                              struct tern_ensemble_run **ret_run)
+{
+    const struct ensemble *ensemble = work->version->ensemble;
+    const struct tern_ensembling *plan = work->version->ensembling;
+    struct tern_arena *arena = work->run.arena;
+    struct tern_ensemble_run *run =
+        tern_arena_zalloc(arena, 1,
+                          sizeof(*run) + plan->n_steps * sizeof(struct step *) +
+                              plan->n_tensors * sizeof(struct slot));
+
+    if (run == NULL)
+        return tern_arena_fail(arena, work->err, "an ensemble");
+    run->sched = sched;
+    run->work = work;
+    run->plan = plan;
+    run->now_ns = work->queued_ns;
+    run->steps = (struct step **)(run + 1);
+    run->slots = (struct slot *)(run->steps + plan->n_steps);
+    TERN_TRY(tern_graph_init(&run->graph, &ensemble->graph, &graph_ops, arena, work->err));
+    TERN_TRY(set_inputs(run));
+    mark_wanted(run);
+    *ret_run = run;
+    return bind(run, &run->binding);
+}
+
+void tern_ensemble_submit(struct tern_sched *sched, struct tern_work *work)
+{
+    struct tern_ensemble_run *run = NULL;
+
+    work->queued_ns = work->started_ns = work->finished_ns = tern_clock_mono_ns();
+    work->code = TERN_OK;
+    work->timer.slot = 0;
+    enum tern_code code = new_run(sched, work, &run);
+    if (code != TERN_OK) {
+        work->code = code;
+        work->state = TERN_WORK_DONE;
+        work->on_done(work);
+        return;
+    }
+    work->state = TERN_WORK_RUNNING;
+    work->ensemble = run;
+    tern_graph_run(&run->graph);
+}
+
+void tern_ensemble_cancel(struct tern_sched *sched, struct tern_work *work)
+{
+    (void)sched;
+    if (work->ensemble != NULL)
+        tern_graph_cancel(&work->ensemble->graph,
+                          tern_fail(work->err, TERN_CANCELLED, "the client went away"));
+}
+
+/* ---- life ---- */
+
+static enum tern_code add_pools(struct ensemble *ensemble, struct tern_model_version *version,
+                                struct tern_err *err)
+{
+    if (version->ensembling->is_chain)
+        return TERN_OK;
+    ensemble->pools =
+        tern_arena_zalloc(&version->arena, version->n_loops, sizeof(struct tern_ensemble_pool *));
+    if (ensemble->pools == NULL)
+        return tern_arena_fail(&version->arena, err, "an ensemble");
+    for (uint32_t i = 0; i < version->n_loops; i++) {
+        ensemble->pools[i] = tern_ensemble_pool_new();
+        if (ensemble->pools[i] == NULL)
+            return tern_mem_fail(err, "memory of an ensemble's steps", 0);
+    }
+    return TERN_OK;
+}
+
+enum tern_code tern_ensemble_add(struct tern_model_version *version, struct tern_err *err)
+{
+    const struct tern_ensembling *plan = version->ensembling;
+    struct ensemble *ensemble = tern_arena_zalloc(&version->arena, 1, sizeof(*ensemble));
+    struct tern_graph_node *nodes =
+        tern_arena_zalloc(&version->arena, plan->n_steps, sizeof(*nodes));
+
+    if (ensemble == NULL || nodes == NULL)
+        return tern_arena_fail(&version->arena, err, "an ensemble");
+    for (uint32_t i = 0; i < plan->n_steps; i++)
+        nodes[i] = (struct tern_graph_node){plan->steps[i].next, plan->steps[i].n_next,
+                                            plan->steps[i].n_before};
+    ensemble->graph = (struct tern_graph_plan){nodes, plan->n_steps};
+    version->ensemble = ensemble;
+    enum tern_code code = add_pools(ensemble, version, err);
+    if (code != TERN_OK)
+        tern_ensemble_remove(version);
+    return code;
+}
+
+void tern_ensemble_remove(struct tern_model_version *version)
+{
+    struct ensemble *ensemble = version->ensemble;
+
+    for (uint32_t i = 0; ensemble != NULL && ensemble->pools != NULL && i < version->n_loops; i++)
+        tern_ensemble_pool_drop(ensemble->pools[i]);
+    version->ensemble = NULL;
+}
