@@ -9,6 +9,7 @@
 
 #define REPOSITORIES_MAX 16
 #define PERSONA_PLACE    TERN_STR("persona triton")
+#define DELAY_SCHEDULER  TERN_STR("TRITONSERVER_DELAY_SCHEDULER=")
 
 /* One of Triton's ports. */
 struct door {
@@ -505,8 +506,11 @@ void tern_triton_finish(struct tern_triton *triton, char *const *environment,
     imply(triton, "model.default_max_batch_size", TERN_STR("4"));
     imply(triton, "sched.batching", TERN_STR("configured"));
     tell_ignored(triton);
-    for (; *environment != NULL && !triton->vertex_off; environment++) {
-        if (strcmp(*environment, "AIP_MODE=PREDICTION") == 0)
+    for (; *environment != NULL; environment++) {
+        struct tern_str row = tern_str_of(*environment);
+        if (tern_str_starts(row, DELAY_SCHEDULER))
+            imply(triton, "sched.hold_until", tern_str_from(row, DELAY_SCHEDULER.n));
+        if (!triton->vertex_off && tern_str_eq(row, TERN_STR("AIP_MODE=PREDICTION")))
             tern_problem_add(triton->load->problems, TERN_STR("environment AIP_MODE"),
                              "asks for Vertex AI's endpoints, which are not served yet; "
                              "--allow-vertex-ai=false starts without them");

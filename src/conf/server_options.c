@@ -210,6 +210,11 @@ static const struct tern_opt rows[] = {
     {.name = "sched.queue_max", .type = TERN_OPT_UINT, IN(sched.queue_max),
      .section = "Scheduling", .flags = RARE | RELOAD, .preset = "1024", .min = 1,
      .max = 1000000, .help = "Requests that may wait for one model; more are refused at once."},
+    {.name = "sched.hold_until", .type = TERN_OPT_UINT, IN(sched.hold_until), .flags = RARE,
+     .section = "Scheduling", .preset = "0", .max = 1000000,
+     .help = "A model's first run starts when so many requests wait for it: for tests that need to "
+             "know what is in a batch. Triton's TRITONSERVER_DELAY_SCHEDULER, which its persona "
+             "reads too."},
 
     {.name = "sched.batch_max", .type = TERN_OPT_UINT, IN(sched.batch_max), .section = "Scheduling",
      .preset = "64", .min = 1, .max = 4096,

@@ -164,6 +164,7 @@ struct tern_server_options {
         struct tern_resource_options *resource_rows; /* the same, by tern_server_options_check */
         uint64_t batch_max;
         bool batch_exact;
+        uint64_t hold_until;
     } sched;
 
     struct {

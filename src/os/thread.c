@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <time.h>
 #include "base/clock.h"
 
@@ -76,4 +77,24 @@ void tern_thread_sleep_ns(uint64_t ns)
 
     while (nanosleep(&left, &left) != 0 && errno == EINTR)
         continue;
+}
+
+void tern_thread_wait(pthread_cond_t *condition, pthread_mutex_t *lock, uint64_t at_most_ns)
+{
+    struct timespec until;
+
+    if (clock_gettime(CLOCK_MONOTONIC, &until) != 0)
+        return;
+    until.tv_sec += (time_t)(at_most_ns / TERN_NS_PER_S);
+    until.tv_nsec += (long)(at_most_ns % TERN_NS_PER_S);
+    if (until.tv_nsec >= (long)TERN_NS_PER_S) {
+        until.tv_sec++;
+        until.tv_nsec -= (long)TERN_NS_PER_S;
+    }
+    (void)pthread_cond_clockwait(condition, lock, CLOCK_MONOTONIC, &until);
+}
+
+void tern_thread_sharpen_timers(void)
+{
+    (void)prctl(PR_SET_TIMERSLACK, 1000UL, 0UL, 0UL, 0UL);
 }

@@ -24,5 +24,10 @@ void tern_thread_join(struct tern_thread *thread);
 int tern_thread_cpu(uint32_t k);
 
 void tern_thread_sleep_ns(uint64_t ns);
+/* Waits for the condition, at most so long; under the lock. It may return earlier for no reason. */
+void tern_thread_wait(pthread_cond_t *condition, pthread_mutex_t *lock, uint64_t at_most_ns);
+/* The calling thread's waits end within a microsecond or so of their time, instead of the usual 50
+ * (PR_SET_TIMERSLACK, prctl(2)). */
+void tern_thread_sharpen_timers(void);
 
 #endif

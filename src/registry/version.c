@@ -115,11 +115,17 @@ static void close_engine(struct tern_model_version *version)
     version->loop_instances = NULL;
 }
 
-/* A decoupled model's run lasts as long as its client's stream, and has a thread of its own. */
+/* As many as the configuration asks for, which may be more than there are processors: not every
+ * model computes here. A decoupled model's run lasts as long as its client's stream, and has a
+ * thread of its own. */
 static uint32_t most_instances(const struct loading *l)
 {
+    uint32_t executors = l->settings->executors;
+
+    if (!l->config.decoupled && l->config.instances > executors)
+        return l->config.instances;
     if (!l->config.decoupled)
-        return l->settings->executors;
+        return executors;
     if (l->config.instances == 0)
         return DECOUPLED_RUNS;
     return l->config.instances < DECOUPLED_RUNS_MAX ? l->config.instances : DECOUPLED_RUNS_MAX;

@@ -20,6 +20,7 @@
 #include "core/engine.h"
 #include "os/loop.h"
 #include "registry/snapshot.h"
+#include "sched/queue.h"
 
 struct tern_sched;
 struct tern_binding;
@@ -27,6 +28,8 @@ struct tern_ensemble_run;
 struct tern_sequence_member;
 struct tern_cache;
 struct tern_cache_member;
+struct tern_lane_bucket;
+struct tern_lane_slot;
 struct tern_resource_limit;
 struct tern_work;
 
@@ -38,8 +41,12 @@ struct tern_sched_watcher {
 };
 
 struct tern_sched_settings {
-    uint32_t executors; /* threads */
-    uint32_t queue_max; /* works waiting in one lane */
+    uint32_t executors;       /* threads */
+    uint32_t queue_max;       /* works waiting in one lane ... */
+    uint64_t queue_bytes_max; /* ... and the bytes of their inputs; 0: no bound */
+    /* A lane starts its first run when so many works wait: for tests that need to know what is in
+     * one batch. 0: at once. */
+    uint32_t hold_until;
     uint64_t
         inline_max_ns; /* runs predicted to be shorter stay on the loop; 0: measure the wake-up */
     struct tern_cache *cache; /* of answers; borrowed; NULL: none */
@@ -61,8 +68,9 @@ struct tern_work {
     struct tern_engine_run run;
     uint64_t units; /* size of the work, in elements of input: what the prediction scales with */
     uint32_t rows;  /* of the batch; 1 for a model without a batch dimension */
-    uint64_t deadline_ns; /* monotonic; 0: none */
-    uint64_t priority;    /* 1 is the most urgent; 0: the model's default */
+    uint64_t deadline_ns;  /* monotonic; 0: none */
+    bool has_own_deadline; /* the client said it, not the server for all */
+    uint64_t priority;     /* 1 is the most urgent; 0: the model's default */
     uint64_t timeout_ns; /* how long it may wait at most, where the model's queue lets a request say
                             so; 0: as the model says */
     const struct tern_sequence *sequence; /* it belongs to; borrowed from the run's arena; NULL or
@@ -84,13 +92,18 @@ struct tern_work {
     uint64_t cache_ns; /* spent on looking for the answer and on keeping it; 0: not cached */
 
     /* The scheduler's. */
-    enum tern_work_state state; /* guarded by the scheduler's lock once submitted */
-    void *instance;             /* it runs on */
-    atomic_bool cancelled;      /* run.cancelled */
-    struct tern_list link;
+    enum tern_work_state state;      /* guarded by the scheduler's lock once submitted */
+    void *instance;                  /* it runs on */
+    atomic_bool cancelled;           /* run.cancelled */
+    struct tern_queue_item item;     /* while it waits in a lane */
+    struct tern_list link;           /* of the works of a round, or of those answered in order */
+    struct tern_lane_bucket *bucket; /* where it waits or waited */
+    struct tern_lane_slot *slot;     /* while it runs */
+    bool in_round; /* it waits on its loop until this round of events is served; the loop's */
     struct tern_loop_task task;
-    struct tern_loop_timer timer; /* runs from joining a lane until the deadline */
+    struct tern_loop_timer timer; /* runs from joining a lane until the next limit of its time */
     bool expired;
+    bool is_unwanted; /* cancelled, or past its deadline, while it ran with others */
     struct tern_sequence_member *member;    /* sched/sequence.h; NULL: it stands alone */
     struct tern_cache_member *cache_member; /* sched/cache.h; NULL: not asked, or answered */
     struct tern_ensemble_run *ensemble;     /* sched/ensemble.h; NULL: it is none, or is over */

@@ -264,7 +264,7 @@ static void add_model(struct world *w, int which, const char *kind)
     for (int i = 0; i < 4; i++)
         m->instances[i] = m->instance;
     v->instances = m->instances;
-    v->n_instances = 4;
+    v->n_instances = which == GATED ? 2 : 4;
     if (which == FAST || which == FAILING) {
         v->loop_instances = &m->instance;
         v->n_loop_instances = 1;

@@ -1,0 +1,315 @@
+#include "sched/lane.h"
+
+#include <assert.h>
+#include "base/clock.h"
+#include "base/mem.h"
+#include "sched/sched_int.h"
+
+static struct tern_work *work_of(struct tern_queue_item *item)
+{
+    return TERN_CONTAINER_OF(item, struct tern_work, item);
+}
+
+/* ---- what the policy sees ---- */
+
+static struct tern_policy_view view_of(const struct tern_lane *lane,
+                                       const struct tern_lane_bucket *bucket, uint64_t now_ns)
+{
+    const struct tern_scheduling *scheduling = lane->scheduling;
+    bool is_configured = scheduling != NULL && scheduling->batching == TERN_BATCHING_CONFIGURED;
+
+    return (struct tern_policy_view){
+        .now_ns = now_ns,
+        .queue = &bucket->queue,
+        .busy_until_ns = lane->busy_until_ns,
+        .n_executors = lane->n_slots,
+        .service = &bucket->service,
+        .rows_per_s = tern_arrivals_rate(&bucket->arrivals, now_ns),
+        .max_batch = lane->max_cost > 0 ? lane->max_cost : lane->max_rows,
+        .slo_ns = scheduling == NULL ? 0 : scheduling->slo_ns,
+        .triton = is_configured ? &lane->triton : NULL,
+    };
+}
+
+uint64_t tern_lane_run_ns(const struct tern_lane *lane)
+{
+    return tern_service_p50_ns(&lane->buckets[0]->service, 1);
+}
+
+static void note(struct tern_lane *lane, const struct tern_policy_view *view,
+                 const struct tern_policy_decision *decision)
+{
+    lane->notes[lane->n_notes++ % TERN_LANE_NOTES] = (struct tern_lane_note){
+        .at_ns = view->now_ns,
+        .decision = *decision,
+        .queue_rows = view->queue->rows,
+        .n_busy = lane->n_slots - lane->n_idle,
+        .n_slots = lane->n_slots,
+        .rows_per_s = view->rows_per_s,
+    };
+}
+
+/* ---- answering ---- */
+
+/* The work goes home to its loop; where an order has to be kept, with those before it. */
+static void send_home(struct tern_lane *lane, struct tern_work *work)
+{
+    work->state = TERN_WORK_DONE;
+    if (tern_list_is_empty(&work->link)) {
+        tern_loop_post(work->loop, &work->task);
+        return;
+    }
+    while (!tern_list_is_empty(&lane->order)) {
+        struct tern_work *first = TERN_CONTAINER_OF(lane->order.next, struct tern_work, link);
+        if (first->state != TERN_WORK_DONE)
+            return;
+        tern_list_remove(&first->link);
+        tern_loop_post(first->loop, &first->task);
+    }
+}
+
+static enum tern_code explain_late(const struct tern_work *work, uint64_t now_ns)
+{
+    struct tern_str name = work->version->info.name;
+
+    if (now_ns >= work->deadline_ns)
+        return tern_fail(
+            work->err, TERN_DEADLINE_EXCEEDED,
+            "Deadline Exceeded: the deadline passed while the request waited for model '%.*s'",
+            TERN_STR_ARG(name));
+    return tern_fail(work->err, TERN_RESOURCE_EXHAUSTED,
+                     "model '%.*s' is overloaded: the request could not be answered before its "
+                     "deadline",
+                     TERN_STR_ARG(name));
+}
+
+/* It left the queue without running. */
+static void lose(struct tern_lane *lane, struct tern_lane_bucket *bucket,
+                 struct tern_queue_item *item, enum tern_queue_loss loss, uint64_t now_ns)
+{
+    struct tern_work *work = work_of(item);
+
+    atomic_fetch_sub_explicit(&lane->depth, 1, memory_order_relaxed);
+    if (loss == TERN_QUEUE_TIMED_OUT) {
+        lane->n_timed_out++;
+        work->code = tern_fail(work->err, TERN_UNAVAILABLE, "Request timeout expired");
+    } else {
+        if (item->deadline_ns > now_ns)
+            tern_service_refused(&bucket->service);
+        lane->n_late += now_ns >= work->deadline_ns;
+        lane->n_shed += now_ns < work->deadline_ns;
+        work->code = explain_late(work, now_ns);
+    }
+    send_home(lane, work);
+}
+
+static void drop_lost(struct tern_lane *lane, struct tern_lane_bucket *bucket,
+                      const struct tern_policy_view *view)
+{
+    struct tern_queue_item *item;
+    enum tern_queue_loss loss;
+
+    if (tern_queue_earliest_ns(&bucket->queue) == TERN_QUEUE_NEVER)
+        return;
+    uint64_t cutoff_ns = tern_policy_cutoff_ns(view);
+    while ((item = tern_queue_take_lost(&bucket->queue, view->now_ns, cutoff_ns, &loss)) != NULL)
+        lose(lane, bucket, item, loss, view->now_ns);
+}
+
+static void shed(struct tern_lane *lane, struct tern_lane_bucket *bucket, uint32_t n,
+                 uint64_t now_ns)
+{
+    while (n-- > 0) {
+        struct tern_queue_item *item = tern_queue_first(&bucket->queue);
+        tern_queue_remove(&bucket->queue, item);
+        lose(lane, bucket, item, TERN_QUEUE_TOO_LATE, now_ns);
+    }
+}
+
+/* ---- looking ---- */
+
+/* What is to be done with a bucket, after all that cannot be answered in time was refused. */
+static struct tern_policy_decision decide(struct tern_lane *lane, struct tern_lane_bucket *bucket,
+                                          uint64_t now_ns)
+{
+    struct tern_policy_view view = view_of(lane, bucket, now_ns);
+    struct tern_policy_decision decision;
+
+    drop_lost(lane, bucket, &view);
+    while ((decision = tern_policy_decide(&view)).action == TERN_POLICY_SHED) {
+        note(lane, &view, &decision);
+        shed(lane, bucket, decision.items, now_ns);
+    }
+    if (decision.reason != TERN_POLICY_EMPTY && decision.reason != TERN_POLICY_ALL_BUSY)
+        note(lane, &view, &decision);
+    return decision;
+}
+
+static bool is_held(struct tern_lane *lane)
+{
+    if (lane->hold_until == 0)
+        return false;
+    if (atomic_load_explicit(&lane->depth, memory_order_relaxed) < lane->hold_until)
+        return true;
+    lane->hold_until = 0;
+    return false;
+}
+
+/* Of the buckets with a batch that should run now, the one whose first request came first. */
+static struct tern_lane_bucket *choose(struct tern_lane *lane, uint64_t now_ns,
+                                       struct tern_policy_decision *ret_decision,
+                                       uint64_t *ret_wake_ns)
+{
+    struct tern_lane_bucket *best = NULL;
+    uint64_t best_ns = UINT64_MAX;
+
+    *ret_wake_ns = UINT64_MAX;
+    for (uint32_t i = 0; i < lane->n_buckets; i++) {
+        struct tern_lane_bucket *bucket = lane->buckets[i];
+        if (bucket->queue.n == 0)
+            continue;
+        struct tern_policy_decision decision = decide(lane, bucket, now_ns);
+        if (decision.action == TERN_POLICY_WAIT) {
+            /* With all of them busy, the end of a run is what to wait for. */
+            if (lane->n_idle > 0 && decision.until_ns < *ret_wake_ns)
+                *ret_wake_ns = decision.until_ns;
+            continue;
+        }
+        uint64_t queued_ns = tern_queue_first(&bucket->queue)->queued_ns;
+        if (best == NULL || queued_ns < best_ns) {
+            best = bucket;
+            best_ns = queued_ns;
+            *ret_decision = decision;
+        }
+    }
+    return best;
+}
+
+void tern_lane_look(struct tern_lane *lane, uint64_t now_ns)
+{
+    struct tern_policy_decision decision;
+    uint64_t wake_ns;
+
+    bool is_ready = choose(lane, now_ns, &decision, &wake_ns) != NULL && !is_held(lane);
+    if (lane->threads != NULL) {
+        if (is_ready)
+            pthread_cond_signal(&lane->work_came);
+        return;
+    }
+    tern_executors_offer(&lane->sched->executors, lane, is_ready);
+    tern_executors_wake_at(&lane->sched->executors, lane, is_ready ? UINT64_MAX : wake_ns);
+}
+
+/* ---- a run ---- */
+
+static struct tern_lane_slot *idle_slot(struct tern_lane *lane)
+{
+    for (uint32_t i = 0; i < lane->n_slots; i++) {
+        if (!lane->slots[i].is_busy)
+            return &lane->slots[i];
+    }
+    return NULL;
+}
+
+/* The first works of the queue, as many as were decided on; fewer when a run cannot have so many,
+ * in number or (where something else is counted) in rows. */
+static void take_works(struct tern_lane *lane, struct tern_lane_slot *slot, uint32_t items)
+{
+    struct tern_queue *queue = &slot->bucket->queue;
+    bool keeps_order = lane->scheduling != NULL && lane->scheduling->preserve_ordering;
+    uint64_t rows = 0;
+
+    slot->n_works = slot->cost = 0;
+    for (uint32_t i = 0; i < items && i < lane->most_works; i++) {
+        struct tern_queue_item *item = tern_queue_first(queue);
+        struct tern_work *work = work_of(item);
+        if (i > 0 && rows + work->rows > lane->max_rows)
+            break;
+        rows += work->rows;
+        slot->cost += item->rows;
+        tern_queue_remove(queue, item);
+        work->state = TERN_WORK_RUNNING;
+        work->slot = slot;
+        work->instance = slot->instance;
+        slot->works[slot->n_works++] = work;
+        if (keeps_order)
+            tern_list_append(&lane->order, &work->link);
+    }
+    atomic_fetch_sub_explicit(&lane->depth, slot->n_works, memory_order_relaxed);
+    slot->n_wanted = slot->n_works;
+}
+
+struct tern_lane_slot *tern_lane_start(struct tern_lane *lane, uint64_t now_ns)
+{
+    struct tern_policy_decision decision;
+    struct tern_err err;
+    uint64_t wake_ns;
+
+    struct tern_lane_bucket *bucket = choose(lane, now_ns, &decision, &wake_ns);
+    if (bucket == NULL || is_held(lane)) {
+        tern_lane_look(lane, now_ns);
+        return NULL;
+    }
+    struct tern_lane_slot *slot = idle_slot(lane);
+    assert(slot != NULL); /* the policy runs nothing while all are busy */
+    slot->bucket = bucket;
+    take_works(lane, slot, decision.items);
+    slot->batch = NULL;
+    atomic_store_explicit(&slot->cancelled, false, memory_order_relaxed);
+    if (slot->n_works > 1 && tern_batch_take(lane->pool, &slot->batch, &err) != TERN_OK)
+        slot->batch = NULL; /* one by one, then */
+    slot->is_busy = true;
+    slot->started_ns = now_ns;
+    lane->n_idle--;
+    lane->busy_until_ns[slot - lane->slots] =
+        now_ns + tern_service_p50_ns(&bucket->service, slot->cost);
+    tern_lane_look(lane, now_ns);
+    return slot;
+}
+
+void tern_lane_run(struct tern_lane_slot *slot)
+{
+    struct tern_work *const *works = slot->works;
+
+    slot->started_ns = tern_clock_mono_ns();
+    for (uint32_t i = 0; i < slot->n_works; i++)
+        works[i]->started_ns = slot->started_ns;
+    slot->was_one = true;
+    if (slot->n_works == 1)
+        tern_run_alone(works[0]);
+    else
+        slot->was_one = tern_run_batch(slot->batch, works, slot->n_works, &slot->cancelled);
+    slot->finished_ns = tern_clock_mono_ns();
+    for (uint32_t i = 0; i < slot->n_works; i++)
+        works[i]->finished_ns = slot->finished_ns;
+}
+
+static void learn(struct tern_lane *lane, const struct tern_lane_slot *slot)
+{
+    uint64_t took_ns = slot->finished_ns - slot->started_ns;
+    const struct tern_work *first = slot->works[0];
+
+    lane->used_ns += took_ns * lane->priority;
+    lane->n_runs++;
+    lane->n_works_run += slot->n_works;
+    if (first->code != TERN_OK || first->run.sink != NULL || !slot->was_one)
+        return;
+    tern_service_learn(&slot->bucket->service, slot->cost, took_ns);
+    if (slot->n_works == 1)
+        tern_rate_learn(&lane->rate, took_ns, first->units);
+}
+
+void tern_lane_finish(struct tern_lane_slot *slot)
+{
+    struct tern_lane *lane = slot->lane;
+
+    learn(lane, slot);
+    slot->is_busy = false;
+    lane->n_idle++;
+    lane->busy_until_ns[slot - lane->slots] = 0;
+    for (uint32_t i = 0; i < slot->n_works; i++)
+        slot->works[i]->slot = NULL;
+    tern_lane_look(lane, slot->finished_ns);
+    for (uint32_t i = 0; i < slot->n_works; i++)
+        send_home(lane, slot->works[i]);
+}

@@ -1,0 +1,59 @@
+#include "sched/run.h"
+
+#include "registry/reshape.h"
+
+void tern_run_alone(struct tern_work *work)
+{
+    work->code = tern_reshape_infer(work->version, work->instance, &work->run, work->err);
+    work->batch_rows = work->rows;
+    work->leads_batch = true;
+}
+
+static bool is_wanted(const struct tern_work *work)
+{
+    return !atomic_load_explicit(&work->cancelled, memory_order_acquire);
+}
+
+static void run_each(struct tern_work *const *works, uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        if (is_wanted(works[i]))
+            tern_run_alone(works[i]);
+        else
+            works[i]->code = tern_fail(works[i]->err, TERN_CANCELLED, "the client went away");
+    }
+}
+
+static void tell(struct tern_work *const *works, uint32_t n, uint64_t rows)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        works[i]->batch_rows = (uint32_t)rows;
+        works[i]->leads_batch = i == 0;
+    }
+}
+
+bool tern_run_batch(struct tern_batch *batch, struct tern_work *const *works, uint32_t n,
+                    const atomic_bool *cancelled)
+{
+    const struct tern_model_version *version = works[0]->version;
+    struct tern_err err;
+
+    if (batch != NULL && tern_batch_gather(batch, works, n, &err) != TERN_OK) {
+        tern_batch_give_back(batch);
+        batch = NULL;
+    }
+    if (batch == NULL) {
+        run_each(works, n);
+        return n == 1;
+    }
+    if (cancelled != NULL)
+        batch->run.cancelled = cancelled;
+    uint64_t rows = batch->rows;
+    enum tern_code code = tern_reshape_infer(version, works[0]->instance, &batch->run, &err);
+    tern_batch_scatter(batch, code, &err);
+    tell(works, n, rows);
+    if (n == 1 || works[0]->code == TERN_OK || code == TERN_CANCELLED)
+        return true;
+    run_each(works, n);
+    return false;
+}

@@ -1,0 +1,21 @@
+/* Works on an instance: alone, or several as one batch. Shared by the loops and the executors. */
+#ifndef TERN_SCHED_RUN_H
+#define TERN_SCHED_RUN_H
+
+#include "sched/batch.h"
+#include "sched/sched.h"
+
+#define TERN_RUN_WORKS_MAX  1024u
+#define TERN_RUN_MEMORY_MAX ((size_t)1 << 32) /* of one batch */
+
+/* work->instance is set. Fills code, err, outputs and what is told of the run. */
+void tern_run_alone(struct tern_work *work);
+
+/* The same for works of one version and instance, all at once. A batch that cannot be put together,
+ * or that fails, is run one by one: a request that the engine refuses spoils no other's answer. The
+ * batch is used up; NULL: there was no memory for one. `cancelled` (may be NULL) is what the engine
+ * looks at. True: it was one run. */
+bool tern_run_batch(struct tern_batch *batch, struct tern_work *const *works, uint32_t n,
+                    const atomic_bool *cancelled);
+
+#endif
