@@ -32,7 +32,7 @@ def main():
     print("closed loop of 64 connections, p50 with 1; medians of %d pairs" % ROUNDS)
     print("%-16s %9s %9s %6s | %7s %7s %6s | %8s %8s %6s" % (
         "model", "run/s", "hit/s", "ratio", "CPU us", "hit", "ratio", "p50 us", "hit", "ratio"))
-    with Server(models) as server:
+    with Server(models, "--cache-local-size", "64MiB") as server:
         for title, name in CASES:
             rows = []
             for _ in range(ROUNDS):

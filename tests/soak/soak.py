@@ -234,7 +234,8 @@ def stop(server, wrong):
 def soak(folder):
     wrong = []
     write_models(folder / "models")
-    flags = ("--model-control", "explicit", "--model-load", "*", "--drain-grace", "20s", "--http-requests-per-connection", "100000", "--no-supervise")
+    flags = ("--model-control", "explicit", "--model-load", "*", "--drain-grace", "20s", "--http-requests-per-connection", "100000", "--no-supervise",
+             "--cache-local-size", "8MiB")
     server = Server(folder / "server", folder / "models", *flags, "--log-level", "warn").start()
     polled = Polled(folder / "poll")
     models = ready_models(server)
