@@ -17,6 +17,12 @@ bool tern_scheduling_needs_queue(const struct tern_scheduling *scheduling)
     return needs;
 }
 
+bool tern_scheduling_regroups(const struct tern_scheduling *scheduling)
+{
+    return scheduling->ragged != NULL || scheduling->n_batch_inputs > 0 ||
+           scheduling->n_batch_outputs > 0;
+}
+
 bool tern_scheduling_fills(const struct tern_scheduling *scheduling, uint32_t input)
 {
     for (uint32_t i = 0; i < scheduling->n_batch_inputs; i++) {

@@ -85,7 +85,7 @@ struct tern_scheduling {
     uint32_t default_level;                     /* 1 to n_levels */
     const struct tern_scheduling_level *levels; /* of level 1, 2, ... */
 
-    /* Any of the next three is there: also a request that runs alone is made into a batch of one,
+    /* Any of the next four is there: also a request that runs alone is made into a batch of one,
      * since the model sees other shapes than clients do. */
     bool gathers;
     const bool *ragged; /* an engine's input each: its shape may differ inside a batch; NULL: none
@@ -94,6 +94,10 @@ struct tern_scheduling {
     uint32_t n_batch_inputs;
     const struct tern_batch_output *batch_outputs;
     uint32_t n_batch_outputs;
+    /* Rows that a run may have, rising (TF Serving's allowed_batch_sizes): fewer are filled up.
+     * Does not apply to a model with one of the three above. */
+    const uint32_t *allowed;
+    uint32_t n_allowed;
 
     const struct tern_scheduling_group *groups;
     uint32_t n_groups;
@@ -109,6 +113,9 @@ struct tern_scheduling {
 /* Whether the configuration asks for what only a queue can give (a delay, levels, bounds, an order,
  * resources): such a model does not run on the loops. */
 bool tern_scheduling_needs_queue(const struct tern_scheduling *scheduling);
+/* Whether inputs or outputs are not simply rows: ragged, made from the batch, or cut by an input.
+ */
+bool tern_scheduling_regroups(const struct tern_scheduling *scheduling);
 /* Whether an engine's input is made from the batch; clients do not see it. */
 bool tern_scheduling_fills(const struct tern_scheduling *scheduling, uint32_t input);
 /* Whether an engine's output is cut into the shapes of an input. */

@@ -8,9 +8,20 @@
  * goes back to its pool with its memory, so that a steady stream of batches allocates nothing.
  * A batch of one is the work's own run: nothing is copied, checked or kept.
  *
- * What goes together is the caller's choice: works with equal parameters and without a sink. That
- * they have the same inputs, wanted outputs (in any order) and shapes but for the first dimension
- * is checked, since a mistake would give one client the answer of another. */
+ * Unless the version's configuration asks for more (scheduling->gathers), as Triton's backends and
+ * TF Serving do it; then a batch of one is made as any other:
+ *
+ *     ragged inputs    become one dimension: all elements of all works, one after another
+ *     batch inputs     are made from the shapes of another input (registry/batch_input.h)
+ *     scattered ones   outputs, are cut into what each work's source input is shaped like: each -1
+ *                      of the output is the dimension in the same place of the input
+ *     allowed sizes    fewer rows are filled up by repeating the last one; its answers are dropped.
+ *                      Not together with the three above, whose requests have rows of their own
+ *
+ * What goes together is the caller's choice (sched/batch_bucket.h). That the works have the same
+ * inputs, wanted outputs (in any order), shapes but for the first dimension, and parameters where
+ * the engine reads them, is checked, since a mistake would give one client the answer of another.
+ */
 #ifndef TERN_SCHED_BATCH_H
 #define TERN_SCHED_BATCH_H
 
@@ -30,12 +41,14 @@ struct tern_batch_settings {
 struct tern_batch {
     struct tern_engine_run run; /* after gather: what the engine gets */
     uint64_t rows;              /* of all works */
+    uint64_t run_rows;          /* of the run: with those that fill it up to an allowed size */
     uint32_t n_works;
     /* run.cancelled of several works: set when none of them is wanted any more. */
     atomic_bool cancelled;
 
     /* The batch's own. */
     struct tern_batch_member *members; /* arena */
+    bool is_joined;                    /* inputs and outputs are not those of the one work */
     struct tern_arena arena;
     atomic_uint refs; /* works whose arena still shows into this batch's */
     struct tern_batch_pool *pool;
@@ -57,13 +70,15 @@ void tern_batch_give_back(struct tern_batch *batch);
 /* Fills batch->run from n >= 1 works, which stay the caller's and untouched until scatter. The
  * inputs of several start at multiples of 64 bytes. On failure the batch is empty again: it can be
  * filled from fewer works, and each work can run alone. RESOURCE_EXHAUSTED: no memory.
- * INVALID_ARGUMENT: a work among several has no rows. INTERNAL: the works do not go together. */
+ * INVALID_ARGUMENT: a work among several has no rows, or more than an input made from the batch can
+ * say. INTERNAL: the works do not go together. */
 enum tern_code tern_batch_gather(struct tern_batch *batch, struct tern_work *const *works,
                                  uint32_t n, struct tern_err *err);
 
 /* After the run, which ended with `code` (and with a text in err unless that is OK): every work
  * gets its code, and its outputs (dtype, shape, data, n_bytes) or a text of its own. An output that
- * is not as many rows as went in fails all works as INTERNAL. The batch is no longer the caller's;
+ * is not as many rows as went in fails all works as INTERNAL (where inputs are ragged it may have
+ * more: the others are nobody's). The batch is no longer the caller's;
  * the works' arenas must not be used by another thread meanwhile. */
 void tern_batch_scatter(struct tern_batch *batch, enum tern_code code, const struct tern_err *err);
 
