@@ -4,6 +4,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include "base/account.h"
 #include "base/mem.h"
 #include "base/num.h"
 
@@ -21,6 +22,16 @@ struct tern_arena_cleanup {
 static char *chunk_bytes(struct tern_arena_chunk *chunk)
 {
     return (char *)(chunk + 1);
+}
+
+/* What a chunk with this one before it costs. The first one is kept from request to request: it is
+ * no request's. */
+static size_t charge_for(const struct tern_arena *arena, const struct tern_arena_chunk *older,
+                         size_t size)
+{
+    bool is_kept = older == NULL && size <= arena->first_size;
+
+    return is_kept ? 0 : size + sizeof(struct tern_arena_chunk);
 }
 
 void tern_arena_init(struct tern_arena *arena, size_t first_size, size_t max)
@@ -41,6 +52,7 @@ static void free_until(struct tern_arena *arena, const struct tern_arena_chunk *
 {
     while (arena->current != keep) {
         struct tern_arena_chunk *older = arena->current->older;
+        tern_till_give(arena->till, charge_for(arena, older, arena->current->size));
         tern_mem_free(arena->current);
         arena->current = older;
     }
@@ -49,6 +61,7 @@ static void free_until(struct tern_arena *arena, const struct tern_arena_chunk *
 static void rewind_to_current(struct tern_arena *arena)
 {
     arena->used = 0;
+    arena->denied = false;
     arena->at = arena->current == NULL ? NULL : chunk_bytes(arena->current);
     arena->end = arena->current == NULL ? NULL : arena->at + arena->current->size;
 }
@@ -80,6 +93,26 @@ void tern_arena_fini(struct tern_arena *arena)
     tern_arena_release(arena);
 }
 
+static struct tern_arena_chunk *take_chunk(struct tern_arena *arena, size_t size)
+{
+    size_t total;
+
+    if (tern_num_add(size, sizeof(struct tern_arena_chunk), &total))
+        return NULL;
+    size_t charged = charge_for(arena, arena->current, size);
+    if (!tern_till_take(arena->till, charged)) {
+        arena->denied = true;
+        return NULL;
+    }
+    struct tern_arena_chunk *chunk = tern_mem_alloc(total);
+    if (chunk == NULL) {
+        tern_till_give(arena->till, charged);
+        return NULL;
+    }
+    *chunk = (struct tern_arena_chunk){arena->current, size};
+    return chunk;
+}
+
 void *tern_arena_alloc_slow(struct tern_arena *arena, size_t align, size_t size)
 {
     size_t want;
@@ -91,13 +124,9 @@ void *tern_arena_alloc_slow(struct tern_arena *arena, size_t align, size_t size)
         chunk_size = 1u << 20;
     if (chunk_size < want)
         chunk_size = want;
-    if (tern_num_add(chunk_size, sizeof(struct tern_arena_chunk), &want))
-        return NULL;
-    struct tern_arena_chunk *chunk = tern_mem_alloc(want);
+    struct tern_arena_chunk *chunk = take_chunk(arena, chunk_size);
     if (chunk == NULL)
         return NULL;
-    chunk->older = arena->current;
-    chunk->size = chunk_size;
     arena->current = chunk;
     arena->at = chunk_bytes(chunk);
     arena->end = arena->at + chunk_size;
@@ -162,6 +191,8 @@ enum tern_code tern_arena_on_reset(struct tern_arena *arena, void (*run)(void *a
 enum tern_code(tern_arena_fail)(const struct tern_arena *arena, struct tern_err *err,
                                 const char *what)
 {
+    if (arena->denied)
+        return tern_till_fail(err);
     return tern_fail_http(
         err, TERN_RESOURCE_EXHAUSTED, 413,
         "the memory limit of one request (%zu bytes, %zu used) leaves no room for %s", arena->max,

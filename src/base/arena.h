@@ -7,6 +7,7 @@
 #ifndef TERN_BASE_ARENA_H
 #define TERN_BASE_ARENA_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include "base/compiler.h"
 #include "base/err.h"
@@ -14,6 +15,7 @@
 
 struct tern_arena_chunk;
 struct tern_arena_cleanup;
+struct tern_till;
 
 struct tern_arena {
     char *at; /* next free byte of the current chunk */
@@ -23,6 +25,10 @@ struct tern_arena {
     size_t first_size;
     size_t used; /* bytes handed out since reset */
     size_t max;  /* bytes that may be handed out */
+    /* What all but a first chunk of first_size is charged to (base/account.h); NULL: nothing. Set
+     * while the arena holds none of those. */
+    struct tern_till *till;
+    bool denied; /* since reset: the account had no room */
 };
 
 /* Takes no memory yet. */

@@ -2,6 +2,7 @@
 #ifndef TERN_CLI_SERVE_INT_H
 #define TERN_CLI_SERVE_INT_H
 
+#include "base/account.h"
 #include "cli/guard.h"
 #include "cli/serve.h"
 #include "gateway/gateway.h"
@@ -31,6 +32,7 @@ struct serve_process {
     struct tern_logsink *logsink;
     struct tern_log log;
     struct tern_log_limit engine_lines; /* an engine may warn at every request */
+    struct tern_account *account;       /* of what requests take */
     struct tern_metrics *metrics;
     struct tern_sampler *sampler;
     struct tern_tracer *tracer; /* NULL: traces go nowhere */
@@ -62,6 +64,8 @@ enum tern_code serve_open(struct serve_process *p, struct tern_err *err);
 void serve_close(struct serve_process *p);
 
 struct tern_model_config_settings serve_config_settings(const struct tern_server_options *options);
+/* Bytes that all requests together may take. */
+uint64_t serve_memory_max(const struct tern_server_options *options);
 struct tern_net_limits serve_net_limits(const struct tern_server_options *options);
 /* SIGHUP: options, certificates and models are read again. */
 void serve_reload(struct serve_process *p);

@@ -10,6 +10,7 @@
 #include "engine/onnx/onnx.h"
 #include "net/mux_h1.h"
 #include "net/mux_h2.h"
+#include "os/memlimit.h"
 #include "proto/protos.h"
 #include "sched/resources.h"
 #include "simd/simd.h"
@@ -123,6 +124,9 @@ static void collect_network(void *arg, struct tern_server_cells *cells)
     tern_counter_set_shared(&cells->requests_came, COUNT(requests_came));
     for (unsigned i = 0; i < TERN_ENDING_COUNT; i++)
         tern_counter_set_shared(&cells->requests_ended[i], COUNT(requests_ended[i]));
+    tern_counter_set_shared(&cells->memory_used, tern_account_used(p->account));
+    tern_counter_set_shared(&cells->memory_max, p->account->max);
+    tern_counter_set_shared(&cells->memory_refusals, tern_account_refusals(p->account));
     tern_counter_set_shared(&cells->bytes_received, COUNT(bytes_in));
     tern_counter_set_shared(&cells->bytes_sent, COUNT(bytes_out));
 #undef COUNT
@@ -255,6 +259,11 @@ struct tern_net_limits serve_net_limits(const struct tern_server_options *option
     return limits;
 }
 
+uint64_t serve_memory_max(const struct tern_server_options *options)
+{
+    return options->memory.max > 0 ? options->memory.max : tern_memlimit() / 2;
+}
+
 static enum tern_code open_server(struct serve_process *p, struct tern_err *err)
 {
     struct tern_server_config config = {
@@ -266,6 +275,7 @@ static enum tern_code open_server(struct serve_process *p, struct tern_err *err)
         .h2 = &tern_mux_h2,
         .listeners = p->listeners->rows,
         .n_listeners = p->listeners->n,
+        .account = p->account,
     };
     TERN_TRY(tern_server_new(&config, &p->server, err));
     p->loops = tern_arena_zalloc(&p->arena, p->n_loops, sizeof(struct tern_loop *));
@@ -448,6 +458,7 @@ enum tern_code serve_open(struct serve_process *p, struct tern_err *err)
     TERN_TRY(open_observer(p, err));
     TERN_TRY(open_sched(p, err));
     TERN_TRY(open_gateway(p, err));
+    TERN_TRY(tern_account_new(serve_memory_max(&p->options), p->n_loops, &p->account, err));
     TERN_TRY(open_server(p, err));
     return open_registry(p, err);
 }
@@ -464,6 +475,7 @@ void serve_close(struct serve_process *p)
     tern_tracer_stop(p->tracer);
     tern_sampler_free(p->sampler);
     tern_metrics_free(p->metrics);
+    tern_account_free(p->account);
     tern_engines_close();
     if (p->logsink != NULL)
         tern_logsink_close(p->logsink);

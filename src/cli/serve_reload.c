@@ -73,6 +73,7 @@ static void apply(struct serve_process *p)
 
     tern_log_set_level(&p->log, serve_log_level(options->log.level));
     tern_observer_set_access_log(p->observer, options->log.access);
+    tern_account_set_max(p->account, serve_memory_max(options));
     tern_sched_set_queue_max(p->sched, (uint32_t)options->sched.queue_max);
     tern_gateway_set_timeout(p->gateway, options->request.timeout_ns);
     set_listeners(p);

@@ -237,6 +237,11 @@ static const struct tern_opt rows[] = {
     {.name = "request.memory_max", .type = TERN_OPT_SIZE, IN(request.memory_max),
      .section = "Requests", .flags = RELOAD, .preset = "256MiB", .min = 1 * MIB,
      .max = 64 * GIB, .help = "Memory one request may take, its decoded tensors included."},
+    {.name = "memory.max", .type = TERN_OPT_SIZE, IN(memory.max), .section = "Requests",
+     .flags = RELOAD, .preset = "0", .max = 1024ull * 1024 * GIB,
+     .help = "Memory that all requests together may take: bodies, tensors, answers. Above nine "
+             "tenths of it new bodies are refused. 0 is half of what the machine, or the "
+             "container, has."},
     {.name = "restrict", .type = TERN_OPT_RECORDS, IN(restricts), .section = "Requests",
      .max = 16, .record = &restrict_record, .metavar = "FAMILY[+FAMILY],header=NAME,value=TEXT",
      .help = "Answer these families of operations only to who sends a secret header: an element "

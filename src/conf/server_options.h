@@ -209,6 +209,10 @@ struct tern_server_options {
     } request;
 
     struct {
+        uint64_t max; /* 0: a share of what there is */
+    } memory;
+
+    struct {
         bool enabled;
         uint64_t regions_max;
         uint64_t bytes_max; /* of all regions together */

@@ -201,8 +201,10 @@ enum tern_code gateway_sink_take(struct gateway_call *gc, struct tern_err *err)
     sink->gc = gc;
     sink->stopped = false;
     sink->n_answers = 0;
-    for (uint32_t i = 0; i < GATEWAY_SINK_ANSWERS; i++)
+    for (uint32_t i = 0; i < GATEWAY_SINK_ANSWERS; i++) {
         sink->answers[i].arena.max = gc->call.arena->max;
+        sink->answers[i].arena.till = gc->call.arena->till;
+    }
     if (gc->part == NULL) {
         enum tern_code code = tern_arena_on_reset(gc->call.arena, give_back, sink, err);
         if (code != TERN_OK) {

@@ -9,6 +9,7 @@
  * Order: a call with one answer waits for older calls with one answer; the answers of a decoupled
  * model leave when they come. */
 #include <string.h>
+#include "base/account.h"
 #include "base/clock.h"
 #include "base/mem.h"
 #include "gateway/gateway_int.h"
@@ -27,6 +28,7 @@ struct gateway_part {
     struct tern_arena arena;
     struct tern_buf message;  /* what came, out of the exchange's way */
     size_t held;              /* bytes of the body that it came as */
+    size_t charged;           /* for the message */
     struct tern_list answers; /* of a decoupled model, not sent yet */
     bool wants_final;         /* the client asked to be told which answer is the last */
     bool emits;               /* it stays open, and answers by gateway_emit */
@@ -95,6 +97,7 @@ static struct gateway_part *take_part(struct gateway_stream *s)
     part->stream = s;
     part->held = 0;
     part->arena.max = own->call.x->arena->max;
+    part->arena.till = own->call.x->arena->till;
     part->message.max = part->arena.max + TERN_TEXT_PAD;
     part->wants_final = part->emits = part->emit_due = part->done = false;
     gateway_init_call(&part->gc, loop, own->call.proto, own->call.route, own->call.x, &part->arena);
@@ -115,6 +118,8 @@ static void give_part(struct gateway_part *part)
 {
     struct gateway_loop *loop = part->gc.loop;
 
+    tern_till_give(part->arena.till, part->charged);
+    part->charged = 0;
     tern_arena_reset(&part->arena);
     tern_buf_clear(&part->message);
     if (loop->n_parts_free == PARTS_KEPT) {
@@ -375,6 +380,9 @@ static enum tern_code keep_message(struct gateway_part *part, struct tern_err *e
 
     if ((uintptr_t)message->p - (uintptr_t)body.p >= body.n)
         return TERN_OK;
+    if (!tern_till_take(part->arena.till, message->n))
+        return tern_till_fail(err);
+    part->charged = message->n;
     if (!tern_buf_reserve(buf, message->n + TERN_TEXT_PAD))
         return tern_buf_check(buf, "a message", err);
     tern_buf_add_str(buf, *message);

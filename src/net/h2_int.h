@@ -157,6 +157,8 @@ struct tern_h2_stream {
     size_t body_n;
     size_t body_room;
     size_t body_cap;
+    size_t charged;       /* to hub->till, of the body ... */
+    size_t plain_charged; /* ... and of it decompressed */
     size_t uncredited;    /* parts: of body_n, what the stream's window was not opened for */
     uint64_t progress_ns; /* when progress_n was taken (body), when bytes left last (answer) */
     size_t progress_n;
@@ -260,6 +262,8 @@ void tern_h2_request_trim(struct tern_h2_hub *shared, uint32_t keep);
 bool tern_h2_request_may_hold_more(const struct tern_h2_conn *h);
 /* Drops the received body. */
 void tern_h2_request_give_body(struct tern_h2_stream *s);
+/* Before n bytes of a body that will have `size` lie in its memory: charges them to the loop. */
+bool tern_h2_request_charge(struct tern_h2_stream *s, size_t size, size_t n);
 
 /* h2_parts.c: the same for a request whose handler set wants_parts. */
 

@@ -86,7 +86,7 @@ void tern_h2_parts_add(struct tern_h2_stream *s, const uint8_t *p, size_t n)
 {
     if (n == 0)
         return;
-    if (!make_room(s, n)) {
+    if (!make_room(s, n) || !tern_h2_request_charge(s, s->body_room, s->body_n + n)) {
         /* gRPC clients read this as RESOURCE_EXHAUSTED. The handler hears that the stream is gone.
          */
         s->unwanted = true;

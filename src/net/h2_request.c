@@ -32,6 +32,7 @@ struct tern_h2_stream *tern_h2_request_new(struct tern_h2_conn *h, int32_t id)
         if (s == NULL)
             return NULL;
         tern_arena_init(&s->arena, ARENA_FIRST, 0);
+        s->arena.till = conn->hub->till;
         tern_buf_init(&s->plain, SIZE_MAX);
         tern_buf_init(&s->out, SIZE_MAX);
     }
@@ -72,11 +73,25 @@ bool tern_h2_request_may_hold_more(const struct tern_h2_conn *h)
     return h->body_bytes <= h->conn->listener->body_max * CONN_BODIES_MAX;
 }
 
+bool tern_h2_request_charge(struct tern_h2_stream *s, size_t size, size_t n)
+{
+    size_t due = s->body_cap == 0 ? 0 : tern_hub_body_charge(size, n);
+
+    if (due <= s->charged)
+        return true;
+    if (!tern_till_take(s->shared->hub->till, due - s->charged))
+        return false;
+    s->charged = due;
+    return true;
+}
+
 void tern_h2_request_give_body(struct tern_h2_stream *s)
 {
     s->body_at = 0;
     if (s->body_cap == 0)
         return;
+    tern_till_give(s->shared->hub->till, s->charged);
+    s->charged = 0;
     tern_hub_body_give(s->shared->hub, s->body, s->body_cap);
     if (s->h != NULL)
         s->h->body_bytes -= s->body_cap;
@@ -113,6 +128,7 @@ void tern_h2_request_release(struct tern_h2_stream *s)
     TERN_COUNT(shared->hub->counters.requests_ended[ending_of(s)], 1);
     tern_arena_reset(&s->arena);
     tern_h2_request_give_body(s);
+    tern_till_give(shared->hub->till, s->plain_charged);
     tern_buf_clear(&s->plain);
     tern_buf_shrink(&s->plain, 0);
     tern_buf_clear(&s->out);
@@ -403,6 +419,12 @@ void tern_h2_request_head_done(struct tern_h2_stream *s, bool end)
         tern_h2_request_refuse(s, &err);
         return;
     }
+    if (s->content_length != SIZE_MAX && s->content_length > BODY_ARENA_MAX &&
+        !tern_till_has_room(s->shared->hub->till, s->content_length)) {
+        tern_till_fail(&err);
+        tern_h2_request_refuse(s, &err);
+        return;
+    }
     if (end)
         tern_h2_request_complete(s);
     else if (s->expects_continue)
@@ -494,9 +516,20 @@ void tern_h2_request_add_body(struct tern_h2_stream *s, const uint8_t *p, size_t
         tern_h2_request_refuse(s, &err);
         return;
     }
+    if (s->body == NULL && s->content_length == SIZE_MAX && n > BODY_ARENA_MAX &&
+        !tern_till_has_room(s->shared->hub->till, n)) {
+        tern_till_fail(&err);
+        tern_h2_request_refuse(s, &err);
+        return;
+    }
     if (n > s->body_room - s->body_at - s->body_n && !grow_body(s, p, n)) {
         tern_fail(&err, TERN_RESOURCE_EXHAUSTED, "no memory for a body of %zu bytes",
                   s->body_n + n);
+        tern_h2_request_refuse(s, &err);
+        return;
+    }
+    if (!tern_h2_request_charge(s, s->body_room, s->body_n + n)) {
+        tern_till_fail(&err);
         tern_h2_request_refuse(s, &err);
         return;
     }
@@ -536,6 +569,9 @@ static enum tern_code decode_body(struct tern_h2_stream *s, struct tern_err *err
     TERN_TRY(tern_decoder_finish(decoder, err));
     if (!tern_buf_reserve(&s->plain, TERN_TEXT_PAD))
         return tern_buf_check(&s->plain, "the decompressed body", err);
+    if (!tern_till_take(s->shared->hub->till, s->plain.n))
+        return tern_till_fail(err);
+    s->plain_charged = s->plain.n;
     tern_h2_request_give_body(s);
     x->body = tern_buf_str(&s->plain);
     return TERN_OK;

@@ -31,6 +31,7 @@ enum tern_code tern_hub_new(const struct tern_hub_config *config, struct tern_hu
     hub->h1 = config->h1;
     hub->h2 = config->h2;
     hub->conns_all = config->conns;
+    hub->till = config->till;
     hub->reap.run = on_reap;
     hub->tidy.on_due = on_tidy;
     tern_list_init(&hub->conns);

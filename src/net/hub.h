@@ -7,6 +7,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include "base/account.h"
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/err.h"
@@ -116,6 +117,7 @@ struct tern_hub_config {
     const struct tern_mux_ops *h1;
     const struct tern_mux_ops *h2; /* may be NULL: not spoken */
     _Atomic uint32_t *conns;       /* open connections of the whole server; may be NULL */
+    struct tern_till *till;        /* what requests are charged to; NULL: nothing is */
 };
 
 struct tern_hub {
@@ -125,6 +127,7 @@ struct tern_hub {
     const struct tern_mux_ops *h1;
     const struct tern_mux_ops *h2;
     _Atomic uint32_t *conns_all;
+    struct tern_till *till;
     struct tern_list conns;   /* open ones */
     struct tern_list closing; /* asked to shut down in this round: back in conns at its end */
     struct tern_list dead;    /* cut off in this round, freed at its end */
@@ -171,6 +174,15 @@ void tern_hub_rbuf_unref(struct tern_hub *hub, struct tern_rbuf *rbuf);
  * without memory. The caller has checked n against its limit. */
 TERN_MUST_USE char *tern_hub_body_take(struct tern_hub *hub, size_t n, size_t *ret_cap);
 void tern_hub_body_give(struct tern_hub *hub, char *body, size_t cap);
+
+/* What of a body that will have `size` bytes is charged when n of them came: no more than four
+ * times what the client has shown, so that claiming much costs the client as much. */
+TERN_INLINE size_t tern_hub_body_charge(size_t size, size_t n)
+{
+    size_t shown = n < SIZE_MAX / 8 ? 4 * n + TERN_ACCOUNT_GRAIN : size;
+
+    return size < shown ? size : shown;
+}
 
 /* Whether an answer of n bytes may be compressed, as far as the limits say. */
 TERN_INLINE bool tern_hub_may_compress(const struct tern_hub *hub, size_t n)

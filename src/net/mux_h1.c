@@ -57,6 +57,7 @@ static struct h1_exchange *new_exchange(struct tern_hub *hub)
     hx->hub = hub;
     tern_list_init(&hx->link);
     tern_arena_init(&hx->arena, ARENA_FIRST, 0);
+    hx->arena.till = hub->till;
     return hx;
 }
 
@@ -125,7 +126,7 @@ static void clear_exchange(struct h1_exchange *hx)
     hx->h1 = NULL;
     hx->rbuf = NULL;
     hx->body = NULL;
-    hx->body_cap = hx->body_lead = hx->body_n = hx->counted = 0;
+    hx->body_cap = hx->body_lead = hx->body_n = hx->counted = hx->charged = 0;
     hx->came = hx->broken_off = hx->handed = hx->skip_body = hx->wants_continue = hx->last =
         hx->timed = false;
     hx->encoding = TERN_ENCODING_IDENTITY;
@@ -171,6 +172,7 @@ void h1_exchange_recycle(struct h1_exchange *hx)
     tern_hub_rbuf_unref(hub, hx->rbuf);
     tern_hub_body_give(hub, hx->body, hx->body_cap);
     hub->body_bytes -= hx->counted;
+    tern_till_give(hub->till, hx->charged);
     empty(&hx->decoded, DECODED_KEPT);
     empty(&hx->held, HELD_KEPT);
     clear_exchange(hx);

@@ -26,6 +26,7 @@ struct h1_exchange {
     size_t body_cap;
     size_t body_lead; /* bytes of it left free in front, so that the pivot begins a cache line */
     size_t counted;   /* of hub->body_bytes */
+    size_t charged;   /* to hub->till */
     size_t body_n;    /* bytes received so far */
     struct tern_buf decoded; /* of a compressed body */
     bool came;               /* it counts as a request */

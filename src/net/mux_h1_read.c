@@ -88,6 +88,27 @@ static void refuse_full(struct h1 *h1)
     refuse(h1, TERN_UNAVAILABLE, 503, "too many request bodies are held in memory; try again");
 }
 
+/* Before the bytes are taken: of a body that will have `size`, when n of them came. */
+static bool charge(struct h1_exchange *hx, size_t size, size_t n)
+{
+    size_t due = tern_hub_body_charge(size, n);
+
+    if (due <= hx->charged)
+        return true;
+    if (!tern_till_take(hx->hub->till, due - hx->charged))
+        return false;
+    hx->charged = due;
+    return true;
+}
+
+static void refuse_uncharged(struct h1 *h1)
+{
+    TERN_UNINITIALIZED struct tern_err err;
+
+    tern_till_fail(&err);
+    h1_refuse(h1, &err);
+}
+
 /* The decoded body replaces the received one, with the pad behind it. */
 static enum tern_code decode_body(struct h1_exchange *hx, struct tern_err *err)
 {
@@ -102,6 +123,9 @@ static enum tern_code decode_body(struct h1_exchange *hx, struct tern_err *err)
     TERN_TRY(tern_decoder_finish(&shared->decoder, err));
     if (!tern_buf_reserve(out, TERN_TEXT_PAD))
         return tern_buf_check(out, "the decompressed request body", err);
+    if (!tern_till_take(hx->hub->till, out->n))
+        return tern_till_fail(err);
+    hx->charged += out->n;
     if (!has_room(hx, out->n))
         return tern_fail(err, TERN_UNAVAILABLE,
                          "too many request bodies are held in memory; try again");
@@ -203,6 +227,10 @@ static void begin_length(struct h1 *h1)
     }
     if (length <= conn->in->cap - conn->in_at)
         return; /* in place */
+    if (!tern_till_has_room(conn->hub->till, (size_t)length) || !charge(hx, (size_t)length, 0)) {
+        refuse_uncharged(h1);
+        return;
+    }
     if (!take_body(hx, (size_t)length)) {
         refuse(h1, TERN_RESOURCE_EXHAUSTED, 503, "no memory for the request body");
         return;
@@ -243,6 +271,10 @@ static void begin_body(struct h1 *h1)
     } else {
         h1->reading = H1_CHUNKS;
         tern_http1_chunks_start(&h1->chunks);
+        if (!hx->skip_body && !tern_till_has_room(h1->conn->hub->till, 0)) {
+            refuse_uncharged(h1);
+            return;
+        }
     }
     (void)tern_conn_in(h1->conn, &waiting);
     if (head->expect_continue && waiting == 0 && h1->now != NULL && !hx->skip_body) {
@@ -376,6 +408,10 @@ static bool keep_chunk(struct h1 *h1, struct tern_str data)
     }
     if (!has_room(hx, data.n)) {
         refuse_full(h1);
+        return false;
+    }
+    if (!charge(hx, hx->body_n + data.n, hx->body_n + data.n)) {
+        refuse_uncharged(h1);
         return false;
     }
     if (!grow_body(hx, data.n)) {
@@ -512,6 +548,8 @@ void h1_on_readable(struct tern_conn *conn)
             hx->body_n += got;
             if (!has_room(hx, got))
                 refuse_full(h1);
+            else if (!charge(hx, (size_t)hx->head.content_length, hx->body_n))
+                refuse_uncharged(h1);
         }
     } else if (tern_conn_fill(conn, in_body ? (size_t)hx->head.content_length : 0) == TERN_IO_EOF &&
                is_streaming(h1)) {

@@ -79,6 +79,7 @@ static enum tern_code new_shard(struct tern_server *server, uint32_t index, stru
         .h1 = config->h1,
         .h2 = config->h2,
         .conns = &server->conns,
+        .till = tern_account_till(config->account, index),
     };
     TERN_TRY(tern_hub_new(&hub, &shard->hub, err));
     shard->acceptors = tern_mem_zalloc(config->n_listeners, sizeof(struct tern_acceptor));

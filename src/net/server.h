@@ -29,6 +29,7 @@ struct tern_server_config {
     const struct tern_mux_ops *h2;          /* &tern_mux_h2, or NULL: not spoken */
     struct tern_listener *const *listeners; /* borrowed until free */
     uint32_t n_listeners;
+    struct tern_account *account; /* of requests' memory, a till a loop; NULL: none. Borrowed */
 };
 
 enum tern_code tern_server_new(const struct tern_server_config *config,

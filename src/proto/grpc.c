@@ -1,6 +1,7 @@
 /* The request side: content type, timeout, and the next message of a body. */
 #include "proto/grpc_int.h"
 
+#include "base/account.h"
 #include "wire/base64.h"
 #include "wire/decoder.h"
 #include "wire/grpc.h"
@@ -121,9 +122,19 @@ enum tern_code tern_grpc_read_deadline(struct tern_call *call, struct tern_err *
 
 /* ---- the message ---- */
 
+/* A decompressed message: memory of its own, charged as the arena is. */
+struct expanded {
+    struct tern_buf bytes;
+    struct tern_till *till;
+    size_t charged;
+};
+
 static void free_expanded(void *arg)
 {
-    tern_buf_fini(arg);
+    struct expanded *expanded = arg;
+
+    tern_till_give(expanded->till, expanded->charged);
+    tern_buf_fini(&expanded->bytes);
 }
 
 static enum tern_code run_decoder(struct tern_decoder *decoder, enum tern_encoding encoding,
@@ -137,12 +148,12 @@ static enum tern_code run_decoder(struct tern_decoder *decoder, enum tern_encodi
     return tern_decoder_finish(decoder, err);
 }
 
-/* The decompressed message lies in memory of its own, tied to the arena. */
+/* The decompressed message is tied to the arena. */
 static enum tern_code expand(const struct tern_exchange *x, struct tern_arena *arena,
                              enum tern_encoding encoding, struct tern_str *message,
                              struct tern_err *err)
 {
-    struct tern_buf *out = tern_arena_alloc(arena, _Alignof(struct tern_buf), sizeof(*out));
+    struct expanded *out = tern_arena_alloc(arena, _Alignof(struct expanded), sizeof(*out));
     struct tern_decoder decoder;
 
     if (encoding == TERN_ENCODING_IDENTITY)
@@ -150,14 +161,19 @@ static enum tern_code expand(const struct tern_exchange *x, struct tern_arena *a
                          "the message is marked as compressed, but grpc-encoding names no coding");
     if (out == NULL)
         return tern_arena_fail(arena, err, "the message");
-    tern_buf_init(out, x->body_max);
+    *out = (struct expanded){.till = arena->till};
+    tern_buf_init(&out->bytes, x->body_max);
     TERN_TRY(tern_arena_on_reset(arena, free_expanded, out, err));
     tern_decoder_init(&decoder);
-    enum tern_code code = run_decoder(&decoder, encoding, x->expand_max, *message, out, err);
+    enum tern_code code =
+        run_decoder(&decoder, encoding, x->expand_max, *message, &out->bytes, err);
     tern_decoder_fini(&decoder);
-    if (code == TERN_OK)
-        *message = tern_buf_str(out);
-    return code;
+    TERN_TRY(code);
+    if (!tern_till_take(out->till, out->bytes.n))
+        return tern_till_fail(err);
+    out->charged = out->bytes.n;
+    *message = tern_buf_str(&out->bytes);
+    return TERN_OK;
 }
 
 /* gRPC-Web's text form holds one message, so the whole body is decoded at once. */

@@ -20,9 +20,7 @@ static bool is_sequenced(const struct tern_work *work)
 /* Whether work may be answered without a place in the lane. */
 static bool may_pass_by(const struct tern_model_version *version)
 {
-    bool cached = version->scheduling != NULL && version->scheduling->cached;
-
-    return version->sequences != NULL || version->n_loop_instances > 0 || cached;
+    return version->sequences != NULL || version->n_loop_instances > 0 || version->cache != NULL;
 }
 
 enum tern_code tern_sched_admits(const struct tern_sched *sched,

@@ -63,6 +63,13 @@ static const struct tern_metric_row server_rows[] = {
           "Answers remembered in memory."),
     PLAIN(COUNTER, NONE, "tern_cache_evictions_total", struct tern_server_cells, cache_evicted,
           "Answers forgotten to make room for others."),
+    PLAIN(GAUGE, NONE, "tern_memory_used_bytes", struct tern_server_cells, memory_used,
+          "Memory that requests hold now: bodies that do not fit into a read buffer, tensors, "
+          "answers."),
+    PLAIN(GAUGE, NONE, "tern_memory_max_bytes", struct tern_server_cells, memory_max,
+          "As much as they may hold (memory.max)."),
+    PLAIN(COUNTER, NONE, "tern_memory_refusals_total", struct tern_server_cells, memory_refusals,
+          "Times that memory was refused to a request because of that."),
     PLAIN(COUNTER, NONE, "tern_received_bytes_total", struct tern_server_cells, bytes_received,
           "Bytes read from client connections."),
     PLAIN(COUNTER, NONE, "tern_sent_bytes_total", struct tern_server_cells, bytes_sent,

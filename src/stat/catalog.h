@@ -165,6 +165,9 @@ struct tern_server_cells {
     struct tern_counter requests_ended[TERN_ENDING_COUNT];
     struct tern_counter cache_bytes, cache_entries; /* gauges */
     struct tern_counter cache_evicted;
+    struct tern_counter memory_used; /* gauge: the account of what requests take */
+    struct tern_counter memory_max;  /* gauge */
+    struct tern_counter memory_refusals;
     struct tern_counter bytes_received; /* as read from the sockets */
     struct tern_counter bytes_sent;
     struct tern_counter log_dropped;    /* gauge in truth: set from the log sink at scrape */

@@ -195,6 +195,25 @@ def test_over_grpc(server, ledger):
     assert how.pop("expired", 0) + how.pop("cancelled") == 7 and how == {"shed": 1}
 
 
+def test_memory_is_refused_before_it_is_taken(tmp_path, repository):
+    put_sample(repository, "identity_fp32")
+    with Server(tmp_path / "server", repository, "--memory-max", "16MiB") as one:
+        ledger = Ledger(one)
+        with connect(one) as sock:
+            sock.sendall(b"POST /v2/models/identity_fp32/infer HTTP/1.1\r\nHost: a\r\nContent-Length: 16000000\r\n\r\n")
+            text = sock.recv(1 << 16)
+        assert text.startswith(b"HTTP/1.1 503") and b"\r\nretry-after: 1\r\n" in text and b'{"error":"the mem' in text
+        body = message("identity_fp32", 2_000_000).split(b"\r\n\r\n")[1]  # fits, but its tensors do not
+        assert one.call("POST", "/v2/models/identity_fp32/infer", body).status == 503
+        body = message("identity_fp32", 1000).split(b"\r\n\r\n")[1]
+        assert one.call("POST", "/v2/models/identity_fp32/infer", body).status == 200
+        assert ledger.settles() == {"refused": 1, "shed": 1, "ok": 1}
+        page = ledger.page()
+        assert re.search(r"^tern_memory_used_bytes 0$", page, re.M), page
+        assert re.search(r"^tern_memory_max_bytes 16777216$", page, re.M)
+        assert re.search(r"^tern_memory_refusals_total [1-9]", page, re.M)
+
+
 # ---- all of them at once ----
 
 

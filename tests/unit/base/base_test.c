@@ -7,6 +7,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include "base/account.h"
 #include "base/arena.h"
 #include "base/buf.h"
 #include "base/dtype.h"
@@ -221,6 +222,35 @@ static void test_cleanups_run_last_first_and_once(void **state)
     tern_arena_fini(&arena);
 }
 
+static void test_an_arena_is_charged_for_what_it_does_not_keep(void **state)
+{
+    struct tern_account *account = NULL;
+    struct tern_arena arena;
+    struct tern_err err;
+
+    (void)state;
+    assert_int_equal(tern_account_new(1u << 20, 1, &account, &err), TERN_OK);
+    tern_arena_init(&arena, 4096, 8u << 20);
+    arena.till = tern_account_till(account, 0);
+    assert_non_null(tern_arena_alloc(&arena, 1, 4000));
+    assert_int_equal(tern_account_used(account), 0); /* the first chunk is kept */
+    assert_non_null(tern_arena_alloc(&arena, 1, 400000));
+    uint64_t used = tern_account_used(account);
+    assert_true(used >= 400000 && used < 410000);
+    assert_null(tern_arena_alloc(&arena, 1, 1u << 20));
+    assert_int_equal(tern_account_used(account), used);
+    assert_int_equal(tern_arena_fail(&arena, &err, "a thing"), TERN_RESOURCE_EXHAUSTED);
+    assert_int_equal(tern_err_http_status(&err), 503); /* not the request's own limit */
+    tern_arena_reset(&arena);
+    assert_int_equal(tern_account_used(account), 0);
+    assert_non_null(tern_arena_alloc(&arena, 1, 400000));
+    assert_int_equal(tern_arena_fail(&arena, &err, "a thing"), TERN_RESOURCE_EXHAUSTED);
+    assert_int_equal(tern_err_http_status(&err), 413);
+    tern_arena_fini(&arena);
+    assert_int_equal(tern_account_used(account), 0);
+    tern_account_free(account);
+}
+
 static void test_an_arena_without_memory_says_so(void **state)
 {
     struct tern_arena arena;
@@ -373,6 +403,7 @@ int main(void)
         cmocka_unit_test(test_a_reset_arena_allocates_nothing_for_the_same_work),
         cmocka_unit_test(test_cleanups_run_last_first_and_once),
         cmocka_unit_test(test_an_arena_without_memory_says_so),
+        cmocka_unit_test(test_an_arena_is_charged_for_what_it_does_not_keep),
         cmocka_unit_test(test_a_buffer_stops_at_its_maximum_and_stays_failed),
         cmocka_unit_test(test_a_buffer_without_memory),
         cmocka_unit_test(test_buffer_contents),

@@ -643,6 +643,115 @@ static void half_a_request_may_be_the_last(void **state)
     rig_free(rig);
 }
 
+/* ---- the account of memory ---- */
+
+#define GRAIN ((size_t)TERN_ACCOUNT_GRAIN)
+
+static struct tern_account *account_of(struct rig *rig, size_t max)
+{
+    struct tern_account *account = NULL;
+
+    assert_int_equal(tern_account_new(max, 1, &account, NULL), TERN_OK);
+    rig->hub->till = tern_account_till(account, 0);
+    return account;
+}
+
+static void close_account(struct rig *rig, struct tern_account *account)
+{
+    rig_hang_up(rig);
+    rig_pump_without_reading(rig);
+    assert_int_equal(tern_account_used(account), 0); /* all was given back */
+    rig_free(rig);
+    tern_account_free(account);
+}
+
+static void say_head(struct rig *rig, size_t length)
+{
+    char head[128];
+
+    snprintf(head, sizeof(head), "POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: %zu\r\n\r\n",
+             length);
+    rig_say(rig, head);
+}
+
+/* A head that announces a gigabyte costs a grain, and then four times what came. */
+static void a_body_is_charged_as_it_comes(void **state)
+{
+    struct rig *rig = rig_new();
+    struct tern_account *account = account_of(rig, 100 * GRAIN);
+    size_t length = 20 * GRAIN;
+
+    (void)state;
+    rig->listener.body_max = 100 * GRAIN;
+    rig_connect(rig);
+    say_head(rig, length);
+    assert_int_equal(tern_account_used(account), GRAIN);
+    rig_send(rig, rig_fill(), GRAIN);
+    assert_int_equal(tern_account_used(account), 5 * GRAIN);
+    rig_send(rig, rig_fill(), GRAIN);
+    for (int i = 2; i < 19; i++)
+        rig_send(rig, rig_fill(), GRAIN);
+    assert_int_equal(tern_account_used(account), length);
+    rig_send(rig, rig_fill(), GRAIN);
+    assert_int_equal(rig->n_requests, 1);
+    rig_pump(rig);
+    assert_int_equal(tern_account_used(account), 0);
+    close_account(rig, account);
+}
+
+static void a_body_without_room_is_refused_by_its_head(void **state)
+{
+    struct rig *rig = rig_new();
+    struct tern_account *account = account_of(rig, 100 * GRAIN);
+
+    (void)state;
+    rig->listener.body_max = 100 * GRAIN;
+    rig_connect(rig);
+    say_head(rig, 91 * GRAIN);
+    rig_expect(rig, 503, "the memory that requests may take is used up; try again");
+    assert_int_equal(tern_account_used(account), 0);
+    assert_true(tern_till_take(rig->hub->till, 91 * GRAIN)); /* by others */
+    rig_connect(rig);
+    say_head(rig, GRAIN);
+    rig_expect(rig, 503, NULL);
+    rig_connect(rig);
+    rig_say(rig, "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n");
+    rig_expect(rig, 503, NULL);
+    rig_connect(rig);
+    say_head(rig, 3); /* what fits into the read buffer takes no more memory */
+    rig_say(rig, "abc");
+    rig_expect(rig, 200, "POST /a 3:abc");
+    tern_till_give(rig->hub->till, 91 * GRAIN);
+    close_account(rig, account);
+}
+
+static void what_was_begun_is_refused_at_the_limit(void **state)
+{
+    struct rig *rig = rig_new();
+    struct tern_account *account = account_of(rig, 100 * GRAIN);
+
+    (void)state;
+    rig->listener.body_max = 100 * GRAIN;
+    rig_connect(rig);
+    say_head(rig, 20 * GRAIN);
+    assert_true(tern_till_take(rig->hub->till, 95 * GRAIN)); /* by others, meanwhile */
+    rig_send(rig, rig_fill(), GRAIN);
+    rig_send(rig, rig_fill(), GRAIN);
+    rig_expect(rig, 503, "the memory that requests may take is used up; try again");
+    tern_till_give(rig->hub->till, 95 * GRAIN);
+    close_account(rig, account);
+    rig = rig_new();
+    account = account_of(rig, 100 * GRAIN);
+    rig_connect(rig);
+    rig_say(rig, "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n");
+    assert_int_equal(tern_account_used(account), 3);
+    assert_true(tern_till_take(rig->hub->till, 100 * GRAIN));
+    rig_say(rig, "3\r\ndef\r\n");
+    rig_expect(rig, 503, NULL);
+    tern_till_give(rig->hub->till, 100 * GRAIN);
+    close_account(rig, account);
+}
+
 /* Wherever a client leaves, its request ends in one way, and that is the right one. */
 static void each_stage_has_its_ending(void **state)
 {
@@ -1079,6 +1188,9 @@ int main(void)
         cmocka_unit_test(old_clients_are_not_asked),
         cmocka_unit_test(pipelined_requests_come_before_the_end),
         cmocka_unit_test(half_a_request_may_be_the_last),
+        cmocka_unit_test(a_body_is_charged_as_it_comes),
+        cmocka_unit_test(a_body_without_room_is_refused_by_its_head),
+        cmocka_unit_test(what_was_begun_is_refused_at_the_limit),
         cmocka_unit_test(each_stage_has_its_ending),
         cmocka_unit_test(an_answer_that_was_not_taken_is_lost),
         cmocka_unit_test(clients_may_leave_at_every_byte),

@@ -598,6 +598,62 @@ static void limits_of_connections_are_options(void **state)
     assert_true(f->c.goaway);
 }
 
+/* ---- the account of memory ---- */
+
+#define GRAIN ((size_t)TERN_ACCOUNT_GRAIN)
+
+static struct tern_account *account_of(struct fixture *f, size_t max)
+{
+    struct tern_account *account = NULL;
+
+    assert_int_equal(tern_account_new(max, 1, &account, NULL), TERN_OK);
+    f->rig.hub->till = tern_account_till(account, 0);
+    return account;
+}
+
+static void a_body_is_charged_and_given_back(void **state)
+{
+    struct fixture *f = *state;
+    struct tern_account *account = account_of(f, 100 * GRAIN);
+    int32_t id = client_request(&f->c, FIELDS(":path", "/late"), tern_str_make(big, 200000), true);
+
+    client_run(&f->c);
+    assert_true(tern_account_used(account) >= 200000);
+    assert_true(tern_account_used(account) <= 4 * GRAIN);
+    client_stream(&f->c, id)->hold = false;
+    nghttp2_session_resume_data(f->c.session, id);
+    client_run(&f->c);
+    assert_int_equal(f->seen.n_late, 1);
+    answer(f->seen.late[0], 200, TERN_STR("ok"));
+    client_run(&f->c);
+    assert_int_equal(client_stream(&f->c, id)->status, 200);
+    assert_int_equal(tern_account_used(account), 0);
+    f->rig.hub->till = NULL;
+    tern_account_free(account);
+}
+
+static void a_body_without_room_is_refused(void **state)
+{
+    struct fixture *f = *state;
+    struct tern_account *account = account_of(f, 100 * GRAIN);
+
+    assert_true(tern_till_take(f->rig.hub->till, 91 * GRAIN)); /* by others */
+    for (int i = 0; i < 2; i++) { /* told by the head, then by the first bytes */
+        const char *const *fields = i == 0 ? FIELDS("content-length", "100000") : NULL;
+        int32_t id = client_request(&f->c, fields, tern_str_make(big, 100000), false);
+        client_run(&f->c);
+        assert_int_equal(client_stream(&f->c, id)->status, 503);
+        assert_int_equal(f->seen.err.code, TERN_RESOURCE_EXHAUSTED);
+    }
+    assert_int_equal(f->seen.requests, 0);
+    struct client_stream *s = client_ask(&f->c, NULL, TERN_STR("small"));
+    assert_int_equal(s->status, 200);
+    tern_till_give(f->rig.hub->till, 91 * GRAIN);
+    assert_int_equal(tern_account_used(account), 0);
+    f->rig.hub->till = NULL;
+    tern_account_free(account);
+}
+
 /* Clients that go away. */
 
 static uint64_t ended(const struct fixture *f, enum tern_ending ending)
@@ -925,6 +981,8 @@ int main(void)
         TEST(too_large_heads_are_431),
         TEST(limits_of_heads_are_options),
         TEST(limits_of_connections_are_options),
+        TEST(a_body_is_charged_and_given_back),
+        TEST(a_body_without_room_is_refused),
         TEST(a_reset_before_the_hand_over_costs_no_call),
         TEST(a_reset_later_is_told_and_the_exchange_lives_on),
         TEST(a_reset_in_the_middle_of_the_answer_is_a_loss),
