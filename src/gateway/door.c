@@ -95,13 +95,15 @@ uint64_t gateway_deadline(const struct gateway_call *gc)
     return asked != 0 && asked < deadline ? asked : deadline;
 }
 
-/* With what the framing says, which its decoder will read again. */
+/* With what the framing says, which its decoder will read again. 0: the client names none. */
 static uint64_t deadline_by_head(const struct gateway_call *gc)
 {
     const struct tern_framing *framing = gc->call.route->framing;
     uint64_t deadline = gateway_deadline(gc), at;
     uint64_t left = framing == NULL || framing->timeout == NULL ? 0 : framing->timeout(gc->call.x);
 
+    if (left == 0 && gc->call.request.deadline_ns == 0)
+        return 0;
     if (left != 0 && !__builtin_add_overflow(gc->came_ns, left, &at) && at < deadline)
         deadline = at;
     return deadline;

@@ -199,6 +199,7 @@ static void on_done(struct tern_work *work)
     call->queued_ns = work->queued_ns;
     call->started_ns = work->started_ns;
     call->finished_ns = work->finished_ns;
+    gc->observation.run = tern_observer_share(work);
     gc->observation.cache_ns = work->cache_ns;
     gc->observation.from_cache = work->from_cache;
     gc->observation.cache_shared = work->cache_shared;
@@ -238,6 +239,7 @@ enum tern_code gateway_run_infer(struct gateway_call *gc, bool *ret_pending, str
     tern_seen_to_engine(call->pinned->input_at, input_spec, call->request.n_inputs);
     tern_seen_to_engine(call->pinned->output_at, output_spec, call->response.n_outputs);
     gc->work.deadline_ns = gateway_deadline(gc);
+    gc->work.has_own_deadline = call->request.deadline_ns != 0;
     if (gc->work.deadline_ns <= tern_loop_now_ns(call->x->loop))
         return tern_fail(err, TERN_DEADLINE_EXCEEDED,
                          "Request timeout expired: the deadline passed before the run");
@@ -254,11 +256,10 @@ enum tern_code gateway_run_infer(struct gateway_call *gc, bool *ret_pending, str
     };
     if (call->info->decoupled)
         TERN_TRY(open_sink(gc, err));
-    gc->observation.rows =
-        tern_inputs_rows(call->info, call->request.inputs, call->request.n_inputs);
     gc->work.version = call->pinned;
     gc->work.units = tern_inputs_units(call->request.inputs, call->request.n_inputs);
-    gc->work.rows = (uint32_t)gc->observation.rows;
+    gc->work.rows =
+        (uint32_t)tern_inputs_rows(call->info, call->request.inputs, call->request.n_inputs);
     gc->work.priority = call->request.priority;
     gc->work.timeout_ns = call->request.timeout_ns;
     gc->work.sequence = &call->request.sequence;

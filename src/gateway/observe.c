@@ -183,6 +183,18 @@ static void count_cache(struct tern_model_cells *cells, const struct tern_observ
         tern_counter_add(&cells->cache_shared, 1);
 }
 
+/* An engine ran, for this request and perhaps for others; one of them counts the run. */
+static void count_run(struct tern_model_cells *cells, const struct tern_run_share *share,
+                      uint64_t decode_ns, uint64_t infer_ns, uint64_t encode_ns)
+{
+    tern_counter_add(&cells->inferences, share->rows);
+    tern_latency_record(&cells->stage[TERN_STAGE_INFER], infer_ns);
+    if (!share->leads)
+        return;
+    tern_counter_add(&cells->executions, 1);
+    tern_batch_count(cells->batch, share->batch_rows, decode_ns, infer_ns, encode_ns);
+}
+
 /* start_ns: the request began to come; body_ns: it was complete. */
 static void count_model(const struct tern_call *call, const struct tern_observation *observation,
                         enum tern_code code, uint64_t start_ns, uint64_t body_ns, uint64_t now)
@@ -205,14 +217,10 @@ static void count_model(const struct tern_call *call, const struct tern_observat
     if (observation->from_cache)
         return; /* nothing was computed */
     uint64_t decode_ns = call->queued_ns - body_ns;
-    uint64_t infer_ns = call->finished_ns - call->started_ns;
     uint64_t encode_ns = now - call->finished_ns;
-    tern_counter_add(&cells->inferences, observation->rows);
-    tern_counter_add(&cells->executions, 1);
     tern_latency_record(&cells->stage[TERN_STAGE_DECODE], decode_ns);
-    tern_latency_record(&cells->stage[TERN_STAGE_INFER], infer_ns);
     tern_latency_record(&cells->stage[TERN_STAGE_ENCODE], encode_ns);
-    tern_batch_count(cells->batch, observation->rows, decode_ns, infer_ns, encode_ns);
+    count_run(cells, &observation->run, decode_ns, call->finished_ns - call->started_ns, encode_ns);
 }
 
 void tern_observer_step(const struct tern_work *work)
@@ -226,14 +234,23 @@ void tern_observer_step(const struct tern_work *work)
         tern_counter_add(&cells->failures[tern_failure_of(work->code)], 1);
         return;
     }
-    uint64_t infer_ns = work->finished_ns - work->started_ns;
-    tern_counter_add(&cells->inferences, work->rows);
-    tern_counter_add(&cells->executions, 1);
+    const struct tern_run_share share = tern_observer_share(work);
     tern_latency_record(&cells->answered, work->finished_ns - work->queued_ns);
     tern_latency_record(&cells->stage[TERN_STAGE_QUEUE], work->started_ns - work->queued_ns);
-    tern_latency_record(&cells->stage[TERN_STAGE_INFER], infer_ns);
-    tern_batch_count(cells->batch, work->rows, 0, infer_ns, 0);
+    count_run(cells, &share, 0, work->finished_ns - work->started_ns, 0);
     atomic_store_explicit(&cells->last_ns.value, work->finished_ns, memory_order_relaxed);
+}
+
+struct tern_run_share tern_observer_share(const struct tern_work *work)
+{
+    /* An ensemble is a run of its own. */
+    bool is_graph = work->version->ensembling != NULL;
+
+    return (struct tern_run_share){
+        .rows = work->rows,
+        .batch_rows = is_graph ? work->rows : work->batch_rows,
+        .leads = is_graph || work->leads_batch,
+    };
 }
 
 static uint64_t body_bytes(const struct tern_exchange *x)

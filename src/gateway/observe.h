@@ -31,13 +31,20 @@ struct tern_observer_settings {
     void *collect_arg;
 };
 
+/* A request's part in a run of the engine. */
+struct tern_run_share {
+    uint64_t rows;       /* its own */
+    uint64_t batch_rows; /* of the whole run */
+    bool leads;          /* it counts the run, for all that were in it */
+};
+
 /* One request's part; embedded in the gateway's call. */
 struct tern_observation {
     struct tern_str request_id; /* the client's when it sent a fit one, or drawn; may be empty */
     struct tern_trace trace;
     bool traced;   /* trace is filled */
     bool entered;  /* it counts as in flight */
-    uint64_t rows; /* INFER: rows of the batch */
+    struct tern_run_share run; /* INFER */
     /* INFER, of a model whose answers are remembered: as in struct tern_work. */
     uint64_t cache_ns;
     bool from_cache, cache_shared;
@@ -80,6 +87,8 @@ void tern_observer_count(struct tern_observer *observer, const struct tern_call 
 
 /* On the loop, when a step of an ensemble is done: it counts for its model as a request does. */
 void tern_observer_step(const struct tern_work *work);
+/* What is to be counted of a work that is done. */
+struct tern_run_share tern_observer_share(const struct tern_work *work);
 
 /* On that loop, when the answer that tern_observer_end was about is on its way. */
 void tern_observer_sent(struct tern_observer *observer, uint32_t loop);

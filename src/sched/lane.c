@@ -126,6 +126,50 @@ static void shed(struct tern_lane *lane, struct tern_lane_bucket *bucket, uint32
     }
 }
 
+/* ---- the door ---- */
+
+/* Shapes are not known yet: the first bucket that has one of its own stands for all. */
+static enum tern_code admit(struct tern_lane *lane, uint64_t deadline_ns,
+                            uint64_t *ret_answer_in_ns, struct tern_err *err)
+{
+    struct tern_lane_bucket *bucket = lane->buckets[lane->n_buckets > 1 ? 1 : 0];
+    uint64_t now = tern_clock_mono_ns();
+    struct tern_policy_view view = view_of(lane, bucket, now);
+    uint32_t depth = atomic_load_explicit(&lane->depth, memory_order_relaxed);
+    uint32_t queue_max = lane->sched->queue_max;
+
+    if (deadline_ns == 0)
+        deadline_ns = view.slo_ns > 0 ? now + view.slo_ns : TERN_QUEUE_NEVER;
+    if (depth >= queue_max) {
+        *ret_answer_in_ns = tern_service_p50_ns(&bucket->service, 1) * (depth / lane->n_slots + 1);
+        return tern_fail(err, TERN_UNAVAILABLE,
+                         "Exceeds maximum queue size: %u requests wait for model '%.*s'", queue_max,
+                         TERN_STR_ARG(lane->version->info.name));
+    }
+    if (lane->threads != NULL || tern_policy_admits(&view, deadline_ns, ret_answer_in_ns))
+        return TERN_OK;
+    tern_arrivals_add(&bucket->arrivals, now, 1);
+    tern_service_refused(&bucket->service);
+    lane->n_shed++;
+    return tern_fail(err, TERN_RESOURCE_EXHAUSTED,
+                     "model '%.*s' is overloaded: the request could not be answered before its "
+                     "deadline",
+                     TERN_STR_ARG(lane->version->info.name));
+}
+
+enum tern_code tern_lane_admits(const struct tern_sched *sched,
+                                const struct tern_model_version *version, uint64_t deadline_ns,
+                                uint64_t *ret_answer_in_ns, struct tern_err *err)
+{
+    struct tern_lane *lane = version->lane;
+    (void)sched;
+
+    pthread_mutex_lock(&lane->sched->executors.lock);
+    enum tern_code code = admit(lane, deadline_ns, ret_answer_in_ns, err);
+    pthread_mutex_unlock(&lane->sched->executors.lock);
+    return code;
+}
+
 /* ---- looking ---- */
 
 /* What is to be done with a bucket, after all that cannot be answered in time was refused. */

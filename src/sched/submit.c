@@ -27,16 +27,10 @@ enum tern_code tern_sched_admits(const struct tern_sched *sched,
                                  const struct tern_model_version *version, uint64_t deadline_ns,
                                  uint64_t *ret_answer_in_ns, struct tern_err *err)
 {
-    uint32_t depth = tern_sched_depth(version), queue_max = tern_sched_queue_max(sched);
-    uint32_t instances = version->n_instances > 0 ? version->n_instances : 1;
-
-    (void)deadline_ns;
-    if (TERN_LIKELY(depth < queue_max) || may_pass_by(version))
+    *ret_answer_in_ns = 0;
+    if (version->lane == NULL || may_pass_by(version))
         return TERN_OK;
-    *ret_answer_in_ns = version->run_ns * (depth / instances + 1);
-    return tern_fail(err, TERN_UNAVAILABLE,
-                     "Exceeds maximum queue size: %u requests wait for model '%.*s'", queue_max,
-                     TERN_STR_ARG(version->info.name));
+    return tern_lane_admits(sched, version, deadline_ns, ret_answer_in_ns, err);
 }
 
 void tern_sched_submit(struct tern_sched *sched, struct tern_work *work)

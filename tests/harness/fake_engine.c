@@ -9,7 +9,7 @@
 
 struct fake_state {
     uint64_t least_ns; /* a run takes */
-    bool gated, failing, counting, decoupled;
+    bool gated, failing, counting, decoupled, picky;
 };
 
 static atomic_int loaded, instances, loads;
@@ -101,8 +101,11 @@ static enum tern_code load(const struct tern_engine_load *spec, struct tern_aren
         *state = (struct fake_state){strstr(text, "slow") != NULL       ? TERN_NS_PER_MS
                                      : strstr(text, "crawling") != NULL ? 12u * TERN_NS_PER_MS
                                                                         : 0,
-                                     strstr(text, "gated") != NULL, strstr(text, "failing") != NULL,
-                                     strstr(text, "counting") != NULL, spec->decoupled};
+                                     strstr(text, "gated") != NULL,
+                                     strstr(text, "failing") != NULL,
+                                     strstr(text, "counting") != NULL,
+                                     spec->decoupled,
+                                     strstr(text, "picky") != NULL};
     tern_mem_free(text);
     if (state == NULL || specs == NULL || !fake || broken) {
         tern_mem_free(state);
@@ -184,6 +187,10 @@ static enum tern_code infer(const struct tern_engine_model *model, void *instanc
         pass_gate();
     if (state->decoupled)
         return answer_often(run, err);
+    for (size_t i = 0; state->picky && i < x->n_bytes / sizeof(float); i++) {
+        if (((const float *)x->data)[i] < 0)
+            return tern_fail(err, TERN_INVALID_ARGUMENT, "this model wants no negative numbers");
+    }
     for (uint64_t start = tern_clock_mono_ns(); tern_clock_mono_ns() - start < state->least_ns;)
         ;
     for (uint32_t i = 0; i < run->n_outputs; i++) {

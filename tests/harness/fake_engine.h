@@ -6,6 +6,7 @@
  *     gated           each run waits in fake_engine_wait_entered / fake_engine_open
  *     broken          load fails
  *     failing         every run fails (the warm-up too)
+ *     picky           a run with a negative number fails
  *     counting        each value is greater by the number of the request's parameters
  *
  * A decoupled one answers as often as its first number says: 0, 1, 2, ...; each answer has as many
