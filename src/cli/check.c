@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 #include "base/mem.h"
+#include "cli/check_ensembles.h"
 #include "cli/convert.h"
 #include "cli/offline.h"
 #include "cli/serve_int.h"
@@ -24,6 +25,7 @@ struct check {
     struct tern_arena arena;
     struct tern_offline offline;
     struct tern_found found;
+    struct tern_check_ensembles ensembles;
     struct tern_table table;
     struct tern_buf mistakes;  /* lines */
     struct tern_err no_engine; /* said once, with how many models it keeps from us */
@@ -85,10 +87,51 @@ static void add_row(struct check *check, const struct tern_found_model *model,
                     good ? "ok" : "wrong");
     if (version == NULL)
         return;
-    tern_table_cell(&check->table, TERN_TONE_PLAIN, "%.*s", TERN_STR_ARG(version->info.backend));
+    tern_table_cell(
+        &check->table, TERN_TONE_PLAIN, "%.*s",
+        TERN_STR_ARG(version->ensembling != NULL ? version->info.platform : version->info.backend));
     add_specs(check, version->info.inputs, version->info.n_inputs);
     add_specs(check, version->info.outputs, version->info.n_outputs);
     tern_table_cell(&check->table, TERN_TONE_PLAIN, "%.*s", TERN_STR_ARG(version->batches));
+}
+
+/* ---- ensembles ---- */
+
+/* What a row is about, until it is known. */
+struct subject {
+    const struct tern_found_model *model;
+    const struct tern_found_version *number;
+};
+
+/* It is loaded; whether it can be served depends on its steps, which may come after it. */
+static void postpone(struct check *check, const struct tern_found_model *model,
+                     const struct tern_found_version *number, struct tern_model_version *version)
+{
+    struct subject *subject = tern_arena_zalloc(&check->arena, 1, sizeof(*subject));
+
+    if (subject != NULL)
+        *subject = (struct subject){model, number};
+    tern_check_ensembles_add(&check->ensembles, version, subject);
+}
+
+static void check_ensembles(struct check *check)
+{
+    const struct tern_model_version *version;
+    const void *about;
+    struct tern_err err;
+
+    while ((version = tern_check_ensembles_next(&check->ensembles, &about, &err)) != NULL) {
+        const struct subject *subject = about;
+        bool good = err.code == TERN_OK;
+        if (subject == NULL)
+            continue;
+        add_row(check, subject->model, subject->number, good, version);
+        if (good)
+            continue;
+        add_mistake(check, subject->model->folder, err.text);
+        check->n_bad++;
+    }
+    tern_check_ensembles_fini(&check->ensembles);
 }
 
 /* ---- one model ---- */
@@ -158,8 +201,12 @@ static bool check_version(struct check *check, const struct tern_found_model *mo
         return true;
     }
     if (tern_version_load(&load, &version, &err) == TERN_OK) {
+        if (version->ensembling != NULL) {
+            postpone(check, model, number, version);
+            return true;
+        }
         add_row(check, model, number, true, version);
-        tern_version_free(version);
+        tern_check_ensembles_add(&check->ensembles, version, NULL);
         return true;
     }
     add_row(check, model, number, false, NULL);
@@ -235,10 +282,13 @@ static enum tern_code check_paths(struct check *check, const struct tern_command
     if (check->found.n_models == 0)
         return tern_fail(err, TERN_NOT_FOUND,
                          "%s: no model in it; expected <model>/<version>/model.onnx", paths[0]);
+    tern_check_ensembles_init(&check->ensembles, &check->found, &check->offline.settings,
+                              &check->arena);
     for (uint32_t i = 0; i < check->found.n_models; i++) {
         check->n_models++;
         check->n_bad += !check_model(check, &check->found.models[i]);
     }
+    check_ensembles(check);
     return TERN_OK;
 }
 

@@ -247,6 +247,7 @@ void registry_settle_held(struct tern_registry *registry)
 {
     struct registry_job **at = &registry->held;
 
+    registry->settling_held = true;
     while (*at != NULL) { /* those that work, and then perhaps others because of them */
         if (!may_finish(registry, *at) || !would_bind(registry, *at)) {
             at = &(*at)->next;
@@ -264,6 +265,7 @@ void registry_settle_held(struct tern_registry *registry)
         give_up(registry, *at);
         finish_held(registry, at);
     }
+    registry->settling_held = false;
     for (uint32_t i = 0; i < registry->n_records; i++) {
         if (registry->records[i]->waiters != NULL && registry->records[i]->n_steps > 0)
             registry_settle(registry, registry->records[i]);
@@ -309,6 +311,16 @@ static bool is_used(const struct tern_registry *registry, const struct registry_
     return false;
 }
 
+/* Its steps may have been needed by it alone, and have been passed by before. */
+static void look_again(struct tern_registry *registry, const struct registry_record *record)
+{
+    for (uint32_t i = 0; i < record->n_steps; i++) {
+        struct registry_record *step = registry_find(registry, record->steps[i]);
+        if (step != NULL)
+            step->marks[REGISTRY_WALK_ACT] = REGISTRY_MARKED;
+    }
+}
+
 void registry_unwant_steps(struct tern_registry *registry, struct registry_record *record)
 {
     registry_mark(registry, record, REGISTRY_WALK_ACT);
@@ -316,8 +328,8 @@ void registry_unwant_steps(struct tern_registry *registry, struct registry_recor
          (step = registry_next_marked(registry, REGISTRY_WALK_ACT)) != NULL;) {
         if (!step->wanted || step->asked_for || is_used(registry, step))
             continue;
-        registry_mark_more(registry, step, REGISTRY_WALK_ACT);
         registry_unwant(registry, step);
+        look_again(registry, step);
         registry_settle(registry, step);
     }
 }

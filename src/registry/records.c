@@ -193,6 +193,8 @@ static void finish_waiters(struct tern_registry *registry, struct registry_recor
 {
     struct tern_registry_command **at = &record->waiters;
 
+    if (registry->settling_held && record->n_steps > 0)
+        return;
     if (*at != NULL)
         registry_judge(registry, record);
     while (*at != NULL) {

@@ -110,6 +110,7 @@ struct tern_registry {
     uint64_t last_override_id;
     uint32_t jobs_out;
     struct registry_job *held;     /* loaded ensembles whose steps are still loading */
+    bool settling_held;            /* nobody is told of an ensemble before all are looked at */
     struct tern_list on_their_way; /* publications that some loop has not seen */
     uint64_t poll_due_ns;
     bool dirty;
