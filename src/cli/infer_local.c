@@ -5,9 +5,9 @@
 #include "cli/offline.h"
 #include "engine/engines.h"
 #include "os/file.h"
-#include "registry/reshape.h"
 #include "registry/seen.h"
 #include "registry/version.h"
+#include "sched/run.h"
 
 #define LABELS_BYTES_MAX (16u << 20)
 #define NAMES_SHOWN      10
@@ -180,7 +180,9 @@ static enum tern_code run_local(struct tern_infer_model *self, const struct tern
     }
     tern_seen_to_engine(local->version->input_at, input_spec, inputs->n);
     tern_seen_to_engine(local->version->output_at, output_spec, n);
-    const struct tern_engine_run run = {
+    struct tern_work work = {
+        .version = local->version, .instance = local->version->instances[0], .err = err};
+    work.run = (struct tern_engine_run){
         .inputs = inputs->rows,
         .input_spec = input_spec,
         .n_inputs = inputs->n,
@@ -189,7 +191,8 @@ static enum tern_code run_local(struct tern_infer_model *self, const struct tern
         .n_outputs = n,
         .arena = arena,
     };
-    TERN_TRY(tern_reshape_infer(local->version, local->version->instances[0], &run, err));
+    tern_run_alone(&work);
+    TERN_TRY(work.code);
     *ret = (struct tern_v2_answer){
         .model = self->info.name,
         .version = tern_arena_printf(arena, "%" PRId64, self->info.version),

@@ -131,6 +131,12 @@ static uint32_t most_instances(const struct loading *l)
     return l->config.instances < DECOUPLED_RUNS_MAX ? l->config.instances : DECOUPLED_RUNS_MAX;
 }
 
+static enum tern_code run_samples(const struct loading *l, struct tern_err *err)
+{
+    return tern_warmup_samples(&l->version->engine, l->version->instances[0], &l->config,
+                               l->load->folder, err);
+}
+
 /* One instance is loaded and timed; what it took decides how many there will be, and where. */
 static enum tern_code measure(struct loading *l, struct tern_err *err)
 {
@@ -139,8 +145,8 @@ static enum tern_code measure(struct loading *l, struct tern_err *err)
 
     TERN_TRY(add_instances(version, &version->instances, &version->n_instances, most_instances(l),
                            1, err));
-    TERN_TRY(tern_warmup_samples(&version->engine, version->instances[0], &l->config,
-                                 l->load->folder, err));
+    if (!l->config.scheduling->gathers)
+        TERN_TRY(run_samples(l, err));
     if (tern_warmup_time(&version->engine, version->instances[0], &version->run_ns,
                          &version->warm_units, &warm_err) == TERN_OK)
         return TERN_OK;
@@ -226,17 +232,6 @@ static void take_sequencing(struct loading *l)
         slots < TERN_SEQUENCE_SLOTS_MAX ? (uint32_t)slots : TERN_SEQUENCE_SLOTS_MAX;
 }
 
-static enum tern_code take_scheduling(struct loading *l, struct tern_err *err)
-{
-    const struct tern_scheduling *scheduling = l->config.scheduling;
-
-    if (scheduling->gathers)
-        return tern_fail(err, TERN_UNIMPLEMENTED,
-                         "allow_ragged_batch, batch_input and batch_output are not served yet");
-    l->version->scheduling = scheduling;
-    return TERN_OK;
-}
-
 static enum tern_code fill_info(struct loading *l, struct tern_err *err)
 {
     struct tern_model_version *version = l->version;
@@ -266,7 +261,7 @@ static enum tern_code fill_info(struct loading *l, struct tern_err *err)
     version->output_specs = specs.outputs;
     version->input_at = specs.seen.input_at;
     version->output_at = specs.seen.output_at;
-    TERN_TRY(take_scheduling(l, err));
+    version->scheduling = l->config.scheduling;
     take_sequencing(l);
     if (version->sequencing != NULL)
         TERN_TRY(tern_sequencing_load(l->config.sequencing, l->load->folder, arena, err));
@@ -479,6 +474,8 @@ static enum tern_code load_all(struct loading *l, struct tern_err *err)
     TERN_TRY(read_config(l, err));
     TERN_TRY(open_model(l, err));
     TERN_TRY(fill_info(l, err));
+    if (l->config.scheduling->gathers) /* only now it is known which tensors that concerns */
+        TERN_TRY(run_samples(l, err));
     TERN_TRY(find_batches(l, err));
     return check_unchanged(l, err);
 }

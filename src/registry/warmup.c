@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "os/file.h"
+#include "registry/batch_input.h"
 
 #define TIMED_RUNS       5
 #define WARM_INPUT_MAX   (64u << 20)
@@ -251,6 +252,46 @@ enum tern_code tern_warmup_inputs(const struct tern_engine_model *engine,
     return TERN_OK;
 }
 
+/* As the model gets a batch of this one request: ragged inputs flat, and those that are made from
+ * it behind the others. */
+static enum tern_code regroup(const struct tern_engine_model *engine,
+                              const struct tern_scheduling *scheduling, struct tern_arena *arena,
+                              struct tern_engine_run *run, struct tern_err *err)
+{
+    uint32_t n = run->n_inputs + scheduling->n_batch_inputs;
+    struct tern_tensor *inputs = tern_arena_zalloc(arena, n + 1, sizeof(*inputs));
+    uint32_t *input_spec = tern_arena_zalloc(arena, n + 1, sizeof(*input_spec));
+
+    if (inputs == NULL || input_spec == NULL)
+        return tern_arena_fail(arena, err, "a warm-up sample");
+    memcpy(inputs, run->inputs, run->n_inputs * sizeof(*inputs));
+    memcpy(input_spec, run->input_spec, run->n_inputs * sizeof(*input_spec));
+    for (uint32_t k = 0; k < scheduling->n_batch_inputs; k++) {
+        const struct tern_batch_input *row = &scheduling->batch_inputs[k];
+        const struct tern_shape *source = NULL;
+        for (uint32_t i = 0; i < run->n_inputs; i++) {
+            if (input_spec[i] == row->source && inputs[i].shape.rank > 0)
+                source = &run->inputs[i].shape;
+        }
+        if (source == NULL)
+            return tern_fail(err, TERN_INVALID_ARGUMENT, "input '%.*s' is missing",
+                             TERN_STR_ARG(engine->inputs[row->source].name));
+        input_spec[run->n_inputs + k] = row->input;
+        TERN_TRY(tern_batch_input_make(row, engine->inputs[row->input].name, &source, 1, arena,
+                                       &inputs[run->n_inputs + k], err));
+    }
+    for (uint32_t i = 0; i < run->n_inputs; i++) {
+        size_t count;
+        if (scheduling->ragged != NULL && scheduling->ragged[input_spec[i]] &&
+            tern_shape_count(&inputs[i].shape, &count))
+            inputs[i].shape = (struct tern_shape){1, {(int64_t)count}};
+    }
+    run->inputs = inputs;
+    run->input_spec = input_spec;
+    run->n_inputs = n;
+    return TERN_OK;
+}
+
 static enum tern_code run_sample(const struct tern_engine_model *engine, void *instance,
                                  const struct tern_model_config *config,
                                  const struct tern_config_warmup *sample, const char *folder,
@@ -262,6 +303,8 @@ static enum tern_code run_sample(const struct tern_engine_model *engine, void *i
 
     TERN_TRY(tern_warmup_inputs(engine, config, sample, folder, arena, &inputs, &input_spec, err));
     TERN_TRY(tern_warmup_run(engine, inputs, input_spec, sample->n_inputs, arena, &run, err));
+    if (config->scheduling != NULL && tern_scheduling_regroups(config->scheduling))
+        TERN_TRY(regroup(engine, config->scheduling, arena, &run, err));
     return engine->ops->infer(engine, instance, &run, err);
 }
 

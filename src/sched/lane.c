@@ -300,7 +300,8 @@ struct tern_lane_slot *tern_lane_start(struct tern_lane *lane, uint64_t now_ns)
     take_works(lane, slot, decision.items);
     slot->batch = NULL;
     atomic_store_explicit(&slot->cancelled, false, memory_order_relaxed);
-    if (slot->n_works > 1 && tern_batch_take(lane->pool, &slot->batch, &err) != TERN_OK)
+    if ((slot->n_works > 1 || lane->gathers) &&
+        tern_batch_take(lane->pool, &slot->batch, &err) != TERN_OK)
         slot->batch = NULL; /* one by one, then */
     slot->is_busy = true;
     slot->started_ns = now_ns;
@@ -319,7 +320,7 @@ void tern_lane_run(struct tern_lane_slot *slot)
     for (uint32_t i = 0; i < slot->n_works; i++)
         works[i]->started_ns = slot->started_ns;
     slot->was_one = true;
-    if (slot->n_works == 1)
+    if (slot->n_works == 1 && slot->batch == NULL)
         tern_run_alone(works[0]);
     else
         slot->was_one = tern_run_batch(slot->batch, works, slot->n_works, &slot->cancelled);

@@ -60,6 +60,7 @@ struct tern_lane {
     struct tern_model_version *version;
     const struct tern_scheduling *scheduling;
     struct tern_policy_triton triton; /* when batching is configured */
+    bool gathers;                     /* a work by itself is a batch too */
     uint32_t max_rows;                /* of a batch ... */
     uint32_t max_cost;                /* ... and in what the policy counts, when that is not rows */
     uint32_t most_works;              /* in one run */

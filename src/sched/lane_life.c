@@ -145,6 +145,7 @@ static void take_scheduling(struct tern_lane *lane)
     lane->hold_until = lane->sched->settings.hold_until;
     if (s == NULL)
         return;
+    lane->gathers = s->gathers;
     if (s->batching != TERN_BATCHING_NONE && s->max_rows > 1) {
         lane->max_rows = s->max_rows;
         lane->max_cost = s->max_cost;
@@ -172,7 +173,7 @@ static enum tern_code fill(struct tern_lane *lane, struct tern_err *err)
     begin_bucket(lane, lane->buckets[0], 0, 1, run_ns);
     TERN_TRY(make_slots(lane, err));
     TERN_TRY(make_inlines(lane, err));
-    if (lane->max_rows > 1)
+    if (lane->max_rows > 1 || lane->gathers)
         TERN_TRY(tern_batch_pool_new(&batches, &lane->pool, err));
     return TERN_OK;
 }

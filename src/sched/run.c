@@ -2,9 +2,36 @@
 
 #include "registry/reshape.h"
 
+/* A batch of one in memory of its own. */
+static enum tern_code run_gathered(struct tern_work *work)
+{
+    const struct tern_batch_settings settings = {.memory_max = TERN_RUN_MEMORY_MAX};
+    struct tern_batch_pool *pool;
+    struct tern_batch *batch;
+
+    TERN_TRY(tern_batch_pool_new(&settings, &pool, work->err));
+    enum tern_code code = tern_batch_take(pool, &batch, work->err);
+    tern_batch_pool_close(pool); /* it stays while the batch is out */
+    if (code != TERN_OK)
+        return code;
+    code = tern_batch_gather(batch, &work, 1, work->err);
+    if (code != TERN_OK) {
+        tern_batch_give_back(batch);
+        return code;
+    }
+    code = tern_reshape_infer(work->version, work->instance, &batch->run, work->err);
+    tern_batch_scatter(batch, code, work->err);
+    return work->code;
+}
+
 void tern_run_alone(struct tern_work *work)
 {
-    work->code = tern_reshape_infer(work->version, work->instance, &work->run, work->err);
+    const struct tern_scheduling *scheduling = work->version->scheduling;
+
+    if (TERN_UNLIKELY(scheduling != NULL && scheduling->gathers))
+        work->code = run_gathered(work);
+    else
+        work->code = tern_reshape_infer(work->version, work->instance, &work->run, work->err);
     work->batch_rows = work->rows;
     work->leads_batch = true;
 }

@@ -151,6 +151,17 @@ def sequences():
          [value("NEW_STATE", T.FLOAT, ["batch", 1]), value("OUTPUT", T.FLOAT, ["batch", 1])], [one])
 
 
+def ragged():
+    """All elements of INPUT come as one dimension, and INDEX says where each request's end. OUTPUT is INPUT;
+    each of ROWS (one column) sees the whole of INDEX in SEEN."""
+    nodes = [h.make_node("Identity", ["INPUT"], ["OUTPUT"]),
+             h.make_node("Cast", ["INDEX"], ["real"], to=T.FLOAT),
+             h.make_node("Mul", ["ROWS", "zero"], ["none"]), h.make_node("Add", ["none", "real"], ["SEEN"])]
+    save("ragged", nodes,
+         [value("INPUT", T.FLOAT, ["n"]), value("INDEX", T.INT32, ["k"]), value("ROWS", T.FLOAT, ["batch", 1])],
+         [value("OUTPUT", T.FLOAT, ["n"]), value("SEEN", T.FLOAT, ["batch", "k"])], [floats("zero", 0)])
+
+
 def main():
     OUT.mkdir(parents=True, exist_ok=True)
     identities()
@@ -160,6 +171,7 @@ def main():
     slow_loop()
     external()
     sequences()
+    ragged()
 
 
 if __name__ == "__main__":
