@@ -1,6 +1,5 @@
 #include "sched/lane.h"
 
-#include <assert.h>
 #include "base/clock.h"
 #include "base/mem.h"
 #include "sched/sched_int.h"
@@ -229,31 +228,79 @@ static struct tern_lane_bucket *choose(struct tern_lane *lane, uint64_t now_ns,
     return best;
 }
 
+/* ---- instances ---- */
+
+/* An idle one that may run now: it holds all that it has to compete for. */
+static struct tern_lane_slot *free_slot(struct tern_lane *lane)
+{
+    struct tern_resources *resources = lane->sched->resources;
+
+    for (uint32_t i = 0; i < lane->n_slots; i++) {
+        struct tern_lane_slot *slot = &lane->slots[i];
+        if (!slot->is_busy && (resources == NULL || slot->claim.state == TERN_RESOURCE_HELD))
+            return slot;
+    }
+    for (uint32_t i = 0; resources != NULL && i < lane->n_slots; i++) {
+        struct tern_lane_slot *slot = &lane->slots[i];
+        if (!slot->is_busy && slot->claim.state == TERN_RESOURCE_IDLE &&
+            tern_resources_acquire(resources, &slot->claim))
+            return slot;
+    }
+    return NULL;
+}
+
+/* There is nothing to run: others may have what idle instances hold or wait for. */
+static void give_up_resources(struct tern_lane *lane)
+{
+    struct tern_resources *resources = lane->sched->resources;
+
+    for (uint32_t i = 0; i < lane->n_slots; i++) {
+        struct tern_lane_slot *slot = &lane->slots[i];
+        if (slot->is_busy)
+            continue;
+        if (slot->claim.state == TERN_RESOURCE_HELD)
+            tern_resources_release(resources, &slot->claim, false);
+        else
+            tern_resources_forgo(resources, &slot->claim);
+    }
+}
+
+/* Whoever was granted what it waited for is looked at: it may want to run, or not any more. */
+static void serve_granted(struct tern_sched *sched, uint64_t now_ns)
+{
+    struct tern_resource_claim *claim;
+
+    if (sched->resources == NULL || sched->is_granting)
+        return;
+    sched->is_granting = true;
+    while ((claim = tern_resources_granted(sched->resources)) != NULL) {
+        struct tern_lane_slot *slot = claim->owner;
+        tern_lane_look(slot->lane, now_ns);
+    }
+    sched->is_granting = false;
+}
+
 void tern_lane_look(struct tern_lane *lane, uint64_t now_ns)
 {
     struct tern_policy_decision decision;
     uint64_t wake_ns;
 
-    bool is_ready = choose(lane, now_ns, &decision, &wake_ns) != NULL && !is_held(lane);
-    if (lane->threads != NULL) {
-        if (is_ready)
-            pthread_cond_signal(&lane->work_came);
-        return;
+    bool has_batch = choose(lane, now_ns, &decision, &wake_ns) != NULL && !is_held(lane);
+    bool is_ready = has_batch && free_slot(lane) != NULL;
+    if (lane->threads != NULL && is_ready)
+        pthread_cond_signal(&lane->work_came);
+    if (lane->threads == NULL) {
+        tern_executors_offer(&lane->sched->executors, lane, is_ready);
+        tern_executors_wake_at(&lane->sched->executors, lane, has_batch ? UINT64_MAX : wake_ns);
     }
-    tern_executors_offer(&lane->sched->executors, lane, is_ready);
-    tern_executors_wake_at(&lane->sched->executors, lane, is_ready ? UINT64_MAX : wake_ns);
+    if (TERN_UNLIKELY(lane->sched->resources != NULL)) {
+        if (!has_batch)
+            give_up_resources(lane);
+        serve_granted(lane->sched, now_ns);
+    }
 }
 
 /* ---- a run ---- */
-
-static struct tern_lane_slot *idle_slot(struct tern_lane *lane)
-{
-    for (uint32_t i = 0; i < lane->n_slots; i++) {
-        if (!lane->slots[i].is_busy)
-            return &lane->slots[i];
-    }
-    return NULL;
-}
 
 /* The first works of the queue, as many as were decided on; fewer when a run cannot have so many,
  * in number or (where something else is counted) in rows. */
@@ -290,12 +337,11 @@ struct tern_lane_slot *tern_lane_start(struct tern_lane *lane, uint64_t now_ns)
     uint64_t wake_ns;
 
     struct tern_lane_bucket *bucket = choose(lane, now_ns, &decision, &wake_ns);
-    if (bucket == NULL || is_held(lane)) {
+    struct tern_lane_slot *slot = bucket == NULL || is_held(lane) ? NULL : free_slot(lane);
+    if (slot == NULL) {
         tern_lane_look(lane, now_ns);
         return NULL;
     }
-    struct tern_lane_slot *slot = idle_slot(lane);
-    assert(slot != NULL); /* the policy runs nothing while all are busy */
     slot->bucket = bucket;
     take_works(lane, slot, decision.items);
     slot->batch = NULL;
@@ -354,6 +400,8 @@ void tern_lane_finish(struct tern_lane_slot *slot)
     lane->busy_until_ns[slot - lane->slots] = 0;
     for (uint32_t i = 0; i < slot->n_works; i++)
         slot->works[i]->slot = NULL;
+    if (TERN_UNLIKELY(lane->sched->resources != NULL))
+        tern_resources_release(lane->sched->resources, &slot->claim, lane->depth > 0);
     tern_lane_look(lane, slot->finished_ns);
     for (uint32_t i = 0; i < slot->n_works; i++)
         send_home(lane, slot->works[i]);

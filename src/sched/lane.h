@@ -17,6 +17,7 @@
 #include "sched/inline.h"
 #include "sched/policy.h"
 #include "sched/rate.h"
+#include "sched/resources.h"
 #include "sched/run.h"
 #include "sched/sched.h"
 
@@ -43,6 +44,7 @@ struct tern_lane_slot {
     struct tern_batch *batch; /* until the run takes it; NULL: no memory, or a single work */
     atomic_bool cancelled;    /* run.cancelled of several works: none of them is wanted */
     bool was_one;             /* it was one run, whose time says something */
+    struct tern_resource_claim claim;
 };
 
 /* The last decisions, for those who ask why. */
@@ -70,6 +72,7 @@ struct tern_lane {
     uint64_t *busy_until_ns; /* one a slot */
     struct tern_lane_slot *slots;
     uint32_t n_slots, n_idle;
+    uint32_t n_joined; /* slots that compete for resources */
     struct tern_batch_pool *pool;
     struct tern_work **works;    /* room for those of all slots */
     struct tern_rate rate;       /* of the executors' runs */

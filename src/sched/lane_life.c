@@ -98,6 +98,47 @@ struct tern_lane_bucket *tern_lane_find_bucket(struct tern_lane *lane, const str
     return found;
 }
 
+/* ---- resources ---- */
+
+/* The group that has the i-th instance: they come in the order of the configuration. */
+static const struct tern_scheduling_group *group_of(const struct tern_lane *lane, uint32_t i)
+{
+    const struct tern_scheduling *scheduling = lane->scheduling;
+
+    for (uint32_t g = 0; scheduling != NULL && g < scheduling->n_groups; g++) {
+        const struct tern_scheduling_group *group = &scheduling->groups[g];
+        if (!group->passive && i < group->count)
+            return group;
+        i -= group->passive ? 0 : group->count;
+    }
+    return NULL;
+}
+
+static enum tern_code join_resources(struct tern_lane *lane, struct tern_err *err)
+{
+    struct tern_sched *sched = lane->sched;
+    enum tern_code code = TERN_OK;
+
+    pthread_mutex_lock(&sched->executors.lock);
+    for (; sched->resources != NULL && code == TERN_OK && lane->n_joined < lane->n_slots;
+         lane->n_joined += code == TERN_OK) {
+        struct tern_lane_slot *slot = &lane->slots[lane->n_joined];
+        slot->claim =
+            (struct tern_resource_claim){.group = group_of(lane, lane->n_joined), .owner = slot};
+        code = tern_resources_join(sched->resources, &slot->claim, err);
+    }
+    pthread_mutex_unlock(&sched->executors.lock);
+    return code;
+}
+
+static void leave_resources(struct tern_lane *lane)
+{
+    pthread_mutex_lock(&lane->sched->executors.lock);
+    for (uint32_t i = 0; i < lane->n_joined; i++)
+        tern_resources_leave(lane->sched->resources, &lane->slots[i].claim);
+    pthread_mutex_unlock(&lane->sched->executors.lock);
+}
+
 /* ---- memory ---- */
 
 static enum tern_code make_slots(struct tern_lane *lane, struct tern_err *err)
@@ -172,6 +213,7 @@ static enum tern_code fill(struct tern_lane *lane, struct tern_err *err)
     lane->n_buckets = 1;
     begin_bucket(lane, lane->buckets[0], 0, 1, run_ns);
     TERN_TRY(make_slots(lane, err));
+    TERN_TRY(join_resources(lane, err));
     TERN_TRY(make_inlines(lane, err));
     if (lane->max_rows > 1 || lane->gathers)
         TERN_TRY(tern_batch_pool_new(&batches, &lane->pool, err));
@@ -260,6 +302,7 @@ void tern_lane_free(struct tern_lane *lane)
     if (lane == NULL)
         return;
     stop_threads(lane);
+    leave_resources(lane);
     for (uint32_t i = 0; lane->inlines != NULL && i < lane->version->n_loop_instances; i++)
         tern_inline_fini(&lane->inlines[i]);
     for (uint32_t i = 0; i < lane->n_buckets; i++)

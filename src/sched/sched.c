@@ -113,6 +113,9 @@ enum tern_code tern_sched_new(const struct tern_sched_settings *settings,
         sched->settings.inline_max_ns = tern_wakeup_measure_ns();
     tern_executors_init(&sched->executors);
     enum tern_code code = tern_executors_grow(&sched->executors, settings->executors, err);
+    if (code == TERN_OK && settings->rate_limit)
+        code =
+            tern_resources_new(settings->resources, settings->n_resources, &sched->resources, err);
     if (code != TERN_OK) {
         tern_sched_free(sched);
         return code;
@@ -126,5 +129,6 @@ void tern_sched_free(struct tern_sched *sched)
     if (sched == NULL)
         return;
     tern_executors_stop(&sched->executors);
+    tern_resources_free(sched->resources);
     tern_mem_free(sched);
 }

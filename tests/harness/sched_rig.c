@@ -116,7 +116,8 @@ void sched_rig_start(struct sched_rig *rig, const struct sched_rig_setup *setup)
     const struct tern_sched_settings settings = {.executors = 2,
                                                  .queue_max = setup->queue_max,
                                                  .inline_max_ns = 50000,
-                                                 .hold_until = setup->hold_until};
+                                                 .hold_until = setup->hold_until,
+                                                 .rate_limit = setup->rate_limit};
     struct tern_model_version *version = &rig->version;
     uint32_t n = setup->instances > 0 ? setup->instances : 1;
     char path[TREE_PATH_MAX];

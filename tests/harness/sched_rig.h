@@ -29,6 +29,7 @@ struct sched_rig_setup {
     uint32_t queue_max;
     uint32_t instances; /* 0: one */
     uint32_t hold_until;
+    bool rate_limit;
     const struct tern_scheduling *scheduling; /* NULL: none */
 };
 

@@ -388,6 +388,33 @@ static void test_the_door_refuses_what_has_no_chance(void **state)
     sched_rig_stop(&rig);
 }
 
+/* Two instances, and a resource of which there is one: one run at a time. */
+static void test_instances_wait_for_their_resources(void **state)
+{
+    static const struct tern_scheduling_resource wants = {{"R", 1}, 1, false};
+    static const struct tern_scheduling_group group = {
+        .count = 2, .resources = &wants, .n_resources = 1};
+    static const struct tern_scheduling scheduling = {.groups = &group, .n_groups = 1};
+    struct sched_rig rig;
+    struct sched_item items[3];
+    (void)state;
+    sched_rig_start(&rig, &(struct sched_rig_setup){.kind = "fake gated",
+                                                    .run_ns = TERN_NS_PER_MS,
+                                                    .queue_max = 10,
+                                                    .instances = 2,
+                                                    .rate_limit = true,
+                                                    .scheduling = &scheduling});
+    init_items(&rig, items, 3);
+    hold_first(items, 3);
+    assert_int_equal(tern_sched_depth(&rig.version), 2); /* though an instance is idle */
+    for (int i = 0; i < 3; i++) {
+        fake_engine_open(1);
+        wait_answered(&items[i], 1);
+    }
+    end_items(items, 3);
+    sched_rig_stop(&rig);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -404,6 +431,7 @@ int main(void)
         cmocka_unit_test(test_other_shapes_do_not_mix),
         cmocka_unit_test(test_what_one_round_brings_is_one_run_on_the_loop),
         cmocka_unit_test(test_work_of_a_round_can_be_cancelled),
+        cmocka_unit_test(test_instances_wait_for_their_resources),
         cmocka_unit_test(test_the_door_refuses_what_has_no_chance),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
