@@ -2,7 +2,7 @@
 
 #include <string.h>
 #include "base/clock.h"
-#include "registry/reshape.h"
+#include "sched/batch_bucket.h"
 #include "sched/run.h"
 
 #define KEEP_MAX ((size_t)1 << 20)
@@ -125,10 +125,12 @@ static void on_end_of_round(struct tern_loop_task *task)
         answer(TERN_CONTAINER_OF(link, struct tern_work, link));
 }
 
-static bool waits_for_others(const struct tern_inline *self, const struct tern_work *work)
+static bool waits_for_others(const struct tern_inline *self, struct tern_work *work)
 {
-    return self->max_rows > 1 && work->item.bucket != 0 && work->rows < self->max_rows &&
-           tern_service_gains(&self->service);
+    if (self->max_rows == 1 || work->rows >= self->max_rows || !tern_service_gains(&self->service))
+        return false;
+    work->item.bucket = tern_batch_bucket(work->version, &work->run);
+    return work->item.bucket != 0;
 }
 
 bool tern_inline_submit(struct tern_inline *self, struct tern_work *work)

@@ -175,7 +175,6 @@ static void prepare(struct tern_work *work)
     work->leads_batch = false;
     work->queued_ns = tern_clock_mono_ns();
     work->rows = work->rows > 0 ? work->rows : 1;
-    work->item.bucket = tern_batch_bucket(work->version, &work->run);
 }
 
 void tern_lane_submit(struct tern_sched *sched, struct tern_work *work)
@@ -186,6 +185,7 @@ void tern_lane_submit(struct tern_sched *sched, struct tern_work *work)
     prepare(work);
     if (here != NULL && tern_inline_submit(here, work))
         return;
+    work->item.bucket = tern_batch_bucket(work->version, &work->run);
     fill_item(lane, work);
     pthread_mutex_lock(&sched->executors.lock);
     enum tern_code code = join(lane, work);
