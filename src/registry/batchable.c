@@ -16,6 +16,8 @@
 #define ENOUGH          4u
 #define ENOUGH_DISCRETE 12u
 #define LEAST_DISCRETE  6u
+/* Times the budget, until something is proven: the machine may have been busy with other things. */
+#define PATIENCE 8u
 
 enum outcome {
     SAYS_NOTHING,
@@ -27,11 +29,13 @@ struct proof {
     const struct tern_batchable_subject *subject;
     struct tern_batchable *ret;
     struct tern_arena arena; /* of a round */
-    uint64_t end_ns;
-    uint32_t n_rows;   /* of a round: fewer for a slow model */
-    uint32_t agreeing; /* rounds */
-    bool has_reals;    /* among the outputs */
+    uint64_t enough_ns;      /* when it may end, once it has proven something */
+    uint64_t end_ns;         /* when it must */
+    uint32_t n_rows;         /* of a round: fewer for a slow model */
+    uint32_t agreeing;       /* rounds */
+    bool has_reals;          /* among the outputs */
     bool is_close;
+    uint32_t refused;        /* one bit a kind of made-up values: the model does not take them */
     bool was_large;          /* max_rows were tried */
     struct tern_err silence; /* why the last round said nothing */
 };
@@ -211,8 +215,8 @@ static enum outcome join_many(struct proof *proof, const struct tern_trial_rows 
     uint64_t now = tern_clock_mono_ns();
     uint32_t *picks = tern_arena_zalloc(&proof->arena, n, sizeof(*picks));
 
-    if (proof->was_large || picks == NULL || now > proof->end_ns ||
-        (proof->end_ns - now) / n < proof->subject->run_ns)
+    if (proof->was_large || picks == NULL || now > proof->enough_ns ||
+        (proof->enough_ns - now) / n < proof->subject->run_ns)
         return AGREES;
     proof->was_large = true;
     for (uint32_t k = 0; k < n; k++)
@@ -272,6 +276,7 @@ static uint64_t growth(const struct tern_batchable_subject *subject, int64_t inn
     return most;
 }
 
+/* What is refused once is not tried again: engines write lines about it. */
 static enum outcome try_made_up(struct proof *proof, uint32_t round)
 {
     /* Indices stay small at first, and free dimensions are of one size: inputs are mostly as long
@@ -285,8 +290,12 @@ static enum outcome try_made_up(struct proof *proof, uint32_t round)
         {.inner = 1, .below = 1000, .negative = true, .optional = true},
     };
     const struct tern_batchable_subject *subject = proof->subject;
-    struct tern_trial_values values = rounds[round % TERN_COUNT_OF(rounds)];
+    const uint32_t kind = round % TERN_COUNT_OF(rounds);
+    struct tern_trial_values values = rounds[kind];
     struct tern_trial_rows rows;
+
+    if ((proof->refused >> kind & 1) != 0)
+        return SAYS_NOTHING;
 
     values.seed = round + 1;
     uint64_t budget = subject->budget_ns / (subject->run_ns > 0 ? subject->run_ns : 1);
@@ -294,10 +303,13 @@ static enum outcome try_made_up(struct proof *proof, uint32_t round)
         (void)!tern_fail(&proof->silence, TERN_RESOURCE_EXHAUSTED, "trying it takes too long");
         return SAYS_NOTHING;
     }
-    return tern_trial_rows_make(subject->inputs, subject->engine->n_inputs, &values, proof->n_rows,
-                                &proof->arena, &rows, &proof->silence) == TERN_OK
-               ? try_rows(proof, &rows)
-               : SAYS_NOTHING;
+    if (tern_trial_rows_make(subject->inputs, subject->engine->n_inputs, &values, proof->n_rows,
+                             &proof->arena, &rows, &proof->silence) != TERN_OK)
+        return SAYS_NOTHING;
+    enum outcome outcome = try_rows(proof, &rows);
+    if (outcome == SAYS_NOTHING && proof->silence.code != TERN_UNAVAILABLE)
+        proof->refused |= 1u << kind;
+    return outcome;
 }
 
 static enum outcome try_sample(struct proof *proof, const struct tern_config_warmup *sample)
@@ -318,6 +330,7 @@ static enum outcome try_all(struct proof *proof)
     const struct tern_model_config *config = proof->subject->config;
     uint32_t n_samples = config != NULL ? config->n_warmup : 0;
     uint32_t enough = n_samples + (proof->has_reals ? ENOUGH : ENOUGH_DISCRETE);
+    uint32_t least = proof->has_reals ? 1 : LEAST_DISCRETE;
 
     for (uint32_t i = 0; i < n_samples + ROUNDS && proof->agreeing < enough; i++) {
         enum outcome outcome = i < n_samples ? try_sample(proof, &config->warmup[i])
@@ -326,10 +339,10 @@ static enum outcome try_all(struct proof *proof)
         if (outcome == DIFFERS)
             return DIFFERS;
         proof->agreeing += outcome == AGREES;
-        if (tern_clock_mono_ns() > proof->end_ns)
+        if (tern_clock_mono_ns() > (proof->agreeing >= least ? proof->enough_ns : proof->end_ns))
             break;
     }
-    return proof->agreeing >= (proof->has_reals ? 1 : LEAST_DISCRETE) ? AGREES : SAYS_NOTHING;
+    return proof->agreeing >= least ? AGREES : SAYS_NOTHING;
 }
 
 /* ---- the verdict ---- */
@@ -382,7 +395,9 @@ void tern_batchable_prove(const struct tern_batchable_subject *subject, struct t
     }
     for (uint32_t i = 0; i < subject->engine->n_outputs; i++)
         proof.has_reals |= is_real(subject->engine->outputs[i].dtype);
-    proof.end_ns = tern_clock_mono_ns() + subject->budget_ns;
+    uint64_t now = tern_clock_mono_ns();
+    proof.enough_ns = now + subject->budget_ns;
+    proof.end_ns = now + subject->budget_ns * PATIENCE;
     tern_arena_init(&proof.arena, 4096, MEMORY_MAX);
     enum outcome outcome = try_all(&proof);
     if (outcome == AGREES)

@@ -37,8 +37,7 @@ struct tern_batchable_subject {
     const struct tern_model_config *config;          /* its warm-up samples */
     const char *folder;                              /* of their files */
     uint64_t run_ns;                                 /* one run of the smallest shape, about */
-    uint64_t budget_ns; /* time for all of it; one run may go beyond when it takes longer than its
-                           size says */
+    uint64_t budget_ns; /* time for all of it; on a busy machine it may take a few times as long */
     uint32_t max_rows;  /* of the largest run to be tried, when it fits into the time */
 };
 

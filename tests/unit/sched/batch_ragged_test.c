@@ -1,6 +1,6 @@
 /* Batches that are more than rows: ragged inputs, inputs made from the batch, scattered outputs,
  * and sizes that are filled up. */
-// covers: sched/batch_gather sched/batch_scatter
+// covers: sched/batch_gather sched/batch_scatter sched/run
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -9,6 +9,7 @@
 
 #include <string.h>
 #include "sched/batch.h"
+#include "sched/run.h"
 
 #define WORKS_MAX 4
 
@@ -192,6 +193,38 @@ static void test_also_of_one_request(void **state)
     run_model(0);
     tern_batch_scatter(batch, TERN_OK, NULL);
     assert_answered(&clients[0]);
+}
+
+static int runs;
+
+static enum tern_code infer(const struct tern_engine_model *model, void *instance,
+                            const struct tern_engine_run *run, struct tern_err *ret_err)
+{
+    (void)model, (void)instance;
+    assert_int_equal(run->n_inputs, 3);
+    assert_int_equal(run->inputs[0].shape.rank, 1);
+    for (uint32_t i = 0; i < N_OUTPUTS; i++)
+        run->outputs[i] = run->inputs[i];
+    return ++runs == 2 ? tern_fail(ret_err, TERN_UNAVAILABLE, "gone") : TERN_OK;
+}
+
+/* Without a lane: tern infer, and lanes that find no memory for a batch. */
+static void test_alone_without_a_pool(void **state)
+{
+    (void)state;
+    tern_batch_give_back(batch);
+    ops.infer = infer;
+    runs = 0;
+    init_client(0, 2, 3);
+    tern_run_alone(works[0]);
+    assert_answered(&clients[0]);
+    tern_run_alone(works[0]);
+    assert_int_equal(clients[0].work.code, TERN_UNAVAILABLE);
+    assert_string_equal(clients[0].err.text, "gone");
+    clients[0].inputs[0].shape.dim[0] = 0;
+    tern_run_alone(works[0]);
+    assert_int_equal(clients[0].work.code, TERN_INVALID_ARGUMENT);
+    assert_int_equal(runs, 2);
 }
 
 static void test_rows_of_nobody(void **state)
@@ -395,6 +428,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_ragged_rows_become_one_dimension, setup, teardown),
         cmocka_unit_test_setup_teardown(test_also_of_one_request, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_alone_without_a_pool, setup, teardown),
         cmocka_unit_test_setup_teardown(test_rows_of_nobody, setup, teardown),
         cmocka_unit_test_setup_teardown(test_what_is_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(test_parameters_that_are_read, setup, teardown),
