@@ -339,6 +339,8 @@ static enum tern_code open_sched(struct serve_process *p, struct tern_err *err)
     const struct tern_sched_settings settings = {
         .executors = p->n_executors,
         .queue_max = (uint32_t)options->sched.queue_max,
+        .queue_bytes_max = options->sched.queue_bytes_max > 0 ? options->sched.queue_bytes_max
+                                                              : serve_memory_max(options) / 2,
         .inline_max_ns = options->sched.inline_max_ns,
         .rate_limit = options->sched.rate_limit == TERN_RATE_LIMIT_OPTION_EXECUTION_COUNT,
         .resources = limits,

@@ -210,6 +210,10 @@ static const struct tern_opt rows[] = {
     {.name = "sched.queue_max", .type = TERN_OPT_UINT, IN(sched.queue_max),
      .section = "Scheduling", .flags = RARE | RELOAD, .preset = "1024", .min = 1,
      .max = 1000000, .help = "Requests that may wait for one model; more are refused at once."},
+    {.name = "sched.queue_bytes_max", .type = TERN_OPT_SIZE, IN(sched.queue_bytes_max),
+     .section = "Scheduling", .flags = RARE, .preset = "0", .max = 1024ull * 1024 * GIB,
+     .help = "Bytes of inputs that may wait for one model, so that a slow one does not take the "
+             "memory of all; 0 is half of memory.max."},
     {.name = "sched.hold_until", .type = TERN_OPT_UINT, IN(sched.hold_until), .flags = RARE,
      .section = "Scheduling", .preset = "0", .max = 1000000,
      .help = "A model's first run starts when so many requests wait for it: for tests that need to "

@@ -157,6 +157,7 @@ struct tern_server_options {
         uint64_t inline_max_ns;
         uint64_t threads; /* 0: one a core */
         uint64_t queue_max;
+        uint64_t queue_bytes_max; /* 0: a share of memory.max */
         enum tern_batching_option batching;
         uint64_t slo_ns; /* 0: none */
         enum tern_rate_limit_option rate_limit;
