@@ -42,8 +42,8 @@ struct tern_run_share {
 struct tern_observation {
     struct tern_str request_id; /* the client's when it sent a fit one, or drawn; may be empty */
     struct tern_trace trace;
-    bool traced;   /* trace is filled */
-    bool entered;  /* it counts as in flight */
+    bool traced;               /* trace is filled */
+    bool entered;              /* it counts as in flight */
     struct tern_run_share run; /* INFER */
     /* INFER, of a model whose answers are remembered: as in struct tern_work. */
     uint64_t cache_ns;
