@@ -172,14 +172,14 @@ void tern_observer_enter(struct tern_observer *observer, const struct tern_excha
     tern_counter_add(&server_cells(observer, x)->requests_in_flight, 1);
 }
 
-static void count_cache(struct tern_model_cells *cells, const struct tern_observation *observation)
+/* took_ns: 0: no cache was asked. */
+static void count_cache(struct tern_model_cells *cells, uint64_t took_ns, bool knew, bool shared)
 {
-    if (observation->cache_ns == 0)
+    if (took_ns == 0)
         return;
-    tern_counter_add(observation->from_cache ? &cells->cache_hits : &cells->cache_misses, 1);
-    tern_latency_record(observation->from_cache ? &cells->cache_hit : &cells->cache_miss,
-                        observation->cache_ns);
-    if (observation->cache_shared)
+    tern_counter_add(knew ? &cells->cache_hits : &cells->cache_misses, 1);
+    tern_latency_record(knew ? &cells->cache_hit : &cells->cache_miss, took_ns);
+    if (shared)
         tern_counter_add(&cells->cache_shared, 1);
 }
 
@@ -209,7 +209,7 @@ static void count_model(const struct tern_call *call, const struct tern_observat
         tern_counter_add(&cells->failed_ns, body_ns > 0 ? now - body_ns : 0);
         return;
     }
-    count_cache(cells, observation);
+    count_cache(cells, observation->cache_ns, observation->from_cache, observation->cache_shared);
     tern_latency_record(&cells->answered, now - body_ns);
     tern_latency_record(&cells->stage[TERN_STAGE_RECEIVE], body_ns - start_ns);
     tern_latency_record(&cells->stage[TERN_STAGE_QUEUE], call->started_ns - call->queued_ns);
@@ -234,11 +234,14 @@ void tern_observer_step(const struct tern_work *work)
         tern_counter_add(&cells->failures[tern_failure_of(work->code)], 1);
         return;
     }
-    const struct tern_run_share share = tern_observer_share(work);
+    count_cache(cells, work->cache_ns, work->from_cache, work->cache_shared);
     tern_latency_record(&cells->answered, work->finished_ns - work->queued_ns);
     tern_latency_record(&cells->stage[TERN_STAGE_QUEUE], work->started_ns - work->queued_ns);
-    count_run(cells, &share, 0, work->finished_ns - work->started_ns, 0);
     atomic_store_explicit(&cells->last_ns.value, work->finished_ns, memory_order_relaxed);
+    if (work->from_cache)
+        return;
+    const struct tern_run_share share = tern_observer_share(work);
+    count_run(cells, &share, 0, work->finished_ns - work->started_ns, 0);
 }
 
 struct tern_run_share tern_observer_share(const struct tern_work *work)

@@ -2,6 +2,7 @@
 
 #include <inttypes.h>
 #include <string.h>
+#include "base/hash.h"
 
 /* What is known of a tensor of the ensemble, and who said so. */
 struct known {
@@ -229,6 +230,16 @@ static size_t round_up(size_t n)
     return (n + sizeof(void *) - 1) & ~(sizeof(void *) - 1);
 }
 
+static void add_identity(struct tern_binding *block, const struct tern_model_version *version,
+                         const struct tern_binding *inner)
+{
+    const uint64_t facts[] = {(uint64_t)version->info.version, version->fingerprint,
+                              version->serial, inner == NULL ? 0 : inner->id};
+
+    block->id = tern_hash_bytes(tern_str_make((const char *)facts, sizeof(facts)), block->id);
+    block->stateful |= version->sequencing != NULL || (inner != NULL && inner->stateful);
+}
+
 static enum tern_code lay_out(struct binder *b, const struct tern_binding **ret_binding,
                               struct tern_err *err)
 {
@@ -252,7 +263,8 @@ static enum tern_code lay_out(struct binder *b, const struct tern_binding **ret_
     if (block == NULL)
         return tern_arena_fail(b->arena, err, "an ensemble");
     memset(block, 0, own);
-    *block = (struct tern_binding){(uint32_t)own, (uint32_t)all, depth + 1, n};
+    *block = (struct tern_binding){
+        .n_bytes = (uint32_t)own, .n_bytes_all = (uint32_t)all, .depth = depth + 1, .n_steps = n};
     memcpy((char *)block + steps_end, b->specs, b->n_specs * sizeof(uint32_t));
     size_t at = own;
     for (uint32_t i = 0; i < n; i++) {
@@ -260,6 +272,7 @@ static enum tern_code lay_out(struct binder *b, const struct tern_binding **ret_
             .version = b->steps[i].version,
             .specs = (uint32_t)(steps_end + b->steps[i].specs * sizeof(uint32_t)),
         };
+        add_identity(block, b->steps[i].version, b->inner[i]);
         if (b->inner[i] == NULL)
             continue;
         block->steps[i].ensemble = (uint32_t)at;

@@ -26,6 +26,8 @@ struct tern_binding {
     uint32_t n_bytes_all; /* with those */
     uint32_t depth;       /* 1: no step is an ensemble */
     uint32_t n_steps;
+    uint64_t id;   /* of these very versions of its steps */
+    bool stateful; /* a step takes sequences of requests: it answers the same twice in two ways */
     struct tern_bound_step steps[];
 };
 

@@ -276,6 +276,8 @@ void registry_come_back(struct tern_registry *registry, struct registry_job *job
 {
     struct registry_record *record = registry_find(registry, job->name);
 
+    if (job->version != NULL)
+        job->version->serial = ++registry->last_serial;
     if (job->version != NULL && job->version->ensembling != NULL && record != NULL) {
         record->held++;
         job->next = registry->held;

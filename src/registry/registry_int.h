@@ -107,7 +107,7 @@ struct tern_registry {
     struct tern_snapshot *snapshot; /* the newest published */
     struct tern_model_version *to_retire;
     struct tern_registry_command *finished; /* decided; answered with the next publication */
-    uint64_t last_override_id;
+    uint64_t last_override_id, last_serial;
     uint32_t jobs_out;
     struct registry_job *held;     /* loaded ensembles whose steps are still loading */
     bool settling_held;            /* nobody is told of an ensemble before all are looked at */

@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/wide_hash.h"
+#include "sched/ensemble.h"
 #include "sched/submit.h"
 
 #define STRIPES 256u
@@ -535,7 +536,9 @@ void tern_cache_submit(struct tern_sched *sched, struct tern_work *work)
         finish(work, code);
         return;
     }
-    if (!tern_cache_key_make(cached->seed, &work->run, scratch, &key)) {
+    uint64_t seed[2] = {cached->seed[0], cached->seed[1]};
+    bool known = work->version->ensembling == NULL || tern_ensemble_mix(work, seed);
+    if (!known || !tern_cache_key_make(seed, &work->run, scratch, &key)) {
         tern_submit_past_cache(sched, work);
         return;
     }

@@ -455,6 +455,18 @@ void tern_ensemble_cancel(struct tern_sched *sched, struct tern_work *work)
                           tern_fail(work->err, TERN_CANCELLED, "the client went away"));
 }
 
+bool tern_ensemble_mix(const struct tern_work *work, uint64_t seed[2])
+{
+    const struct tern_binding *binding =
+        work->binding != NULL ? work->binding
+                              : work->version->pins[tern_loop_index(work->loop)].binding;
+
+    if (binding == NULL || binding->stateful)
+        return false;
+    seed[0] ^= binding->id;
+    return true;
+}
+
 /* ---- life ---- */
 
 static enum tern_code add_pools(struct ensemble *ensemble, struct tern_model_version *version,

@@ -21,4 +21,8 @@ void tern_ensemble_remove(struct tern_model_version *version);
 void tern_ensemble_submit(struct tern_sched *sched, struct tern_work *work);
 void tern_ensemble_cancel(struct tern_sched *sched, struct tern_work *work);
 
+/* For sched/cache: mixes into the seed of a question which models the loop would ask now. False:
+ * the answer is not to be remembered. */
+bool tern_ensemble_mix(const struct tern_work *work, uint64_t seed[2]);
+
 #endif

@@ -286,6 +286,32 @@ def test_sequences_in_ensembles(tmp_path):
         client.close()
 
 
+def test_a_remembered_answer_goes_with_the_models_that_gave_it(tmp_path):
+    models = tmp_path / "models"
+    kept = "response_cache { enable: true }\n"
+    put_model(models, "add_sub", ONNX / "add_sub.onnx", config=BATCH + kept)
+    steps = add_sub("INPUT0", "INPUT1", "a", "b"), add_sub("a", "b", "OUTPUT0", "OUTPUT1")
+    put_sample(models, "e", kept + ensemble(INPUTS, OUTPUTS, *steps))
+    flags = ("--model-control", "explicit", "--model-load", "e", "--cache-local-size", "1MiB")
+    with Server(tmp_path / "server", models, *flags) as one:
+        _, client = triton = client_of(one, "http")
+        for _ in range(3):
+            infer(triton, "e", numbers(1, 3), numbers(1))
+        rows = {m: one.get(f"/v2/models/{m}/stats").json()["model_stats"][0] for m in ("e", "add_sub")}
+        assert [rows["e"]["inference_stats"][key]["count"] for key in ("success", "cache_hit", "cache_miss")] == [3, 2, 1]
+        assert rows["add_sub"]["execution_count"] == 2
+        # Another model by the same name answers something else.
+        other = {"max_batch_size": 8, "backend": "identity", "input": rows_of_config(INPUTS), "output": rows_of_config(OUTPUTS)}
+        client.load_model("add_sub", config=json.dumps(other))
+        result = infer(triton, "e", numbers(1, 3), numbers(1))
+        assert (result.as_numpy("OUTPUT0") == numbers(1, 3)).all()
+        client.close()
+
+
+def rows_of_config(rows):
+    return [{"name": name, "data_type": f"TYPE_{kind}", "dims": [size]} for name, kind, size in rows]
+
+
 def test_loads_and_unloads(tmp_path):
     fill(tmp_path / "models")
     with Server(tmp_path / "server", tmp_path / "models", "--model-control", "explicit") as one:
