@@ -3,13 +3,17 @@
 #include "gateway/gateway_int.h"
 
 /* A model with a queue of its own settings takes a request's timeout as a bound of the wait alone,
- * and only where its settings allow that (Triton's ModelQueuePolicy). */
+ * and only where its settings allow that (Triton's ModelQueuePolicy); one that takes sequences as a
+ * bound of the wait for a slot. */
 static bool bounds_the_wait(const struct gateway_call *gc)
 {
     const struct tern_model_version *version = gc->call.pinned;
 
-    return version != NULL && version->scheduling != NULL &&
-           version->scheduling->batching == TERN_BATCHING_CONFIGURED;
+    if (version == NULL)
+        return false;
+    return version->sequencing != NULL ||
+           (version->scheduling != NULL &&
+            version->scheduling->batching == TERN_BATCHING_CONFIGURED);
 }
 
 /* In microseconds; 0 is none, and one that does not fit is never. */

@@ -57,6 +57,7 @@ enum fate {
     CANCELLED,
     LATE,          /* its own deadline passed */
     SEQUENCE_LATE, /* one of its sequence's requests was not in time for a slot */
+    NO_SLOT,       /* one of them waited for a slot for as long as it was to (work->timeout_ns) */
     WITHOUT_START, /* the START before it was not run */
 };
 
@@ -289,12 +290,12 @@ static void forget_retired(struct tern_sequences *table, const struct tern_loop 
 }
 
 /* A sequence in the backlog is not in time: none of it is run. */
-static void refuse_all(struct tern_sequences *table, struct sequence *sequence,
+static void refuse_all(struct tern_sequences *table, struct sequence *sequence, enum fate fate,
                        struct tern_list *calls)
 {
     for (struct tern_sequence_member *m; (m = first_waiting(sequence)) != NULL;) {
         m->sequence = NULL;
-        call(table, m, SEQUENCE_LATE, calls);
+        call(table, m, fate, calls);
     }
     forget(table, sequence);
 }
@@ -348,6 +349,9 @@ static enum tern_code explain(const struct tern_sequence_member *m, enum fate fa
                          "for its sequence");
     case SEQUENCE_LATE:
         return tern_fail(err, TERN_DEADLINE_EXCEEDED,
+                         "timeout of the corresponding sequence has been expired");
+    case NO_SLOT:
+        return tern_fail(err, TERN_UNAVAILABLE,
                          "timeout of the corresponding sequence has been expired");
     case WITHOUT_START:
         return fail_without_start(m);
@@ -443,20 +447,34 @@ static uint64_t later(uint64_t ns, uint64_t by)
     return by > UINT64_MAX - ns ? UINT64_MAX : ns + by;
 }
 
-/* When to look after a request that waits: at its deadline, or when an idle sequence leaves its
+static uint64_t deadline_of(const struct tern_sequence_member *m)
+{
+    return m->work->deadline_ns == 0 ? UINT64_MAX : m->work->deadline_ns;
+}
+
+/* How long its sequence may wait for a slot, as far as this request says. */
+static uint64_t slot_limit_of(const struct tern_sequence_member *m)
+{
+    return m->work->timeout_ns == 0 ? UINT64_MAX : later(m->queued_ns, m->work->timeout_ns);
+}
+
+/* When to look after a request that waits: at its limits, or when an idle sequence leaves its
  * slot to those in the backlog. One that becomes idle later leaves later, too; one of a version
  * that is not served any more leaves soon. Under the lock. */
 static uint64_t next_look(const struct tern_sequences *table, const struct tern_sequence_member *m,
                           uint64_t now)
 {
-    uint64_t deadline = m->work->deadline_ns == 0 ? UINT64_MAX : m->work->deadline_ns;
+    uint64_t deadline = deadline_of(m), limit = slot_limit_of(m);
     const struct sequence *oldest = TERN_CONTAINER_OF(table->idle.next, struct sequence, link);
     uint64_t since = tern_list_is_empty(&table->idle) ? now : oldest->idle_since;
     uint64_t idle = later(since, table->version->sequencing->max_idle_ns);
 
     if (idle > now && idle - now > RETIRED_LOOK_NS)
         idle = now + RETIRED_LOOK_NS;
-    return m->sequence->has_slot || deadline < idle ? deadline : idle;
+    limit = deadline < limit ? deadline : limit;
+    if (m->sequence->has_slot)
+        return deadline;
+    return limit < idle ? limit : idle;
 }
 
 static void on_look(struct tern_loop_timer *timer);
@@ -469,17 +487,21 @@ static void look_at(struct tern_work *work, uint64_t due, uint64_t now)
         (void)tern_loop_timer_offer(work->loop, &work->timer, due > now ? due - now : 0);
 }
 
-/* Under the lock: a request that still waits at its deadline, or at another reason to look. */
+/* Under the lock: a request that still waits at its deadline, or at another reason to look. Where
+ * its sequence has no slot, all of the sequence is refused. */
 static bool is_late(struct tern_sequences *table, struct tern_sequence_member *m, uint64_t now,
                     struct tern_list *calls)
 {
-    if (m->work->deadline_ns == 0 || now < m->work->deadline_ns)
-        return false;
     if (m->sequence->has_slot) {
+        if (now < deadline_of(m))
+            return false;
         drop(table, m);
         return true;
     }
-    refuse_all(table, m->sequence, calls); /* itself among them */
+    if (now >= deadline_of(m))
+        refuse_all(table, m->sequence, SEQUENCE_LATE, calls); /* itself among them */
+    else if (now >= slot_limit_of(m))
+        refuse_all(table, m->sequence, NO_SLOT, calls);
     return false;
 }
 

@@ -242,6 +242,7 @@ static void submit_now(void *arg)
                 .arena = &item->arena},
         .units = 1,
         .deadline_ns = item->work.deadline_ns,
+        .timeout_ns = item->work.timeout_ns,
         .loop = item->rig->loops[item->loop].loop,
         .on_done = on_done,
         .err = &item->err,
@@ -688,6 +689,38 @@ static void test_a_sequence_that_gets_no_slot_in_time(void **state)
     rig_stop(&r);
 }
 
+/* Triton's parameter timeout: it bounds the wait for a slot, and nothing else. */
+static void test_a_sequence_that_waits_for_a_slot_for_as_long_as_it_says(void **state)
+{
+    struct rig r;
+    struct item running, behind, first, second;
+    (void)state;
+    rig_start(&r, (struct plan){.slots = 1});
+    arm_gate();
+    item_init(&running, &r, 1, 1, S);
+    item_init(&behind, &r, 1, 4, E);
+    item_init(&first, &r, 2, 2, S);
+    item_init(&second, &r, 2, 3, E);
+    running.work.timeout_ns = behind.work.timeout_ns = SECOND / 8;
+    second.work.timeout_ns = SECOND / 4;
+    submit(&running);
+    wait_entered(1);
+    submit(&behind);
+    submit(&first);
+    submit(&second);
+    jump(&r, SECOND / 8);
+    assert_int_equal(tern_sequences_held(&r.version), 3);
+    jump(&r, SECOND / 8);
+    assert_int_equal(wait_done(&first), TERN_UNAVAILABLE);
+    assert_int_equal(wait_done(&second), TERN_UNAVAILABLE);
+    assert_string_equal(first.err.text, "timeout of the corresponding sequence has been expired");
+    open_gate(2);
+    assert_int_equal(wait_done(&running), TERN_OK);
+    assert_int_equal(wait_done(&behind), TERN_OK);
+    assert_int_equal(tern_sequences_live(&r.version), 0);
+    rig_stop(&r);
+}
+
 static void test_a_request_that_waits_too_long_for_its_sequence(void **state)
 {
     struct rig r;
@@ -890,6 +923,7 @@ int main(void)
         cmocka_unit_test(test_one_that_begins_anew_stands_behind_those_that_wait),
         cmocka_unit_test(test_the_queue_is_bounded),
         cmocka_unit_test(test_a_sequence_that_gets_no_slot_in_time),
+        cmocka_unit_test(test_a_sequence_that_waits_for_a_slot_for_as_long_as_it_says),
         cmocka_unit_test(test_a_request_that_waits_too_long_for_its_sequence),
         cmocka_unit_test(test_what_follows_a_start_that_was_not_run),
         cmocka_unit_test(test_cancelling_at_each_stage),
