@@ -143,9 +143,10 @@ class Probe:
 
     def most(self, low, high, step=1.03, seed=1):
         """The greatest rate between the two that it keeps up with; 0 when not even with low."""
-        best = 0
-        if not self.keeps_up(low, seed):
-            return best
+        return self.between(low, high, step, seed) if self.keeps_up(low, seed) else 0
+
+    def between(self, low, high, step, seed):
+        """The same when it is known to keep up with low."""
         best = low
         while high / best > step:
             rate = (best * high) ** 0.5
@@ -154,6 +155,17 @@ class Probe:
             else:
                 high = rate
         return best
+
+    def near(self, guess, step, seed):
+        """The greatest rate that it keeps up with, looked for from a guess in both directions."""
+        low, high = guess, guess
+        while not self.keeps_up(low, seed):
+            low, high = low / 1.3, low
+            if low < guess / 20:
+                return 0
+        while low == high and self.keeps_up(high * 1.3, seed):
+            low = high = high * 1.3
+        return self.between(low, high * 1.3 if low == high else high, step, seed)
 
 
 def median(values):
