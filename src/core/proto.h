@@ -10,6 +10,7 @@
 #include "core/exchange.h"
 #include "core/model.h"
 #include "core/request.h"
+#include "core/schedule.h"
 #include "core/settings.h"
 #include "core/stats.h"
 
@@ -63,6 +64,7 @@ enum tern_subject {
     X(SHM_UNREGISTER, "shm_unregister", INFER, SHARED_MEMORY, SERVER)            \
     X(METRICS, "metrics", OBSERVE, NONE, SERVER)                                 \
     X(MODEL_STATISTICS, "model_statistics", READ, STATISTICS, SERVER)            \
+    X(MODEL_SCHEDULE, "model_schedule", READ, STATISTICS, MODEL)                 \
     X(TRACE_READ, "trace_read", READ, TRACE, SERVER)                             \
     X(TRACE_UPDATE, "trace_update", CONTROL, TRACE, SERVER)                      \
     X(LOG_READ, "log_read", READ, LOGGING, SERVER)                               \
@@ -146,6 +148,7 @@ struct tern_call {
     /* MODEL_STATISTICS: of call->model and call->version where they are given, else of all */
     const struct tern_model_stats *stats; /* arena */
     uint32_t n_stats;
+    const struct tern_schedule *schedule; /* MODEL_SCHEDULE; arena */
 
     /* TRACE_*, LOG_*: what to change, then what holds now. TRACE_*: call->model may be empty. */
     struct tern_settings settings;

@@ -2,6 +2,7 @@
 #include <inttypes.h>
 #include "base/mem.h"
 #include "gateway/gateway_int.h"
+#include "sched/report.h"
 
 /* The dialect knows all there is to say. */
 static enum tern_code run_nothing(struct gateway_call *gc, bool *ret_pending, struct tern_err *err)
@@ -223,6 +224,20 @@ static enum tern_code run_shm_unregister(struct gateway_call *gc, bool *ret_pend
     return tern_regions_unregister(gc->gateway->regions, &gc->call.region, err);
 }
 
+/* ---- the schedule ---- */
+
+static enum tern_code run_schedule(struct gateway_call *gc, bool *ret_pending, struct tern_err *err)
+{
+    struct tern_call *call = &gc->call;
+    struct tern_schedule *schedule = tern_arena_zalloc(call->arena, 1, sizeof(*schedule));
+
+    (void)ret_pending;
+    if (schedule == NULL)
+        return tern_arena_fail(call->arena, err, "the schedule of a model");
+    call->schedule = schedule;
+    return tern_sched_report(call->pinned, gc->loop->index, call->arena, schedule, err);
+}
+
 /* ---- metrics ---- */
 
 static void free_text(void *arg)
@@ -270,6 +285,7 @@ static run_fn *const op_runs[TERN_OP_COUNT] = {
     [TERN_OP_HEALTH_WATCH] = gateway_run_watch,
     [TERN_OP_METRICS] = run_metrics,
     [TERN_OP_MODEL_STATISTICS] = gateway_run_statistics,
+    [TERN_OP_MODEL_SCHEDULE] = run_schedule,
     [TERN_OP_TRACE_READ] = gateway_run_trace,
     [TERN_OP_TRACE_UPDATE] = gateway_run_trace,
     [TERN_OP_LOG_READ] = gateway_run_log,

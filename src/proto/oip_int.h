@@ -46,6 +46,7 @@ enum tern_code tern_oip_encode_unload(struct tern_call *call, struct tern_err *e
 
 /* oip_stats.c, oip_settings.c */
 enum tern_code tern_oip_encode_statistics(struct tern_call *call, struct tern_err *err);
+enum tern_code tern_oip_encode_schedule(struct tern_call *call, struct tern_err *err);
 enum tern_code tern_oip_decode_log_settings(struct tern_call *call, struct tern_err *err);
 enum tern_code tern_oip_decode_trace_settings(struct tern_call *call, struct tern_err *err);
 enum tern_code tern_oip_encode_settings(struct tern_call *call, struct tern_err *err);
