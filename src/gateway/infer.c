@@ -7,6 +7,7 @@
 #include "gateway/classify.h"
 #include "gateway/gateway_int.h"
 #include "os/loop.h"
+#include "registry/binding.h"
 #include "registry/seen.h"
 
 static struct tern_str model_name(const struct tern_call *call)
@@ -170,7 +171,9 @@ static enum tern_code classify(struct tern_call *call, struct tern_tensor *outpu
     const struct tern_model_info *info = call->info;
     const struct tern_tensor_spec *spec = tern_model_output(info, output->name);
     const struct tern_labels *labels =
-        info->labels == NULL || spec == NULL ? NULL : &info->labels[spec - info->outputs];
+        spec == NULL ? NULL
+                     : tern_binding_labels(call->pinned, tern_loop_index(call->x->loop),
+                                           (uint32_t)(spec - info->outputs));
 
     return tern_classify(output, n, info->max_batch_size > 0, labels, call->arena, err);
 }

@@ -313,3 +313,41 @@ enum tern_code tern_binding_make(const struct tern_model_version *ensemble,
         TERN_TRY(bind_step(&b, i, err));
     return lay_out(&b, ret_binding, err);
 }
+
+/* ---- labels ---- */
+
+/* The step that writes a tensor, and which of its outputs that is; false: it is an input. */
+static bool find_writer(const struct tern_ensembling *plan, uint32_t tensor, uint32_t *ret_step,
+                        uint32_t *ret_output)
+{
+    for (uint32_t i = 0; i < plan->n_steps; i++) {
+        for (uint32_t j = 0; j < plan->steps[i].n_outputs; j++) {
+            if (plan->steps[i].outputs[j].tensor != tensor)
+                continue;
+            *ret_step = i;
+            *ret_output = j;
+            return true;
+        }
+    }
+    return false;
+}
+
+const struct tern_labels *tern_binding_labels(const struct tern_model_version *version,
+                                              uint32_t loop, uint32_t output)
+{
+    const struct tern_binding *binding =
+        version->ensembling == NULL ? NULL : version->pins[loop].binding;
+    uint32_t step, at;
+
+    for (;;) {
+        const struct tern_labels *own =
+            version->info.labels == NULL ? NULL : &version->info.labels[output];
+        const struct tern_ensembling *plan = version->ensembling;
+        if ((own != NULL && own->n > 0) || plan == NULL || binding == NULL ||
+            !find_writer(plan, plan->outputs[output], &step, &at))
+            return own;
+        version = binding->steps[step].version;
+        output = tern_bound_inputs(binding, step)[plan->steps[step].n_inputs + at];
+        binding = tern_bound_ensemble(binding, step);
+    }
+}

@@ -74,4 +74,10 @@ enum tern_code tern_binding_make(const struct tern_model_version *ensemble,
                                  const struct tern_bind_models *models, struct tern_arena *arena,
                                  const struct tern_binding **ret_binding, struct tern_err *err);
 
+/* What the classes of an output are called: the version's own labels, or for an ensemble without
+ * those of the model that makes the output, as `loop` serves it now. NULL: nothing. On that loop.
+ */
+const struct tern_labels *tern_binding_labels(const struct tern_model_version *version,
+                                              uint32_t loop, uint32_t output);
+
 #endif
