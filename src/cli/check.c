@@ -151,6 +151,10 @@ static void list_disagreements(struct check *check, const struct tern_found_mode
                                    &check->offline.settings.engines, &check->arena, &file, &engine,
                                    NULL) != TERN_OK)
         return;
+    if (engine->check != NULL) {
+        engine->check(file, &check->arena, problems);
+        return;
+    }
     const struct tern_engine_load load = {.name = model->name,
                                           .path = file,
                                           .options = config->options,

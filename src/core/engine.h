@@ -19,6 +19,8 @@
 #include "core/request.h"
 #include "core/tensor.h"
 
+struct tern_problems;
+
 /* One option of a model for its engine, as text ("intra_op_thread_count" = "2"): from config.pbtxt
  * `parameters`, from the options, or from an accelerator block. */
 struct tern_engine_option {
@@ -92,6 +94,8 @@ struct tern_engine_ops {
     /* A model is its configuration, which names this engine as its backend: there is no file, and
      * path is NULL in load. */
     bool fileless;
+    /* Its models take documents instead of tensors and are never run: the gateway walks them. */
+    bool documents;
     bool decouples; /* models that answer any number of times are served: see run->sink */
     /* Runs look at the request's parameters: requests whose parameters differ never share a run. */
     bool reads_params;
@@ -102,6 +106,9 @@ struct tern_engine_ops {
     const char *const *file_names;
     /* 0: not mine; higher is better. `head` holds the first bytes of the file. */
     int (*probe)(const char *file_name, struct tern_str head);
+    /* (optional) Everything that load would find wrong in the file, in the list; not only the first
+     * mistake. */
+    void (*check)(const char *path, struct tern_arena *arena, struct tern_problems *problems);
     enum tern_code (*load)(const struct tern_engine_load *spec, struct tern_arena *arena,
                            struct tern_engine_model *ret_model, struct tern_err *err);
     void (*unload)(struct tern_engine_model *model);

@@ -37,6 +37,7 @@ struct tern_model_info {
     int64_t version;
     int64_t max_batch_size; /* 0: the first dimension is not a batch */
     bool decoupled;         /* a request has any number of answers */
+    bool documents;         /* it is a graph of documents: no tensors, its own operations */
     const struct tern_tensor_spec *inputs;
     uint32_t n_inputs;
     const struct tern_tensor_spec *outputs;

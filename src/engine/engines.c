@@ -1,6 +1,7 @@
 #include "engine/engines.h"
 
 #include "engine/onnx/onnx.h"
+#include "engine/plan/plan.h"
 #include "engine/sample/sample.h"
 
 const struct tern_engine_ops *const tern_engines[] = {
@@ -8,6 +9,7 @@ const struct tern_engine_ops *const tern_engines[] = {
     &tern_sample_identity,
     &tern_sample_square,
     &tern_sample_repeat,
+    &tern_plan_engine,
 };
 const uint32_t tern_engines_count = TERN_COUNT_OF(tern_engines);
 

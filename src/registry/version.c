@@ -177,6 +177,8 @@ static enum tern_code open_sized(struct loading *l, struct tern_err *err)
     bool large = l->file_size >= LARGE_FILE && many > 1 && !l->config.decoupled;
 
     TERN_TRY(open_engine(l, large ? many : 1, err));
+    if (l->engine->documents)
+        return TERN_OK;
     TERN_TRY(measure(l, err));
     if (!large && !l->config.decoupled && version->run_ns >= LARGE_RUN_NS && many > 1) {
         large = true;
@@ -272,6 +274,7 @@ static enum tern_code fill_info(struct loading *l, struct tern_err *err)
         .version = l->load->number,
         .max_batch_size = specs.max_batch_size,
         .decoupled = l->config.decoupled,
+        .documents = l->engine->documents,
         .inputs = specs.seen.inputs,
         .n_inputs = specs.seen.n_inputs,
         .outputs = specs.seen.outputs,

@@ -6,7 +6,7 @@
 #include "base/hash.h"
 #include "base/mem.h"
 #include "base/version.h"
-#include "trace/curl.h"
+#include "os/curl.h"
 #include "wire/json.h"
 
 #define BODY_MAX           ((size_t)64 << 20)
@@ -269,7 +269,7 @@ static enum tern_code set_up(struct tern_otlp *otlp, struct tern_err *err)
 enum tern_code tern_otlp_new(const struct tern_otlp_settings *settings, struct tern_otlp **ret_otlp,
                              struct tern_err *err)
 {
-    TERN_TRY(tern_curl_load(err));
+    TERN_TRY(tern_curl_load("sending traces", err));
     struct tern_otlp *otlp = tern_mem_zalloc(1, sizeof(*otlp));
 
     if (otlp == NULL)

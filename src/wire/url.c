@@ -91,3 +91,30 @@ enum tern_code tern_url_segment(const char *what, struct tern_str raw, char *dst
     *ret = s;
     return TERN_OK;
 }
+
+enum tern_code tern_url_check_http(struct tern_str url, struct tern_err *err)
+{
+    static const struct tern_str schemes[] = {{"http://", 7}, {"https://", 8}};
+    struct tern_str rest = {NULL, 0};
+
+    for (size_t i = 0; i < TERN_COUNT_OF(schemes); i++) {
+        if (tern_str_starts(url, schemes[i]))
+            rest = tern_str_from(url, schemes[i].n);
+    }
+    size_t host = 0;
+    while (host < rest.n && rest.p[host] != '/' && rest.p[host] != '?')
+        host++;
+    if (url.n > TERN_URL_MAX || host == 0 || rest.p[0] == ':')
+        return tern_fail(err, TERN_INVALID_ARGUMENT,
+                         "expected http:// or https://, a host, and at most %d bytes, got \"%.*s\"",
+                         TERN_URL_MAX, TERN_STR_ARG(url));
+    for (size_t i = 0; i < rest.n; i++) {
+        unsigned char c = (unsigned char)rest.p[i];
+        if (c <= ' ' || c == 127 || c == '#' || c == '\\' || (i < host && c == '@'))
+            return tern_fail(err, TERN_INVALID_ARGUMENT,
+                             "an address has no credentials, fragments, spaces or backslashes, got "
+                             "\"%.*s\"",
+                             TERN_STR_ARG(url));
+    }
+    return TERN_OK;
+}

@@ -16,4 +16,11 @@
 enum tern_code tern_url_segment(const char *what, struct tern_str raw, char *dst, size_t cap,
                                 struct tern_str *ret, struct tern_err *err);
 
+#define TERN_URL_MAX 2048
+
+/* An address that an operator gave for calling another server. INVALID_ARGUMENT unless it begins
+ * with http:// or https:// and has a host, no credentials, fragment, spaces or control bytes, and
+ * at most TERN_URL_MAX bytes. */
+enum tern_code tern_url_check_http(struct tern_str url, struct tern_err *err);
+
 #endif

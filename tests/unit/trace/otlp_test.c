@@ -1,5 +1,5 @@
 /* Spans as OTLP's JSON; jansson reads them back. Sending itself is tested end to end. */
-// covers: trace/curl
+// covers: os/curl
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,6 +1,7 @@
 #define TERN_CURL_LOADER
-#include "trace/curl.h"
+#include "os/curl.h"
 
+#include <pthread.h>
 #include <stddef.h>
 #include <string.h>
 #include "base/compiler.h"
@@ -42,12 +43,15 @@ static enum tern_code load(struct tern_err *err)
     return TERN_OK;
 }
 
-enum tern_code tern_curl_load(struct tern_err *err)
+enum tern_code tern_curl_load(const char *what, struct tern_err *err)
 {
+    static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
     struct tern_err why;
 
-    if (library != NULL || load(&why) == TERN_OK)
+    pthread_mutex_lock(&lock);
+    enum tern_code code = library != NULL ? TERN_OK : load(&why);
+    pthread_mutex_unlock(&lock);
+    if (code == TERN_OK)
         return TERN_OK;
-    return tern_fail(err, TERN_UNAVAILABLE, "sending traces needs libcurl (%s): %s", LIBRARY,
-                     why.text);
+    return tern_fail(err, TERN_UNAVAILABLE, "%s needs libcurl (%s): %s", what, LIBRARY, why.text);
 }
