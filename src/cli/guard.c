@@ -60,6 +60,7 @@ void tern_guard_check(struct tern_opt_load *load)
     }
     check_pattern(load, "http.header_forward", options->http.header_forward);
     check_pattern(load, "grpc.header_forward", options->grpc.header_forward);
+    check_pattern(load, "graph.header_forward", options->graph.header_forward);
     check_origins(load, &options->http.cors_origins);
 }
 
@@ -96,11 +97,13 @@ enum tern_code tern_guard_open(struct tern_guard *guard, const struct tern_serve
         TERN_TRY(tern_restrict_add(&guard->restrict_, &rule, err));
     }
     TERN_TRY(open_pattern(options->http.header_forward, n_loops, &guard->forward_http, err));
-    return open_pattern(options->grpc.header_forward, n_loops, &guard->forward_grpc, err);
+    TERN_TRY(open_pattern(options->grpc.header_forward, n_loops, &guard->forward_grpc, err));
+    return open_pattern(options->graph.header_forward, n_loops, &guard->forward_graph, err);
 }
 
 void tern_guard_close(struct tern_guard *guard)
 {
     tern_forward_free(guard->forward_http);
     tern_forward_free(guard->forward_grpc);
+    tern_forward_free(guard->forward_graph);
 }

@@ -11,6 +11,7 @@ struct tern_guard {
     struct tern_restrict restrict_;
     struct tern_forward *forward_http; /* NULL: none */
     struct tern_forward *forward_grpc;
+    struct tern_forward *forward_graph;
 };
 
 /* Adds every mistake in these options to the load's list, with its place. Reads no file. */

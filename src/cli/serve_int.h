@@ -41,6 +41,7 @@ struct serve_process {
     struct tern_sched *sched;
     struct tern_server *server;
     struct tern_guard guard;
+    struct tern_listener_info inside; /* of the steps of graphs */
     struct tern_gateway *gateway;
     struct tern_registry *registry;
     struct tern_loop **loops; /* the server's, as an array */

@@ -286,18 +286,36 @@ static enum tern_code open_server(struct serve_process *p, struct tern_err *err)
     return TERN_OK;
 }
 
+/* What the steps of graphs may ask of this server: predictions, by what a graph's file can name. */
+static enum tern_code open_inside(struct serve_process *p, struct tern_err *err)
+{
+    static const struct tern_str dialects[] = {{"oip", 3}, {"graph", 5}};
+    const struct tern_server_options *options = &p->options;
+
+    p->inside = (struct tern_listener_info){
+        .name = TERN_STR("inside"),
+        .server_name = options->server_name,
+        .body_max = options->http.body_max,
+        .memory_max = options->request.memory_max,
+        .json_depth_max = (uint32_t)options->json.depth_max,
+    };
+    return tern_protos_mask(dialects, TERN_COUNT_OF(dialects), &p->inside.protos, err);
+}
+
 static enum tern_code open_gateway(struct serve_process *p, struct tern_err *err)
 {
-    const struct tern_listener_info *listeners[TERN_LISTENERS_MAX];
+    const struct tern_listener_info *listeners[TERN_LISTENERS_MAX + 1];
 
+    TERN_TRY(open_inside(p, err));
     TERN_TRY(tern_guard_open(&p->guard, &p->options, p->n_loops, &p->arena, err));
     for (uint32_t i = 0; i < p->listeners->n; i++)
         listeners[i] = &p->listeners->rows[i]->info;
+    listeners[p->listeners->n] = &p->inside;
     const struct tern_gateway_settings settings = {
         .protos = tern_protos,
         .n_protos = TERN_PROTOS_N,
         .listeners = listeners,
-        .n_listeners = p->listeners->n,
+        .n_listeners = p->listeners->n + 1,
         .n_loops = p->n_loops,
         .timeout_ns = p->options.request.timeout_ns,
         .sched = p->sched,
@@ -310,6 +328,8 @@ static enum tern_code open_gateway(struct serve_process *p, struct tern_err *err
         .forward_http = p->guard.forward_http,
         .forward_grpc = p->guard.forward_grpc,
         .cors = {p->options.http.cors_origins.items, p->options.http.cors_origins.n},
+        .inside = &p->inside,
+        .graph_headers = p->guard.forward_graph,
     };
     return tern_gateway_new(&settings, &p->gateway, err);
 }
@@ -468,6 +488,7 @@ enum tern_code serve_open(struct serve_process *p, struct tern_err *err)
 void serve_close(struct serve_process *p)
 {
     tern_registry_close(p->registry);
+    tern_gateway_stop(p->gateway);
     tern_server_free(p->server);
     tern_gateway_free(p->gateway);
     tern_guard_close(&p->guard);

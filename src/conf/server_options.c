@@ -43,6 +43,9 @@ static const struct tern_opt listener_rows[] = {
     {.name = "dialects", .type = TERN_OPT_LIST, OF(dialects), .max = 32, .metavar = "NAME[+NAME]",
      .help = "The dialects spoken here (doc/routes.md names them); all by default. Paths of the "
              "others do not exist here."},
+    {.name = "graph", .type = TERN_OPT_STRING, OF(graph), .metavar = "NAME",
+     .help = "The graph that is meant here where a path names none (POST /, /api/v1.0/predictions). "
+             "The only one that is served by default."},
     {.name = "triton_status", .type = TERN_OPT_BOOL, OF(triton_status),
      .help = "Answer 400 where Triton does: instead of 503 when a health route says no (then without a "
              "body), and instead of 413 when a body is too large."},
@@ -376,6 +379,11 @@ static const struct tern_opt rows[] = {
      .preset = "none", .values = grpc_compressions,
      .help = "How hard answers over gRPC are compressed (gzip or deflate, from 1 KiB on) for "
              "clients that take it."},
+
+    {.name = "graph.header_forward", .type = TERN_OPT_STRING, IN(graph.header_forward),
+     .section = "Graphs", .metavar = "PATTERN",
+     .help = "Request headers that go on to a graph's steps on other servers, as a regular expression "
+             "over whole names. Steps on this server get all of them."},
 
     {.name = "log.level", .type = TERN_OPT_ENUM, IN(log.level), .section = "Logs and metrics",
      .flags = RELOAD, .preset = "info", .values = log_levels,

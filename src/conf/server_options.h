@@ -27,6 +27,7 @@ struct tern_listener_options {
     struct tern_str address; /* "127.0.0.1:8080", "[::1]:8080", "unix:/run/tern.sock" */
     bool admin;
     struct tern_opt_list dialects; /* names; empty: all */
+    struct tern_str graph;         /* empty: the only one */
     bool triton_status;
     enum tern_grpc_form_option grpc_form;
     bool tls;
@@ -190,6 +191,10 @@ struct tern_server_options {
         struct tern_str header_forward;
         enum tern_grpc_compression_option compression;
     } grpc;
+
+    struct {
+        struct tern_str header_forward;
+    } graph;
 
     struct {
         uint64_t streams_max, stream_window, connection_window;

@@ -190,8 +190,9 @@ struct tern_listener_info {
     struct tern_str name;        /* "127.0.0.1:8080" */
     struct tern_str server_name; /* what metadata calls the server; empty: tern */
     bool admin;                  /* control operations are allowed here */
-    bool triton_status; /* 400 where Triton answers that: health that says no, a large body */
-    uint32_t protos;    /* dialects spoken here, one bit each as in tern_protos; 0: all */
+    bool triton_status;    /* 400 where Triton answers that: health that says no, a large body */
+    struct tern_str graph; /* what is meant where a path names no graph; empty: the only one */
+    uint32_t protos;       /* dialects spoken here, one bit each as in tern_protos; 0: all */
     enum tern_grpc_form grpc_form;
     enum tern_grpc_compression grpc_compression;
     /* May change while serving. */

@@ -56,6 +56,8 @@ enum tern_subject {
     X(MODEL_READY, "model_ready", OPEN, HEALTH, MODEL)                           \
     X(MODEL_CONFIG, "model_config", READ, MODEL_CONFIG, MODEL)                   \
     X(INFER, "infer", INFER, INFERENCE, MODEL)                                   \
+    X(GRAPH, "graph", INFER, INFERENCE, MODEL)                                   \
+    X(FEEDBACK, "feedback", INFER, INFERENCE, MODEL)                             \
     X(REPOSITORY_INDEX, "repository_index", READ, MODEL_REPOSITORY, SERVER)      \
     X(REPOSITORY_LOAD, "repository_load", CONTROL, MODEL_REPOSITORY, SERVER)     \
     X(REPOSITORY_UNLOAD, "repository_unload", CONTROL, MODEL_REPOSITORY, SERVER) \
@@ -104,6 +106,13 @@ struct tern_region_row {
     struct tern_str handle; /* (cuda) of the memory, as the message carries it; not in an answer */
 };
 
+/* A message of a graph of documents: what a client sent, or what a step answered. */
+struct tern_document {
+    struct tern_str bytes; /* TERN_TEXT_PAD more may be read */
+    struct tern_str type;  /* media type; empty: none was given */
+    int status;            /* of an answer, as HTTP has it */
+};
+
 struct tern_route;
 struct tern_proto;
 struct tern_model_version; /* registry/: pinned while the call runs */
@@ -133,6 +142,10 @@ struct tern_call {
     /* INFER */
     struct tern_infer_request request;
     struct tern_infer_response response;
+
+    /* GRAPH, FEEDBACK: call->message goes in, this comes out. Where call->model is empty the
+     * listener's graph is meant, else the only one that is served. */
+    struct tern_document document;
 
     /* REPOSITORY_*, MODEL_LIST: arguments, then the result */
     bool ready_only;

@@ -102,6 +102,12 @@ void tern_forward_free(struct tern_forward *forward)
     tern_mem_free(forward);
 }
 
+bool tern_forward_takes(const struct tern_forward *forward, uint32_t loop, struct tern_str name)
+{
+    return pcre2_match(forward->code, (PCRE2_SPTR)name.p, name.n, 0, 0, forward->scratch[loop],
+                       forward->limits) >= 0;
+}
+
 /* Names of headers differ in more than case. */
 static bool is_there(const struct tern_params *params, struct tern_str name)
 {
@@ -120,9 +126,7 @@ enum tern_code tern_forward_apply(const struct tern_forward *forward, uint32_t l
         return TERN_OK;
     for (uint32_t i = 0; i < x->n_headers; i++) {
         const struct tern_header *header = &x->headers[i];
-        int found = pcre2_match(forward->code, (PCRE2_SPTR)header->name.p, header->name.n, 0, 0,
-                                forward->scratch[loop], forward->limits);
-        if (found < 0 || is_there(params, header->name))
+        if (!tern_forward_takes(forward, loop, header->name) || is_there(params, header->name))
             continue;
         const struct tern_param param = {
             .key = header->name, .kind = TERN_PARAM_STRING, .string = header->value};

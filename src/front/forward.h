@@ -16,6 +16,8 @@ enum tern_code tern_forward_new(struct tern_str pattern, uint32_t n_loops,
                                 struct tern_forward **ret_forward, struct tern_err *err);
 void tern_forward_free(struct tern_forward *forward);
 
+/* Whether a header of that name matches. */
+bool tern_forward_takes(const struct tern_forward *forward, uint32_t loop, struct tern_str name);
 /* Adds what matches to params; names and values stay in the head of x. A parameter of that name
  * that is there already stays as it is; of a repeated header the first counts. A name whose match
  * takes unduly long does not match. forward NULL: nothing to do. */

@@ -113,8 +113,8 @@ static enum tern_code ask_for_room(struct gateway_call *gc, struct tern_err *err
 {
     uint64_t answer_in_ns = 0;
 
-    if (gc->version == NULL)
-        return TERN_OK; /* the message will name it */
+    if (gc->version == NULL || gc->version->info.documents)
+        return TERN_OK; /* the message will name it; or its steps are asked one by one */
     enum tern_code code = tern_sched_admits(gc->gateway->settings.sched, gc->version,
                                             deadline_by_head(gc), &answer_in_ns, err);
     if (TERN_LIKELY(code == TERN_OK))

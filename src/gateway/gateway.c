@@ -239,6 +239,11 @@ static void answer_options(struct tern_gateway *gateway, struct tern_exchange *x
     tern_exchange_send(x, true);
 }
 
+static bool is_of_graph(const struct tern_call *call)
+{
+    return call->op == TERN_OP_GRAPH || call->op == TERN_OP_FEEDBACK;
+}
+
 /* Where health is answered as Triton does, a model that is not there is not ready and no more. */
 static bool is_plain_no(const struct tern_call *call)
 {
@@ -284,7 +289,7 @@ static void on_head(void *self, struct tern_exchange *x)
     code = TERN_OK;
     if (needs_model(&gc->call) && gc->call.model.n > 0)
         code = find_model(gc, &gc->call.err);
-    if (code == TERN_OK && gc->call.op == TERN_OP_INFER)
+    if (code == TERN_OK && (gc->call.op == TERN_OP_INFER || is_of_graph(&gc->call)))
         code = gateway_enter(gc, &gc->call.err);
     if (code == TERN_OK && match.route->stream == TERN_STREAM_BOTH)
         code = gateway_stream_open(gc, &gc->call.err);
@@ -322,6 +327,8 @@ enum tern_code gateway_start(struct gateway_call *gc, bool *ret_pending)
 {
     struct tern_call *call = &gc->call;
 
+    if (needs_model(call) && call->model.n == 0 && is_of_graph(call))
+        TERN_TRY(gateway_name_graph(gc, &call->err));
     if (needs_model(call) && call->model.n > 0)
         TERN_TRY(pin_model(gc, &call->err));
     if (call->route->decode != NULL)
@@ -368,7 +375,9 @@ static void on_part(void *self, struct tern_exchange *x)
 
 void gateway_cancel(struct gateway_call *gc)
 {
-    if (gc->submitted) {
+    if (gc->walk != NULL) {
+        gateway_walk_cancel(gc);
+    } else if (gc->submitted) {
         tern_sched_cancel(gc->gateway->settings.sched, &gc->work);
     } else if (gateway_unwatch(gc)) {
         enum tern_code code = tern_fail(&gc->call.err, TERN_CANCELLED, "the watch was ended");
@@ -466,11 +475,18 @@ void tern_gateway_free(struct tern_gateway *gateway)
     for (uint32_t i = 0; gateway->dialects != NULL && i < gateway->settings.n_loops; i++) {
         gateway_stream_fini(&gateway->loops[i]);
         gateway_sink_fini(&gateway->loops[i]);
+        gateway_walk_fini(&gateway->loops[i]);
     }
     tern_dialects_free(gateway->dialects);
     tern_regions_free(gateway->regions);
     tern_mem_free(gateway->loops);
     tern_mem_free(gateway);
+}
+
+void tern_gateway_stop(struct tern_gateway *gateway)
+{
+    for (uint32_t i = 0; gateway != NULL && i < gateway->settings.n_loops; i++)
+        gateway_walk_stop(&gateway->loops[i]);
 }
 
 void tern_gateway_set_registry(struct tern_gateway *gateway, struct tern_registry *registry)

@@ -38,11 +38,17 @@ struct tern_gateway_settings {
     const struct tern_forward *forward_http; /* NULL: none; borrowed */
     const struct tern_forward *forward_grpc;
     struct tern_cors cors;
+    /* How the steps of graphs ask this server: the listener they seem to come in at. It is not one
+     * of listeners; NULL: the one where the graph was asked. */
+    const struct tern_listener_info *inside;
+    const struct tern_forward *graph_headers; /* that go on to other servers; NULL: none */
 };
 
 enum tern_code tern_gateway_new(const struct tern_gateway_settings *settings,
                                 struct tern_gateway **ret_gateway, struct tern_err *err);
 void tern_gateway_free(struct tern_gateway *gateway);
+/* The loops have stopped and will be freed: what hangs on them is let go. */
+void tern_gateway_stop(struct tern_gateway *gateway);
 /* Once, before the loops run: who takes the operations that change what is served. */
 void tern_gateway_set_registry(struct tern_gateway *gateway, struct tern_registry *registry);
 /* What the muxes call. */

@@ -34,6 +34,12 @@ struct gateway_loop {
      */
     _Atomic(struct tern_loop *) loop;
     struct tern_loop_task drain;
+
+    /* Of graphs, from the first on that needs them. */
+    struct tern_inside *inside;
+    struct tern_remote *remote;
+    struct tern_trace_ids random;
+    bool has_random;
 };
 
 struct tern_gateway {
@@ -49,6 +55,7 @@ struct tern_gateway {
     _Atomic uint32_t log_verbose; /* as a client set it last */
 };
 
+struct walk;
 struct gateway_part;
 struct gateway_sink;
 struct gateway_stream;
@@ -70,6 +77,7 @@ struct gateway_call {
     struct gateway_stream *stream; /* the exchange's own call: what it became; NULL: no stream */
     struct gateway_part *part;     /* a call of a stream; NULL: the exchange's own */
     struct gateway_sink *sink;     /* of a run of a decoupled model */
+    struct walk *walk;             /* of a graph that is on its way */
     struct tern_list watch;        /* in loop->watches; next == NULL: it never was */
     struct tern_call call;         /* last: its error text need not be zeroed */
 };
@@ -176,6 +184,15 @@ enum tern_code gateway_sink_collect(struct gateway_call *gc, enum tern_code code
 /* On the loop: an answer for a call of a stream (gateway/stream.c). */
 void gateway_stream_answer(struct gateway_call *gc, struct gateway_answer *answer);
 void gateway_sink_fini(struct gateway_loop *loop);
+
+/* ---- gateway/walk.c: graphs of documents ---- */
+
+enum tern_code gateway_run_graph(struct gateway_call *gc, bool *ret_pending, struct tern_err *err);
+/* The graph that is meant where none is named, to call->model. */
+enum tern_code gateway_name_graph(struct gateway_call *gc, struct tern_err *err);
+void gateway_walk_cancel(struct gateway_call *gc);
+void gateway_walk_stop(struct gateway_loop *loop);
+void gateway_walk_fini(struct gateway_loop *loop);
 
 /* ---- gateway/watch.c ---- */
 

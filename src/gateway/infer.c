@@ -230,6 +230,11 @@ enum tern_code gateway_run_infer(struct gateway_call *gc, bool *ret_pending, str
     struct tern_engine_run *run = &gc->work.run;
     uint32_t *input_spec = NULL, *output_spec = NULL;
 
+    if (TERN_UNLIKELY(call->info->documents))
+        return tern_fail(err, TERN_UNIMPLEMENTED,
+                         "'%.*s' is a graph of documents and takes no tensors: ask it at "
+                         "/graphs/%.*s",
+                         TERN_STR_ARG(call->info->name), TERN_STR_ARG(call->info->name));
     TERN_TRY(gateway_take_params(gc, err));
     if (call->request.raw)
         TERN_TRY(make_raw_input(call, err));

@@ -157,7 +157,7 @@ static void fill(struct inside_exchange *ix, struct tern_inside_call *call)
     x->arena = &ix->arena;
     x->loop = inside->loop;
     x->listener = call->listener;
-    x->body_max = call->listener->body_max;
+    x->body_max = call->body_max;
     x->ops = &ops;
     x->out = &inside->out;
     x->peer = call->peer;

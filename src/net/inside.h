@@ -24,9 +24,10 @@ struct tern_inside_call {
     const struct tern_header *headers; /* besides the body's */
     uint32_t n_headers;
     const struct tern_listener_info *listener; /* what it may do is what comes in there may */
-    size_t memory_max;                         /* of the request */
-    size_t answer_max;                         /* bytes of its body */
-    struct tern_str peer;                      /* on whose behalf; for the access log */
+    size_t body_max;
+    size_t memory_max;    /* of the request */
+    size_t answer_max;    /* bytes of its body */
+    struct tern_str peer; /* on whose behalf; for the access log */
     /* On the loop, once; not from within start or cancel. */
     void (*on_done)(struct tern_inside_call *call);
 

@@ -55,6 +55,7 @@ enum tern_code tern_listener_open(const struct tern_listener_config *config, uin
     listener->transport = config->transport;
     listener->transport_config = config->transport_config;
     listener->info.server_name = config->server_name;
+    listener->info.graph = config->graph;
     listener->info.admin = config->admin;
     listener->info.triton_status = config->triton_status;
     listener->info.protos = config->protos;

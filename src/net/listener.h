@@ -20,8 +20,9 @@ struct tern_listener_config {
     struct tern_str address;     /* tern_sock_addr_parse */
     struct tern_str server_name; /* outlives the listener; see tern_listener_info */
     bool admin;
-    bool triton_status; /* see tern_listener_info */
-    uint32_t protos;    /* 0: all */
+    struct tern_str graph; /* outlives the listener; see tern_listener_info */
+    bool triton_status;    /* see tern_listener_info */
+    uint32_t protos;       /* 0: all */
     enum tern_grpc_form grpc_form;
     enum tern_grpc_compression grpc_compression;
     size_t body_max;

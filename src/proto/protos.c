@@ -4,11 +4,13 @@
 #include "proto/admin.h"
 #include "proto/grpc_health.h"
 #include "proto/grpc_reflection.h"
+#include "proto/kserve_graph.h"
 #include "proto/oip.h"
 #include "proto/oip_grpc.h"
 
 const struct tern_proto *const tern_protos[TERN_PROTOS_N] = {
-    &tern_oip, &tern_oip_grpc, &tern_admin, &tern_grpc_health, &tern_grpc_reflection,
+    &tern_oip,         &tern_oip_grpc,        &tern_admin,
+    &tern_grpc_health, &tern_grpc_reflection, &tern_kserve_graph,
 };
 
 static size_t index_of(struct tern_str name)
