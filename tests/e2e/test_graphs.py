@@ -1,4 +1,5 @@
 """Graphs of documents in KServe's form, over models of this server and endpoints of others."""
+# covers: gateway/walk gateway/walk_kserve gateway/walk_seldon net/inside net/remote proto/kserve_graph engine/plan/plan_kserve engine/plan/plan_seldon
 
 import collections
 import http.client
@@ -7,7 +8,7 @@ import time
 
 import pytest
 
-from harness import DEADLINE, ONNX, SAMPLES, Server, put_model, put_sample
+from harness import DEADLINE, ONNX, Server, put_model, put_sample
 from units import Unit
 
 
@@ -73,7 +74,7 @@ def test_models_of_this_server_need_no_socket(graphs):
     assert server.state("by-name") == "READY"
     assert server.get("/v2/models/by-name").json()["platform"] == "kserve_graph"
     assert server.infer("by-name", tensor(1)).status == 501
-    assert len(server.events("request")) >= 4
+    assert len(server.events("access")) >= 4
 
 
 def test_sequence(graphs, unit):

@@ -252,10 +252,27 @@ static const struct tern_plan *read_text(struct tern_str name, struct tern_str t
     return root == NULL ? NULL : tern_plan_read(root, file, arena, problems);
 }
 
+/* "iris/graph.yaml", "iris/2/graph.yaml": enough to find it, and no path of this machine. */
+static struct tern_str place_of(const char *path)
+{
+    struct tern_str all = tern_str_of(path), name = tern_file_base_name(path);
+    size_t at = (size_t)(name.p - path);
+    uint64_t number;
+
+    for (int pieces = 0; at > 1 && pieces < 2; pieces++) {
+        size_t end = --at;
+        while (at > 0 && path[at - 1] != '/')
+            at--;
+        if (!tern_num_parse_u64(tern_str_make(path + at, end - at), INT64_MAX, &number))
+            break;
+    }
+    return tern_str_from(all, at);
+}
+
 static const struct tern_plan *read_file(const char *path, struct tern_arena *arena,
                                          struct tern_problems *problems)
 {
-    struct tern_str name = tern_file_base_name(path);
+    struct tern_str name = place_of(path);
     struct tern_err err;
     char *bytes;
     size_t n;

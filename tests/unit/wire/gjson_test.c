@@ -1,3 +1,4 @@
+// covers: wire/gjson_find
 /* GJSON: each case is a path, a document, and what is found there ("-": nothing), or what is wrong
  * with the path. */
 #include <setjmp.h>
