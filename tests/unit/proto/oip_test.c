@@ -321,7 +321,7 @@ static void dialects_are_found_by_name(void **state)
     assert_true(tern_str_eq(tern_buf_str(&text), TERN_STR("oip,admin")));
     tern_buf_clear(&text);
     tern_protos_print(0, &text);
-    assert_int_equal(tern_buf_str(&text).p[text.n - 1], 'n'); /* ... grpc_reflection */
+    assert_non_null(memmem(text.p, text.n, "grpc_reflection", 15)); /* all of them */
     tern_buf_fini(&text);
     names[1] = TERN_STR("oi");
     assert_int_equal(tern_protos_mask(names, 2, &mask, &err), TERN_INVALID_ARGUMENT);
