@@ -274,7 +274,7 @@ static enum tern_code fill_info(struct loading *l, struct tern_err *err)
         .version = l->load->number,
         .max_batch_size = specs.max_batch_size,
         .decoupled = l->config.decoupled,
-        .documents = l->engine->documents,
+        .documents = l->engine != NULL && l->engine->documents,
         .inputs = specs.seen.inputs,
         .n_inputs = specs.seen.n_inputs,
         .outputs = specs.seen.outputs,
@@ -342,6 +342,8 @@ static enum tern_code find_batches(struct loading *l, struct tern_err *err)
     const char *why;
 
     if (version->ensembling != NULL) {
+        version->batches = TERN_STR("none of its own: each step has its own");
+    } else if (version->info.documents) {
         version->batches = TERN_STR("none of its own: each step has its own");
     } else if (version->scheduling->batching != TERN_BATCHING_NONE) {
         version->batches = tern_arena_printf(arena, "up to %u rows", version->scheduling->max_rows);
