@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from harness import DEADLINE, ONNX, Server, put_model, put_sample
+from harness import DEADLINE, ONNX, Server, put_model, put_sample, wait_for
 from units import Unit
 
 
@@ -74,7 +74,7 @@ def test_models_of_this_server_need_no_socket(graphs):
     assert server.state("by-name") == "READY"
     assert server.get("/v2/models/by-name").json()["platform"] == "kserve_graph"
     assert server.infer("by-name", tensor(1)).status == 501
-    assert len(server.events("access")) >= 4
+    wait_for(lambda: len(server.events("access")) >= 4, "a line for each step")
 
 
 def test_sequence(graphs, unit):
