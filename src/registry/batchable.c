@@ -234,7 +234,7 @@ static enum outcome try_rows(struct proof *proof, const struct tern_trial_rows *
     size_t n_joins = rows->n_rows > 2 ? TERN_COUNT_OF(joins) : 1;
     struct tern_trial_rows *alone = tern_arena_zalloc(&proof->arena, rows->n_rows, sizeof(*alone));
 
-    if (alone == NULL) {
+    if (alone == NULL || rows->n_rows == 0) {
         (void)!tern_arena_fail(&proof->arena, &proof->silence, "the rows of a trial");
         return SAYS_NOTHING;
     }

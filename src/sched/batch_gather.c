@@ -85,6 +85,14 @@ static uint64_t allowed_rows(const struct tern_scheduling *scheduling, uint64_t 
     return rows;
 }
 
+static uint64_t bits_of(double value)
+{
+    uint64_t bits;
+
+    memcpy(&bits, &value, sizeof(bits));
+    return bits;
+}
+
 static bool same_param(const struct tern_param *a, const struct tern_param *b)
 {
     if (!tern_str_eq(a->key, b->key) || a->kind != b->kind)
@@ -97,7 +105,7 @@ static bool same_param(const struct tern_param *a, const struct tern_param *b)
     case TERN_PARAM_UINT64:
         return a->uint64 == b->uint64;
     case TERN_PARAM_DOUBLE:
-        return memcmp(&a->real, &b->real, sizeof(a->real)) == 0;
+        return bits_of(a->real) == bits_of(b->real);
     case TERN_PARAM_STRING:
         return tern_str_eq(a->string, b->string);
     }

@@ -13,8 +13,8 @@ struct tern_batch_member {
 
 /* Nothing is in it any more. */
 void batch_empty(struct tern_batch *batch);
-/* Lets go of one reference; an arena's cleanup. */
-void batch_drop(void *batch);
+/* Lets go of one reference to a batch; an arena's cleanup. */
+void batch_drop(void *arg);
 
 /* The member's tensor with index `wanted` among the engine's; NULL: it has none. It mostly stands
  * at place `guess`. */
