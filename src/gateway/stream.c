@@ -192,6 +192,9 @@ static void end(struct gateway_stream *s)
 {
     struct gateway_call *own = s->own;
     struct tern_exchange *x = own->call.x;
+
+    if (s->code == TERN_OK && x->gone)
+        s->code = tern_fail(&own->call.err, TERN_CANCELLED, "the client left");
     const struct tern_err *err = s->code == TERN_OK ? NULL : &own->call.err;
 
     tern_loop_timer_stop(x->loop, &s->timer);
