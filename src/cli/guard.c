@@ -64,8 +64,8 @@ void tern_guard_check(struct tern_opt_load *load)
     check_origins(load, &options->http.cors_origins);
 }
 
-static enum tern_code read_value(struct tern_str path, struct tern_arena *arena,
-                                 struct tern_str *ret_value, struct tern_err *err)
+enum tern_code tern_guard_read_secret(struct tern_str path, struct tern_arena *arena,
+                                      struct tern_str *ret_value, struct tern_err *err)
 {
     char *bytes;
     size_t n;
@@ -93,7 +93,7 @@ enum tern_code tern_guard_open(struct tern_guard *guard, const struct tern_serve
     for (uint32_t i = 0; i < options->restricts.n; i++) {
         struct tern_restrict_rule rule = rule_of(&rows[i]);
         if (rows[i].value_file.n > 0)
-            TERN_TRY(read_value(rows[i].value_file, arena, &rule.value, err));
+            TERN_TRY(tern_guard_read_secret(rows[i].value_file, arena, &rule.value, err));
         TERN_TRY(tern_restrict_add(&guard->restrict_, &rule, err));
     }
     TERN_TRY(open_pattern(options->http.header_forward, n_loops, &guard->forward_http, err));

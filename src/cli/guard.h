@@ -20,6 +20,9 @@ void tern_guard_check(struct tern_opt_load *load);
 /* Values in files are read now, into the arena; the texts of options are borrowed. */
 enum tern_code tern_guard_open(struct tern_guard *guard, const struct tern_server_options *options,
                                uint32_t n_loops, struct tern_arena *arena, struct tern_err *err);
+/* The first line of a file, in the arena. */
+enum tern_code tern_guard_read_secret(struct tern_str path, struct tern_arena *arena,
+                                      struct tern_str *ret_value, struct tern_err *err);
 void tern_guard_close(struct tern_guard *guard);
 
 #endif

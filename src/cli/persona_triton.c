@@ -8,6 +8,7 @@
 #include "proto/protos.h"
 
 #define REPOSITORIES_MAX 16
+#define REDIS_FIELDS_MAX 8
 #define PERSONA_PLACE    TERN_STR("persona triton")
 #define DELAY_SCHEDULER  TERN_STR("TRITONSERVER_DELAY_SCHEDULER=")
 
@@ -27,7 +28,9 @@ struct tern_triton {
     struct tern_str repositories[REPOSITORIES_MAX];
     uint32_t n_repositories;
     struct door doors[TERN_TRITON_DOORS];
-    bool *is_ignored; /* one a row of the table */
+    bool *is_ignored;                              /* one a row of the table */
+    struct tern_opt_field redis[REDIS_FIELDS_MAX]; /* of cache.redis */
+    uint32_t n_redis;
     bool verbose, no_info, no_warning;
     bool vertex_off;
 };
@@ -178,6 +181,26 @@ static void take_restrict(struct tern_triton *triton, const struct given *given)
                         given->place, fields, (uint32_t)TERN_COUNT_OF(fields));
 }
 
+/* The last one given counts. */
+static void set_redis(struct tern_triton *triton, const char *name, struct tern_str value)
+{
+    uint32_t i = 0;
+
+    while (i < triton->n_redis && strcmp(triton->redis[i].name, name) != 0)
+        i++;
+    if (i == REDIS_FIELDS_MAX)
+        return;
+    triton->redis[i] = (struct tern_opt_field){name, value};
+    triton->n_redis += i == triton->n_redis;
+}
+
+static void take_redis(struct tern_triton *triton, const struct given *given)
+{
+    const char *key = given->flag->key + strlen("redis,");
+
+    set_redis(triton, strcmp(key, "db") == 0 ? "database" : key, given->value);
+}
+
 static void take_log_format(struct tern_triton *triton, const struct given *given)
 {
     bool text = tern_str_eq(given->value, TERN_STR("default")) ||
@@ -226,6 +249,9 @@ static void take(struct tern_triton *triton, const struct given *given)
         return;
     case TERN_TRITON_RESTRICT:
         take_restrict(triton, given);
+        return;
+    case TERN_TRITON_REDIS:
+        take_redis(triton, given);
         return;
     case TERN_TRITON_LOG_VERBOSE:
         triton->verbose = !tern_str_eq(given->value, TERN_STR("0"));
@@ -481,6 +507,32 @@ static void add_repositories(struct tern_triton *triton, struct tern_opt_rest *r
     rest->n = n;
 }
 
+/* What flags say counts before what variables say. */
+static void open_redis(struct tern_triton *triton, char *const *environment)
+{
+    static const struct {
+        const char *variable, *name;
+    } known[] = {{"TRITONCACHE_REDIS_USERNAME=", "user"},
+                 {"TRITONCACHE_REDIS_PASSWORD=", "password"}};
+    struct tern_opt_load *load = triton->load;
+
+    if (triton->n_redis == 0)
+        return;
+    for (; *environment != NULL; environment++) {
+        for (size_t i = 0; i < TERN_COUNT_OF(known); i++) {
+            struct tern_str text = tern_str_of(*environment), name = tern_str_of(known[i].variable);
+            bool given = false;
+            for (uint32_t at = 0; at < triton->n_redis; at++)
+                given = given || strcmp(triton->redis[at].name, known[i].name) == 0;
+            if (!given && tern_str_starts(text, name))
+                set_redis(triton, known[i].name, tern_str_from(text, name.n));
+        }
+    }
+    tern_opt_add_record(load, tern_opt_find(load->table, TERN_STR("cache.redis")),
+                        TERN_OPT_FROM_FLAG, TERN_STR("flag --cache-config"), triton->redis,
+                        triton->n_redis);
+}
+
 static void tell_ignored(struct tern_triton *triton)
 {
     struct tern_server_options *options = triton->load->values;
@@ -499,6 +551,7 @@ void tern_triton_finish(struct tern_triton *triton, char *const *environment,
 {
     open_doors(triton);
     set_log_level(triton);
+    open_redis(triton, environment);
     add_repositories(triton, rest);
     imply(triton, "server_name", TERN_STR("triton"));
     imply(triton, "insecure", TERN_STR("true"));

@@ -109,11 +109,19 @@ static void collect_network(void *arg, struct tern_server_cells *cells)
     struct serve_process *p = arg;
     const struct tern_server *server = p->server;
     struct tern_cache_usage cache;
+    struct tern_redis_counts redis;
 
     tern_cache_usage(p->cache, &cache);
     tern_counter_set_shared(&cells->cache_bytes, cache.bytes);
     tern_counter_set_shared(&cells->cache_entries, cache.entries);
     tern_counter_set_shared(&cells->cache_evicted, cache.evicted);
+    tern_cache_shared_counts(p->cache, &redis);
+    tern_counter_set_shared(&cells->redis_up, redis.up);
+    tern_counter_set_shared(&cells->redis_asked[TERN_REDIS_FOUND], redis.found);
+    tern_counter_set_shared(&cells->redis_asked[TERN_REDIS_ABSENT], redis.absent);
+    tern_counter_set_shared(&cells->redis_asked[TERN_REDIS_FAILED], redis.failed);
+    tern_counter_set_shared(&cells->redis_puts, redis.put);
+    tern_counter_set_shared(&cells->redis_dropped, redis.dropped);
 #define COUNT(field) tern_server_count(server, offsetof(struct tern_net_counters, field))
     uint64_t opened = COUNT(conns_opened), closed = COUNT(conns_closed);
     tern_counter_set_shared(&cells->connections_accepted, opened);
@@ -340,11 +348,41 @@ static void on_step(void *arg, const struct tern_work *work)
     tern_observer_step(work);
 }
 
+/* Answers that wait to go to Redis; beyond that they are not shared. */
+#define REDIS_QUEUE_MAX 4096u
+#define REDIS_BYTES_MAX (64u << 20)
+
+static enum tern_code open_cache(struct serve_process *p, struct tern_err *err)
+{
+    const struct tern_server_options *options = &p->options;
+    const struct tern_redis_options *from = options->cache.redis.items;
+    struct tern_cache_settings settings = {.local_bytes = options->cache.local.size};
+    struct tern_redis_settings redis;
+
+    if (options->cache.redis.n > 0) {
+        redis = (struct tern_redis_settings){
+            .host = from->host,
+            .port = (uint16_t)from->port,
+            .user = from->user,
+            .password = from->password,
+            .database = (uint32_t)from->database,
+            .timeout_ns = from->timeout_ns,
+            .ttl_ns = from->ttl_ns,
+            .queue_max = REDIS_QUEUE_MAX,
+            .bytes_max = REDIS_BYTES_MAX,
+            .log = &p->log,
+        };
+        if (from->password_file.n > 0)
+            TERN_TRY(tern_guard_read_secret(from->password_file, &p->arena, &redis.password, err));
+        settings.redis = &redis;
+    }
+    return tern_cache_new(&settings, &p->cache, err);
+}
+
 static enum tern_code open_sched(struct serve_process *p, struct tern_err *err)
 {
     const struct tern_server_options *options = &p->options;
     uint64_t threads = options->sched.threads > 0 ? options->sched.threads : p->n_loops;
-    const struct tern_cache_settings cache = {.local_bytes = options->cache.local.size};
     uint32_t n = options->sched.resources.n;
     struct tern_resource_limit *limits = tern_arena_zalloc(&p->arena, n + 1, sizeof(*limits));
 
@@ -355,12 +393,10 @@ static enum tern_code open_sched(struct serve_process *p, struct tern_err *err)
         limits[i] = (struct tern_resource_limit){row->name, row->count, row->device};
     }
     p->n_executors = (uint32_t)threads; /* the registry makes instances for as many */
-    TERN_TRY(tern_cache_new(&cache, &p->cache, err));
+    TERN_TRY(open_cache(p, err));
     const struct tern_sched_settings settings = {
         .executors = p->n_executors,
         .queue_max = (uint32_t)options->sched.queue_max,
-        .queue_bytes_max = options->sched.queue_bytes_max > 0 ? options->sched.queue_bytes_max
-                                                              : serve_memory_max(options) / 2,
         .inline_max_ns = options->sched.inline_max_ns,
         .rate_limit = options->sched.rate_limit == TERN_RATE_LIMIT_OPTION_EXECUTION_COUNT,
         .resources = limits,
@@ -453,6 +489,7 @@ static enum tern_code open_registry(struct serve_process *p, struct tern_err *er
         .load_retries = (uint32_t)options->model.load_retries,
         .version_policy = options->model.policy,
         .config = serve_config_settings(options),
+        .hash_content = options->cache.redis.n > 0,
         .strict_readiness = options->model.strict_readiness,
         .load = options->model.load.items,
         .n_load = options->model.load.n,

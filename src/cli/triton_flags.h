@@ -30,6 +30,7 @@ enum tern_triton_take {
     TERN_TRITON_TLS_KEY,
     TERN_TRITON_TLS_ROOT,
     TERN_TRITON_RESTRICT, /* APIs:KEY=VALUE, for the dialects of `door` */
+    TERN_TRITON_REDIS,    /* a field of the one cache.redis */
     TERN_TRITON_LOG_VERBOSE,
     TERN_TRITON_LOG_INFO,
     TERN_TRITON_LOG_WARNING,

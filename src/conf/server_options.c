@@ -18,6 +18,7 @@
 #define IN(field) .offset = offsetof(struct tern_server_options, field)
 #define OF(field) .offset = offsetof(struct tern_listener_options, field)
 #define BY(field) .offset = offsetof(struct tern_restrict_options, field)
+#define AT(field) .offset = offsetof(struct tern_redis_options, field)
 
 static const char *const controls[] = {"none", "poll", "explicit", NULL};
 static const char *const batchings[] = {"adaptive", "configured", "off", NULL};
@@ -85,6 +86,32 @@ static const struct tern_opt restrict_rows[] = {
 static const struct tern_opt_record restrict_record = {
     restrict_rows, TERN_COUNT_OF(restrict_rows), sizeof(struct tern_restrict_options),
     true, offsetof(struct tern_restrict_options, place),
+};
+
+static const struct tern_opt redis_rows[] = {
+    {.name = "host", .type = TERN_OPT_STRING, AT(host), .metavar = "HOST",
+     .help = "Its name or address, or the path of its Unix socket."},
+    {.name = "port", .type = TERN_OPT_UINT, AT(port), .preset = "6379", .min = 1,
+     .max = UINT16_MAX, .help = "Its port."},
+    {.name = "user", .type = TERN_OPT_STRING, AT(user), .metavar = "NAME",
+     .help = "Who signs on; Redis's default user if not given."},
+    {.name = "password", .type = TERN_OPT_STRING, AT(password), .flags = TERN_OPT_SECRET,
+     .help = "The user's password. Never shown or logged; but who may list the machine's "
+             "processes sees a flag."},
+    {.name = "password_file", .type = TERN_OPT_STRING, AT(password_file), .metavar = "FILE",
+     .help = "Instead of password: a file whose first line it is."},
+    {.name = "database", .type = TERN_OPT_UINT, AT(database), .max = INT32_MAX,
+     .help = "Number of the database there."},
+    {.name = "timeout", .type = TERN_OPT_DURATION, AT(timeout_ns), .preset = "100ms",
+     .min = 1 * MS, .max = 60 * SEC,
+     .help = "Longest time that a request waits for it before the model is asked."},
+    {.name = "ttl", .type = TERN_OPT_DURATION, AT(ttl_ns), .preset = "24h", .max = 365 * DAY,
+     .help = "How long it keeps an answer; 0 leaves that to Redis."},
+};
+
+static const struct tern_opt_record redis_record = {
+    redis_rows, TERN_COUNT_OF(redis_rows), sizeof(struct tern_redis_options),
+    true, offsetof(struct tern_redis_options, place),
 };
 
 static const struct tern_opt rows[] = {
@@ -213,10 +240,6 @@ static const struct tern_opt rows[] = {
     {.name = "sched.queue_max", .type = TERN_OPT_UINT, IN(sched.queue_max),
      .section = "Scheduling", .flags = RARE | RELOAD, .preset = "1024", .min = 1,
      .max = 1000000, .help = "Requests that may wait for one model; more are refused at once."},
-    {.name = "sched.queue_bytes_max", .type = TERN_OPT_SIZE, IN(sched.queue_bytes_max),
-     .section = "Scheduling", .flags = RARE, .preset = "0", .max = 1024ull * 1024 * GIB,
-     .help = "Bytes of inputs that may wait for one model, so that a slow one does not take the "
-             "memory of all; 0 is half of memory.max."},
     {.name = "sched.hold_until", .type = TERN_OPT_UINT, IN(sched.hold_until), .flags = RARE,
      .section = "Scheduling", .preset = "0", .max = 1000000,
      .help = "A model's first run starts when so many requests wait for it: for tests that need to "
@@ -237,6 +260,11 @@ static const struct tern_opt rows[] = {
      .section = "Response cache", .preset = "0", .max = 1024 * GIB,
      .help = "Memory for the answers of models whose configuration has response_cache; 0 turns "
              "the cache off."},
+    {.name = "cache.redis", .type = TERN_OPT_RECORDS, IN(cache.redis),
+     .section = "Response cache", .max = 1, .record = &redis_record,
+     .metavar = "HOST[,port=N][,password_file=FILE]",
+     .help = "A Redis server through which servers with the same models share answers; asked after "
+             "cache.local.size. Without it, or while it is away, answers are computed."},
 
     {.name = "request.timeout", .type = TERN_OPT_DURATION, IN(request.timeout_ns),
      .section = "Requests", .flags = RELOAD, .preset = "60s", .min = 1 * MS,
@@ -654,6 +682,23 @@ static void check_restricts(struct tern_opt_load *load, const struct tern_server
     }
 }
 
+static void check_redis(struct tern_opt_load *load, const struct tern_server_options *options)
+{
+    const struct tern_redis_options *redis = options->cache.redis.items;
+
+    for (uint32_t i = 0; i < options->cache.redis.n; i++) {
+        if (redis[i].host.n == 0)
+            tern_problem_add(load->problems, redis[i].place, "cache.redis: needs a host");
+        if (redis[i].password.n > 0 && redis[i].password_file.n > 0)
+            tern_problem_add(load->problems, redis[i].place,
+                             "cache.redis: takes either password or password_file");
+        if (tern_str_eq(redis[i].password, TERN_STR(TERN_OPT_HIDDEN)))
+            tern_problem_add(load->problems, redis[i].place,
+                             "cache.redis: the password stands for one that was not shown; write "
+                             "the secret in its place");
+    }
+}
+
 void tern_server_options_check(struct tern_opt_load *load)
 {
     struct tern_server_options *options = load->values;
@@ -662,6 +707,7 @@ void tern_server_options_check(struct tern_opt_load *load)
     check_resources(load, options);
     check_listeners(load, options);
     check_restricts(load, options);
+    check_redis(load, options);
     if (!tern_version_policy_parse(options->model.version_policy, &options->model.policy))
         tern_problem_add(
             load->problems, tern_opt_place_of(load, "model.version_policy"),

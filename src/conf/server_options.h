@@ -61,6 +61,19 @@ struct tern_restrict_options {
     struct tern_str place; /* where it was given */
 };
 
+/* The one element of `cache.redis`. */
+struct tern_redis_options {
+    struct tern_str host; /* or the path of a Unix socket */
+    uint64_t port;
+    struct tern_str user;
+    struct tern_str password;
+    struct tern_str password_file;
+    uint64_t database;
+    uint64_t timeout_ns;
+    uint64_t ttl_ns;       /* 0: as long as Redis keeps it */
+    struct tern_str place; /* where it was given */
+};
+
 enum tern_model_control {
     TERN_MODEL_CONTROL_NONE,
     TERN_MODEL_CONTROL_POLL,
@@ -158,7 +171,6 @@ struct tern_server_options {
         uint64_t inline_max_ns;
         uint64_t threads; /* 0: one a core */
         uint64_t queue_max;
-        uint64_t queue_bytes_max; /* 0: a share of memory.max */
         enum tern_batching_option batching;
         uint64_t slo_ns; /* 0: none */
         enum tern_rate_limit_option rate_limit;
@@ -173,6 +185,7 @@ struct tern_server_options {
         struct {
             uint64_t size; /* 0: off */
         } local;
+        struct tern_opt_records redis; /* struct tern_redis_options; none or one */
     } cache;
 
     struct {

@@ -11,7 +11,8 @@
 #include "base/clock.h"
 #include "base/mem.h"
 
-#define READ_STEP 65536
+#define READ_STEP   65536
+#define PIECE_BYTES ((size_t)1 << 20)
 
 /* The text names the file as the operator wrote it: these errors go to logs and to `tern check`. */
 static enum tern_code fail_errno(struct tern_err *err, int number, const char *path)
@@ -207,6 +208,28 @@ enum tern_code tern_file_read_stream(const char *path, size_t max, size_t pad, c
         return fail_errno(err, errno, path);
     enum tern_code code = read_to_end(fd, path, max, pad, ret_bytes, ret_n, err);
     close(fd);
+    return code;
+}
+
+enum tern_code tern_file_feed(const char *path, void (*take)(void *arg, const void *p, size_t n),
+                              void *arg, struct tern_err *err)
+{
+    struct tern_file_info info = {0};
+    char *piece = tern_mem_alloc(PIECE_BYTES);
+    enum tern_code code = piece == NULL ? tern_mem_fail(err, path, PIECE_BYTES) : TERN_OK;
+    size_t n = PIECE_BYTES;
+    int fd = -1;
+
+    if (code == TERN_OK)
+        code = open_regular(path, &fd, &info, err);
+    while (code == TERN_OK && n == PIECE_BYTES) {
+        code = read_up_to(fd, path, piece, PIECE_BYTES, &n, err);
+        if (code == TERN_OK)
+            take(arg, piece, n);
+    }
+    if (fd >= 0)
+        close(fd);
+    tern_mem_free(piece);
     return code;
 }
 

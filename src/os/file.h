@@ -41,6 +41,9 @@ enum tern_code tern_file_read_stream(const char *path, size_t max, size_t pad, c
 /* The first bytes, at most cap; for looking at magic numbers. */
 enum tern_code tern_file_head(const char *path, char *dst, size_t cap, size_t *ret_n,
                               struct tern_err *err);
+/* The whole file, of any size, piece by piece. */
+enum tern_code tern_file_feed(const char *path, void (*take)(void *arg, const void *p, size_t n),
+                              void *arg, struct tern_err *err);
 /* "<folder>/<name>" in the arena, zero-terminated; NULL when the arena is full. */
 const char *tern_file_join(struct tern_arena *arena, const char *folder, struct tern_str name);
 /* The last segment without trailing slashes: "a/b.onnx/" -> "b.onnx". */

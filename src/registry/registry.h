@@ -53,6 +53,7 @@ struct tern_registry_settings {
     uint32_t load_retries; /* times a load that failed is tried again before it counts */
     struct tern_version_policy version_policy; /* of models whose configuration gives none */
     struct tern_model_config_settings config;
+    bool hash_content;           /* of models whose answers are cached: others share them */
     bool strict_readiness;       /* ready only when every wanted model is */
     const struct tern_str *load; /* EXPLICIT: models to load at start; "*" for all */
     uint32_t n_load;

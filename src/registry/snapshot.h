@@ -54,11 +54,12 @@ struct tern_model_version {
     uint32_t n_loop_instances;
     void **instances; /* for the executors */
     uint32_t n_instances;
-    uint64_t run_ns;        /* measured in warm-up: one run of the smallest batch ... */
-    uint64_t warm_units;    /* ... which had this many input elements */
-    uint64_t load_ns;       /* how long loading took, warm-up included */
-    uint64_t serial;        /* of its load, never 0, never the same twice in a registry */
-    uint64_t fingerprint;   /* of the files it was loaded from */
+    uint64_t run_ns;              /* measured in warm-up: one run of the smallest batch ... */
+    uint64_t warm_units;          /* ... which had this many input elements */
+    uint64_t load_ns;             /* how long loading took, warm-up included */
+    uint64_t serial;              /* of its load, never 0, never the same twice in a registry */
+    uint64_t fingerprint;         /* of the files it was loaded from */
+    const unsigned char *content; /* registry/content.h, TERN_CONTENT_SIZE bytes; NULL: not asked */
     void *override;         /* the registry's: what a load by request brought; NULL: nothing */
     void *lane;             /* the scheduler's */
     void *ensemble;         /* the scheduler's; NULL: it is none */

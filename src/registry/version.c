@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "os/file.h"
 #include "registry/batchable.h"
+#include "registry/content.h"
 #include "registry/labels.h"
 #include "registry/warmup.h"
 
@@ -367,6 +368,27 @@ static enum tern_code find_batches(struct loading *l, struct tern_err *err)
     return version->batches.p != NULL ? TERN_OK : tern_arena_fail(arena, err, "a line of text");
 }
 
+/* Its bytes, for who shares answers with other servers. */
+static enum tern_code take_content(struct loading *l, struct tern_err *err)
+{
+    struct tern_model_version *version = l->version;
+    const struct tern_content_of of = {
+        .path = l->load->path,
+        .config = version->info.config_json,
+        .options = l->options,
+        .n_options = l->n_options,
+    };
+
+    if (!l->settings->hash_content || version->scheduling == NULL || !version->scheduling->cached)
+        return TERN_OK;
+    unsigned char *content = tern_arena_alloc(&version->arena, 1, TERN_CONTENT_SIZE);
+    if (content == NULL)
+        return tern_arena_fail(&version->arena, err, "the model's hash");
+    TERN_TRY(tern_content_hash(&of, content, err));
+    version->content = content;
+    return TERN_OK;
+}
+
 static enum tern_code check_unchanged(const struct loading *l, struct tern_err *err)
 {
     uint64_t now;
@@ -482,6 +504,7 @@ static enum tern_code load_all(struct loading *l, struct tern_err *err)
     if (l->config.scheduling->gathers) /* only now it is known which tensors that concerns */
         TERN_TRY(run_samples(l, err));
     TERN_TRY(find_batches(l, err));
+    TERN_TRY(take_content(l, err));
     return check_unchanged(l, err);
 }
 

@@ -361,8 +361,6 @@ static enum tern_code gather(struct tern_batch *batch, struct tern_work *const *
                         ? (uint64_t)run->inputs[0].shape.dim[0]
                         : 1;
 
-    /* What it takes is charged as its first request's memory is. */
-    batch->arena.till = run->arena == NULL ? NULL : run->arena->till;
     batch->members = tern_arena_zalloc(&batch->arena, n, sizeof(*batch->members));
     if (batch->members == NULL)
         return tern_arena_fail(&batch->arena, err, "the requests of a batch");

@@ -9,12 +9,14 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/wide_hash.h"
+#include "sched/cache_shared.h"
 #include "sched/ensemble.h"
 #include "sched/submit.h"
 
 #define STRIPES 256u
 /* Answers up to this size are copied on a hit: cheaper than to be counted by all loops. */
 #define COPIED_MAX 4096u
+#define VALUE_MAX  ((size_t)64 << 20) /* an answer that is shared */
 
 /* The questions that are being answered, by their hash. */
 struct stripe {
@@ -24,8 +26,10 @@ struct stripe {
 
 struct tern_cache {
     struct tern_cache_local *local; /* NULL: none */
-    uint64_t key[2];                /* random */
-    _Atomic uint64_t versions;      /* that there have been */
+    struct tern_redis *redis;       /* NULL: none */
+    uint64_t redis_timeout_ns;
+    uint64_t key[2];           /* random */
+    _Atomic uint64_t versions; /* that there have been */
     struct stripe stripes[STRIPES];
 };
 
@@ -33,6 +37,8 @@ struct tern_cache {
 struct cached {
     struct tern_cache *cache;
     uint64_t seed[2];
+    bool shares;
+    struct tern_blake2b begin; /* shares: of its keys */
     atomic_uint followers;
 };
 
@@ -62,8 +68,13 @@ struct tern_cache_member {
     enum state state;
     enum fate fate;
     struct tern_cache_entry *answer; /* ANSWERED: held */
-    bool cancelled;                  /* its loop's: while it was called to lead */
+    /* Its loop's. */
+    bool cancelled;           /* while it was called to lead, or an answer was on the way */
+    struct tern_redis_op *op; /* a question to Redis; NULL: none now */
+    bool has_shared;
+    struct tern_cache_shared_key shared;
     uint64_t came_ns;
+    uint64_t asked_ns; /* op */
     uint64_t spent_ns; /* in the cache itself */
 };
 
@@ -145,6 +156,20 @@ static void answer(struct tern_work *work, struct tern_cache_entry *entry, uint6
     work->from_cache = code == TERN_OK;
     work->cache_ns = spent_ns + (work->finished_ns - now);
     finish(work, code);
+}
+
+static struct tern_cache_entry *find_known(const struct cached *cached,
+                                           const struct tern_cache_key *key)
+{
+    struct tern_cache_local *local = cached->cache->local;
+
+    return local == NULL ? NULL : tern_cache_local_find(local, cached, key);
+}
+
+static void remember(const struct cached *cached, struct tern_cache_entry *entry)
+{
+    if (cached->cache->local != NULL && entry != NULL)
+        tern_cache_local_put(cached->cache->local, entry);
 }
 
 /* ---- the end of a leader ---- */
@@ -246,10 +271,11 @@ static void end_lead(struct tern_cache_member *m, struct tern_cache_entry *entry
 static struct tern_cache_entry *copy_answer(struct tern_cache_member *m)
 {
     const struct tern_engine_run *run = &m->work->run;
+    const struct tern_cache_local *local = m->cached->cache->local;
+    size_t most = local == NULL ? 0 : tern_cache_local_entry_max(local);
     struct stripe *stripe = stripe_of(m);
 
-    if (tern_cache_entry_size(&m->key, run->outputs, run->n_outputs) >
-        tern_cache_local_entry_max(m->cached->cache->local)) {
+    if (tern_cache_entry_size(&m->key, run->outputs, run->n_outputs) > most) {
         pthread_mutex_lock(&stripe->lock);
         bool wanted = !tern_list_is_empty(&m->followers);
         pthread_mutex_unlock(&stripe->lock);
@@ -257,6 +283,19 @@ static struct tern_cache_entry *copy_answer(struct tern_cache_member *m)
             return NULL;
     }
     return tern_cache_entry_new(&m->key, m->cached, run->outputs, run->output_spec, run->n_outputs);
+}
+
+static void share(const struct tern_cache_member *m)
+{
+    const struct tern_cache *cache = m->cached->cache;
+    size_t n = 0;
+
+    if (!m->has_shared || !tern_redis_is_up(cache->redis))
+        return;
+    char *value = tern_cache_shared_write(&m->shared, &m->work->run, VALUE_MAX, &n);
+    if (value != NULL)
+        tern_redis_put(cache->redis, tern_str_make(m->shared.name, TERN_CACHE_SHARED_NAME), value,
+                       n);
 }
 
 static void on_led_done(struct tern_work *work)
@@ -267,8 +306,8 @@ static void on_led_done(struct tern_work *work)
     if (work->code == TERN_OK) {
         uint64_t now = tern_clock_mono_ns();
         entry = copy_answer(m);
-        if (entry != NULL)
-            tern_cache_local_put(m->cached->cache->local, entry);
+        remember(m->cached, entry);
+        share(m);
         m->spent_ns += tern_clock_mono_ns() - now;
     }
     end_lead(m, entry);
@@ -278,6 +317,14 @@ static void on_led_done(struct tern_work *work)
     work->cache_member = NULL;
     work->on_done = m->on_done;
     work->on_done(work);
+}
+
+/* The end of a leader that did not come to the model. */
+static void give_up(struct tern_cache_member *m, enum tern_code code)
+{
+    m->work->code = code;
+    end_lead(m, NULL);
+    finish(m->work, code);
 }
 
 /* ---- following ---- */
@@ -295,25 +342,157 @@ static enum tern_code say_cancelled(struct tern_work *work)
     return tern_fail(work->err, TERN_CANCELLED, "the client went away");
 }
 
-/* Its turn came to ask the model itself. */
+/* ---- leading ---- */
+
+static bool is_late(const struct tern_work *work, uint64_t now)
+{
+    return work->deadline_ns != 0 && now >= work->deadline_ns;
+}
+
+static void ask_model(struct tern_cache_member *m)
+{
+    m->work->on_done = on_led_done;
+    tern_submit_past_cache(m->sched, m->work);
+}
+
+static struct tern_cache_entry *read_reply(struct tern_cache_member *m,
+                                           const struct tern_redis_op *op)
+{
+    const struct tern_engine_run *run = &m->work->run;
+    struct tern_tensor *outputs =
+        op->found ? tern_arena_zalloc(run->arena, run->n_outputs, sizeof(*outputs)) : NULL;
+
+    if (outputs == NULL ||
+        !tern_cache_shared_read(&m->shared, op->reply, m->work->version, run, outputs))
+        return NULL;
+    return tern_cache_entry_new(&m->key, m->cached, outputs, run->output_spec, run->n_outputs);
+}
+
+static void on_shared_reply(struct tern_loop_task *task)
+{
+    struct tern_work *work = TERN_CONTAINER_OF(task, struct tern_work, task);
+    struct tern_cache_member *m = work->cache_member;
+    struct tern_redis_op *op = m->op;
+    uint64_t now = tern_clock_mono_ns();
+
+    tern_loop_timer_stop(work->loop, &work->timer);
+    m->op = NULL;
+    m->spent_ns += now - m->asked_ns;
+    struct tern_cache_entry *entry = m->cancelled ? NULL : read_reply(m, op);
+    tern_redis_op_free(op);
+    if (m->cancelled) {
+        give_up(m, say_cancelled(work));
+    } else if (entry == NULL) {
+        ask_model(m);
+    } else {
+        remember(m->cached, entry);
+        end_lead(m, entry);
+        answer(work, entry, m->spent_ns, now);
+    }
+}
+
+/* From the store's thread. */
+static void on_reply(struct tern_redis_op *op)
+{
+    struct tern_work *work = op->owner;
+
+    work->task.run = on_shared_reply;
+    tern_loop_post(work->loop, &work->task);
+}
+
+static bool abandon(struct tern_cache_member *m)
+{
+    if (!tern_redis_abandon(m->cached->cache->redis, m->op))
+        return false; /* its reply is on the way */
+    m->op = NULL;
+    return true;
+}
+
+static void on_waited(struct tern_loop_timer *timer)
+{
+    struct tern_work *work = TERN_CONTAINER_OF(timer, struct tern_work, timer);
+    struct tern_cache_member *m = work->cache_member;
+    uint64_t now = tern_clock_mono_ns();
+
+    if (!abandon(m))
+        return;
+    m->spent_ns += now - m->asked_ns;
+    if (is_late(work, now))
+        give_up(m, say_late(work));
+    else
+        ask_model(m);
+}
+
+/* The question to Redis, or NULL: it has none, or there is no memory for it. */
+static struct tern_redis_op *new_op(struct tern_cache_member *m)
+{
+    if (!m->has_shared && !tern_cache_shared_key_make(&m->cached->begin, &m->work->run, &m->shared))
+        return NULL;
+    m->has_shared = true;
+    struct tern_redis_op *op =
+        tern_redis_op_new(tern_str_make(m->shared.name, TERN_CACHE_SHARED_NAME));
+    if (op != NULL) {
+        op->owner = m->work;
+        op->on_reply = on_reply;
+    }
+    return op;
+}
+
+/* No longer than the store's timeout or the deadline. */
+static void watch_reply(struct tern_work *work, uint64_t now, uint64_t wait_ns)
+{
+    if (work->deadline_ns != 0 && work->deadline_ns - now < wait_ns)
+        wait_ns = work->deadline_ns - now;
+    work->timer.on_due = on_waited;
+    /* Without a timer the store's own timeout ends it. */
+    (void)tern_loop_timer_offer(work->loop, &work->timer, wait_ns);
+}
+
+/* False: it cannot be asked. */
+static bool ask_redis(struct tern_cache_member *m, uint64_t now)
+{
+    const struct tern_cache *cache = m->cached->cache;
+
+    if (!m->cached->shares || !tern_redis_is_up(cache->redis))
+        return false;
+    m->op = new_op(m);
+    if (m->op == NULL)
+        return false;
+    m->asked_ns = now;
+    m->work->state = TERN_WORK_WAITING;
+    if (!tern_redis_get(cache->redis, m->op)) {
+        tern_redis_op_free(m->op);
+        m->op = NULL;
+        return false;
+    }
+    watch_reply(m->work, now, cache->redis_timeout_ns);
+    return true;
+}
+
+static void lead(struct tern_cache_member *m)
+{
+    uint64_t now = tern_clock_mono_ns();
+
+    if (m->cancelled)
+        give_up(m, say_cancelled(m->work));
+    else if (is_late(m->work, now))
+        give_up(m, say_late(m->work));
+    else if (!ask_redis(m, now))
+        ask_model(m);
+}
+
+/* Its turn came to ask itself. */
 static void take_lead(struct tern_cache_member *m)
 {
-    struct tern_work *work = m->work;
     struct stripe *stripe = stripe_of(m);
-    bool late = work->deadline_ns != 0 && tern_clock_mono_ns() >= work->deadline_ns;
 
-    if (m->cancelled || late) {
-        work->code = m->cancelled ? say_cancelled(work) : say_late(work);
-        end_lead(m, NULL);
-        finish(work, work->code);
-        return;
-    }
     pthread_mutex_lock(&stripe->lock);
     m->state = LEADING;
     pthread_mutex_unlock(&stripe->lock);
-    work->on_done = on_led_done;
-    tern_submit_past_cache(m->sched, work);
+    lead(m);
 }
+
+/* ---- from the loop's tasks, timers and owners ---- */
 
 static void on_called(struct tern_loop_task *task)
 {
@@ -357,8 +536,12 @@ static void on_late(struct tern_loop_timer *timer)
 void tern_cache_cancel(struct tern_sched *sched, struct tern_work *work)
 {
     struct tern_cache_member *m = work->cache_member;
-    struct stripe *stripe = stripe_of(m);
 
+    if (m == NULL) { /* it had no key */
+        tern_cancel_past_cache(sched, work);
+        return;
+    }
+    struct stripe *stripe = stripe_of(m);
     if (stop_following(m)) {
         tern_loop_timer_stop(work->loop, &work->timer);
         finish(work, say_cancelled(work));
@@ -367,10 +550,14 @@ void tern_cache_cancel(struct tern_sched *sched, struct tern_work *work)
     pthread_mutex_lock(&stripe->lock);
     enum state state = m->state;
     pthread_mutex_unlock(&stripe->lock);
-    if (state == LEADING)
+    if (state == LEADING && m->op == NULL) {
         tern_cancel_past_cache(sched, work);
-    else
-        m->cancelled = true; /* looked at when it was called to lead; else its end is on the way */
+    } else if (state == LEADING && abandon(m)) {
+        tern_loop_timer_stop(work->loop, &work->timer);
+        give_up(m, say_cancelled(work));
+    } else {
+        m->cancelled = true; /* its turn to lead, an answer or its end is on the way */
+    }
 }
 
 static void watch_deadline(struct tern_work *work, uint64_t now)
@@ -430,7 +617,7 @@ static enum tern_code join(struct tern_cache_member *m)
     if (leader != NULL) {
         code = follow(leader, m);
     } else {
-        m->answer = tern_cache_local_find(m->cached->cache->local, m->cached, &m->key);
+        m->answer = find_known(m->cached, &m->key);
         if (m->answer == NULL)
             tern_list_append(&stripe->leaders, &m->link);
     }
@@ -489,8 +676,7 @@ static void ask(struct tern_sched *sched, struct tern_work *work, const struct t
         watch_deadline(work, now);
         return;
     }
-    work->on_done = on_led_done;
-    tern_submit_past_cache(sched, work);
+    lead(m);
 }
 
 /* Inputs that lie in a client's memory become our own. */
@@ -526,6 +712,7 @@ void tern_cache_submit(struct tern_sched *sched, struct tern_work *work)
     char scratch[TERN_CACHE_EXACT_MAX] TERN_UNINITIALIZED;
     struct tern_cache_key key;
 
+    work->cache_member = NULL;
     work->queued_ns = work->started_ns = work->finished_ns = tern_clock_mono_ns();
     work->batch_rows = 0;
     work->leads_batch = work->from_cache = work->cache_shared = false;
@@ -542,7 +729,7 @@ void tern_cache_submit(struct tern_sched *sched, struct tern_work *work)
         tern_submit_past_cache(sched, work);
         return;
     }
-    struct tern_cache_entry *entry = tern_cache_local_find(cached->cache->local, cached, &key);
+    struct tern_cache_entry *entry = find_known(cached, &key);
     if (entry != NULL)
         answer(work, entry, 0, work->queued_ns);
     else
@@ -572,6 +759,9 @@ enum tern_code tern_cache_add(struct tern_cache *cache, struct tern_model_versio
     cached->cache = cache;
     cached->seed[0] = sum[0];
     cached->seed[1] = sum[1];
+    /* Ensembles keep theirs to themselves: another server's steps may be other models. */
+    cached->shares = cache->redis != NULL && version->ensembling == NULL &&
+                     tern_cache_shared_begin(version, &cached->begin);
     atomic_init(&cached->followers, 0);
     version->cache = cached;
     return TERN_OK;
@@ -583,7 +773,8 @@ void tern_cache_remove(struct tern_model_version *version)
 
     if (cached == NULL)
         return;
-    tern_cache_local_drop(cached->cache->local, cached);
+    if (cached->cache->local != NULL)
+        tern_cache_local_drop(cached->cache->local, cached);
     tern_mem_free(cached);
     version->cache = NULL;
 }
@@ -598,8 +789,15 @@ uint32_t tern_cache_followers(const struct tern_model_version *version)
 void tern_cache_usage(struct tern_cache *cache, struct tern_cache_usage *ret_usage)
 {
     *ret_usage = (struct tern_cache_usage){0};
-    if (cache != NULL)
+    if (cache != NULL && cache->local != NULL)
         tern_cache_local_usage(cache->local, ret_usage);
+}
+
+void tern_cache_shared_counts(struct tern_cache *cache, struct tern_redis_counts *ret_counts)
+{
+    *ret_counts = (struct tern_redis_counts){0};
+    if (cache != NULL && cache->redis != NULL)
+        tern_redis_counts(cache->redis, ret_counts);
 }
 
 static enum tern_code draw_key(uint64_t key[2], struct tern_err *err)
@@ -615,7 +813,7 @@ enum tern_code tern_cache_new(const struct tern_cache_settings *settings,
                               struct tern_cache **ret_cache, struct tern_err *err)
 {
     *ret_cache = NULL;
-    if (settings->local_bytes == 0)
+    if (settings->local_bytes == 0 && settings->redis == NULL)
         return TERN_OK;
     struct tern_cache *cache = tern_mem_alloc_aligned(TERN_CACHE_LINE, sizeof(*cache));
     if (cache == NULL)
@@ -626,8 +824,12 @@ enum tern_code tern_cache_new(const struct tern_cache_settings *settings,
         tern_list_init(&cache->stripes[i].leaders);
     }
     enum tern_code code = draw_key(cache->key, err);
-    if (code == TERN_OK)
+    if (code == TERN_OK && settings->local_bytes > 0)
         code = tern_cache_local_new(settings->local_bytes, &cache->local, err);
+    if (code == TERN_OK && settings->redis != NULL) {
+        cache->redis_timeout_ns = settings->redis->timeout_ns;
+        code = tern_redis_open(settings->redis, &cache->redis, err);
+    }
     if (code != TERN_OK) {
         tern_cache_free(cache);
         return code;
@@ -642,6 +844,7 @@ void tern_cache_free(struct tern_cache *cache)
         return;
     for (uint32_t i = 0; i < STRIPES; i++)
         pthread_mutex_destroy(&cache->stripes[i].lock);
+    tern_redis_close(cache->redis);
     tern_cache_local_free(cache->local);
     tern_mem_free(cache);
 }

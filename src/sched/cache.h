@@ -18,17 +18,26 @@
  * before it is hashed: it could change between the hash and the run, and a wrong answer would be
  * remembered for everybody.
  *
- * Answers belong to the version object that gave them, so that a reload begins with none. */
+ * With a Redis server, a leader asks there before the model, and waits no longer than the store's
+ * timeout or its own deadline; what it then gets goes to its followers too (sched/cache_shared.h).
+ * A Redis that is not there is not asked (store/redis.h).
+ *
+ * Answers in memory belong to the version object that gave them, so that a reload begins with none.
+ */
 #ifndef TERN_SCHED_CACHE_H
 #define TERN_SCHED_CACHE_H
 
 #include "sched/cache_local.h"
 #include "sched/sched.h"
+#include "store/redis.h"
 
 struct tern_cache;
 
 struct tern_cache_settings {
     uint64_t local_bytes; /* 0: nothing is remembered in this process */
+    /* Where answers are shared with other servers; asked when this process does not know. NULL:
+     * nowhere. */
+    const struct tern_redis_settings *redis;
 };
 
 /* NULL in *ret_cache when the settings ask for none. */
@@ -50,5 +59,6 @@ void tern_cache_cancel(struct tern_sched *sched, struct tern_work *work);
 /* How many works wait for the run of another one. Any thread. */
 uint32_t tern_cache_followers(const struct tern_model_version *version);
 void tern_cache_usage(struct tern_cache *cache, struct tern_cache_usage *ret_usage);
+void tern_cache_shared_counts(struct tern_cache *cache, struct tern_redis_counts *ret_counts);
 
 #endif

@@ -8,6 +8,7 @@ static const char *const outcome_labels[] = {TERN_OUTCOMES(LABEL_OF)};
 static const char *const ending_labels[] = {TERN_ENDINGS(LABEL_OF)};
 static const char *const stage_labels[] = {TERN_STAGES(LABEL_OF)};
 static const char *const failure_labels[] = {TERN_FAILURES(LABEL_OF)};
+static const char *const redis_labels[] = {TERN_REDIS_RESULTS(LABEL_OF)};
 static const char *const refusal_labels[] = {TERN_REFUSALS(LABEL_OF)};
 
 _Static_assert(TERN_COUNT_OF(code_labels) == TERN_CODE_COUNT, "one label a code");
@@ -70,6 +71,14 @@ static const struct tern_metric_row server_rows[] = {
           "As much as they may hold (memory.max)."),
     PLAIN(COUNTER, NONE, "tern_memory_refusals_total", struct tern_server_cells, memory_refusals,
           "Times that memory was refused to a request because of that."),
+    PLAIN(GAUGE, NONE, "tern_cache_redis_up", struct tern_server_cells, redis_up,
+          "1 while the Redis server of the response cache can be asked, else 0."),
+    LABELLED(COUNTER, NONE, "tern_cache_redis_requests_total", struct tern_server_cells,
+             redis_asked, "result", redis_labels, false, "Questions to Redis, by what came back."),
+    PLAIN(COUNTER, NONE, "tern_cache_redis_puts_total", struct tern_server_cells, redis_puts,
+          "Answers given to Redis."),
+    PLAIN(COUNTER, NONE, "tern_cache_redis_dropped_total", struct tern_server_cells,
+          redis_dropped, "Answers not given to Redis: too many waited, or it went away."),
     PLAIN(COUNTER, NONE, "tern_received_bytes_total", struct tern_server_cells, bytes_received,
           "Bytes read from client connections."),
     PLAIN(COUNTER, NONE, "tern_sent_bytes_total", struct tern_server_cells, bytes_sent,

@@ -79,6 +79,19 @@ enum tern_refusal {
         TERN_REFUSAL_COUNT
 };
 
+/* What a question to Redis came to. */
+#define TERN_REDIS_RESULTS(X) \
+    X(FOUND, "found")         \
+    X(ABSENT, "absent")       \
+    X(FAILED, "failed") /* no answer, or too late */
+
+enum tern_redis_result {
+#define X(name, label) TERN_REDIS_##name,
+    TERN_REDIS_RESULTS(X)
+#undef X
+        TERN_REDIS_RESULT_COUNT
+};
+
 /* Why a request to a model failed, in Triton's words. X(NAME, label) */
 #define TERN_FAILURES(X)                                      \
     X(REJECTED, "REJECTED") /* by a full queue, a deadline */ \
@@ -168,6 +181,9 @@ struct tern_server_cells {
     struct tern_counter memory_used; /* gauge: the account of what requests take */
     struct tern_counter memory_max;  /* gauge */
     struct tern_counter memory_refusals;
+    struct tern_counter redis_up; /* gauge: 0 or 1 */
+    struct tern_counter redis_asked[TERN_REDIS_RESULT_COUNT];
+    struct tern_counter redis_puts, redis_dropped;
     struct tern_counter bytes_received; /* as read from the sockets */
     struct tern_counter bytes_sent;
     struct tern_counter log_dropped;    /* gauge in truth: set from the log sink at scrape */

@@ -214,25 +214,6 @@ def test_memory_is_refused_before_it_is_taken(tmp_path, repository):
         assert re.search(r"^tern_memory_refusals_total [1-9]", page, re.M)
 
 
-def test_a_slow_model_does_not_take_the_memory_of_all(tmp_path, repository):
-    put_sample(repository, "long", delayed(600000))
-    put_sample(repository, "identity_fp32")
-    patient = ("--request-timeout", "24h")  # or the scheduler expects the second to be late
-    with Server(tmp_path / "server", repository, "--sched-queue-bytes-max", "64KiB", *patient) as one:
-        ledger = Ledger(one)
-        held = [connect(one) for _ in range(2)]
-        for number, sock in enumerate(held):  # one runs, one waits
-            sock.sendall(message("long", 10000))
-            wait_for(lambda: ledger.number(IN_FLIGHT) == 2 + number, "its place")
-        body = message("long", 10000).split(b"\r\n\r\n")[1]
-        answer = one.call("POST", "/v2/models/long/infer", body)
-        assert answer.status == 503 and "Exceeds maximum queue size: 40000 bytes wait" in answer.json()["error"]
-        assert one.call("POST", "/v2/models/identity_fp32/infer", body).status == 200
-        for sock in held:
-            sock.close()
-        assert ledger.settles() == {"cancelled": 2, "shed": 1, "ok": 1}
-
-
 # ---- all of them at once ----
 
 

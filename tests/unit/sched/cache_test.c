@@ -143,7 +143,8 @@ struct plan {
 
 static void rig_start(struct rig *r, struct plan plan)
 {
-    const struct tern_cache_settings cache = {plan.bytes == 0 ? 1u << 20 : plan.bytes};
+    const struct tern_cache_settings cache = {.local_bytes =
+                                                  plan.bytes == 0 ? 1u << 20 : plan.bytes};
     struct tern_err err;
 
     memset(r, 0, sizeof(*r));
@@ -524,6 +525,32 @@ static void test_shared_memory_is_copied_before_it_is_hashed(void **state)
     assert_true(hit);
     assert_int_equal(ask(&r, 0, 6, &hit), 2);
     assert_false(hit);
+    rig_stop(&r);
+}
+
+static void test_work_without_a_key_goes_on_and_can_be_cancelled(void **state)
+{
+    struct rig r;
+    struct item a, b;
+    (void)state;
+
+    rig_start(&r, (struct plan){0});
+    engine_cancels = gate_armed = true;
+    r.version.engine.ops = &cancel_ops;
+    item_init(&a, &r, 0, 5);
+    item_init(&b, &r, 0, 5);
+    a.out_spec[1] = b.out_spec[1] = 0; /* one output twice */
+    submit(&a);
+    submit(&b);
+    wait_entered(2);
+    cancel(&a);
+    assert_int_equal(wait_done(&a), TERN_CANCELLED);
+    open_gate(1);
+    assert_int_equal(wait_done(&b), TERN_OK);
+    assert_int_equal(runs_now(), 2);
+    assert_int_equal(usage(&r).entries, 0);
+    item_fini(&a);
+    item_fini(&b);
     rig_stop(&r);
 }
 
@@ -968,7 +995,7 @@ static void test_every_allocation_may_fail(void **state)
         struct tern_cache *cache = NULL;
         mem_calls = 0;
         mem_fail_at = at;
-        (void)tern_cache_new(&(struct tern_cache_settings){1u << 20}, &cache, NULL);
+        (void)tern_cache_new(&(struct tern_cache_settings){.local_bytes = 1u << 20}, &cache, NULL);
         mem_fail_at = -1;
         tern_cache_free(cache);
     }
@@ -984,6 +1011,7 @@ int main(void)
         cmocka_unit_test(test_another_load_begins_with_nothing),
         cmocka_unit_test(test_who_is_not_cached),
         cmocka_unit_test(test_shared_memory_is_copied_before_it_is_hashed),
+        cmocka_unit_test(test_work_without_a_key_goes_on_and_can_be_cancelled),
         cmocka_unit_test(test_the_same_question_is_computed_once),
         cmocka_unit_test(test_an_answer_too_large_to_be_kept_is_shared_all_the_same),
         cmocka_unit_test(test_a_different_question_does_not_follow),
