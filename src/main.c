@@ -5,6 +5,7 @@
 #include "cli/check.h"
 #include "cli/bench.h"
 #include "cli/commands.h"
+#include "cli/explain.h"
 #include "cli/infer.h"
 #include "cli/models.h"
 #include "cli/serve.h"
@@ -14,8 +15,12 @@ extern char **environ;
 int main(int argc, char **argv)
 {
     static const struct tern_command_row rows[] = {
-        {"serve", tern_serve_run},   {"check", tern_check_run}, {"infer", tern_infer_run},
-        {"models", tern_models_run}, {"bench", tern_bench_run},
+        {"serve", tern_serve_run},
+        {"check", tern_check_run},
+        {"infer", tern_infer_run},
+        {"models", tern_models_run},
+        {"explain-schedule", tern_explain_run},
+        {"bench", tern_bench_run},
     };
     const struct tern_commands_program program = {
         .rows = rows,

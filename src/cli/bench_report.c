@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "cli/bench.h"
+#include "cli/duration.h"
 #include "cli/bench_data.h"
 
 #define BARS      18
@@ -12,26 +13,6 @@
 
 static const double percents[] = {50, 90, 99, 99.9};
 static const char *const percent_names[] = {"p50", "p90", "p99", "p99.9"};
-
-/* 51.3us: three digits. */
-static const char *duration_text(uint64_t ns, char dst[32])
-{
-    static const struct {
-        double ns;
-        const char *name;
-    } units[] = {{1e9, "s"}, {1e6, "ms"}, {1e3, "us"}};
-    double v = (double)ns;
-
-    for (size_t i = 0; i < TERN_COUNT_OF(units); i++) {
-        if (v < units[i].ns)
-            continue;
-        v /= units[i].ns;
-        (void)snprintf(dst, 32, "%.*f%s", v < 10 ? 2 : v < 100 ? 1 : 0, v, units[i].name);
-        return dst;
-    }
-    (void)snprintf(dst, 32, "%lluns", (unsigned long long)ns);
-    return dst;
-}
 
 static const char *bytes_text(uint64_t bytes, char dst[32])
 {
@@ -83,7 +64,7 @@ static void print_histogram(const struct tern_histogram *h, FILE *out)
             bar[0] = '.';
         uint64_t to = (uint64_t)(exp(low + step * (double)(i + 1)) - 1);
         (void)fprintf(out, "  <= %8s  %6.2f%%  %s\n",
-                      duration_text(i + 1 == BARS ? h->max : to, text),
+                      tern_duration_print(i + 1 == BARS ? h->max : to, text),
                       100.0 * (double)count[i] / (double)h->count, bar);
     }
 }
@@ -95,8 +76,8 @@ static void print_latency(const struct tern_histogram *h, bool open_loop, FILE *
     (void)fprintf(out, "latency     ");
     for (size_t i = 0; i < TERN_COUNT_OF(percents); i++)
         (void)fprintf(out, "%s %s  ", percent_names[i],
-                      duration_text(tern_histogram_percentile(h, percents[i]), text));
-    (void)fprintf(out, "max %s", duration_text(h->max, text));
+                      tern_duration_print(tern_histogram_percentile(h, percents[i]), text));
+    (void)fprintf(out, "max %s", tern_duration_print(h->max, text));
     (void)fprintf(out, "  (from the %s)\n", open_loop ? "intended start" : "sending");
 }
 
@@ -122,7 +103,7 @@ static void print_load(const struct tern_bench_options *o, const struct tern_ben
         (void)fprintf(out, "load        closed loop");
     (void)fprintf(out, ", %llu connections, %llu threads, warm-up %s\n",
                   (unsigned long long)o->connections, (unsigned long long)o->threads,
-                  duration_text(o->warmup_ns, text));
+                  tern_duration_print(o->warmup_ns, text));
 }
 
 /* How the requests ended, when there is more to say than that all were answered. */
@@ -143,10 +124,11 @@ static void print_outcomes(const struct tern_bench_options *o, const struct tern
     (void)fprintf(out, "\ngoodput     %.1f requests/s answered",
                   per_second(r->outcome[TERN_BENCH_IN_TIME], r->sending_ns));
     if (o->slo_ns > 0)
-        (void)fprintf(out, " within %s", duration_text(o->slo_ns, text));
-    (void)fprintf(out, ", p50 %s", duration_text(tern_histogram_percentile(&r->right, 50), text));
+        (void)fprintf(out, " within %s", tern_duration_print(o->slo_ns, text));
+    (void)fprintf(out, ", p50 %s",
+                  tern_duration_print(tern_histogram_percentile(&r->right, 50), text));
     (void)fprintf(out, "  p99 %s of the right answers\n",
-                  duration_text(tern_histogram_percentile(&r->right, 99), text));
+                  tern_duration_print(tern_histogram_percentile(&r->right, 99), text));
 }
 
 static void print_trouble(const struct tern_bench_result *r, FILE *out)
@@ -188,7 +170,8 @@ void tern_bench_print_text(const struct tern_bench_options *options,
 
     print_load(options, data, out);
     (void)fprintf(out, "answered    %llu in %s: %.1f requests/s",
-                  (unsigned long long)result->requests, duration_text(result->elapsed_ns, text[0]),
+                  (unsigned long long)result->requests,
+                  tern_duration_print(result->elapsed_ns, text[0]),
                   per_second(result->requests, result->elapsed_ns));
     if (options->rate > 0)
         (void)fprintf(out, " of %llu asked", (unsigned long long)options->rate);
@@ -198,9 +181,9 @@ void tern_bench_print_text(const struct tern_bench_options *options,
     print_latency(&result->latency, options->rate > 0, out);
     if (options->rate > 0)
         (void)fprintf(out, "generator   late by p50 %s  p99 %s  max %s\n",
-                      duration_text(tern_histogram_percentile(&result->lag, 50), text[0]),
-                      duration_text(tern_histogram_percentile(&result->lag, 99), text[1]),
-                      duration_text(result->lag.max, text[2]));
+                      tern_duration_print(tern_histogram_percentile(&result->lag, 50), text[0]),
+                      tern_duration_print(tern_histogram_percentile(&result->lag, 99), text[1]),
+                      tern_duration_print(result->lag.max, text[2]));
     (void)fprintf(out, "bytes       %s sent, %s received\n", bytes_text(result->bytes_out, text[0]),
                   bytes_text(result->bytes_in, text[1]));
     print_cpu(result, out);

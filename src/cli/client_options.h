@@ -19,6 +19,13 @@ struct tern_models_options {
     bool config; /* print the configuration of the models named */
 };
 
+struct tern_explain_options {
+    struct tern_str url;
+    uint64_t timeout_ns;
+    uint64_t model_version;
+    enum tern_output_form form;
+};
+
 struct tern_bench_options {
     struct tern_str url;
     uint64_t timeout_ns;
@@ -44,6 +51,7 @@ struct tern_bench_options {
 };
 
 extern const struct tern_opt_table tern_models_options_table;
+extern const struct tern_opt_table tern_explain_options_table;
 extern const struct tern_opt_table tern_bench_options_table;
 
 #endif

@@ -80,6 +80,20 @@ const struct tern_command tern_commands[] = {
         .options = &tern_models_options_table,
     },
     {
+        .name = "explain-schedule",
+        .args = "MODEL",
+        .args_min = 1,
+        .args_max = 1,
+        .summary = "Say why requests for a model wait or run as they do",
+        .help = "What the server learned of the model's runs (how long a batch of so many rows "
+                "takes, and whether larger ones pay), what waits, what was refused, and its last "
+                "decisions in words. A model that runs on the event loops has no queue: then it is "
+                "what one of the loops learned.",
+        .examples = "tern explain-schedule iris\n"
+                    "tern explain-schedule iris --output json\n",
+        .options = &tern_explain_options_table,
+    },
+    {
         .name = "bench",
         .args = "[MODEL]",
         .args_max = 1,

@@ -8,11 +8,13 @@
 #define OVERLOAD_FACTOR 1.25      /* the rate of arrivals is only known to an eighth or so */
 #define WORTH_FACTOR    1.02      /* throughput that refusing somebody must bring at least */
 #define MARGIN_DIVISOR  20        /* of the SLO: how much earlier than the latest start */
+#define GAP_FACTOR      6         /* times the usual gap between arrivals: one in 400 is longer */
 
 /* Items that follow one another in the queue and can run together. */
 struct batch {
     uint32_t items, rows;
     uint64_t deadline_ns;        /* the earliest */
+    uint64_t newest_ns;          /* when the last of them came */
     enum tern_policy_reason end; /* why it is not longer; EMPTY: the queue is not */
 };
 
@@ -60,6 +62,8 @@ static void include(struct batch *batch, const struct tern_queue_item *item)
     batch->items++;
     batch->rows += item->rows;
     batch->deadline_ns = min_ns(batch->deadline_ns, item->deadline_ns);
+    if (item->queued_ns > batch->newest_ns)
+        batch->newest_ns = item->queued_ns;
 }
 
 /* Whether the item cannot be in one batch with those before it, whatever the time. */
@@ -216,6 +220,18 @@ static uint32_t target_rows(const struct tern_policy_view *view, uint32_t n_exec
     return rows >= most ? most : rows < 1 ? 1 : (uint32_t)rows;
 }
 
+/* When it is clear that nobody else will come for now: clients that wait for their answers before
+ * they ask again are all in this batch or in those that run. */
+static uint64_t dry_ns(const struct tern_policy_view *view, const struct batch *batch)
+{
+    double gap_ns = view->rows_per_s <= 0
+                        ? 0
+                        : GAP_FACTOR * 1e9 / view->rows_per_s * batch->rows / batch->items;
+
+    return gap_ns < (double)(TERN_QUEUE_NEVER / 2) ? batch->newest_ns + (uint64_t)gap_ns
+                                                   : TERN_QUEUE_NEVER;
+}
+
 /* Another executor is busy, and this batch could still grow until there is an idle one again. */
 static struct tern_policy_decision take_turns(const struct tern_policy_view *view,
                                               const struct executors *executors,
@@ -233,7 +249,10 @@ static struct tern_policy_decision take_turns(const struct tern_policy_view *vie
         if (latest_ns <= view->now_ns)
             return decision(TERN_POLICY_RUN, TERN_POLICY_LATEST_START, batch, target);
     }
-    return wait_until(view, TERN_POLICY_GATHERING, batch, target, latest_ns);
+    uint64_t end_ns = dry_ns(view, batch);
+    if (end_ns <= view->now_ns)
+        return decision(TERN_POLICY_RUN, TERN_POLICY_DRY, batch, target);
+    return wait_until(view, TERN_POLICY_GATHERING, batch, target, min_ns(latest_ns, end_ns));
 }
 
 static struct tern_policy_decision decide_adaptive(const struct tern_policy_view *view,
@@ -460,6 +479,7 @@ static const char *why_now(enum tern_policy_reason reason)
         [TERN_POLICY_NO_GAIN] = "this model is not quicker in batches",
         [TERN_POLICY_LARGE_ENOUGH] = "with so many the executors take turns evenly",
         [TERN_POLICY_LATEST_START] = "the first to be due would be late in a larger or later one",
+        [TERN_POLICY_DRY] = "nobody else seems to come before this is answered",
         [TERN_POLICY_PREFERRED] = "this is the largest preferred size that is there",
         [TERN_POLICY_DELAY_OVER] = "the oldest has waited for max_queue_delay",
     };

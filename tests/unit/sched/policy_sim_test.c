@@ -267,7 +267,17 @@ static struct tern_policy_decision always_defer(const struct tern_policy_view *v
 {
     struct tern_policy_view crowded = *view;
     crowded.rows_per_s = 1e15;
-    return tern_policy_decide(&crowded);
+    struct tern_policy_decision decision = tern_policy_decide(&crowded);
+    if (decision.reason != TERN_POLICY_DRY)
+        return decision;
+    /* It does not believe in ends of arrivals. */
+    uint64_t need_ns = tern_service_budget_ns(view->service, decision.rows + 1) + view->slo_ns / 20;
+    uint64_t latest_ns = tern_queue_first(view->queue)->deadline_ns - need_ns;
+    if (latest_ns > view->now_ns) {
+        decision.action = TERN_POLICY_WAIT;
+        decision.until_ns = latest_ns;
+    }
+    return decision;
 }
 
 static struct tern_policy_decision greedy_with_drop(const struct tern_policy_view *view)

@@ -127,9 +127,9 @@ static void executors_take_turns(void **state)
     w.view.rows_per_s = 6000; /* 6 / (2 - 0.6) rows keep up; a third more are waited for */
     be_busy(0, 500);
     add(4, 1, 100, 20000);
-    expect_wait(TERN_POLICY_GATHERING, 4, 20000 - run_us(5) - 1000);
+    expect_wait(TERN_POLICY_GATHERING, 4, 900); /* six gaps after the last of them came */
     assert_int_equal(last.target, 6);
-    expect_words("waits 17500 us more: 4 of 6 rows are there and 1 of 2 executors are busy");
+    expect_words("waits 900 us more: 4 of 6 rows are there and 1 of 2 executors are busy");
     add(2, 1, 0, 20000);
     expect(TERN_POLICY_RUN, TERN_POLICY_LARGE_ENOUGH, 6);
     expect_words("runs 6 rows of 6: with so many the executors take turns evenly");
@@ -146,10 +146,25 @@ static void nobody_waits_too_long_for_a_turn(void **state)
     begin(2);
     w.view.rows_per_s = 6000;
     be_busy(0, 500);
-    add(4, 1, 100, 0); /* without a deadline: until the other is idle */
-    expect_wait(TERN_POLICY_GATHERING, 4, 0);
-    expect_words("waits for rows or executors: 4 of 6 rows are there and 1 of 2 executors are "
-                 "busy");
+    add(4, 1, 0, run_us(5) + 1000 + 300);
+    expect_wait(TERN_POLICY_GATHERING, 4, 300);
+}
+
+/* Clients that wait for their answers: those that are not here are in the run that goes on. */
+static void nobody_waits_for_who_does_not_come(void **state)
+{
+    (void)state;
+    begin(2);
+    w.view.rows_per_s = 6000;
+    be_busy(0, 500);
+    add(4, 1, 999, 0);
+    expect_wait(TERN_POLICY_GATHERING, 4, 1);
+    begin(2);
+    w.view.rows_per_s = 6000;
+    be_busy(0, 500);
+    add(4, 1, 1000, 0);
+    expect(TERN_POLICY_RUN, TERN_POLICY_DRY, 4);
+    expect_words("runs 4 rows of 4: nobody else seems to come before this is answered");
 }
 
 static void an_executor_that_is_stuck_does_not_count(void **state)
@@ -459,6 +474,7 @@ int main(void)
         cmocka_unit_test(an_idle_model_runs_at_once),
         cmocka_unit_test(executors_take_turns),
         cmocka_unit_test(nobody_waits_too_long_for_a_turn),
+        cmocka_unit_test(nobody_waits_for_who_does_not_come),
         cmocka_unit_test(an_executor_that_is_stuck_does_not_count),
         cmocka_unit_test(a_batch_is_cut),
         cmocka_unit_test(no_deadline_in_a_batch_is_missed),
