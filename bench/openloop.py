@@ -28,6 +28,11 @@ def parameter(key, value):
     return 'parameters { key: "%s" value { string_value: "%s" } }\n' % (key, value)
 
 
+def slo(milliseconds):
+    """The model's deadline, for requests that bring none."""
+    return parameter("slo", f"{round(milliseconds * 1000)}us")
+
+
 def dynamic(delay_us, preferred=()):
     """Triton's batching, as it is configured."""
     sizes = "preferred_batch_size: [ %s ] " % ", ".join(map(str, preferred)) if preferred else ""
