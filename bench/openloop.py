@@ -17,6 +17,8 @@ QUICK = os.environ.get("QUICK", "") not in ("", "0")
 ROUNDS = int(os.environ.get("ROUNDS", "2" if QUICK else "5"))
 SHARE = 0.99  # of the requests, answered in time: what counts as keeping up
 
+signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))  # servers end with the block they are in
+
 CONFIG = """name: "%s" backend: "identity" max_batch_size: %d
 input [{ name: "INPUT0" data_type: TYPE_FP32 dims: [ 4 ] }]
 output [{ name: "OUTPUT0" data_type: TYPE_FP32 dims: [ 4 ] }]
