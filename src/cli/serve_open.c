@@ -297,7 +297,7 @@ static enum tern_code open_server(struct serve_process *p, struct tern_err *err)
 /* What the steps of graphs may ask of this server: predictions, by what a graph's file can name. */
 static enum tern_code open_inside(struct serve_process *p, struct tern_err *err)
 {
-    static const struct tern_str dialects[] = {{"oip", 3}, {"graph", 5}};
+    static const struct tern_str dialects[] = {{"oip", 3}, {"graph", 5}, {"seldon", 6}};
     const struct tern_server_options *options = &p->options;
 
     p->inside = (struct tern_listener_info){

@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/num.h"
 #include "simd/numbers.h"
+#include "wire/json.h"
 
 /* ---- headers that go on ---- */
 
@@ -315,6 +316,47 @@ enum tern_code walk_make(struct walk *walk, struct tern_buf *text, struct tern_d
     }
     tern_buf_fini(text);
     return code;
+}
+
+/* Where the member's key stands, quotes included; SIZE_MAX: nowhere. */
+static enum tern_code find_key(const struct walk *walk, struct tern_str text, struct tern_str name,
+                               size_t *ret_at)
+{
+    struct tern_json json;
+    struct tern_str key;
+    bool more;
+
+    *ret_at = SIZE_MAX;
+    tern_json_init(&json, text, walk->gc->call.arena);
+    if (tern_json_peek(&json) != TERN_JSON_OBJECT)
+        return TERN_OK;
+    TERN_TRY(tern_json_object(&json, NULL));
+    for (;;) {
+        TERN_TRY(tern_json_key(&json, &more, &key, NULL));
+        if (!more)
+            return TERN_OK;
+        bool in_text = key.p > text.p && key.p < text.p + text.n; /* not one with escapes */
+        if (in_text && tern_str_eq(key, name)) {
+            *ret_at = (size_t)(key.p - text.p) - 1;
+            return TERN_OK;
+        }
+        TERN_TRY(tern_json_skip(&json, NULL));
+    }
+}
+
+enum tern_code walk_rename(struct walk *walk, struct tern_document *document, struct tern_str from,
+                           struct tern_str to, struct tern_err *err)
+{
+    struct tern_buf text;
+    size_t at;
+
+    if (find_key(walk, document->bytes, from, &at) != TERN_OK || at == SIZE_MAX)
+        return TERN_OK;
+    tern_buf_init(&text, document->bytes.n + to.n + 2);
+    tern_buf_add(&text, document->bytes.p, at);
+    tern_json_add_string(&text, to);
+    tern_buf_add_str(&text, tern_str_from(document->bytes, at + from.n + 2));
+    return walk_make(walk, &text, document, err);
 }
 
 bool walk_is_good(const struct tern_document *document)

@@ -70,6 +70,9 @@ uint64_t walk_random(struct walk *walk);
 /* A document of our own making, in the arena: what is in the buffer, which is emptied. */
 enum tern_code walk_make(struct walk *walk, struct tern_buf *text, struct tern_document *ret,
                          struct tern_err *err);
+/* A member of the outer object gets another name; without one of that name nothing happens. */
+enum tern_code walk_rename(struct walk *walk, struct tern_document *document, struct tern_str from,
+                           struct tern_str to, struct tern_err *err);
 bool walk_is_good(const struct tern_document *document);
 
 /* gateway/walk_kserve.c, gateway/walk_seldon.c */

@@ -19,49 +19,6 @@ static bool is_json(const struct walk *walk, struct tern_str text)
     return tern_json_skip(&json, NULL) == TERN_OK && tern_json_end(&json, NULL) == TERN_OK;
 }
 
-/* Where the key "predictions" of the outer object stands, quotes included; SIZE_MAX: nowhere. */
-static enum tern_code find_predictions(const struct walk *walk, struct tern_str text,
-                                       size_t *ret_at)
-{
-    struct tern_json json;
-    struct tern_str key;
-    bool more;
-
-    *ret_at = SIZE_MAX;
-    tern_json_init(&json, text, walk->gc->call.arena);
-    if (tern_json_peek(&json) != TERN_JSON_OBJECT)
-        return TERN_OK;
-    TERN_TRY(tern_json_object(&json, NULL));
-    for (;;) {
-        TERN_TRY(tern_json_key(&json, &more, &key, NULL));
-        if (!more)
-            return TERN_OK;
-        if (tern_str_eq(key, TERN_STR("predictions")) && key.p > text.p &&
-            key.p < text.p + text.n) {
-            *ret_at = (size_t)(key.p - text.p) - 1;
-            return TERN_OK;
-        }
-        TERN_TRY(tern_json_skip(&json, NULL));
-    }
-}
-
-/* {"predictions": ...} becomes {"instances": ...}. */
-static enum tern_code map_predictions(struct walk *walk, struct tern_document *document,
-                                      struct tern_err *err)
-{
-    static const struct tern_str quoted = {"\"predictions\"", 13};
-    struct tern_buf text;
-    size_t at;
-
-    if (find_predictions(walk, document->bytes, &at) != TERN_OK || at == SIZE_MAX)
-        return TERN_OK;
-    tern_buf_init(&text, document->bytes.n + 16);
-    tern_buf_add(&text, document->bytes.p, at);
-    TERN_BUF_ADD_LITERAL(&text, "\"instances\"");
-    tern_buf_add_str(&text, tern_str_from(document->bytes, at + quoted.n));
-    return walk_make(walk, &text, document, err);
-}
-
 static enum tern_code input_of(struct walk *walk, uint32_t m, struct tern_document *ret,
                                struct tern_err *err)
 {
@@ -74,7 +31,9 @@ static enum tern_code input_of(struct walk *walk, uint32_t m, struct tern_docume
     *ret = walk->results[m - 1];
     if (ret->type.n == 0)
         ret->type = TERN_STR("application/json");
-    return member->maps ? map_predictions(walk, ret, err) : TERN_OK;
+    if (!member->maps)
+        return TERN_OK;
+    return walk_rename(walk, ret, TERN_STR("predictions"), TERN_STR("instances"), err);
 }
 
 /* ---- choosing ---- */

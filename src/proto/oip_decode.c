@@ -457,6 +457,10 @@ enum tern_code tern_oip_decode_infer(struct tern_call *call, struct tern_err *er
     uint64_t n_json;
     bool given;
 
+    if (TERN_UNLIKELY(call->info != NULL && call->info->documents)) {
+        call->op = TERN_OP_GRAPH; /* which takes the message as it is */
+        return TERN_OK;
+    }
     TERN_TRY(tern_oip_check_content_type(x, err));
     TERN_TRY(json_length(x, &n_json, &given, err));
     if (given && n_json == 0) {

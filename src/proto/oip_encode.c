@@ -1,5 +1,6 @@
 /* POST .../infer, response side: JSON written straight into the buffer the connection sends from;
  * binary outputs follow it as slices of the memory the engine wrote. */
+#include "proto/kserve_graph.h"
 #include "proto/oip_int.h"
 
 /* Outputs stand in the order requested; the name is compared in case an operation changed that. */
@@ -93,8 +94,10 @@ static enum tern_code finish_binary(struct tern_call *call, struct tern_err *err
 enum tern_code tern_oip_encode_infer(struct tern_call *call, struct tern_err *err)
 {
     const struct tern_infer_response *response = &call->response;
-    struct tern_buf *out = tern_oip_begin_json(call->x, 200);
 
+    if (TERN_UNLIKELY(call->op == TERN_OP_GRAPH))
+        return tern_graph_encode(call, err);
+    struct tern_buf *out = tern_oip_begin_json(call->x, 200);
     write_head(out, call);
     TERN_BUF_ADD_LITERAL(out, ",\"outputs\":[");
     for (uint32_t i = 0; i < response->n_outputs; i++) {

@@ -7,10 +7,11 @@
 #include "proto/kserve_graph.h"
 #include "proto/oip.h"
 #include "proto/oip_grpc.h"
+#include "proto/seldon.h"
 
 const struct tern_proto *const tern_protos[TERN_PROTOS_N] = {
-    &tern_oip,         &tern_oip_grpc,        &tern_admin,
-    &tern_grpc_health, &tern_grpc_reflection, &tern_kserve_graph,
+    &tern_oip,          &tern_oip_grpc, &tern_admin, &tern_grpc_health, &tern_grpc_reflection,
+    &tern_kserve_graph, &tern_seldon,
 };
 
 static size_t index_of(struct tern_str name)

@@ -97,6 +97,44 @@ static void mistakes_of_kserve(void **state)
         expect_problems(rows[i][0], rows[i][1]);
 }
 
+static void mistakes_of_seldon(void **state)
+{
+    static const char *const rows[][2] = {
+        {"predictors: []", "g:1:13: expected 1 to 256 predictors, got 0\n"},
+        {"predictors: [{name: a}]", "g:1:14: graph is missing\ng:1:14: a predictor has a graph\n"},
+        {"graph: {type: MODEL}", "g:1:8: name is missing\n"
+                                 "g:1:8: \"\" is no name of a model, and there is no endpoint\n"},
+        {"graph: {name: a, type: THING, implementation: SIMPLE_ROUTER, size: 3}",
+         "g:1:68: there is no field \"size\" here\n"
+         "g:1:8: type: expected MODEL, ROUTER, COMBINER, TRANSFORMER or OUTPUT_TRANSFORMER, got "
+         "\"THING\"\n"
+         "g:1:8: implementation: expected RANDOM_ABTEST or a server such as SKLEARN_SERVER, got "
+         "\"SIMPLE_ROUTER\"\n"},
+        {"graph: {name: a, endpoint: {service_host: h, type: GRPC}, methods: [GO]}",
+         "g:1:69: methods: expected TRANSFORM_INPUT, ROUTE, AGGREGATE, TRANSFORM_OUTPUT or "
+         "SEND_FEEDBACK, got \"GO\"\n"
+         "g:1:28: endpoint.type: only REST is spoken to units, got \"GRPC\"\n"
+         "g:1:28: endpoint: service_port is missing\n"},
+        {"graph: {name: r, type: ROUTER}", "g:1:8: ROUTER \"r\" has no children\n"},
+        {"graph: {name: ab, implementation: RANDOM_ABTEST, parameters: [{name: ratioA, value: "
+         "'1.5'}], children: [{name: ab}]}",
+         "g:1:8: ratioA: expected a number from 0 to 1, got \"1.5\"\n"
+         "g:1:8: RANDOM_ABTEST \"ab\": expected 2 children, got 1\n"
+         "g:1:105: two units are called \"ab\"\n"},
+        {"protocol: v2\ngraph: {name: t, type: TRANSFORMER}",
+         "g:2:8: unit \"t\": with protocols other than seldon only models and RANDOM_ABTEST are "
+         "run\n"},
+        {"predictors: [{traffic: 50, graph: {name: a}}, {traffic: 40, shadow: true, graph: {name: "
+         "b}}]",
+         "g:1:47: shadow predictors are not supported\n"
+         "g:1:13: the traffic of the predictors has the sum 90, expected 100\n"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < TERN_COUNT_OF(rows); i++)
+        expect_problems(rows[i][0], rows[i][1]);
+}
+
 /* Node i names the next one twice: 2^i copies of it. */
 static void copies_are_bounded(void **state)
 {
@@ -179,6 +217,36 @@ static void points_of_kserve(void **state)
     tern_arena_fini(&arena);
 }
 
+static void points_of_seldon(void **state)
+{
+    struct tern_problems problems;
+    struct tern_arena arena;
+
+    (void)state;
+    tern_arena_init(&arena, 4096, 16u << 20);
+    const struct tern_plan *plan = read_plan(
+        "predictors:\n"
+        "- {traffic: 30, graph: {name: r, type: ROUTER, endpoint: {service_host: h, service_port: "
+        "1}, children: [{name: a}, {name: b, parameters: [{name: model_name, value: m}]}]}}\n"
+        "- {traffic: 70, graph: {name: c}}\n",
+        &arena, &problems);
+    assert_non_null(plan);
+    assert_int_equal(plan->form, TERN_PLAN_SELDON);
+    assert_int_equal(plan->n_units, 5);
+    assert_true(plan->routes && plan->has_remote);
+    check_way(&plan->predict);
+    check_way(&plan->feedback);
+    const struct tern_plan_unit *router = &plan->units[1], *b = &plan->units[4];
+    assert_int_equal(router->n, 2);
+    assert_int_equal(router->first, 3);
+    assert_string_equal(router->endpoints[TERN_PLAN_ROUTE].url, "http://h:1/route");
+    assert_string_equal(router->endpoints[TERN_PLAN_FEEDBACK].url, "http://h:1/send-feedback");
+    assert_true(tern_str_eq(b->endpoints[TERN_PLAN_INPUT].path,
+                            TERN_STR("/seldon/-/m/api/v1.0/predictions")));
+    assert_false(b->calls[TERN_PLAN_FEEDBACK]);
+    tern_arena_fini(&arena);
+}
+
 static void names_of_files(void **state)
 {
     (void)state;
@@ -205,6 +273,7 @@ static void without_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(mistakes_of_seldon), cmocka_unit_test(points_of_seldon),
         cmocka_unit_test(mistakes_of_kserve), cmocka_unit_test(copies_are_bounded),
         cmocka_unit_test(points_of_kserve),   cmocka_unit_test(names_of_files),
         cmocka_unit_test(without_memory),
