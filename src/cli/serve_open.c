@@ -10,6 +10,7 @@
 #include "engine/onnx/onnx.h"
 #include "net/mux_h1.h"
 #include "net/mux_h2.h"
+#include "os/file.h"
 #include "os/memlimit.h"
 #include "proto/protos.h"
 #include "sched/resources.h"
@@ -471,6 +472,33 @@ struct tern_model_config_settings serve_config_settings(const struct tern_server
     };
 }
 
+/* TF Serving's batching parameters, for all models. */
+static enum tern_code read_batching(struct serve_process *p,
+                                    const struct tern_batching_parameters **ret_parameters,
+                                    struct tern_err *err)
+{
+    struct tern_str path = p->options.sched.batching_parameters;
+    struct tern_batching_parameters *parameters;
+    struct tern_problems *problems;
+    char *bytes;
+    size_t n;
+
+    *ret_parameters = NULL;
+    if (path.n == 0)
+        return TERN_OK;
+    TERN_TRY(tern_file_read(path.p, TERN_BATCHING_PARAMETERS_FILE_MAX, 0, &bytes, &n, err));
+    struct tern_str text = tern_arena_copy(&p->arena, tern_str_make(bytes, n));
+    tern_mem_free(bytes);
+    parameters = tern_arena_zalloc(&p->arena, 1, sizeof(*parameters));
+    problems = tern_arena_zalloc(&p->arena, 1, sizeof(*problems));
+    if (text.p == NULL || parameters == NULL || problems == NULL)
+        return tern_arena_fail(&p->arena, err, "the batching parameters");
+    tern_problem_init(problems, &p->arena);
+    tern_batching_parameters_read(text, path, &p->arena, parameters, problems);
+    *ret_parameters = parameters;
+    return tern_problem_fail(problems, err);
+}
+
 static enum tern_code open_registry(struct serve_process *p, struct tern_err *err)
 {
     static const enum tern_registry_mode modes[] = {
@@ -479,7 +507,7 @@ static enum tern_code open_registry(struct serve_process *p, struct tern_err *er
         [TERN_MODEL_CONTROL_EXPLICIT] = TERN_REGISTRY_EXPLICIT,
     };
     const struct tern_server_options *options = &p->options;
-    const struct tern_registry_settings settings = {
+    struct tern_registry_settings settings = {
         .paths = p->paths,
         .n_paths = p->n_paths,
         .mode = modes[options->model.control],
@@ -498,9 +526,14 @@ static enum tern_code open_registry(struct serve_process *p, struct tern_err *er
         .n_engine_options = p->n_engine_options,
         .loops = p->loops,
         .n_loops = p->n_loops,
-        .hooks = {on_loaded, on_unloaded, on_publish, is_inline, p},
+        .hooks = {.on_loaded = on_loaded,
+                  .on_unloaded = on_unloaded,
+                  .on_publish = on_publish,
+                  .is_inline = is_inline,
+                  .arg = p},
         .log = &p->log,
     };
+    TERN_TRY(read_batching(p, &settings.config.batching_parameters, err));
     TERN_TRY(tern_registry_open(&settings, &p->registry, err));
     tern_gateway_set_registry(p->gateway, p->registry);
     return TERN_OK;

@@ -228,6 +228,10 @@ static const struct tern_opt rows[] = {
      .help = "How long an answer usually may take, of models whose parameter `slo` does not say: "
              "requests without a deadline of their own are planned for it. 0: ten times what one "
              "run takes, at least 10 ms."},
+    {.name = "sched.batching_parameters", .type = TERN_OPT_STRING, IN(sched.batching_parameters),
+     .flags = RARE, .section = "Scheduling", .metavar = "FILE",
+     .help = "TF Serving's batching parameters (protobuf text), for models whose configuration says "
+             "nothing of batches; what a version's folder has as batching_params.pbtxt goes before."},
     {.name = "sched.rate_limit", .type = TERN_OPT_ENUM, IN(sched.rate_limit), .flags = RARE,
      .section = "Scheduling", .preset = "off", .values = rate_limits,
      .help = "`execution_count`: instances run only with the resources that their groups ask for "

@@ -172,7 +172,8 @@ struct tern_server_options {
         uint64_t threads; /* 0: one a core */
         uint64_t queue_max;
         enum tern_batching_option batching;
-        uint64_t slo_ns; /* 0: none */
+        uint64_t slo_ns;                     /* 0: none */
+        struct tern_str batching_parameters; /* path; empty: none */
         enum tern_rate_limit_option rate_limit;
         struct tern_opt_list resources;              /* "name:count[:device]" */
         struct tern_resource_options *resource_rows; /* the same, by tern_server_options_check */

@@ -3,6 +3,7 @@
 #ifndef TERN_CORE_MODEL_H
 #define TERN_CORE_MODEL_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include "base/err.h"
@@ -30,6 +31,12 @@ struct tern_model_tag {
     struct tern_str value;
 };
 
+/* Triton's ModelConfig of a model. */
+struct tern_model_config_text {
+    struct tern_str json;
+    struct tern_str pb; /* serialized (api/model_config.proto) */
+};
+
 struct tern_model_info {
     struct tern_str name;
     struct tern_str platform; /* "onnxruntime_onnx" */
@@ -45,8 +52,8 @@ struct tern_model_info {
     const struct tern_labels *labels; /* one an output; NULL: none has any */
     const struct tern_model_tag *metric_tags;
     uint32_t n_metric_tags;
-    struct tern_str config_json; /* Triton's ModelConfig as JSON text */
-    struct tern_str config_pb;   /* the same, serialized (api/model_config.proto) */
+    /* Another one once the number of instances changed; what was read of the old one stays. */
+    const struct tern_model_config_text *_Atomic config;
 };
 
 /* "READY" and so on, as the repository index spells them. */

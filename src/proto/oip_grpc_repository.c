@@ -5,7 +5,10 @@
 /* ModelConfigResponse: config = 1. The message was made when the model was loaded. */
 enum tern_code tern_oip_grpc_encode_config(struct tern_call *call, struct tern_err *err)
 {
-    tern_pb_add_bytes(call->x->out, 1, call->info->config_pb);
+    const struct tern_model_config_text *config =
+        atomic_load_explicit(&call->info->config, memory_order_acquire);
+
+    tern_pb_add_bytes(call->x->out, 1, config->pb);
     return tern_buf_check(call->x->out, "the response", err);
 }
 

@@ -2,6 +2,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "registry/registry_int.h"
+#include "registry/resize.h"
 
 #define CHANGED_TRIES 3
 
@@ -44,6 +45,13 @@ static void load(struct tern_registry *registry, struct registry_job *job)
         .settings = &registry->settings,
     };
 
+    if (job->live != NULL) {
+        job->code = tern_resize(job->live, &spec, &job->resized, &job->err);
+        if (job->code != TERN_OK)
+            registry_hide_path(registry, job->override, &job->err);
+        if (job->code != TERN_OK || job->resized)
+            return;
+    }
     try_load(registry, job, &spec);
     if (job->code != TERN_OK)
         registry_hide_path(registry, job->override, &job->err);

@@ -630,6 +630,45 @@ static enum tern_code write_form(const struct tern_model_config *config,
     return code;
 }
 
+enum tern_code tern_model_config_print_rest(const struct tern_model_config *config,
+                                            struct tern_arena *arena, struct tern_str *ret_json,
+                                            struct tern_err *err)
+{
+    struct tern_tree *groups = tern_tree_find(config->tree, TERN_STR("instance_group"));
+    struct tern_tree before = {.kind = TERN_TREE_LIST};
+
+    if (groups != NULL) { /* empty while it is printed */
+        before = *groups;
+        groups->first = groups->last = NULL;
+        groups->n = 0;
+    }
+    enum tern_code code = tern_model_config_print(config, arena, ret_json, err);
+    if (groups != NULL)
+        *groups = before;
+    if (code != TERN_OK || config->batching == NULL)
+        return code;
+    /* What no field of a ModelConfig says. */
+    *ret_json = tern_arena_printf(arena, "%.*s %u rows, %llu ns", TERN_STR_ARG(*ret_json),
+                                  config->batching->max_rows,
+                                  (unsigned long long)config->batching->delay_ns);
+    return ret_json->p == NULL ? tern_arena_fail(arena, err, "the configuration") : TERN_OK;
+}
+
+enum tern_code tern_model_config_text(const struct tern_model_config *config,
+                                      struct tern_arena *arena,
+                                      const struct tern_model_config_text **ret_text,
+                                      struct tern_err *err)
+{
+    struct tern_model_config_text *text = tern_arena_zalloc(arena, 1, sizeof(*text));
+
+    if (text == NULL)
+        return tern_arena_fail(arena, err, "the configuration's text");
+    TERN_TRY(tern_model_config_print(config, arena, &text->json, err));
+    TERN_TRY(tern_model_config_encode(config, arena, &text->pb, err));
+    *ret_text = text;
+    return TERN_OK;
+}
+
 enum tern_code tern_model_config_print(const struct tern_model_config *config,
                                        struct tern_arena *arena, struct tern_str *ret_json,
                                        struct tern_err *err)

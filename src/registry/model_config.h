@@ -13,7 +13,9 @@
 #include "conf/tree.h"
 #include "conf/version_policy.h"
 #include "core/engine.h"
+#include "core/model.h"
 #include "core/tensor.h"
+#include "registry/batching_parameters.h"
 #include "registry/ensembling.h"
 #include "registry/scheduling.h"
 #include "registry/seen.h"
@@ -76,6 +78,8 @@ struct tern_model_config {
 
     bool decoupled;     /* model_transaction_policy: a request has any number of answers */
     uint32_t instances; /* of all groups that are not passive; 0: the file does not say */
+    /* MLServer's, or those in the version's folder; NULL: none of its own. */
+    const struct tern_batching_parameters *batching;
     struct tern_scheduling *scheduling;       /* whole once completed; NULL without memory */
     struct tern_sequencing *sequencing;       /* sequence_batching; NULL: requests stand alone */
     const struct tern_ensembling *ensembling; /* ensemble_scheduling; NULL: it is a model */
@@ -113,6 +117,7 @@ struct tern_model_config_settings {
      * (registry/batchable.h); 0 or 1: it is not tried. */
     uint32_t batch_max;
     bool batch_exact; /* only when every bit of the answers stays the same */
+    const struct tern_batching_parameters *batching_parameters; /* for all models; NULL: none */
 };
 
 /* Where a configuration comes from. */
@@ -128,6 +133,12 @@ struct tern_model_config_source {
  * configuration is usable when none was added. */
 void tern_model_config_load(const struct tern_model_config_source *source, struct tern_arena *arena,
                             struct tern_model_config *ret_config, struct tern_problems *problems);
+
+/* Reads TF Serving's batching_params.pbtxt where the version's folder has one. Mistakes as above.
+ */
+void tern_model_config_load_batching(const char *version_path, struct tern_arena *arena,
+                                     struct tern_model_config *config,
+                                     struct tern_problems *problems);
 
 /* The same from a text; the form follows from the end of the file's name. A config.pbtxt that
  * starts with '{' is read as JSON: what the config route prints can be pasted back. */
@@ -173,6 +184,12 @@ void tern_model_config_complete(struct tern_model_config *config,
                                 struct tern_arena *arena, struct tern_model_config_specs *ret_specs,
                                 struct tern_problems *problems);
 
+/* For a model without max_batch_size, once its rows are known not to know of each other: how they
+ * are batched. False without memory. */
+bool tern_model_config_take_batches(struct tern_model_config *config,
+                                    const struct tern_model_config_settings *settings,
+                                    struct tern_arena *arena);
+
 /* The dims of a configured tensor, or its reshape, with the batch dimension in front as -1. */
 struct tern_shape tern_model_config_whole(const struct tern_model_config *config,
                                           const struct tern_shape *dims);
@@ -180,10 +197,20 @@ struct tern_shape tern_model_config_whole(const struct tern_model_config *config
 const struct tern_config_tensor *tern_model_config_input(const struct tern_model_config *config,
                                                          struct tern_str name);
 
+/* The configuration as text without its instance groups: two that are the same need the same model,
+ * and perhaps another number of instances. In the arena. */
+enum tern_code tern_model_config_print_rest(const struct tern_model_config *config,
+                                            struct tern_arena *arena, struct tern_str *ret_json,
+                                            struct tern_err *err);
 /* ModelConfig as JSON, as Triton's config route answers it; in the arena. */
 enum tern_code tern_model_config_print(const struct tern_model_config *config,
                                        struct tern_arena *arena, struct tern_str *ret_json,
                                        struct tern_err *err);
+/* Both forms that clients ask for; in the arena. */
+enum tern_code tern_model_config_text(const struct tern_model_config *config,
+                                      struct tern_arena *arena,
+                                      const struct tern_model_config_text **ret_text,
+                                      struct tern_err *err);
 /* ModelConfig as a serialized message of protocol buffers; in the arena. */
 enum tern_code tern_model_config_encode(const struct tern_model_config *config,
                                         struct tern_arena *arena, struct tern_str *ret_pb,

@@ -3,62 +3,13 @@
 #include "conf/yaml.h"
 #include "os/file.h"
 #include "registry/model_config.h"
+#include "registry/mlserver_settings.h"
 #include "registry/model_config_extract.h"
 #include "registry/model_schema.h"
-#include "wire/pbtxt.h"
+#include "registry/pbtxt_tree.h"
 
-static const char *const file_names[] = {"config.pbtxt", "config.yaml", "config.json"};
-
-static struct tern_tree *add_event(struct tern_arena *arena, struct tern_tree *open,
-                                   const struct tern_pbtxt_event *e)
-{
-    static const enum tern_tree_kind kinds[] = {
-        [TERN_PBTXT_SCALAR] = TERN_TREE_SCALAR,
-        [TERN_PBTXT_MESSAGE_BEGIN] = TERN_TREE_MAP,
-        [TERN_PBTXT_LIST_BEGIN] = TERN_TREE_LIST,
-    };
-    struct tern_tree *node = tern_tree_add(arena, open, kinds[e->kind]);
-
-    if (node == NULL)
-        return NULL;
-    node->key = e->name;
-    node->text = e->text;
-    node->quoted = e->kind == TERN_PBTXT_SCALAR && e->value == TERN_PBTXT_STRING;
-    node->line = e->line;
-    node->column = e->column;
-    node->key_line = e->name.n > 0 ? e->name_line : e->line;
-    node->key_column = e->name.n > 0 ? e->name_column : e->column;
-    return node;
-}
-
-static struct tern_tree *read_pbtxt(struct tern_str text, struct tern_str file,
-                                    struct tern_arena *arena, struct tern_problems *problems)
-{
-    struct tern_tree *root = tern_tree_add(arena, NULL, TERN_TREE_MAP);
-    struct tern_tree *open = root;
-    struct tern_pbtxt reader;
-    struct tern_pbtxt_event e = {.kind = TERN_PBTXT_SCALAR};
-    struct tern_err err;
-
-    tern_pbtxt_init(&reader, text, arena);
-    while (open != NULL) {
-        if (tern_pbtxt_next(&reader, &e, &err) != TERN_OK) {
-            tern_problem_add(problems, tern_problem_place(problems, file, e.line, e.column), "%s",
-                             err.text);
-            return NULL;
-        }
-        if (e.kind == TERN_PBTXT_END)
-            return root;
-        if (e.kind == TERN_PBTXT_MESSAGE_END || e.kind == TERN_PBTXT_LIST_END) {
-            open = open->parent;
-            continue;
-        }
-        struct tern_tree *node = add_event(arena, open, &e);
-        open = node == NULL || e.kind != TERN_PBTXT_SCALAR ? node : open;
-    }
-    tern_problem_add(problems, file, "the configuration is too large for its memory");
-    return NULL;
-}
+static const char *const file_names[] = {"config.pbtxt", "config.yaml", "config.json",
+                                         TERN_MLSERVER_SETTINGS_FILE};
 
 static bool looks_like_json(struct tern_str text)
 {
@@ -83,8 +34,10 @@ static void read_tree(struct tern_str text, struct tern_str file, bool refuse,
         pbtxt = false;
         json = true;
     }
-    if (pbtxt)
-        root = read_pbtxt(text, file, arena, problems);
+    if (tern_str_ends(file, TERN_STR(TERN_MLSERVER_SETTINGS_FILE)))
+        root = tern_mlserver_settings_read(text, file, arena, &ret_config->batching, problems);
+    else if (pbtxt)
+        root = tern_pbtxt_tree_read(text, file, arena, problems);
     else
         root = tern_yaml_read(text, json ? TERN_YAML_FORM_JSON : TERN_YAML_FORM_YAML, file, arena,
                               problems);
@@ -198,4 +151,24 @@ void tern_model_config_load(const struct tern_model_config_source *source, struc
         tern_model_config_parse(text, file.place, arena, ret_config, problems);
     else
         tern_model_config_read(text, file.place, arena, ret_config, problems);
+}
+
+void tern_model_config_load_batching(const char *version_path, struct tern_arena *arena,
+                                     struct tern_model_config *config,
+                                     struct tern_problems *problems)
+{
+    struct config_file file =
+        look_for(version_path, TERN_STR(TERN_BATCHING_PARAMETERS_FILE), arena);
+    struct tern_batching_parameters *parameters;
+
+    if (file.path == NULL)
+        return;
+    struct tern_str text = read_file(file.path, file.place, arena, problems);
+    parameters = tern_arena_zalloc(arena, 1, sizeof(*parameters));
+    if (parameters == NULL) {
+        tern_problem_add(problems, file.place, "no memory to read it");
+        return;
+    }
+    tern_batching_parameters_read(text, file.place, arena, parameters, problems);
+    config->batching = parameters;
 }

@@ -48,11 +48,8 @@ static uint32_t collect(const struct tern_schema_message **messages)
     return n;
 }
 
-void tern_model_schema_page(struct tern_buf *out)
+static void print_intro(struct tern_buf *out)
 {
-    const struct tern_schema_message *messages[MESSAGES_MAX];
-    uint32_t n = collect(messages);
-
     TERN_BUF_ADD_LITERAL(
         out,
         "# Configuration of a model\n\n"
@@ -93,7 +90,26 @@ void tern_model_schema_page(struct tern_buf *out)
         "rows |\n"
         "| `batch_cost_max` | `4096` | how many of them one batch has at most |\n\n"
         "At most 16 `priority_levels` are served. Of a `passive` instance group no instances are "
-        "made.\n\n"
+        "made.\n\n");
+    TERN_BUF_ADD_LITERAL(
+        out,
+        "## Other servers' files\n\n"
+        "**TF Serving.** `batching_params.pbtxt` in a version's folder, or for all models the file "
+        "of "
+        "`--sched-batching-parameters`,\nholds where `dynamic_batching` is not given: "
+        "`max_batch_size`, `batch_timeout_micros`, `max_enqueued_batches`\n(times the batch size: "
+        "requests that may wait), `num_batch_threads` (instances of a model) and "
+        "`allowed_batch_sizes`\n(smaller batches are filled up). What is told for all models holds "
+        "for those with `max_batch_size`, and for others\nonce trying shows that their rows do not "
+        "know of each other; what is told for one is believed. A request that is\nlarger than a "
+        "batch runs in one piece, and inputs of other lengths are not padded but run apart.\n\n"
+        "**MLServer.** `model-settings.json` is a configuration like the others: `name` (the "
+        "folder's), `inputs`, `outputs`,\n`max_batch_size` with `max_batch_time` (seconds; a batch "
+        "is that many rows, or what came in that time),\n`cache_enabled`, `parameters.uri` (a file "
+        "of the folder) and `parameters.extra` (as `parameters` above). What\nMLServer needs to "
+        "run "
+        "Python, such as `implementation` and environments, is not looked at; the model's file\n"
+        "decides. Versions are folders, not `parameters.version`.\n\n"
         "## By request\n\n"
         "With `--model-control explicit` a load may bring a configuration, and the model's files "
         "with it:\n\n"
@@ -106,6 +122,14 @@ void tern_model_schema_page(struct tern_buf *out)
         "What cannot be loaded changes nothing: the old versions stay.\n\n"
         "Generated from `src/registry/model_schema.c`; a test compares (`TERN_UPDATE=1 make "
         "test-unit` writes it\nanew).\n");
+}
+
+void tern_model_schema_page(struct tern_buf *out)
+{
+    const struct tern_schema_message *messages[MESSAGES_MAX];
+    uint32_t n = collect(messages);
+
+    print_intro(out);
     for (uint32_t i = 0; i < n; i++) {
         tern_buf_printf(out,
                         "\n## %s\n\n| field | number | type | what Tern does |\n"

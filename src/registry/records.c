@@ -256,6 +256,45 @@ static void log_ready(struct tern_registry *registry, const struct tern_model_ve
         TERN_KV_STR("batches", version->batches));
 }
 
+/* The job has what it borrowed no longer. */
+static void take_back(struct tern_registry *registry, struct registry_record *record,
+                      struct registry_version *version, const struct registry_job *job)
+{
+    if (job->live == NULL)
+        return;
+    version->lent = NULL;
+    if (version->replaced != NULL)
+        retire(registry, record, version->replaced);
+    version->replaced = NULL;
+}
+
+static void replace_live(struct tern_registry *registry, struct registry_record *record,
+                         struct registry_version *version, struct tern_model_version *now)
+{
+    if (version->live != NULL && version->live == version->lent)
+        version->replaced = version->live;
+    else if (version->live != NULL)
+        retire(registry, record, version->live);
+    version->live = now;
+}
+
+/* The same version goes on with another number of instances. */
+static void take_resized(struct tern_registry *registry, struct registry_version *version,
+                         const struct registry_job *job)
+{
+    if (version->live == job->live) {
+        registry_override_drop(version->live->override);
+        version->live->override = registry_override_hold(job->override);
+        version->live->fingerprint = job->fingerprint;
+    }
+    version->state = TERN_MODEL_READY;
+    version->reason[0] = '\0';
+    tern_log_info(registry->settings.log, "model.resized",
+                  "a model has another number of instances", TERN_KV_Z("model", job->name),
+                  TERN_KV_I64("version", job->number),
+                  TERN_KV_U64("instances", job->live->n_instances));
+}
+
 void registry_take_job(struct tern_registry *registry, struct registry_job *job)
 {
     struct registry_record *record = registry_find(registry, job->name);
@@ -272,14 +311,15 @@ void registry_take_job(struct tern_registry *registry, struct registry_job *job)
     }
     record->loading--;
     registry->dirty = true;
+    take_back(registry, record, version, job);
     if (version->override_id != (job->override == NULL ? 0 : job->override->id)) {
         /* Another load of the same version was asked for since: that one counts. */
         if (job->version != NULL)
             registry_free_version(registry, job->version);
+    } else if (job->resized) {
+        take_resized(registry, version, job);
     } else if (job->version != NULL) {
-        if (version->live != NULL)
-            retire(registry, record, version->live);
-        version->live = job->version;
+        replace_live(registry, record, version, job->version);
         version->fingerprint = job->version->fingerprint;
         version->state = TERN_MODEL_READY;
         version->reason[0] = '\0';
@@ -299,7 +339,7 @@ void registry_take_job(struct tern_registry *registry, struct registry_job *job)
 /* ---- scanning ---- */
 
 static enum tern_code send_job(struct tern_registry *registry, struct registry_record *record,
-                               const struct tern_found_model *found,
+                               struct registry_version *entry, const struct tern_found_model *found,
                                const struct tern_found_version *version, struct tern_err *err)
 {
     struct registry_job *job = tern_mem_zalloc(1, sizeof(*job));
@@ -316,6 +356,8 @@ static enum tern_code send_job(struct tern_registry *registry, struct registry_r
         registry_free_job(job);
         return tern_mem_fail(err, "a load", sizeof(*job));
     }
+    if (entry->lent == NULL)
+        entry->lent = job->live = entry->live;
     record->loading++;
     registry_enqueue(registry, job);
     return TERN_OK;
@@ -350,7 +392,7 @@ static enum tern_code want_version(struct tern_registry *registry, struct regist
     if (version->live == NULL)
         version->state = TERN_MODEL_LOADING;
     registry->dirty = true;
-    return send_job(registry, record, found, from, err);
+    return send_job(registry, record, version, found, from, err);
 }
 
 /* Marks what the policy chooses and sends for it. */
@@ -581,6 +623,8 @@ void registry_free_records(struct tern_registry *registry)
         for (uint32_t v = 0; v < record->n_versions; v++) {
             if (record->versions[v].live != NULL)
                 registry_free_version(registry, record->versions[v].live);
+            if (record->versions[v].replaced != NULL)
+                registry_free_version(registry, record->versions[v].replaced);
         }
         registry_override_drop(record->override);
         tern_mem_free(record->versions);

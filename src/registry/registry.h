@@ -40,6 +40,12 @@ struct tern_registry_hooks {
     void (*on_publish)(void *arg, uint32_t loop, const struct tern_snapshot *snapshot);
     /* Whether a model with this run time is run on the loops (and wants an instance on each). */
     bool (*is_inline)(void *arg, uint64_t run_ns);
+    /* On a load thread: a version in service has these `n` instances (at least 1) from now on. The
+     * first ones are those that it had, in order: there are more than before, and the new ones may
+     * run, or fewer, and it returns when none of the others runs any more; they are then freed.
+     * When it fails, nothing has changed, and the model is loaded anew. NULL: as if it failed. */
+    enum tern_code (*set_instances)(void *arg, struct tern_model_version *version,
+                                    void *const *instances, uint32_t n, struct tern_err *err);
     void *arg;
 };
 

@@ -23,9 +23,12 @@ struct registry_version {
     int64_t number;
     enum tern_model_state state;
     struct tern_model_version *live; /* served now; may be older than the files while a load runs */
-    uint64_t fingerprint;            /* of the files last tried ... */
-    uint64_t override_id;            /* ... and the override it was tried with; 0: none */
-    bool wanted;                     /* chosen by the version policy of the last scan */
+    /* live, while a load job may change its instances; and the one that was replaced meanwhile,
+     * which retires when the job is back. */
+    struct tern_model_version *lent, *replaced;
+    uint64_t fingerprint; /* of the files last tried ... */
+    uint64_t override_id; /* ... and the override it was tried with; 0: none */
+    bool wanted;          /* chosen by the version policy of the last scan */
     char reason[TERN_ERR_TEXT_MAX];
     /* Of an ensemble, since the last registry_bind: its steps, in the arena of that; or why not. */
     const struct tern_binding *binding;
@@ -76,7 +79,9 @@ struct registry_job {
     int64_t number;
     uint64_t fingerprint;
     struct registry_override *override; /* held; NULL: none */
-    struct tern_model_version *version; /* the result */
+    struct tern_model_version *live;    /* lent; NULL: nothing is served, or another job has it */
+    struct tern_model_version *version; /* the result; NULL: a failure, or it was enough ... */
+    bool resized;                       /* ... to change the instances of live */
     enum tern_code code;
     struct tern_err err;
 };

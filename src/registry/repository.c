@@ -5,10 +5,12 @@
 #include "base/num.h"
 #include "core/model.h"
 #include "os/file.h"
+#include "registry/mlserver_settings.h"
 
 #define HEAD_BYTES 64
 
-static const char *const config_names[] = {"config.pbtxt", "config.yaml", "config.json"};
+static const char *const config_names[] = {"config.pbtxt", "config.yaml", "config.json",
+                                           TERN_MLSERVER_SETTINGS_FILE};
 
 /* ---- fingerprints ---- */
 

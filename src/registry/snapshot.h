@@ -72,6 +72,12 @@ struct tern_model_version {
     atomic_uint loops_holding;
     struct tern_home *home; /* whom to tell when the last loop let go */
     struct tern_model_version *next_retired;
+
+    /* Of its load, for registry/resize.h, which may change instances. */
+    uint32_t usual_instances;       /* so many when the configuration gives no number */
+    uint64_t model_files;           /* fingerprint of the files that are no configuration */
+    struct tern_str rest_of_config; /* its configuration as text, but for instance_group */
+    struct tern_str file_name;      /* of the model; empty: it is no file */
 };
 
 /* A model as the loops see it. */

@@ -160,14 +160,25 @@ static enum tern_code measure(struct loading *l, struct tern_err *err)
     return TERN_OK;
 }
 
+/* TF Serving's or MLServer's, of the model or of all; NULL: none. */
+static const struct tern_batching_parameters *batching_of(const struct loading *l)
+{
+    return l->config.batching != NULL ? l->config.batching
+                                      : l->settings->config.batching_parameters;
+}
+
 /* How many instances serve the executors: what the configuration says, else one for several threads
  * or one for each executor. */
 static uint32_t count_instances(const struct loading *l, bool large)
 {
     uint32_t most = most_instances(l);
 
+    const struct tern_batching_parameters *parameters = batching_of(l);
+
     if (l->config.instances > 0)
         return l->config.instances < most ? l->config.instances : most;
+    if (parameters != NULL && parameters->threads > 0 && parameters->threads < most)
+        most = parameters->threads;
     return large ? 1 : most;
 }
 
@@ -187,7 +198,9 @@ static enum tern_code open_sized(struct loading *l, struct tern_err *err)
         TERN_TRY(open_engine(l, many, err));
         TERN_TRY(measure(l, err));
     }
+    version->usual_instances = large ? 1 : many;
     if (!large && !l->config.decoupled && !tern_scheduling_needs_queue(l->config.scheduling) &&
+        !tern_batching_parameters_need_queue(batching_of(l)) &&
         l->settings->hooks.is_inline(l->settings->hooks.arg, version->run_ns))
         return add_instances(version, &version->loop_instances, &version->n_loop_instances,
                              l->settings->n_loops, l->settings->n_loops, err);
@@ -207,6 +220,7 @@ static enum tern_code read_config(struct loading *l, struct tern_err *err)
         .folder = l->load->folder, .name = settings->config.name, .text = l->load->config};
     tern_problem_init(&problems, arena);
     tern_model_config_load(&source, arena, &l->config, &problems);
+    tern_model_config_load_batching(l->load->path, arena, &l->config, &problems);
     TERN_TRY(tern_problem_fail(&problems, err));
     l->n_options = settings->n_engine_options + l->config.n_options;
     l->options = tern_arena_zalloc(arena, l->n_options + 1, sizeof(*l->options));
@@ -246,12 +260,13 @@ static enum tern_code fill_info(struct loading *l, struct tern_err *err)
     if (name.p == NULL)
         return tern_arena_fail(arena, err, "the model's name");
     tern_problem_init(&problems, arena);
+    if (l->file != NULL)
+        version->file_name = tern_arena_copy(arena, tern_file_base_name(l->file));
     const struct tern_model_config_subject subject = {
         .name = name,
         .folder = l->load->folder,
         .model = &version->engine,
-        .file_name =
-            l->file == NULL ? TERN_STR("") : tern_arena_copy(arena, tern_file_base_name(l->file)),
+        .file_name = version->file_name,
         .instances = version->n_instances,
         .policy = &l->settings->version_policy,
     };
@@ -285,8 +300,10 @@ static enum tern_code fill_info(struct loading *l, struct tern_err *err)
     };
     TERN_TRY(tern_labels_load(specs.seen.outputs, specs.seen.n_outputs, arena,
                               &version->info.labels, err));
-    TERN_TRY(tern_model_config_print(&l->config, arena, &version->info.config_json, err));
-    return tern_model_config_encode(&l->config, arena, &version->info.config_pb, err);
+    const struct tern_model_config_text *text;
+    TERN_TRY(tern_model_config_text(&l->config, arena, &text, err));
+    atomic_init(&version->info.config, text);
+    return tern_model_config_print_rest(&l->config, arena, &version->rest_of_config, err);
 }
 
 /* ---- batches ---- */
@@ -296,7 +313,10 @@ static bool leaves_batches_open(const struct loading *l, const char **ret_why)
 {
     const struct tern_model_config_settings *rule = &l->settings->config;
 
-    if (rule->batching != TERN_BATCHING_RULE_ADAPTIVE || rule->batch_max <= 1)
+    bool wanted = rule->batching == TERN_BATCHING_RULE_ADAPTIVE ||
+                  (rule->batching != TERN_BATCHING_RULE_OFF && rule->batching_parameters != NULL);
+
+    if (!wanted || rule->batch_max <= 1)
         *ret_why = "they are not wanted";
     else if (l->config.decoupled)
         *ret_why = "a request may have many answers";
@@ -354,10 +374,9 @@ static enum tern_code find_batches(struct loading *l, struct tern_err *err)
         struct tern_batchable proof;
         struct tern_scheduling *open = l->config.scheduling;
         prove_batches(l, &proof);
-        if (proof.verdict != TERN_BATCHABLE_NO) {
-            open->batching = TERN_BATCHING_ADAPTIVE;
-            open->max_rows = l->settings->config.batch_max;
-        }
+        if (proof.verdict != TERN_BATCHABLE_NO &&
+            !tern_model_config_take_batches(&l->config, &l->settings->config, arena))
+            return tern_arena_fail(arena, err, "a line of text");
         version->batches =
             proof.verdict == TERN_BATCHABLE_NO
                 ? tern_arena_printf(arena, "none: %s", proof.text)
@@ -374,7 +393,7 @@ static enum tern_code take_content(struct loading *l, struct tern_err *err)
     struct tern_model_version *version = l->version;
     const struct tern_content_of of = {
         .path = l->load->path,
-        .config = version->info.config_json,
+        .config = version->rest_of_config, /* how many instances there are changes no answer */
         .options = l->options,
         .n_options = l->n_options,
     };
@@ -397,7 +416,7 @@ static enum tern_code check_unchanged(const struct loading *l, struct tern_err *
     if (now != l->load->fingerprint)
         return tern_fail(err, TERN_ABORTED, "the files changed while they were loaded");
     l->version->fingerprint = now;
-    return TERN_OK;
+    return tern_repository_fingerprint(l->load->path, NULL, &l->version->model_files, err);
 }
 
 static enum tern_code find_file(struct loading *l, struct tern_err *err)

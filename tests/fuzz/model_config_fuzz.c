@@ -13,7 +13,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static const char *file_of(uint8_t first)
 {
-    return first == 'y' ? "c.yaml" : first == 'j' ? "c.json" : "c.pbtxt";
+    return first == 'y'   ? "c.yaml"
+           : first == 'j' ? "c.json"
+           : first == 'm' ? "model-settings.json"
+                          : "c.pbtxt";
 }
 
 static void complete(struct tern_model_config *config, struct tern_arena *arena,

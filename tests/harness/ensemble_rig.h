@@ -148,7 +148,7 @@ TERN_INLINE void rig_open(struct ensemble_rig *rig, enum tern_registry_mode mode
         .engines = {engines, 2},
         .loops = rig->loops,
         .n_loops = 1,
-        .hooks = {rig_on_loaded, rig_on_unloaded, rig_on_publish, rig_is_inline, rig},
+        .hooks = {rig_on_loaded, rig_on_unloaded, rig_on_publish, rig_is_inline, NULL, rig},
         .log = &rig->log,
     };
     assert_int_equal(tern_registry_open(&settings, &rig->registry, &err), TERN_OK);

@@ -40,6 +40,8 @@ static void drop_line(void *self, struct tern_str line)
     (void)self, (void)line;
 }
 
+static const struct tern_model_config_text config = {.json = {"{}", 2}};
+
 static void add_model(struct world *w, const char *kind)
 {
     char path[TREE_PATH_MAX];
@@ -66,7 +68,7 @@ static void add_model(struct world *w, const char *kind)
         .n_inputs = 1,
         .outputs = w->version.engine.outputs,
         .n_outputs = 1,
-        .config_json = TERN_STR("{}"),
+        .config = &config,
     };
     assert_int_equal(tern_sched_add(w->sched, &w->version, &err), TERN_OK);
     assert_int_equal(tern_observer_add_model(w->observer, &w->version, &err), TERN_OK);

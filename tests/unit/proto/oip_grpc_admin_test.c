@@ -58,7 +58,8 @@ static void expect(struct fake_exchange *fake, translate_fn *encode, struct tern
 static void config(void **state)
 {
     (void)state;
-    const struct tern_model_info info = {.config_pb = TERN_STR("\x0a\x01m")};
+    const struct tern_model_config_text text = {.pb = TERN_STR("\x0a\x01m")};
+    const struct tern_model_info info = {.config = &text};
     struct fake_exchange fake;
     fake_init(&fake);
     fake.call.info = &info;

@@ -68,6 +68,7 @@ static void model_metadata_and_config(void **state)
     const struct tern_tensor_spec outputs[] = {
         {.name = TERN_STR("label"), .dtype = TERN_DTYPE_INT64, .shape = {1, {-1}}},
         {.name = TERN_STR("p"), .dtype = TERN_DTYPE_FP32, .shape = {2, {-1, 3}}}};
+    const struct tern_model_config_text config = {.json = TERN_STR("{\"name\":\"m\"}")};
     struct tern_model_info info = {.name = TERN_STR("m"),
                                    .platform = TERN_STR("onnxruntime_onnx"),
                                    .backend = TERN_STR("onnxruntime"),
@@ -76,7 +77,7 @@ static void model_metadata_and_config(void **state)
                                    .n_inputs = 1,
                                    .outputs = outputs,
                                    .n_outputs = 2,
-                                   .config_json = TERN_STR("{\"name\":\"m\"}")};
+                                   .config = &config};
     static const int64_t versions[] = {1, 2};
     struct fake_exchange fake;
     struct tern_err err = {0};

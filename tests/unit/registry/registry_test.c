@@ -1,5 +1,5 @@
 /* How models come and go: a fake engine, real files, real loops, real threads. */
-// covers: registry/loaders registry/publish registry/records registry/version
+// covers: registry/loaders registry/publish registry/records registry/version registry/resize
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -36,6 +36,10 @@ struct fixture {
     struct tern_registry *registry;
     bool joined; /* the loops are stopped already */
     atomic_int unloaded, retries;
+    /* The scheduler's part of another number of instances; NULL: there is none. */
+    enum tern_code (*set_instances)(void *arg, struct tern_model_version *version,
+                                    void *const *instances, uint32_t n, struct tern_err *err);
+    atomic_int resized, instances; /* how often, and to how many at last */
 };
 
 /* Counts the retries that are logged; a line is no text with a zero at its end. */
@@ -65,6 +69,30 @@ static void on_publish(void *arg, uint32_t loop, const struct tern_snapshot *sna
 {
     struct fixture *f = arg;
     f->seen[loop] = snapshot;
+}
+
+static enum tern_code set_instances(void *arg, struct tern_model_version *version,
+                                    void *const *instances, uint32_t n, struct tern_err *err)
+{
+    struct fixture *f = arg;
+    uint32_t before = version->n_instances;
+
+    (void)err;
+    atomic_fetch_add(&f->resized, 1);
+    for (uint32_t i = 0; i < n && i < before; i++)
+        assert_ptr_equal(instances[i], version->instances[i]); /* in order, whatever comes */
+    atomic_store(&f->instances, (int)n);
+    return TERN_OK;
+}
+
+static enum tern_code refuse_instances(void *arg, struct tern_model_version *version,
+                                       void *const *instances, uint32_t n, struct tern_err *err)
+{
+    struct fixture *f = arg;
+
+    (void)version, (void)instances, (void)n;
+    atomic_fetch_add(&f->resized, 1);
+    return tern_fail(err, TERN_UNIMPLEMENTED, "not here");
 }
 
 static bool is_inline(void *arg, uint64_t run_ns)
@@ -99,7 +127,7 @@ static void open_mode(struct fixture *f, enum tern_registry_mode mode, uint64_t 
         .engines = {engines, 1},
         .loops = f->loops,
         .n_loops = LOOPS,
-        .hooks = {on_loaded, on_unloaded, on_publish, is_inline, f},
+        .hooks = {on_loaded, on_unloaded, on_publish, is_inline, f->set_instances, f},
         .log = &f->log,
     };
     assert_int_equal(tern_registry_open(&settings, &f->registry, &err), TERN_OK);
@@ -190,6 +218,7 @@ struct look {
     int64_t version;
     int64_t found; /* 0: not served */
     int64_t max_batch_size;
+    char config[8192]; /* as JSON */
     bool ready;
     enum tern_model_state state;
     char reason[256];
@@ -205,6 +234,10 @@ static void look_on_loop(void *arg)
 
     look->found = version == NULL ? 0 : version->info.version;
     look->max_batch_size = version == NULL ? -1 : version->info.max_batch_size;
+    look->config[0] = '\0';
+    if (version != NULL)
+        snprintf(look->config, sizeof(look->config), "%.*s",
+                 TERN_STR_ARG(atomic_load(&version->info.config)->json));
     look->ready = snapshot->ready;
     for (uint32_t i = 0; i < snapshot->n_index; i++) {
         const struct tern_index_row *row = &snapshot->index[i];
@@ -628,6 +661,152 @@ static void test_a_failed_load_is_tried_again(void **state)
     assert_int_equal(atomic_load(&f->retries), 3);
 }
 
+/* ---- other servers' ways to say it ---- */
+
+static const struct tern_scheduling *scheduling_of(struct fixture *f, const char *name)
+{
+    const struct tern_model_entry *entry = tern_snapshot_find(f->seen[0], tern_str_of(name));
+
+    assert_non_null(entry); /* nothing is published meanwhile: the loops are not in the way */
+    return tern_snapshot_version(entry, 0)->scheduling;
+}
+
+static void test_batching_of_tf_serving_and_mlserver(void **state)
+{
+    struct fixture *f = *state;
+    tree_write(&f->tree, "repo/tfs/1/model.fake", "fake");
+    tree_write(&f->tree, "repo/tfs/1/batching_params.pbtxt",
+               "max_batch_size { value: 32 } batch_timeout_micros { value: 10 } "
+               "num_batch_threads { value: 1 } allowed_batch_sizes: [16, 32]");
+    tree_write(&f->tree, "repo/mls/model.fake", "fake");
+    tree_write(&f->tree, "repo/mls/model-settings.json",
+               "{\"name\": \"mls\", \"max_batch_size\": 4, \"max_batch_time\": 0.1}");
+    tree_write(&f->tree, "repo/bad/1/model.fake", "fake");
+    tree_write(&f->tree, "repo/bad/1/batching_params.pbtxt", "max_batch_size { value: 0 }");
+    open_mode(f, TERN_REGISTRY_NONE, 0, NULL, 0);
+    assert_int_equal(see(f, "tfs", 0).found, 1);
+    assert_int_equal(see(f, "mls", 0).found, 1);
+    assert_int_equal(scheduling_of(f, "tfs")->max_rows, 32);
+    assert_int_equal(scheduling_of(f, "tfs")->n_allowed, 2);
+    assert_int_equal(scheduling_of(f, "mls")->max_rows, 4);
+    assert_int_equal(scheduling_of(f, "mls")->max_queue_delay_ns, 100000000);
+    /* One instance for tfs, one for the loopless mls on each of two executors: none on the loops.
+     */
+    assert_int_equal(fake_engine_instances(), 3);
+    struct look bad = see(f, "bad", 0);
+    assert_int_equal(bad.found, 0);
+    assert_non_null(strstr(bad.reason, "1/batching_params.pbtxt:1:1"));
+    assert_non_null(strstr(bad.reason, "max_batch_size: expected a number from 1"));
+}
+
+/* ---- instances in place ---- */
+
+#define CONFIG(count, more) \
+    "max_batch_size: 4 " more " instance_group { count: " count " kind: KIND_CPU }"
+
+static void open_resizable(struct fixture *f,
+                           enum tern_code (*hook)(void *arg, struct tern_model_version *version,
+                                                  void *const *instances, uint32_t n,
+                                                  struct tern_err *err))
+{
+    const struct tern_str load[] = {TERN_STR("a")};
+    tree_write(&f->tree, "repo/a/1/model.fake", "fake slow");
+    tree_write(&f->tree, "repo/a/config.pbtxt", CONFIG("1", ""));
+    f->set_instances = hook;
+    open_mode(f, TERN_REGISTRY_EXPLICIT, 0, load, 1);
+    assert_int_equal(fake_engine_instances(), 1);
+}
+
+static void test_another_count_of_instances_is_no_load(void **state)
+{
+    struct fixture *f = *state;
+    struct tern_err err;
+    open_resizable(f, set_instances);
+    int loads = fake_engine_loads();
+    tree_write(&f->tree, "repo/a/config.pbtxt", CONFIG("3", ""));
+    assert_int_equal(ask(f, TERN_REGISTRY_LOAD, "a", &err), TERN_OK);
+    assert_int_equal(f->instances, 3);
+    assert_int_equal(fake_engine_instances(), 3);
+    assert_non_null(strstr(see(f, "a", 0).config, "\"count\":3"));
+    tree_write(&f->tree, "repo/a/config.pbtxt",
+               "# Two in two groups, with names.\nmax_batch_size: 4 instance_group [\n"
+               "{ name: 'b' count: 1 kind: KIND_CPU }, { name: 'c' count: 1 kind: KIND_CPU } ]");
+    assert_int_equal(ask(f, TERN_REGISTRY_LOAD, "a", &err), TERN_OK);
+    assert_int_equal(f->instances, 2);
+    assert_int_equal(fake_engine_instances(), 2);
+    assert_non_null(strstr(see(f, "a", 0).config, "\"name\":\"c\""));
+    /* The same number under another name: nothing but the text changes. */
+    tree_write(&f->tree, "repo/a/config.pbtxt", CONFIG("2", "# ...\n"));
+    assert_int_equal(ask(f, TERN_REGISTRY_LOAD, "a", &err), TERN_OK);
+    assert_int_equal(f->resized, 2);
+    assert_non_null(strstr(see(f, "a", 0).config, "\"count\":2"));
+    assert_int_equal(fake_engine_loads(), loads);
+    assert_int_equal(f->unloaded, 0);
+}
+
+static void test_a_configuration_by_request_may_change_the_count(void **state)
+{
+    struct fixture *f = *state;
+    struct tern_err err;
+    char config[8192];
+    open_resizable(f, set_instances);
+    int loads = fake_engine_loads();
+    snprintf(config, sizeof(config), "%s", see(f, "a", 0).config);
+    char *count = strstr(config, "\"count\":1");
+    assert_non_null(count);
+    count[strlen("\"count\":")] = '2';
+    assert_int_equal(ask_override(f, "a", config, NULL, 0, &err), TERN_OK);
+    assert_int_equal(fake_engine_instances(), 2);
+    assert_int_equal(fake_engine_loads(), loads);
+    assert_int_equal(ask(f, TERN_REGISTRY_LOAD, "a", &err), TERN_OK); /* the file's again */
+    assert_int_equal(fake_engine_instances(), 1);
+    assert_int_equal(fake_engine_loads(), loads);
+}
+
+static void test_what_else_changed_is_loaded(void **state)
+{
+    static const char *const configs[] = {
+        CONFIG("2", "dynamic_batching { }"),
+        CONFIG("2", "parameters { key: 'slo' value { string_value: '1s' } }"),
+        "instance_group { count: 1 rate_limiter { priority: 2 } } max_batch_size: 4",
+        "instance_group { count: 2 } max_batch_size: 4", /* it had a rate limiter */
+    };
+    struct fixture *f = *state;
+    struct tern_err err;
+    open_resizable(f, set_instances);
+    int loads = fake_engine_loads();
+    for (size_t i = 0; i < TERN_COUNT_OF(configs); i++) {
+        tree_write(&f->tree, "repo/a/config.pbtxt", configs[i]);
+        assert_int_equal(ask(f, TERN_REGISTRY_LOAD, "a", &err), TERN_OK);
+        assert_int_equal(fake_engine_loads(), ++loads);
+    }
+    tree_write(&f->tree, "repo/a/config.pbtxt", CONFIG("1", ""));
+    tree_write(&f->tree, "repo/a/1/model.fake", "fake slow again");
+    assert_int_equal(ask(f, TERN_REGISTRY_LOAD, "a", &err), TERN_OK);
+    assert_int_equal(fake_engine_loads(), ++loads);
+    assert_int_equal(f->resized, 0);
+    /* A mistake changes nothing, and what is right again is no load. */
+    tree_write(&f->tree, "repo/a/config.pbtxt", "--- no configuration ---");
+    assert_int_equal(ask(f, TERN_REGISTRY_LOAD, "a", &err), TERN_INVALID_ARGUMENT);
+    assert_int_equal(see(f, "a", 0).found, 1);
+    tree_write(&f->tree, "repo/a/config.pbtxt", CONFIG("2", ""));
+    assert_int_equal(ask(f, TERN_REGISTRY_LOAD, "a", &err), TERN_OK);
+    assert_int_equal(fake_engine_loads(), loads);
+    assert_int_equal(f->instances, 2);
+}
+
+static void test_a_scheduler_that_cannot_has_the_model_loaded(void **state)
+{
+    struct fixture *f = *state;
+    struct tern_err err;
+    open_resizable(f, refuse_instances);
+    int loads = fake_engine_loads();
+    tree_write(&f->tree, "repo/a/config.pbtxt", CONFIG("2", ""));
+    assert_int_equal(ask(f, TERN_REGISTRY_LOAD, "a", &err), TERN_OK);
+    assert_int_equal(f->resized, 1);
+    assert_int_equal(fake_engine_loads(), loads + 1);
+}
+
 #define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -651,6 +830,11 @@ int main(void)
         CASE(test_files_that_are_refused),
         CASE(test_two_repositories),
         CASE(test_a_failed_load_is_tried_again),
+        CASE(test_batching_of_tf_serving_and_mlserver),
+        CASE(test_another_count_of_instances_is_no_load),
+        CASE(test_a_configuration_by_request_may_change_the_count),
+        CASE(test_what_else_changed_is_loaded),
+        CASE(test_a_scheduler_that_cannot_has_the_model_loaded),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
