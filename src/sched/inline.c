@@ -45,12 +45,13 @@ static struct tern_work *first_of(const struct tern_list *round)
 }
 
 /* The first works of the round that can be one run on a loop. */
-static uint32_t take_batch(struct tern_inline *self, struct tern_work *works[TERN_RUN_WORKS_MAX])
+static uint32_t take_batch(struct tern_inline *self)
 {
+    struct tern_work **works = self->works;
     uint32_t rows = 0, n = 0;
     uint32_t most = tern_service_rows_within(&self->service, self->most_ns, self->max_rows);
 
-    while (n < TERN_RUN_WORKS_MAX && !tern_list_is_empty(&self->round)) {
+    while (n < TERN_INLINE_WORKS_MAX && !tern_list_is_empty(&self->round)) {
         struct tern_work *work = first_of(&self->round);
         if (n > 0 && (work->item.bucket != works[0]->item.bucket || work->rows > most ||
                       rows > most - work->rows))
@@ -104,13 +105,13 @@ static void drop_cancelled(struct tern_inline *self, struct tern_list *done)
 static void on_end_of_round(struct tern_loop_task *task)
 {
     struct tern_inline *self = TERN_CONTAINER_OF(task, struct tern_inline, end_of_round);
-    struct tern_work *works[TERN_RUN_WORKS_MAX];
+    struct tern_work **works = self->works;
     struct tern_list done, *link;
 
     tern_list_init(&done);
     drop_cancelled(self, &done);
     while (!tern_list_is_empty(&self->round)) {
-        uint32_t n = take_batch(self, works);
+        uint32_t n = take_batch(self);
         if (n > 1) {
             run_several(self, works, n);
         } else {

@@ -12,6 +12,8 @@
 #include "sched/sched.h"
 #include "sched/service.h"
 
+#define TERN_INLINE_WORKS_MAX 128u /* in one run */
+
 /* What one loop knows of one version. Its loop's alone. */
 struct tern_inline {
     TERN_ALIGNED(TERN_CACHE_LINE) struct tern_rate rate;
@@ -21,6 +23,7 @@ struct tern_inline {
     uint32_t max_rows; /* of a batch; 1: none */
     struct tern_service service;
     struct tern_list round; /* tern_work.link: works of this round */
+    struct tern_work *works[TERN_INLINE_WORKS_MAX]; /* of the run that goes on */
     bool is_deferred;       /* end_of_round is on its way */
     struct tern_loop_task end_of_round;
     struct tern_batch_pool *pool; /* NULL: max_rows is 1 */
