@@ -244,6 +244,7 @@ static enum tern_code begin_inside(struct walk_call *wc, const struct tern_plan_
     wc->inside.listener = inside != NULL ? inside : x->listener;
     wc->inside.body_max = x->body_max;
     wc->inside.memory_max = x->arena->max;
+    wc->inside.till = x->arena->till;
     wc->inside.answer_max = x->body_max;
     wc->inside.peer = x->peer;
     wc->inside.on_done = on_inside_done;

@@ -145,6 +145,7 @@ static void fill(struct inside_exchange *ix, struct tern_inside_call *call)
     ix->type[0] = '\0';
     ix->handed = ix->sent = ix->ended = ix->too_large = false;
     ix->arena.max = call->memory_max;
+    ix->arena.till = call->till;
     memset(x, 0, offsetof(struct tern_exchange, response_headers));
     x->n_response_headers = x->n_response_trailers = 0;
     x->method = call->method;

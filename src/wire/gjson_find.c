@@ -135,21 +135,23 @@ static enum tern_code apply_key(struct find *f, const struct gjson_step *step, s
     return TERN_OK;
 }
 
-/* Text of our own, with the bytes after it that readers want. */
-static enum tern_code set_text(struct find *f, const char *before, struct tern_str text,
-                               const char *after, struct tern_err *err)
+/* Text of our own, with the bytes after it that readers want; in brackets when it is an array. */
+static enum tern_code set_text(struct find *f, struct tern_str text, bool is_array,
+                               struct tern_err *err)
 {
-    size_t n_before = strlen(before), n_after = strlen(after);
-    char *p = tern_arena_alloc(f->arena, 1, n_before + text.n + n_after + TERN_TEXT_PAD);
+    size_t n = text.n + (is_array ? 2 : 0);
+    char *p = tern_arena_alloc(f->arena, 1, n + TERN_TEXT_PAD);
 
     if (p == NULL)
         return tern_arena_fail(f->arena, err, "what a condition looks at");
-    memcpy(p, before, n_before);
     if (text.n > 0)
-        memcpy(p + n_before, text.p, text.n);
-    memcpy(p + n_before + text.n, after, n_after);
-    memset(p + n_before + text.n + n_after, ' ', TERN_TEXT_PAD);
-    f->value = tern_str_make(p, n_before + text.n + n_after);
+        memcpy(p + is_array, text.p, text.n);
+    if (is_array) {
+        p[0] = '[';
+        p[n - 1] = ']';
+    }
+    memset(p + n, ' ', TERN_TEXT_PAD);
+    f->value = tern_str_make(p, n);
     return TERN_OK;
 }
 
@@ -164,7 +166,7 @@ static enum tern_code apply_count(struct find *f, struct tern_err *err)
     if (!f->found)
         return TERN_OK;
     TERN_TRY(find_element(f, UINT64_MAX, &json, &n, err));
-    return set_text(f, "", tern_str_make(digits, tern_num_format_u64(n, digits)), "", err);
+    return set_text(f, tern_str_make(digits, tern_num_format_u64(n, digits)), false, err);
 }
 
 /* ---- comparing ---- */
@@ -294,7 +296,7 @@ static enum tern_code next_element(struct find *f, struct tern_err *err)
     f->found = step->kind != GJSON_FIRST;
     if (f->found) {
         TERN_TRY(tern_buf_check(&frame->out, "what a condition collects", err));
-        TERN_TRY(set_text(f, "[", tern_buf_str(&frame->out), "]", err));
+        TERN_TRY(set_text(f, tern_buf_str(&frame->out), true, err));
     }
     leave(f, step->kind == GJSON_FIRST ? step->query_end : step->end);
     return TERN_OK;
@@ -371,7 +373,7 @@ static enum tern_code apply(struct find *f, struct tern_err *err)
         TERN_TRY(apply_count(f, err));
         break;
     case GJSON_WRAP:
-        TERN_TRY(set_text(f, "[", f->value, "]", err));
+        TERN_TRY(set_text(f, f->value, true, err));
         break;
     case GJSON_EACH:
     case GJSON_FIRST:

@@ -306,7 +306,7 @@ static enum tern_code load(const struct tern_engine_load *spec, struct tern_aren
         .platform = plan->form == TERN_PLAN_KSERVE ? "kserve_graph" : "seldon_graph",
         .backend = "graph",
     };
-    memcpy(&ret_model->state, &plan, sizeof(plan)); /* nobody writes through it */
+    memcpy(&ret_model->state, &plan, sizeof(void *)); /* nobody writes through it */
     return TERN_OK;
 }
 

@@ -39,8 +39,7 @@ void plan_link(struct tern_plan_way *way, uint32_t from, uint32_t to);
 bool plan_make_way(struct plan_reader *r, struct tern_plan_way *way, uint32_t n,
                    const uint32_t *rooms);
 
-void plan_read_kserve(struct plan_reader *r, const struct tern_tree *nodes);
-/* predictors: a list; NULL: graph is the only one's tree. */
+void plan_read_kserve(struct plan_reader *r, const struct tern_tree *spec);
 void plan_read_seldon(struct plan_reader *r, const struct tern_tree *spec);
 
 #endif

@@ -189,12 +189,13 @@ static struct tern_str remote_path(struct seldon *s, const struct tern_plan_unit
 }
 
 /* A model of this server takes SeldonMessages at Seldon's own address of it. */
-static struct tern_str inside_path(struct seldon *s, struct tern_str model)
+static struct tern_str inside_path(struct seldon *s, const struct tern_plan_unit *unit,
+                                   struct tern_str model)
 {
     if (s->r->plan->protocol == TERN_PLAN_SELDON_MESSAGES)
         return tern_arena_printf(s->r->arena, "/seldon/-/%.*s/api/v1.0/predictions",
                                  TERN_STR_ARG(model));
-    return remote_path(s, NULL, TERN_PLAN_INPUT, model);
+    return remote_path(s, unit, TERN_PLAN_INPUT, model);
 }
 
 static void read_endpoints(struct seldon *s, const struct tern_tree *tree,
@@ -219,7 +220,7 @@ static void read_endpoints(struct seldon *s, const struct tern_tree *tree,
             plan_problem(s->r, tree, "unit \"%.*s\": a COMBINER needs an endpoint",
                          TERN_STR_ARG(unit->name));
         } else {
-            unit->endpoints[m].path = inside_path(s, model);
+            unit->endpoints[m].path = inside_path(s, unit, model);
         }
     }
     if (base.n == 0 && !tern_model_name_is_valid(model))
