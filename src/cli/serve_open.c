@@ -448,6 +448,13 @@ static void on_publish(void *arg, uint32_t loop, const struct tern_snapshot *sna
     tern_gateway_set_snapshot(p->gateway, loop, snapshot);
 }
 
+static enum tern_code set_instances(void *arg, struct tern_model_version *version,
+                                    void *const *instances, uint32_t n, struct tern_err *err)
+{
+    (void)arg;
+    return tern_sched_set_instances(version, instances, n, err);
+}
+
 static bool is_inline(void *arg, uint64_t run_ns)
 {
     struct serve_process *p = arg;
@@ -530,6 +537,7 @@ static enum tern_code open_registry(struct serve_process *p, struct tern_err *er
                   .on_unloaded = on_unloaded,
                   .on_publish = on_publish,
                   .is_inline = is_inline,
+                  .set_instances = set_instances,
                   .arg = p},
         .log = &p->log,
     };

@@ -22,9 +22,9 @@ struct tern_inline {
     uint64_t most_ns;  /* longer runs are not for a loop */
     uint32_t max_rows; /* of a batch; 1: none */
     struct tern_service service;
-    struct tern_list round; /* tern_work.link: works of this round */
+    struct tern_list round;                         /* tern_work.link: works of this round */
     struct tern_work *works[TERN_INLINE_WORKS_MAX]; /* of the run that goes on */
-    bool is_deferred;       /* end_of_round is on its way */
+    bool is_deferred;                               /* end_of_round is on its way */
     struct tern_loop_task end_of_round;
     struct tern_batch_pool *pool; /* NULL: max_rows is 1 */
 };

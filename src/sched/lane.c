@@ -236,12 +236,12 @@ static struct tern_lane_slot *free_slot(struct tern_lane *lane)
     struct tern_resources *resources = lane->sched->resources;
 
     for (uint32_t i = 0; i < lane->n_slots; i++) {
-        struct tern_lane_slot *slot = &lane->slots[i];
+        struct tern_lane_slot *slot = lane->slots[i];
         if (!slot->is_busy && (resources == NULL || slot->claim.state == TERN_RESOURCE_HELD))
             return slot;
     }
     for (uint32_t i = 0; resources != NULL && i < lane->n_slots; i++) {
-        struct tern_lane_slot *slot = &lane->slots[i];
+        struct tern_lane_slot *slot = lane->slots[i];
         if (!slot->is_busy && slot->claim.state == TERN_RESOURCE_IDLE &&
             tern_resources_acquire(resources, &slot->claim))
             return slot;
@@ -255,7 +255,7 @@ static void give_up_resources(struct tern_lane *lane)
     struct tern_resources *resources = lane->sched->resources;
 
     for (uint32_t i = 0; i < lane->n_slots; i++) {
-        struct tern_lane_slot *slot = &lane->slots[i];
+        struct tern_lane_slot *slot = lane->slots[i];
         if (slot->is_busy)
             continue;
         if (slot->claim.state == TERN_RESOURCE_HELD)
@@ -352,8 +352,7 @@ struct tern_lane_slot *tern_lane_start(struct tern_lane *lane, uint64_t now_ns)
     slot->is_busy = true;
     slot->started_ns = now_ns;
     lane->n_idle--;
-    lane->busy_until_ns[slot - lane->slots] =
-        now_ns + tern_service_p50_ns(&bucket->service, slot->cost);
+    lane->busy_until_ns[slot->index] = now_ns + tern_service_p50_ns(&bucket->service, slot->cost);
     tern_lane_look(lane, now_ns);
     return slot;
 }
@@ -396,8 +395,12 @@ void tern_lane_finish(struct tern_lane_slot *slot)
 
     learn(lane, slot);
     slot->is_busy = false;
-    lane->n_idle++;
-    lane->busy_until_ns[slot - lane->slots] = 0;
+    if (TERN_UNLIKELY(slot->is_leaving)) {
+        pthread_cond_signal(&lane->slot_left);
+    } else {
+        lane->n_idle++;
+        lane->busy_until_ns[slot->index] = 0;
+    }
     for (uint32_t i = 0; i < slot->n_works; i++)
         slot->works[i]->slot = NULL;
     if (TERN_UNLIKELY(lane->sched->resources != NULL))

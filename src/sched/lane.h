@@ -36,7 +36,8 @@ struct tern_lane_slot {
     struct tern_lane *lane;
     void *instance;
     bool is_busy;
-    struct tern_work **works; /* of the run: tern_lane.most_works at most */
+    uint32_t index;
+    bool is_leaving; /* its instance goes when this run is over */
     uint32_t n_works, n_wanted;
     uint32_t cost; /* rows, or tokens: what the policy counts */
     struct tern_lane_bucket *bucket;
@@ -45,6 +46,7 @@ struct tern_lane_slot {
     atomic_bool cancelled;    /* run.cancelled of several works: none of them is wanted */
     bool was_one;             /* it was one run, whose time says something */
     struct tern_resource_claim claim;
+    struct tern_work *works[]; /* of the run: tern_lane.most_works at most */
 };
 
 /* The last decisions, for those who ask why. */
@@ -70,11 +72,11 @@ struct tern_lane {
     struct tern_lane_bucket *buckets[TERN_LANE_BUCKETS]; /* the first is always there */
     uint32_t n_buckets;
     uint64_t *busy_until_ns; /* one a slot */
-    struct tern_lane_slot *slots;
+    struct tern_lane_slot **slots;
     uint32_t n_slots, n_idle;
-    uint32_t n_joined; /* slots that compete for resources */
+    uint32_t n_all_slots;     /* with those that are leaving */
+    pthread_cond_t slot_left; /* one of those is idle */
     struct tern_batch_pool *pool;
-    struct tern_work **works;    /* room for those of all slots */
     struct tern_rate rate;       /* of the executors' runs */
     struct tern_inline *inlines; /* one a loop instance, each its loop's; NULL: none */
     atomic_uint depth;           /* works that wait; any thread may read it */
@@ -100,6 +102,14 @@ struct tern_lane {
     uint32_t n_notes;
     uint64_t n_runs, n_works_run, n_shed, n_timed_out, n_late;
 };
+
+/* (sched/lane_slots.c) Instances for a new lane; the same for one that works already, as
+ * tern_registry_hooks.set_instances wants it; and the end. No lock held. */
+enum tern_code tern_lane_make_slots(struct tern_lane *lane, void *const *instances, uint32_t n,
+                                    struct tern_err *err);
+enum tern_code tern_lane_set_instances(struct tern_lane *lane, void *const *instances, uint32_t n,
+                                       struct tern_err *err);
+void tern_lane_free_slots(struct tern_lane *lane);
 
 /* Where the work belongs by its shapes; a new bucket begins with what is known of the model. */
 struct tern_lane_bucket *tern_lane_find_bucket(struct tern_lane *lane,

@@ -47,8 +47,8 @@ static void begin_bucket(struct tern_lane *lane, struct tern_lane_bucket *bucket
 
 static bool is_running(const struct tern_lane *lane, const struct tern_lane_bucket *bucket)
 {
-    for (uint32_t i = 0; i < lane->n_slots; i++) {
-        if (lane->slots[i].is_busy && lane->slots[i].bucket == bucket)
+    for (uint32_t i = 0; i < lane->n_all_slots; i++) {
+        if (lane->slots[i]->is_busy && lane->slots[i]->bucket == bucket)
             return true;
     }
     return false;
@@ -98,68 +98,7 @@ struct tern_lane_bucket *tern_lane_find_bucket(struct tern_lane *lane, const str
     return found;
 }
 
-/* ---- resources ---- */
-
-/* The group that has the i-th instance: they come in the order of the configuration. */
-static const struct tern_scheduling_group *group_of(const struct tern_lane *lane, uint32_t i)
-{
-    const struct tern_scheduling *scheduling = lane->scheduling;
-
-    for (uint32_t g = 0; scheduling != NULL && g < scheduling->n_groups; g++) {
-        const struct tern_scheduling_group *group = &scheduling->groups[g];
-        if (!group->passive && i < group->count)
-            return group;
-        i -= group->passive ? 0 : group->count;
-    }
-    return NULL;
-}
-
-static enum tern_code join_resources(struct tern_lane *lane, struct tern_err *err)
-{
-    struct tern_sched *sched = lane->sched;
-    enum tern_code code = TERN_OK;
-
-    pthread_mutex_lock(&sched->executors.lock);
-    for (; sched->resources != NULL && code == TERN_OK && lane->n_joined < lane->n_slots;
-         lane->n_joined += code == TERN_OK) {
-        struct tern_lane_slot *slot = &lane->slots[lane->n_joined];
-        slot->claim =
-            (struct tern_resource_claim){.group = group_of(lane, lane->n_joined), .owner = slot};
-        code = tern_resources_join(sched->resources, &slot->claim, err);
-    }
-    pthread_mutex_unlock(&sched->executors.lock);
-    return code;
-}
-
-static void leave_resources(struct tern_lane *lane)
-{
-    pthread_mutex_lock(&lane->sched->executors.lock);
-    for (uint32_t i = 0; i < lane->n_joined; i++)
-        tern_resources_leave(lane->sched->resources, &lane->slots[i].claim);
-    pthread_mutex_unlock(&lane->sched->executors.lock);
-}
-
 /* ---- memory ---- */
-
-static enum tern_code make_slots(struct tern_lane *lane, struct tern_err *err)
-{
-    const struct tern_model_version *version = lane->version;
-    uint32_t n = version->n_instances;
-    size_t n_works = (size_t)n * lane->most_works;
-
-    lane->n_slots = lane->n_idle = n;
-    lane->slots = tern_mem_zalloc(n + 1, sizeof(*lane->slots));
-    lane->busy_until_ns = tern_mem_zalloc(n + 1, sizeof(*lane->busy_until_ns));
-    lane->works = tern_mem_zalloc(n_works + 1, sizeof(struct tern_work *));
-    if (lane->slots == NULL || lane->busy_until_ns == NULL || lane->works == NULL)
-        return tern_mem_fail(err, "the slots of a lane", n_works * sizeof(struct tern_work *));
-    for (uint32_t i = 0; i < n; i++) {
-        lane->slots[i].lane = lane;
-        lane->slots[i].instance = version->instances[i];
-        lane->slots[i].works = lane->works + (size_t)i * lane->most_works;
-    }
-    return TERN_OK;
-}
 
 static enum tern_code make_inlines(struct tern_lane *lane, struct tern_err *err)
 {
@@ -212,8 +151,7 @@ static enum tern_code fill(struct tern_lane *lane, struct tern_err *err)
         return tern_mem_fail(err, "a lane's queue", sizeof(*lane->buckets[0]));
     lane->n_buckets = 1;
     begin_bucket(lane, lane->buckets[0], 0, 1, run_ns);
-    TERN_TRY(make_slots(lane, err));
-    TERN_TRY(join_resources(lane, err));
+    TERN_TRY(tern_lane_make_slots(lane, version->instances, version->n_instances, err));
     TERN_TRY(make_inlines(lane, err));
     if (lane->max_rows > 1 || lane->gathers)
         TERN_TRY(tern_batch_pool_new(&batches, &lane->pool, err));
@@ -285,6 +223,7 @@ enum tern_code tern_lane_new(struct tern_sched *sched, struct tern_model_version
     tern_list_init(&lane->delaying);
     tern_list_init(&lane->order);
     atomic_init(&lane->depth, 0);
+    pthread_cond_init(&lane->slot_left, NULL);
     take_scheduling(lane);
     enum tern_code code = fill(lane, err);
     if (code == TERN_OK && version->info.decoupled)
@@ -302,15 +241,13 @@ void tern_lane_free(struct tern_lane *lane)
     if (lane == NULL)
         return;
     stop_threads(lane);
-    leave_resources(lane);
+    tern_lane_free_slots(lane);
     for (uint32_t i = 0; lane->inlines != NULL && i < lane->version->n_loop_instances; i++)
         tern_inline_fini(&lane->inlines[i]);
     for (uint32_t i = 0; i < lane->n_buckets; i++)
         tern_mem_free(lane->buckets[i]);
     tern_batch_pool_close(lane->pool);
+    pthread_cond_destroy(&lane->slot_left);
     tern_mem_free(lane->inlines);
-    tern_mem_free(lane->slots);
-    tern_mem_free(lane->busy_until_ns);
-    tern_mem_free(lane->works);
     tern_mem_free(lane);
 }

@@ -98,6 +98,14 @@ void tern_sched_remove(struct tern_sched *sched, struct tern_model_version *vers
     version->lane = NULL;
 }
 
+enum tern_code tern_sched_set_instances(struct tern_model_version *version, void *const *instances,
+                                        uint32_t n, struct tern_err *err)
+{
+    if (version->lane == NULL)
+        return tern_fail(err, TERN_UNIMPLEMENTED, "a graph has no instances");
+    return tern_lane_set_instances(version->lane, instances, n, err);
+}
+
 /* ---- life ---- */
 
 enum tern_code tern_sched_new(const struct tern_sched_settings *settings,

@@ -120,6 +120,10 @@ void tern_sched_free(struct tern_sched *sched);
 enum tern_code tern_sched_add(struct tern_sched *sched, struct tern_model_version *version,
                               struct tern_err *err);
 void tern_sched_remove(struct tern_sched *sched, struct tern_model_version *version);
+/* A version in service has these instances from now on (tern_registry_hooks.set_instances). Not on
+ * a loop: it waits for the runs of those that go. */
+enum tern_code tern_sched_set_instances(struct tern_model_version *version, void *const *instances,
+                                        uint32_t n, struct tern_err *err);
 
 /* Before the body of a request is read: whether work for this version that arrives now has a chance
  * to be answered by its deadline. UNAVAILABLE: the queue is full; RESOURCE_EXHAUSTED: it would be

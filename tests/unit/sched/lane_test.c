@@ -415,6 +415,33 @@ static void test_instances_wait_for_their_resources(void **state)
     sched_rig_stop(&rig);
 }
 
+static void test_instances_come_and_go_while_work_runs(void **state)
+{
+    struct sched_rig rig;
+    struct sched_item items[3];
+    struct tern_err err;
+    (void)state;
+    sched_rig_start(&rig, &(struct sched_rig_setup){
+                              .kind = "fake gated", .run_ns = TERN_NS_PER_MS, .queue_max = 10});
+    init_items(&rig, items, 3);
+    hold_first(items, 3);
+    for (int i = 1; i < 3; i++)
+        rig.instances[i] = rig.instance;
+    assert_int_equal(tern_sched_set_instances(&rig.version, rig.instances, 3, &err), TERN_OK);
+    fake_engine_wait_entered(3); /* the two that waited run on the new ones */
+    fake_engine_open(3);
+    wait_answered(items, 3);
+    end_items(items, 3);
+    assert_int_equal(tern_sched_set_instances(&rig.version, rig.instances, 1, &err), TERN_OK);
+    init_items(&rig, items, 2);
+    hold_first(items, 2);
+    assert_int_equal(tern_sched_depth(&rig.version), 1);
+    fake_engine_open(2);
+    wait_answered(items, 2);
+    end_items(items, 2);
+    sched_rig_stop(&rig);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -432,6 +459,7 @@ int main(void)
         cmocka_unit_test(test_what_one_round_brings_is_one_run_on_the_loop),
         cmocka_unit_test(test_work_of_a_round_can_be_cancelled),
         cmocka_unit_test(test_instances_wait_for_their_resources),
+        cmocka_unit_test(test_instances_come_and_go_while_work_runs),
         cmocka_unit_test(test_the_door_refuses_what_has_no_chance),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
