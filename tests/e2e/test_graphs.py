@@ -1,5 +1,5 @@
 """Graphs of documents in KServe's form, over models of this server and endpoints of others."""
-# covers: gateway/walk gateway/walk_kserve net/inside net/remote proto/kserve_graph engine/plan/plan_kserve
+# covers: gateway/walk gateway/walk_kserve net/remote proto/kserve_graph engine/plan/plan_kserve
 
 import collections
 import http.client

@@ -468,6 +468,8 @@ void plan_read_seldon(struct plan_reader *r, const struct tern_tree *spec)
         read_predictors(s, predictors);
     else if (graph != NULL)
         add_root(s, graph, TERN_PLAN_NONE);
+    else if (!tern_problem_any(r->problems))
+        plan_problem(r, spec, "expected predictors or graph, got neither");
     for (uint32_t u = 0; u < r->plan->n_units; u++) {
         if (r->plan->units[u].kind != TERN_PLAN_PREDICTORS)
             read_unit(s, u);
