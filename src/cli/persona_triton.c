@@ -11,6 +11,7 @@
 #define REDIS_FIELDS_MAX 8
 #define PERSONA_PLACE    TERN_STR("persona triton")
 #define DELAY_SCHEDULER  TERN_STR("TRITONSERVER_DELAY_SCHEDULER=")
+#define DELAY_BACKLOG    TERN_STR("TRITONSERVER_BACKLOG_DELAY_SCHEDULER=")
 
 /* One of Triton's ports. */
 struct door {
@@ -563,6 +564,8 @@ void tern_triton_finish(struct tern_triton *triton, char *const *environment,
         struct tern_str row = tern_str_of(*environment);
         if (tern_str_starts(row, DELAY_SCHEDULER))
             imply(triton, "sched.hold_until", tern_str_from(row, DELAY_SCHEDULER.n));
+        if (tern_str_starts(row, DELAY_BACKLOG))
+            imply(triton, "sched.hold_backlog", tern_str_from(row, DELAY_BACKLOG.n));
         if (!triton->vertex_off && tern_str_eq(row, TERN_STR("AIP_MODE=PREDICTION")))
             tern_problem_add(triton->load->problems, TERN_STR("environment AIP_MODE"),
                              "asks for Vertex AI's endpoints, which are not served yet; "

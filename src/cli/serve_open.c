@@ -404,6 +404,7 @@ static enum tern_code open_sched(struct serve_process *p, struct tern_err *err)
         .n_resources = n,
         .cache = p->cache,
         .hold_until = (uint32_t)options->sched.hold_until,
+        .hold_backlog = (uint32_t)options->sched.hold_backlog,
     };
     TERN_TRY(tern_sched_new(&settings, &p->sched, err));
     tern_sched_watch(p->sched, &(struct tern_sched_watcher){on_step, p});

@@ -249,6 +249,10 @@ static const struct tern_opt rows[] = {
      .help = "A model's first run starts when so many requests wait for it: for tests that need to "
              "know what is in a batch. Triton's TRITONSERVER_DELAY_SCHEDULER, which its persona "
              "reads too."},
+    {.name = "sched.hold_backlog", .type = TERN_OPT_UINT, IN(sched.hold_backlog), .flags = RARE,
+     .section = "Scheduling", .preset = "0", .max = 1000000,
+     .help = "With sched.hold_until, for models whose sequences have slots: so many more requests "
+             "must wait for a slot. Triton's TRITONSERVER_BACKLOG_DELAY_SCHEDULER."},
 
     {.name = "sched.batch_max", .type = TERN_OPT_UINT, IN(sched.batch_max), .section = "Scheduling",
      .preset = "64", .min = 1, .max = 4096,

@@ -180,6 +180,7 @@ struct tern_server_options {
         uint64_t batch_max;
         bool batch_exact;
         uint64_t hold_until;
+        uint64_t hold_backlog;
     } sched;
 
     struct {

@@ -448,6 +448,22 @@ static void extract_states(struct extractor *x, const struct tern_tree *batching
     }
 }
 
+static void extract_direct(const struct extractor *x, const struct tern_tree *node,
+                           struct tern_sequencing *sequencing)
+{
+    if (node == NULL)
+        return;
+    uint64_t delay_us = tern_config_node_uint(node, "max_queue_delay_microseconds");
+    struct tern_str part = tern_config_node_text(node, "minimum_slot_utilization");
+    if (__builtin_mul_overflow(delay_us, UINT64_C(1000), &sequencing->max_delay_ns))
+        sequencing->max_delay_ns = UINT64_MAX;
+    if (part.n > 0)
+        sequencing->least_utilization = tern_model_schema_real(part);
+    if (sequencing->least_utilization < 0 || sequencing->least_utilization > 1)
+        tern_problem_add(x->problems, place_of(x, node),
+                         "minimum_slot_utilization: expected 0 to 1, got %.*s", TERN_STR_ARG(part));
+}
+
 static void extract_sequences(struct extractor *x)
 {
     const struct tern_tree *node = tern_tree_find(x->config->tree, TERN_STR("sequence_batching"));
@@ -462,7 +478,9 @@ static void extract_sequences(struct extractor *x)
         sequencing->max_idle_ns = TERN_SEQUENCE_IDLE_NS;
     else if (__builtin_mul_overflow(idle_us, UINT64_C(1000), &sequencing->max_idle_ns))
         sequencing->max_idle_ns = UINT64_MAX;
+    extract_direct(x, tern_tree_find(node, TERN_STR("direct")), sequencing);
     const struct tern_tree *oldest = tern_tree_find(node, TERN_STR("oldest"));
+    sequencing->direct = oldest == NULL;
     if (oldest != NULL) {
         int64_t most = tern_config_node_int(oldest, "max_candidate_sequences");
         if (most < 1 || most > TERN_SEQUENCE_SLOTS_MAX)
@@ -472,6 +490,8 @@ static void extract_sequences(struct extractor *x)
         sequencing->slots_per_instance = most < 1 ? 1 : (uint64_t)most;
     }
     extract_controls(x, node, sequencing);
+    for (uint32_t i = 0; i < sequencing->n_controls; i++)
+        sequencing->says_ready |= sequencing->controls[i].kind == TERN_CONTROL_READY;
     extract_states(x, node, sequencing);
 }
 

@@ -617,6 +617,8 @@ static void decide_by_rule(struct reader *r, const struct tern_model_config_sett
         s->batching = TERN_BATCHING_ADAPTIVE;
     if (settings->batching == TERN_BATCHING_RULE_OFF) {
         batches = false;
+        if (sequences)
+            r->config->sequencing->direct = false;
         s->n_preferred = 0;
         s->max_queue_delay_ns = 0;
     }

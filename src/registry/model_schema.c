@@ -160,8 +160,8 @@ MESSAGE(state, "State",
     F(use_same_buffer_for_input_output, 6, BOOL, ONE, KEPT),
     F(use_growable_memory, 7, BOOL, ONE, KEPT));
 MESSAGE(direct, "StrategyDirect",
-    F(max_queue_delay_microseconds, 1, UINT64, ONE, KEPT),
-    F(minimum_slot_utilization, 2, FLOAT, ONE, KEPT));
+    F(max_queue_delay_microseconds, 1, UINT64, ONE, HONOURED),
+    F(minimum_slot_utilization, 2, FLOAT, ONE, HONOURED));
 MESSAGE(oldest, "StrategyOldest",
     F(max_candidate_sequences, 1, INT32, ONE, HONOURED),
     F(preferred_batch_size, 2, INT32, REPEATED, HONOURED),

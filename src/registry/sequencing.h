@@ -19,7 +19,7 @@
 
 enum tern_control_kind {
     TERN_CONTROL_START,
-    TERN_CONTROL_READY, /* whether there is a request at all: always true, one runs at a time */
+    TERN_CONTROL_READY, /* whether there is a request at all: slots without one say no */
     TERN_CONTROL_END,
     TERN_CONTROL_CORRID, /* the sequence's id */
     TERN_CONTROL_KINDS,
@@ -54,6 +54,11 @@ struct tern_sequencing {
     uint64_t max_idle_ns;        /* a sequence that nothing comes for is forgotten after */
     uint64_t slots_per_instance; /* live sequences; others wait for one to end */
     bool batched;                /* tensors have a batch dimension, which is 1 */
+    bool direct;           /* each slot is a row of one instance's runs; else requests of different
+                              sequences are batched as any others are ("oldest") */
+    uint64_t max_delay_ns; /* direct: a run waits so long at most for others ... */
+    double least_utilization; /* ... until there are requests for this part of the slots */
+    bool says_ready;          /* there is a READY control */
     struct tern_control *controls;
     uint32_t n_controls;
     struct tern_state *states;

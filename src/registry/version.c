@@ -182,6 +182,17 @@ static uint32_t count_instances(const struct loading *l, bool large)
     return large ? 1 : most;
 }
 
+/* Rows of one instance's runs are no loop's. */
+static bool needs_queue(const struct loading *l)
+{
+    const struct tern_sequencing *sequencing = l->config.sequencing;
+    bool has_rows = sequencing != NULL && sequencing->direct && l->config.max_batch_size > 1 &&
+                    l->settings->config.batching != TERN_BATCHING_RULE_OFF;
+
+    return has_rows || tern_scheduling_needs_queue(l->config.scheduling) ||
+           tern_batching_parameters_need_queue(batching_of(l));
+}
+
 static enum tern_code open_sized(struct loading *l, struct tern_err *err)
 {
     struct tern_model_version *version = l->version;
@@ -199,8 +210,7 @@ static enum tern_code open_sized(struct loading *l, struct tern_err *err)
         TERN_TRY(measure(l, err));
     }
     version->usual_instances = large ? 1 : many;
-    if (!large && !l->config.decoupled && !tern_scheduling_needs_queue(l->config.scheduling) &&
-        !tern_batching_parameters_need_queue(batching_of(l)) &&
+    if (!large && !l->config.decoupled && !needs_queue(l) &&
         l->settings->hooks.is_inline(l->settings->hooks.arg, version->run_ns))
         return add_instances(version, &version->loop_instances, &version->n_loop_instances,
                              l->settings->n_loops, l->settings->n_loops, err);

@@ -25,7 +25,9 @@ static bool add_inputs(const struct tern_scheduling *scheduling, const struct te
         words[0] = (uint64_t)spec << 8 | KEY_INPUT;
         words[1] = (uint64_t)run->inputs[i].dtype;
         words[2] = (uint64_t)shape->rank;
-        for (int d = 1; d < shape->rank && !(scheduling->ragged && scheduling->ragged[spec]); d++)
+        for (int d = 1;
+             d < shape->rank && !(scheduling && scheduling->ragged && scheduling->ragged[spec]);
+             d++)
             words[n++] = (uint64_t)shape->dim[d];
         *sum += hash_words(words, n, key);
     }
@@ -72,15 +74,13 @@ static uint64_t hash_param(const struct tern_param *param, uint64_t key)
     return hash_words(words, 2, tern_hash_bytes(param->key, key));
 }
 
-uint64_t tern_batch_bucket(const struct tern_model_version *version,
-                           const struct tern_engine_run *run)
+uint64_t tern_batch_key(const struct tern_model_version *version, const struct tern_engine_run *run)
 {
     const struct tern_scheduling *scheduling = version->scheduling;
     const uint64_t key = (uint64_t)(uintptr_t)version;
     uint64_t sum = 0;
 
-    if (scheduling == NULL || scheduling->batching == TERN_BATCHING_NONE ||
-        scheduling->max_rows <= 1 || run->sink != NULL)
+    if (run->sink != NULL)
         return 0;
     if (!add_inputs(scheduling, run, key, &sum) || !add_outputs(run, key, &sum))
         return 0;
@@ -89,4 +89,15 @@ uint64_t tern_batch_bucket(const struct tern_model_version *version,
             sum += hash_param(&run->params->rows[i], key);
     }
     return sum != 0 ? sum : 1;
+}
+
+uint64_t tern_batch_bucket(const struct tern_model_version *version,
+                           const struct tern_engine_run *run)
+{
+    const struct tern_scheduling *scheduling = version->scheduling;
+
+    if (scheduling == NULL || scheduling->batching == TERN_BATCHING_NONE ||
+        scheduling->max_rows <= 1)
+        return 0;
+    return tern_batch_key(version, run);
 }

@@ -17,5 +17,8 @@
  * twice, or an input is no rows of the others' number. Any thread. */
 uint64_t tern_batch_bucket(const struct tern_model_version *version,
                            const struct tern_engine_run *run);
+/* The same whether or not the version has batches: for those who make their own. */
+uint64_t tern_batch_key(const struct tern_model_version *version,
+                        const struct tern_engine_run *run);
 
 #endif

@@ -230,19 +230,24 @@ static struct tern_lane_bucket *choose(struct tern_lane *lane, uint64_t now_ns,
 
 /* ---- instances ---- */
 
-/* An idle one that may run now: it holds all that it has to compete for. */
-static struct tern_lane_slot *free_slot(struct tern_lane *lane)
+/* An idle one that may run the first work of the bucket now: it holds all that it has to compete
+ * for. Works that only one instance may run come one at a time for each, so that it is idle. */
+static struct tern_lane_slot *free_slot(struct tern_lane *lane,
+                                        const struct tern_lane_bucket *bucket)
 {
     struct tern_resources *resources = lane->sched->resources;
+    uint32_t pin = work_of(tern_queue_first(&bucket->queue))->pin;
 
     for (uint32_t i = 0; i < lane->n_slots; i++) {
         struct tern_lane_slot *slot = lane->slots[i];
-        if (!slot->is_busy && (resources == NULL || slot->claim.state == TERN_RESOURCE_HELD))
+        if (!slot->is_busy && (pin == 0 || pin == i + 1) &&
+            (resources == NULL || slot->claim.state == TERN_RESOURCE_HELD))
             return slot;
     }
     for (uint32_t i = 0; resources != NULL && i < lane->n_slots; i++) {
         struct tern_lane_slot *slot = lane->slots[i];
-        if (!slot->is_busy && slot->claim.state == TERN_RESOURCE_IDLE &&
+        if (!slot->is_busy && (pin == 0 || pin == i + 1) &&
+            slot->claim.state == TERN_RESOURCE_IDLE &&
             tern_resources_acquire(resources, &slot->claim))
             return slot;
     }
@@ -285,8 +290,9 @@ void tern_lane_look(struct tern_lane *lane, uint64_t now_ns)
     struct tern_policy_decision decision;
     uint64_t wake_ns;
 
-    bool has_batch = choose(lane, now_ns, &decision, &wake_ns) != NULL && !is_held(lane);
-    bool is_ready = has_batch && free_slot(lane) != NULL;
+    const struct tern_lane_bucket *bucket = choose(lane, now_ns, &decision, &wake_ns);
+    bool has_batch = bucket != NULL && !is_held(lane);
+    bool is_ready = has_batch && free_slot(lane, bucket) != NULL;
     if (lane->threads != NULL && is_ready)
         pthread_cond_signal(&lane->work_came);
     if (lane->threads == NULL) {
@@ -337,7 +343,7 @@ struct tern_lane_slot *tern_lane_start(struct tern_lane *lane, uint64_t now_ns)
     uint64_t wake_ns;
 
     struct tern_lane_bucket *bucket = choose(lane, now_ns, &decision, &wake_ns);
-    struct tern_lane_slot *slot = bucket == NULL || is_held(lane) ? NULL : free_slot(lane);
+    struct tern_lane_slot *slot = bucket == NULL || is_held(lane) ? NULL : free_slot(lane, bucket);
     if (slot == NULL) {
         tern_lane_look(lane, now_ns);
         return NULL;
@@ -365,7 +371,9 @@ void tern_lane_run(struct tern_lane_slot *slot)
     for (uint32_t i = 0; i < slot->n_works; i++)
         works[i]->started_ns = slot->started_ns;
     slot->was_one = true;
-    if (slot->n_works == 1 && slot->batch == NULL)
+    if (TERN_UNLIKELY(works[0]->joined != NULL))
+        tern_run_joined(works[0]);
+    else if (slot->n_works == 1 && slot->batch == NULL)
         tern_run_alone(works[0]);
     else
         slot->was_one = tern_run_batch(slot->batch, works, slot->n_works, &slot->cancelled);

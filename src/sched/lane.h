@@ -120,6 +120,9 @@ uint64_t tern_lane_run_ns(const struct tern_lane *lane);
 /* As tern_sched_submit and tern_sched_cancel, for work of a version with a lane. No lock held. */
 void tern_lane_submit(struct tern_sched *sched, struct tern_work *work);
 void tern_lane_cancel(struct tern_sched *sched, struct tern_work *work);
+/* Any thread: nobody wants what a submitted work gives. Its run is asked to end, or, while it
+ * waits, to be none. */
+void tern_lane_interrupt(struct tern_sched *sched, struct tern_work *work);
 /* tern_sched_admits. No lock held. */
 enum tern_code tern_lane_admits(const struct tern_sched *sched,
                                 const struct tern_model_version *version, uint64_t deadline_ns,

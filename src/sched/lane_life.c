@@ -122,7 +122,9 @@ static void take_scheduling(struct tern_lane *lane)
     const struct tern_scheduling *s = lane->scheduling;
 
     lane->max_rows = lane->priority = 1;
-    lane->hold_until = lane->sched->settings.hold_until;
+    /* Where sequences have slots, these wait for requests, and the lane sees whole runs. */
+    if (!tern_sequence_is_direct(lane->version))
+        lane->hold_until = lane->sched->settings.hold_until;
     if (s == NULL)
         return;
     lane->gathers = s->gathers;

@@ -210,6 +210,16 @@ static void take_back(struct tern_lane *lane, struct tern_work *work)
     tern_lane_look(lane, tern_clock_mono_ns());
 }
 
+void tern_lane_interrupt(struct tern_sched *sched, struct tern_work *work)
+{
+    pthread_mutex_lock(&sched->executors.lock);
+    if (work->state == TERN_WORK_RUNNING)
+        stop_running(work);
+    else if (work->state == TERN_WORK_WAITING)
+        atomic_store_explicit(&work->cancelled, true, memory_order_release);
+    pthread_mutex_unlock(&sched->executors.lock);
+}
+
 void tern_lane_cancel(struct tern_sched *sched, struct tern_work *work)
 {
     struct tern_lane *lane = lane_of(work);

@@ -84,3 +84,24 @@ bool tern_run_batch(struct tern_batch *batch, struct tern_work *const *works, ui
     run_each(works, n);
     return false;
 }
+
+void tern_run_joined(struct tern_work *work)
+{
+    struct tern_run_joined *joined = work->joined;
+
+    joined->was_one = false;
+    for (uint32_t i = 0; i < joined->n; i++)
+        joined->works[i]->instance = work->instance;
+    if (is_wanted(work)) {
+        joined->was_one = tern_run_batch(joined->batch, joined->works, joined->n, &work->cancelled);
+    } else {
+        for (uint32_t i = 0; i < joined->n; i++)
+            joined->works[i]->code =
+                tern_fail(joined->works[i]->err, TERN_CANCELLED, "the client went away");
+        if (joined->batch != NULL)
+            tern_batch_give_back(joined->batch);
+    }
+    work->code = TERN_OK;
+    work->batch_rows = joined->n;
+    work->leads_batch = true;
+}

@@ -18,4 +18,15 @@ void tern_run_alone(struct tern_work *work);
 bool tern_run_batch(struct tern_batch *batch, struct tern_work *const *works, uint32_t n,
                     const atomic_bool *cancelled);
 
+/* A batch that was put together elsewhere, as one work of a lane (work->joined). */
+struct tern_run_joined {
+    struct tern_work *const *works; /* of one version, the lane's work not among them */
+    uint32_t n;
+    struct tern_batch *batch; /* used up by the run; NULL: one by one */
+    bool was_one;             /* filled by the run: it was one */
+};
+
+/* As tern_run_batch, of work->joined. The work itself is then OK, whatever the others are. */
+void tern_run_joined(struct tern_work *work);
+
 #endif

@@ -10,8 +10,7 @@
  * on a loop: nobody knows how often it answers, nor how long its client lets it wait. Such models
  * have threads of their own, one an instance, so that others do not wait for their clients.
  *
- * Models that take sequences of requests have one more step before this one: sched/sequence.h.
- * Batching and graphs will grow on the lane; the contract with the gateway stays. */
+ * Models that take sequences of requests have one more step before this one: sched/sequence.h. */
 #ifndef TERN_SCHED_SCHED_H
 #define TERN_SCHED_SCHED_H
 
@@ -30,6 +29,7 @@ struct tern_cache;
 struct tern_cache_member;
 struct tern_lane_bucket;
 struct tern_lane_slot;
+struct tern_run_joined;
 struct tern_resource_limit;
 struct tern_work;
 
@@ -47,6 +47,7 @@ struct tern_sched_settings {
     /* A lane starts its first run when so many works wait: for tests that need to know what is in
      * one batch. 0: at once. */
     uint32_t hold_until;
+    uint32_t hold_backlog; /* the same for requests in the backlog of sequences */
     uint64_t
         inline_max_ns; /* runs predicted to be shorter stay on the loop; 0: measure the wake-up */
     struct tern_cache *cache; /* of answers; borrowed; NULL: none */
@@ -77,6 +78,8 @@ struct tern_work {
                                              for another kind of model: none */
     const struct tern_binding *binding;   /* of a step that is an ensemble: the models of its own
                                              steps, held by the outer one; else NULL */
+    uint32_t pin;                         /* 1 + the version's instance that has to run it; 0: any */
+    struct tern_run_joined *joined;       /* it stands for these (sched/run.h); NULL: for itself */
     struct tern_loop *loop;
     /* On the loop's thread, once. From within submit when the work ran inline or was refused. */
     void (*on_done)(struct tern_work *work);

@@ -1,81 +1,16 @@
 #include "sched/sequence.h"
 
 #include <assert.h>
-#include <pthread.h>
-#include <stdatomic.h>
-#include <string.h>
 #include "base/clock.h"
-#include "base/hash.h"
 #include "base/mem.h"
 #include "base/num.h"
 #include "sched/lane.h"
-#include "sched/sequence_inputs.h"
-#include "sched/sequence_state.h"
+#include "sched/sched_int.h"
+#include "sched/sequence_int.h"
 
 #define BUCKETS_MAX (1u << 16)
 /* How often those in the backlog look whether their version is still the one that is served. */
 #define RETIRED_LOOK_NS (500u * TERN_NS_PER_MS)
-
-struct sequence {
-    struct sequence *next; /* in its bucket, or among the spare ones */
-    uint64_t hash;
-    uint64_t id;
-    uint32_t text_n;
-    char text[TERN_SEQUENCE_TEXT_MAX];
-    struct tern_list link; /* in table->idle or table->backlog, or nowhere while a request runs */
-    struct tern_list waiting;             /* member.link, in the order they came */
-    struct tern_sequence_member *running; /* NULL: none */
-    uint64_t idle_since;
-    struct tern_kept *kept; /* owned: states, used by the request that runs */
-    bool has_state;         /* kept is of this sequence, not of one before it under its id */
-    bool has_slot;
-    bool open; /* after all that came so far, a request without START may follow */
-};
-
-struct tern_sequences {
-    struct tern_sched *sched;
-    const struct tern_model_version *version;
-    pthread_mutex_t lock; /* over all that follows */
-    struct sequence **buckets;
-    uint32_t mask;
-    struct tern_list idle;    /* those with a slot and nothing to run, the oldest first */
-    struct tern_list backlog; /* those without a slot, the oldest first */
-    struct sequence *spare;   /* memory kept for the next ones */
-    atomic_uint n_live;       /* with a slot; written under the lock */
-    atomic_uint n_held;       /* requests that wait; written under the lock */
-};
-
-enum member_state {
-    HELD,    /* in its sequence's queue */
-    CALLED,  /* its turn, or its end: a task is on the way to its loop */
-    RUNNING, /* the scheduler's */
-};
-
-/* Why a request that was called does not run. */
-enum fate {
-    RUN,
-    CANCELLED,
-    LATE,          /* its own deadline passed */
-    SEQUENCE_LATE, /* one of its sequence's requests was not in time for a slot */
-    NO_SLOT,       /* one of them waited for a slot for as long as it was to (work->timeout_ns) */
-    WITHOUT_START, /* the START before it was not run */
-};
-
-struct tern_sequence_member {
-    struct tern_work *work;
-    struct tern_sequences *table;
-    struct tern_sequence which;
-    void (*on_done)(struct tern_work *work); /* the owner's */
-    struct tern_loop_task task;
-    uint64_t queued_ns;
-    struct tern_sequence_extra extra;
-    /* Under the table's lock. */
-    struct tern_list link;
-    struct sequence *sequence; /* NULL: it was forgotten before this request was done */
-    enum member_state state;
-    enum fate fate;
-    bool orphan; /* the START before it was not run */
-};
 
 static uint32_t count_of(const atomic_uint *n)
 {
@@ -94,212 +29,6 @@ uint32_t tern_sequences_live(const struct tern_model_version *version)
     return table == NULL ? 0 : count_of(&table->n_live);
 }
 
-/* ---- the table, under its lock ---- */
-
-static uint64_t hash_of(const struct tern_sequences *table, const struct tern_sequence *which)
-{
-    struct tern_str key = which->text.n > 0
-                              ? which->text
-                              : tern_str_make((const char *)&which->id, sizeof(which->id));
-    return tern_hash_bytes(key, (uint64_t)(uintptr_t)table);
-}
-
-static bool is_called(const struct sequence *sequence, const struct tern_sequence *which)
-{
-    return which->text.n > 0 ? sequence->text_n == which->text.n &&
-                                   memcmp(sequence->text, which->text.p, which->text.n) == 0
-                             : sequence->text_n == 0 && sequence->id == which->id;
-}
-
-static struct sequence *find(const struct tern_sequences *table, const struct tern_sequence *which)
-{
-    uint64_t hash = hash_of(table, which);
-    struct sequence *at = table->buckets[hash & table->mask];
-
-    while (at != NULL && (at->hash != hash || !is_called(at, which)))
-        at = at->next;
-    return at;
-}
-
-static struct sequence *add(struct tern_sequences *table, const struct tern_sequence *which)
-{
-    struct sequence *sequence = table->spare;
-
-    if (sequence != NULL)
-        table->spare = sequence->next;
-    else
-        sequence = tern_mem_alloc(sizeof(*sequence));
-    if (sequence == NULL)
-        return NULL;
-    memset(sequence, 0, sizeof(*sequence));
-    sequence->hash = hash_of(table, which);
-    sequence->id = which->id;
-    sequence->text_n = (uint32_t)which->text.n;
-    if (which->text.n > 0)
-        memcpy(sequence->text, which->text.p, which->text.n);
-    tern_list_init(&sequence->link);
-    tern_list_init(&sequence->waiting);
-    struct sequence **bucket = &table->buckets[sequence->hash & table->mask];
-    sequence->next = *bucket;
-    *bucket = sequence;
-    return sequence;
-}
-
-/* Nothing of it waits or runs. */
-static void forget(struct tern_sequences *table, struct sequence *sequence)
-{
-    struct sequence **at = &table->buckets[sequence->hash & table->mask];
-
-    while (*at != sequence)
-        at = &(*at)->next;
-    *at = sequence->next;
-    tern_list_remove(&sequence->link);
-    if (sequence->has_slot)
-        table->n_live--;
-    tern_kept_free(table->version->sequencing, sequence->kept);
-    sequence->kept = NULL;
-    sequence->next = table->spare;
-    table->spare = sequence;
-}
-
-static struct tern_sequence_member *first_waiting(const struct sequence *sequence)
-{
-    return tern_list_is_empty(&sequence->waiting)
-               ? NULL
-               : TERN_CONTAINER_OF(sequence->waiting.next, struct tern_sequence_member, link);
-}
-
-/* Out of its sequence's queue, to those whose loop will be told. */
-static void call(struct tern_sequences *table, struct tern_sequence_member *m, enum fate fate,
-                 struct tern_list *calls)
-{
-    tern_list_remove(&m->link);
-    table->n_held--;
-    m->state = CALLED;
-    m->fate = fate;
-    tern_list_append(calls, &m->link);
-}
-
-/* The next request of a sequence that has a slot and runs nothing. */
-static void go_on(struct tern_sequences *table, struct sequence *sequence, struct tern_list *calls)
-{
-    struct tern_sequence_member *m = first_waiting(sequence);
-
-    if (m != NULL) {
-        sequence->running = m;
-        call(table, m, m->orphan ? WITHOUT_START : RUN, calls);
-    } else if (sequence->open) {
-        sequence->idle_since = tern_clock_mono_ns();
-        tern_list_append(&table->idle, &sequence->link);
-    } else {
-        forget(table, sequence);
-    }
-}
-
-static bool has_room(const struct tern_sequences *table)
-{
-    return table->n_live < table->version->sequence_slots;
-}
-
-static void give_slot(struct tern_sequences *table, struct sequence *sequence,
-                      struct tern_list *calls)
-{
-    sequence->has_slot = true;
-    table->n_live++;
-    go_on(table, sequence, calls);
-}
-
-/* Whoever waits for a slot gets one that is free: the last step of whatever may have freed one. */
-static void serve_backlog(struct tern_sequences *table, struct tern_list *calls)
-{
-    while (has_room(table) && !tern_list_is_empty(&table->backlog))
-        give_slot(table, TERN_CONTAINER_OF(tern_list_pop(&table->backlog), struct sequence, link),
-                  calls);
-}
-
-/* A START was not run: what follows it must not be either. `next`: the request behind it. */
-static void lose_start(struct sequence *sequence, struct tern_sequence_member *next)
-{
-    if (next == NULL)
-        sequence->open = false;
-    else if (!next->which.start)
-        next->orphan = true;
-}
-
-/* A request that waits gives up. */
-static void drop(struct tern_sequences *table, struct tern_sequence_member *m)
-{
-    struct sequence *sequence = m->sequence;
-    bool is_last = m->link.next == &sequence->waiting;
-    struct tern_sequence_member *next =
-        is_last ? NULL : TERN_CONTAINER_OF(m->link.next, struct tern_sequence_member, link);
-
-    if (m->which.start || m->orphan)
-        lose_start(sequence, next);
-    tern_list_remove(&m->link);
-    table->n_held--;
-    if (sequence->running == NULL && first_waiting(sequence) == NULL)
-        forget(table, sequence); /* it stood in the backlog */
-}
-
-/* A request that was called is done. */
-static void leave(struct tern_sequences *table, struct tern_sequence_member *m, bool ran,
-                  struct tern_list *calls)
-{
-    struct sequence *sequence = m->sequence;
-    struct tern_sequence_member *next;
-
-    if (sequence == NULL)
-        return;
-    sequence->running = NULL;
-    next = first_waiting(sequence);
-    if (!ran && (m->which.start || m->orphan))
-        lose_start(sequence, next);
-    if (next != NULL && next->which.start && !tern_list_is_empty(&table->backlog)) {
-        /* It begins anew, behind those that have not begun at all. */
-        sequence->has_slot = false;
-        table->n_live--;
-        tern_list_append(&table->backlog, &sequence->link);
-    } else {
-        go_on(table, sequence, calls);
-    }
-}
-
-/* `now` was read before the lock was taken: a sequence may be idle since later than that. */
-static void forget_idle(struct tern_sequences *table, uint64_t now)
-{
-    while (!tern_list_is_empty(&table->idle)) {
-        struct sequence *oldest = TERN_CONTAINER_OF(table->idle.next, struct sequence, link);
-        if (now < oldest->idle_since ||
-            now - oldest->idle_since < table->version->sequencing->max_idle_ns)
-            return;
-        forget(table, oldest);
-    }
-}
-
-/* Of a version that is not served any more: nothing can follow what is idle, and those that still
- * wait for a slot need not wait for longer. `loop`: the caller's. */
-static void forget_retired(struct tern_sequences *table, const struct tern_loop *loop)
-{
-    const struct tern_pins *pins = table->version->pins;
-
-    if (pins == NULL || !pins[tern_loop_index(loop)].retired)
-        return;
-    while (!tern_list_is_empty(&table->idle))
-        forget(table, TERN_CONTAINER_OF(table->idle.next, struct sequence, link));
-}
-
-/* A sequence in the backlog is not in time: none of it is run. */
-static void refuse_all(struct tern_sequences *table, struct sequence *sequence, enum fate fate,
-                       struct tern_list *calls)
-{
-    for (struct tern_sequence_member *m; (m = first_waiting(sequence)) != NULL;) {
-        m->sequence = NULL;
-        call(table, m, fate, calls);
-    }
-    forget(table, sequence);
-}
-
 /* ---- a request, on its loop ---- */
 
 static void take_turn(struct tern_sequence_member *m);
@@ -309,10 +38,20 @@ static void on_called(struct tern_loop_task *task)
     take_turn(TERN_CONTAINER_OF(task, struct tern_sequence_member, task));
 }
 
-/* Without the lock. `here`: the loop that this runs on. */
-static void tell(struct tern_list *calls, struct tern_loop *here)
+void sequence_calls_init(struct sequence_calls *calls)
 {
-    for (struct tern_list *link; (link = tern_list_pop(calls)) != NULL;) {
+    tern_list_init(&calls->members);
+    tern_list_init(&calls->boards);
+}
+
+void sequence_tell(struct sequence_calls *calls, struct tern_loop *here)
+{
+    struct tern_list *link;
+
+    /* Boards first: with the last member that is told the version, and its boards, may go. */
+    while ((link = tern_list_pop(&calls->boards)) != NULL)
+        sequence_board_start(link, here);
+    while ((link = tern_list_pop(&calls->members)) != NULL) {
         struct tern_sequence_member *m = TERN_CONTAINER_OF(link, struct tern_sequence_member, link);
         m->task.run = on_called;
         if (m->work->loop == here)
@@ -356,6 +95,7 @@ static enum tern_code explain(const struct tern_sequence_member *m, enum fate fa
     case WITHOUT_START:
         return fail_without_start(m);
     case RUN:
+    case ANSWERED:
         break;
     }
     return TERN_OK;
@@ -376,19 +116,18 @@ static void deliver(struct tern_sequence_member *m)
 static void finish(struct tern_sequence_member *m, bool ran)
 {
     struct tern_sequences *table = m->table;
-    struct tern_list calls;
+    struct sequence_calls calls;
 
-    tern_list_init(&calls);
+    sequence_calls_init(&calls);
     pthread_mutex_lock(&table->lock);
-    leave(table, m, ran, &calls);
-    serve_backlog(table, &calls);
+    sequence_leave(table, m, ran, &calls);
+    sequence_settle(table, tern_clock_mono_ns(), &calls);
     pthread_mutex_unlock(&table->lock);
-    tell(&calls, m->work->loop);
+    sequence_tell(&calls, m->work->loop);
     deliver(m);
 }
 
-/* The sequence's states, or those it begins with. No other request of it runs. */
-static void show_states(struct tern_sequence_member *m)
+void sequence_show_states(struct tern_sequence_member *m)
 {
     struct sequence *sequence = m->sequence;
 
@@ -398,7 +137,7 @@ static void show_states(struct tern_sequence_member *m)
                    m->extra.states);
 }
 
-static enum tern_code keep_states(struct tern_sequence_member *m)
+enum tern_code sequence_keep_states(struct tern_sequence_member *m)
 {
     const struct tern_sequencing *sequencing = m->table->version->sequencing;
     struct sequence *sequence = m->sequence;
@@ -416,9 +155,22 @@ static void on_run_done(struct tern_work *work)
     struct tern_sequence_member *m = work->member;
 
     if (work->code == TERN_OK)
-        work->code = keep_states(m);
+        work->code = sequence_keep_states(m);
     tern_sequence_hand_over(&m->extra, &work->run);
     finish(m, work->started_ns != 0);
+}
+
+/* Its board ran it, and has told the table. */
+static void take_answer(struct tern_sequence_member *m)
+{
+    struct tern_work *work = m->work;
+
+    tern_sequence_hand_over(&m->extra, &work->run);
+    if (work->expired && work->code != TERN_OK)
+        work->code = tern_fail(work->err, TERN_DEADLINE_EXCEEDED,
+                               "Deadline Exceeded: the deadline passed while model '%.*s' ran",
+                               TERN_STR_ARG(work->version->info.name));
+    deliver(m);
 }
 
 static void take_turn(struct tern_sequence_member *m)
@@ -430,9 +182,13 @@ static void take_turn(struct tern_sequence_member *m)
     enum fate fate = m->fate;
     m->state = RUNNING;
     pthread_mutex_unlock(&m->table->lock);
+    if (fate == ANSWERED) {
+        take_answer(m);
+        return;
+    }
     if (fate == RUN) {
         work->on_done = on_run_done;
-        show_states(m);
+        sequence_show_states(m);
         tern_lane_submit(m->table->sched, work);
         return;
     }
@@ -472,8 +228,10 @@ static uint64_t next_look(const struct tern_sequences *table, const struct tern_
     if (idle > now && idle - now > RETIRED_LOOK_NS)
         idle = now + RETIRED_LOOK_NS;
     limit = deadline < limit ? deadline : limit;
-    if (m->sequence->has_slot)
-        return deadline;
+    if (m->sequence->has_slot) {
+        uint64_t due = sequence_board_due(table, m);
+        return due > now && due < deadline ? due : deadline;
+    }
     return limit < idle ? limit : idle;
 }
 
@@ -490,19 +248,44 @@ static void look_at(struct tern_work *work, uint64_t due, uint64_t now)
 /* Under the lock: a request that still waits at its deadline, or at another reason to look. Where
  * its sequence has no slot, all of the sequence is refused. */
 static bool is_late(struct tern_sequences *table, struct tern_sequence_member *m, uint64_t now,
-                    struct tern_list *calls)
+                    struct sequence_calls *calls)
 {
     if (m->sequence->has_slot) {
-        if (now < deadline_of(m))
+        if (now < deadline_of(m)) {
+            sequence_board_stir(table, m->sequence); /* it waited for others long enough */
             return false;
-        drop(table, m);
+        }
+        sequence_drop(table, m, calls);
         return true;
     }
     if (now >= deadline_of(m))
-        refuse_all(table, m->sequence, SEQUENCE_LATE, calls); /* itself among them */
+        sequence_refuse_all(table, m->sequence, SEQUENCE_LATE, calls); /* itself among them */
     else if (now >= slot_limit_of(m))
-        refuse_all(table, m->sequence, NO_SLOT, calls);
+        sequence_refuse_all(table, m->sequence, NO_SLOT, calls);
     return false;
+}
+
+/* Under the lock. What is to be done at the limits of a request's time. True: it left. */
+static bool look_under_lock(struct tern_sequence_member *m, uint64_t now,
+                            struct sequence_calls *calls, uint64_t *ret_due)
+{
+    struct tern_sequences *table = m->table;
+    struct tern_work *work = m->work;
+
+    sequence_forget_idle(table, now);
+    sequence_forget_retired(table, work->loop);
+    sequence_settle(table, now, calls);
+    bool late = m->state == HELD && is_late(table, m, now, calls);
+    sequence_settle(table, now, calls);
+    if (m->state == RUNNING && now >= deadline_of(m)) {
+        work->expired = true;
+        sequence_board_unwant(table, m);
+    } else if (m->state == RUNNING) {
+        *ret_due = deadline_of(m);
+    } else if (m->state == HELD && !late) {
+        *ret_due = next_look(table, m, now);
+    }
+    return late;
 }
 
 static void on_look(struct tern_loop_timer *timer)
@@ -511,18 +294,13 @@ static void on_look(struct tern_loop_timer *timer)
     struct tern_sequence_member *m = work->member;
     struct tern_sequences *table = m->table;
     uint64_t now = tern_clock_mono_ns(), due = UINT64_MAX;
-    struct tern_list calls;
+    struct sequence_calls calls;
 
-    tern_list_init(&calls);
+    sequence_calls_init(&calls);
     pthread_mutex_lock(&table->lock);
-    forget_idle(table, now);
-    forget_retired(table, work->loop);
-    serve_backlog(table, &calls);
-    bool late = m->state == HELD && is_late(table, m, now, &calls);
-    if (!late && m->state == HELD)
-        due = next_look(table, m, now);
+    bool late = look_under_lock(m, now, &calls, &due);
     pthread_mutex_unlock(&table->lock);
-    tell(&calls, work->loop);
+    sequence_tell(&calls, work->loop);
     if (late) {
         work->code = explain(m, LATE);
         deliver(m);
@@ -535,21 +313,23 @@ static void on_look(struct tern_loop_timer *timer)
 
 /* Under the lock. The request joins its sequence's queue, or the reason why not. */
 static enum tern_code join(struct tern_sequences *table, struct tern_sequence_member *m,
-                           struct tern_list *calls)
+                           struct sequence_calls *calls)
 {
-    struct sequence *sequence = find(table, &m->which);
+    struct sequence *sequence = sequence_find(table, &m->which);
     uint32_t queue_max = tern_sched_queue_max(table->sched);
     bool is_new = sequence == NULL;
 
     if (!m->which.start && (is_new || !sequence->open))
         return fail_without_start(m);
-    bool waits = is_new ? !has_room(table) : !sequence->has_slot || sequence->running != NULL;
+    bool waits = is_new ? !sequence_has_room(table)
+                        : !sequence->has_slot || sequence->running != NULL ||
+                              sequence_first(sequence) != NULL;
     if (waits && table->n_held >= queue_max)
         return tern_fail(m->work->err, TERN_UNAVAILABLE,
                          "Exceeds maximum queue size: %u requests wait for model '%.*s'", queue_max,
                          TERN_STR_ARG(table->version->info.name));
     if (is_new)
-        sequence = add(table, &m->which);
+        sequence = sequence_add(table, &m->which);
     if (sequence == NULL)
         return tern_mem_fail(m->work->err, "a sequence", sizeof(*sequence));
     m->sequence = sequence;
@@ -559,10 +339,10 @@ static enum tern_code join(struct tern_sequences *table, struct tern_sequence_me
     if (waits && is_new) {
         tern_list_append(&table->backlog, &sequence->link);
     } else if (is_new) {
-        give_slot(table, sequence, calls);
+        sequence_give_slot(table, sequence, calls);
     } else if (!waits) {
         tern_list_remove(&sequence->link); /* it was idle */
-        go_on(table, sequence, calls);
+        sequence_go_on(table, sequence, calls);
     }
     return TERN_OK;
 }
@@ -602,7 +382,7 @@ void tern_sequence_submit(struct tern_sched *sched, struct tern_work *work)
     struct tern_sequences *table = work->version->sequences;
     struct tern_sequence_member *m = NULL;
     uint64_t now = tern_clock_mono_ns(), due = UINT64_MAX;
-    struct tern_list calls;
+    struct sequence_calls calls;
     (void)sched;
 
     work->queued_ns = now;
@@ -616,18 +396,19 @@ void tern_sequence_submit(struct tern_sched *sched, struct tern_work *work)
     assert(m != NULL);
     work->member = m;
     work->state = TERN_WORK_WAITING;
-    tern_list_init(&calls);
+    sequence_calls_init(&calls);
     pthread_mutex_lock(&table->lock);
-    forget_idle(table, now);
-    serve_backlog(table, &calls);
+    sequence_forget_idle(table, now);
+    sequence_settle(table, now, &calls);
     code = join(table, m, &calls);
+    sequence_settle(table, now, &calls);
     bool is_next = code == TERN_OK && m->state == CALLED;
     if (is_next)
         tern_list_remove(&m->link); /* it needs no task to learn of it */
     else if (code == TERN_OK)
-        due = next_look(table, m, now);
+        due = m->state == HELD ? next_look(table, m, now) : deadline_of(m);
     pthread_mutex_unlock(&table->lock);
-    tell(&calls, work->loop);
+    sequence_tell(&calls, work->loop);
     if (is_next)
         take_turn(m);
     else if (code == TERN_OK)
@@ -640,19 +421,22 @@ void tern_sequence_cancel(struct tern_sched *sched, struct tern_work *work)
 {
     struct tern_sequence_member *m = work->member;
     struct tern_sequences *table = m->table;
-    struct tern_list calls;
+    struct sequence_calls calls;
 
-    tern_list_init(&calls);
+    sequence_calls_init(&calls);
     pthread_mutex_lock(&table->lock);
     enum member_state state = m->state;
     if (state == HELD)
-        drop(table, m);
+        sequence_drop(table, m, &calls);
     else if (state == CALLED && m->fate == RUN)
         m->fate = CANCELLED; /* its on_done is on the way */
-    serve_backlog(table, &calls);
+    else if (state == RUNNING)
+        sequence_board_unwant(table, m);
+    bool in_lane = state == RUNNING && table->boards == NULL;
+    sequence_settle(table, tern_clock_mono_ns(), &calls);
     pthread_mutex_unlock(&table->lock);
-    tell(&calls, work->loop);
-    if (state == RUNNING) {
+    sequence_tell(&calls, work->loop);
+    if (in_lane) {
         tern_lane_cancel(sched, work);
     } else if (state == HELD) {
         tern_loop_timer_stop(work->loop, &work->timer);
@@ -688,11 +472,18 @@ enum tern_code tern_sequences_new(struct tern_sched *sched, struct tern_model_ve
     table->sched = sched;
     table->version = version;
     table->mask = n - 1;
+    table->hold_until = sched->settings.hold_until;
+    table->hold_backlog = sched->settings.hold_backlog;
     pthread_mutex_init(&table->lock, NULL);
     tern_list_init(&table->idle);
     tern_list_init(&table->backlog);
+    tern_list_init(&table->stirred);
     version->sequences = table;
-    return TERN_OK;
+    enum tern_code code =
+        tern_sequence_is_direct(version) ? sequence_boards_new(table, err) : TERN_OK;
+    if (code != TERN_OK)
+        tern_sequences_free(version);
+    return code;
 }
 
 static void free_chain(const struct tern_sequencing *sequencing, struct sequence *chain)
@@ -713,6 +504,7 @@ void tern_sequences_free(struct tern_model_version *version)
     for (uint32_t i = 0; i <= table->mask; i++)
         free_chain(table->version->sequencing, table->buckets[i]);
     free_chain(table->version->sequencing, table->spare);
+    sequence_boards_free(table);
     pthread_mutex_destroy(&table->lock);
     tern_mem_free(table->buckets);
     tern_mem_free(table);

@@ -29,6 +29,10 @@ void tern_sequences_free(struct tern_model_version *version);
 void tern_sequence_submit(struct tern_sched *sched, struct tern_work *work);
 void tern_sequence_cancel(struct tern_sched *sched, struct tern_work *work);
 
+/* Whether each sequence has a row of one instance's runs (sched/sequence_direct.c); else requests
+ * of different sequences are batched as any others are. */
+bool tern_sequence_is_direct(const struct tern_model_version *version);
+
 /* Requests that wait here now, and sequences that have a slot. Any thread. */
 uint32_t tern_sequences_held(const struct tern_model_version *version);
 uint32_t tern_sequences_live(const struct tern_model_version *version);

@@ -292,6 +292,94 @@ def test_idle_sequences_are_forgotten(client):
         client.ask("hasty", 1, 0)
 
 
+# What is in a run, by the statistics: its first one begins when so many requests wait.
+HELD = {
+    "direct": ("sequenced", config("direct { }\n")),
+    "direct_states": ("sequenced_state", state_config()),
+    "oldest": ("sequenced", config("oldest { max_candidate_sequences: 8 }\n")),
+    "oldest_states": (
+        "sequenced_state",
+        state_config().replace("sequence_batching {", "sequence_batching { oldest { max_candidate_sequences: 8 }"),
+    ),
+}
+
+
+def batches(server, model):
+    row = server.get(f"/v2/models/{model}/stats").json()["model_stats"][0]
+    sizes = {batch["batch_size"]: batch["compute_infer"]["count"] for batch in row["batch_stats"]}
+    return sizes, row["execution_count"], row["inference_count"]
+
+
+@pytest.fixture
+def held(tmp_path):
+    for name, (model, text) in HELD.items():
+        more = "" if "instance_group" in text else "instance_group [ { count: 1 kind: KIND_CPU } ]\n"
+        put_model(tmp_path / "models", name, ONNX / f"{model}.onnx", config=text + more)
+    with Server(tmp_path / "server", tmp_path / "models", "--sched-hold-until", "4") as one:
+        yield one
+
+
+def test_direct_runs_are_batches_over_slots(held):
+    client = Client("stream", held)
+    for id in (1, 2, 3, 4):
+        client.send("direct", id, 1000 * id, start=True, end=id == 1)
+    for _ in range(4):
+        result = client.take()
+        id, value = result.as_numpy("ID").item(), result.as_numpy("OUTPUT").item()
+        assert value == 1000 * id + READY + START + (END if id == 1 else 0)
+    assert batches(held, "direct") == ({4: 1}, 1, 4)
+    assert client.ask("direct", 3, 5) == (5 + READY, 3)  # behind two rows without a request
+    assert batches(held, "direct") == ({4: 1, 3: 1}, 2, 5)
+    assert client.ask("direct", 5, 6, start=True) == (6 + READY + START, 5)  # in the slot that is free
+    assert batches(held, "direct") == ({4: 1, 3: 1, 1: 1}, 3, 6)
+    client.close()
+
+
+def test_oldest_batches_requests_of_different_sequences(held):
+    client = Client("stream", held)
+    for id in (1, 2, 3, 4):
+        client.send("oldest", id, 1000 * id, start=True)
+        client.send("oldest", id, 1000 * id + 1, end=True)  # waits for the one before
+    for _ in range(8):
+        result = client.take()
+        id, value = result.as_numpy("ID").item(), result.as_numpy("OUTPUT").item()
+        assert value in (1000 * id + READY + START, 1000 * id + 1 + READY + END)
+    sizes, runs, requests = batches(held, "oldest")
+    assert sizes[4] >= 1 and requests == 8 and runs < 8
+    client.close()
+
+
+@pytest.mark.parametrize("model", ["direct_states", "oldest_states"])
+def test_states_in_batches(held, model):
+    def one(id):
+        client = Client("http", held)
+        got.append(client.add(model, id, id, sequence_start=True))
+        for _ in range(3):
+            got.append(client.add(model, id, id))
+        client.close()
+
+    got = []
+    threads = [threading.Thread(target=one, args=(id,)) for id in (1, 10, 100, 1000)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(DEADLINE)
+    assert sorted(got) == sorted(i * id for id in (1, 10, 100, 1000) for i in (1, 2, 3, 4))
+    assert batches(held, model)[0][4] >= 1
+
+
+def test_a_direct_run_waits_for_enough_slots(tmp_path):
+    text = config("direct { max_queue_delay_microseconds: 600000000 minimum_slot_utilization: 0.5 }\n")
+    put_model(tmp_path / "models", "m", ONNX / "sequenced.onnx", config=text)
+    with Server(tmp_path / "server", tmp_path / "models") as server:
+        client = Client("stream", server)
+        client.send("m", 1, 0, start=True)
+        client.send("m", 2, 0, start=True)
+        client.take(), client.take()
+        assert batches(server, "m") == ({2: 1}, 1, 2)
+        client.close()
+
+
 def test_a_swap_ends_sequences(tmp_path, repository):
     put_model(repository, "m", ONNX / "sequenced.onnx", config=MODELS["narrow"][1])
     with Server(tmp_path / "server", repository, "--model-control", "explicit") as server:
