@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from harness import DEADLINE, ONNX, Server, put_model, put_sample, wait_for
+from harness import DEADLINE, ONNX, SAMPLES, Server, put_model, put_sample, wait_for
 from units import Unit
 
 
@@ -46,6 +46,11 @@ def graphs(tmp_path):
     yield one
     if one.server is not None:
         one.server.stop()
+
+
+def in_flight(server):
+    page = server.get("/metrics").body.decode()
+    return int(page.split("\ntern_requests_in_flight ")[1].split("\n")[0])
 
 
 def sequence(*steps):
@@ -265,10 +270,21 @@ def test_a_client_that_leaves_takes_its_calls_along(graphs, unit):
     server = graphs.serve()
     client = http.client.HTTPConnection("127.0.0.1", server.port)
     client.request("POST", "/graphs/g", "{}")
-    while not unit.asked:
-        time.sleep(0.01)
+    wait_for(lambda: unit.asked, "the step to be asked")
     client.close()
     assert unit.gone.wait(DEADLINE)
+
+
+def test_a_client_that_leaves_cancels_runs_here_too(graphs):
+    slow = SAMPLES["identity_fp32"] + 'parameters { key: "execute_delay_ms" value { string_value: "60000" } }'
+    put_sample(graphs.repository, "slow", slow)
+    graphs.put("g", node("Ensemble", {"serviceName": "slow"}, {"serviceName": "slow"}))
+    server = graphs.serve("--log-access", "--request-timeout=120s")
+    client = http.client.HTTPConnection("127.0.0.1", server.port)
+    client.request("POST", "/graphs/g", json.dumps(tensor(1)))
+    wait_for(lambda: in_flight(server) >= 4, "the graph and its two steps, beside the scrape")
+    client.close()
+    wait_for(lambda: [line["status"] for line in server.events("access")].count(499) == 3, "three ends")
 
 
 def test_headers_that_go_on(graphs, unit):
