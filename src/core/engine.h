@@ -61,6 +61,7 @@ struct tern_engine_model {
  * n_bytes. Output memory comes from the arena, or is the engine's and tied to the arena by
  * tern_arena_on_reset; it stays valid until the arena is reset, on whatever thread that happens.
  * Inputs need no alignment beyond 1: the engine copies when it must. */
+struct tern_engine_again;
 struct tern_engine_run {
     const struct tern_params *params; /* of the request; may be NULL */
     const struct tern_tensor *inputs;
@@ -74,9 +75,19 @@ struct tern_engine_run {
      * `outputs` then only says which tensors are wanted, and may be filled again for each answer.
      */
     struct tern_engine_sink *sink;
+    /* (models whose requests run again and again) One a row; NULL: nothing is run again. */
+    struct tern_engine_again *again;
     /* Set before ops->cancel is called for this run; NULL: it is never cancelled. What cancel left
      * at the instance may be an older run's: this is not. */
     const atomic_bool *cancelled;
+};
+
+/* A row that is run until its engine has enough of it (Triton's iterative sequences): each run is
+ * given the same inputs, and the states that the one before gave. Only the last one's outputs are
+ * the answer. */
+struct tern_engine_again {
+    uint32_t n;  /* how often it ran before */
+    bool wanted; /* filled: once more, please */
 };
 
 /* Takes the answers of one run of a decoupled model. */

@@ -5,8 +5,8 @@
 #include "engine/sample/sample.h"
 
 const struct tern_engine_ops *const tern_engines[] = {
-    &tern_onnx_engine,   &tern_sample_identity, &tern_sample_square,
-    &tern_sample_repeat, &tern_plan_engine,
+    &tern_onnx_engine,   &tern_sample_identity,  &tern_sample_square,
+    &tern_sample_repeat, &tern_sample_countdown, &tern_plan_engine,
 };
 const uint32_t tern_engines_count = TERN_COUNT_OF(tern_engines);
 

@@ -481,6 +481,7 @@ static void extract_sequences(struct extractor *x)
     extract_direct(x, tern_tree_find(node, TERN_STR("direct")), sequencing);
     const struct tern_tree *oldest = tern_tree_find(node, TERN_STR("oldest"));
     sequencing->direct = oldest == NULL;
+    sequencing->iterative = tern_config_node_bool(node, "iterative_sequence");
     if (oldest != NULL) {
         int64_t most = tern_config_node_int(oldest, "max_candidate_sequences");
         if (most < 1 || most > TERN_SEQUENCE_SLOTS_MAX)

@@ -172,8 +172,7 @@ MESSAGE(sequence_batching, "ModelSequenceBatching",
     F(max_sequence_idle_microseconds, 1, UINT64, ONE, HONOURED),
     M(control_input, 2, REPEATED, HONOURED, control_input),
     M(state, 5, REPEATED, HONOURED, state),
-    REFUSE(iterative_sequence, 6, BOOL, ONE, "models that run a request again and again by "
-        "themselves are not served"));
+    F(iterative_sequence, 6, BOOL, ONE, HONOURED));
 
 MESSAGE(step, "Step",
     F(model_name, 1, STRING, ONE, HONOURED), F(model_version, 2, INT64, ONE, HONOURED),

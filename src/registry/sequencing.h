@@ -59,6 +59,8 @@ struct tern_sequencing {
     uint64_t max_delay_ns; /* direct: a run waits so long at most for others ... */
     double least_utilization; /* ... until there are requests for this part of the slots */
     bool says_ready;          /* there is a READY control */
+    bool iterative;           /* a request runs until its engine has enough of it, and is a sequence
+                                 by itself */
     struct tern_control *controls;
     uint32_t n_controls;
     struct tern_state *states;

@@ -182,13 +182,15 @@ static uint32_t count_instances(const struct loading *l, bool large)
     return large ? 1 : most;
 }
 
-/* Rows of one instance's runs are no loop's. */
+/* Rows of one instance's runs are no loop's; nor is what runs nobody knows how often. */
 static bool needs_queue(const struct loading *l)
 {
     const struct tern_sequencing *sequencing = l->config.sequencing;
     bool has_rows = sequencing != NULL && sequencing->direct && l->config.max_batch_size > 1 &&
                     l->settings->config.batching != TERN_BATCHING_RULE_OFF;
 
+    if (sequencing != NULL && sequencing->iterative)
+        return true;
     return has_rows || tern_scheduling_needs_queue(l->config.scheduling) ||
            tern_batching_parameters_need_queue(batching_of(l));
 }

@@ -311,6 +311,26 @@ static enum tern_code make_inputs(struct tern_batch *batch,
     return TERN_OK;
 }
 
+/* A row each; those that fill up a batch are nobody's. */
+static enum tern_code join_again(struct tern_batch *batch, struct tern_err *err)
+{
+    struct tern_engine_again *rows;
+    uint64_t at = 0;
+
+    if (batch->run.again == NULL)
+        return TERN_OK;
+    rows = tern_arena_zalloc(&batch->arena, batch->run_rows, sizeof(*rows));
+    if (rows == NULL)
+        return fail_room(batch, err);
+    for (uint32_t k = 0; k < batch->n_works; k++) {
+        const struct tern_batch_member *member = &batch->members[k];
+        memcpy(rows + at, member->work->run.again, member->rows * sizeof(*rows));
+        at += member->rows;
+    }
+    batch->run.again = rows;
+    return TERN_OK;
+}
+
 static enum tern_code join(struct tern_batch *batch, struct tern_err *err)
 {
     const struct tern_scheduling *scheduling = scheduling_of(batch);
@@ -335,6 +355,7 @@ static enum tern_code join(struct tern_batch *batch, struct tern_err *err)
     batch->run.outputs = outputs;
     batch->run.arena = arena;
     batch->is_joined = true;
+    TERN_TRY(join_again(batch, err));
     if (batch->n_works > 1) {
         atomic_init(&batch->cancelled, false);
         batch->run.cancelled = &batch->cancelled;

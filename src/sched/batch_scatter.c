@@ -172,6 +172,17 @@ static enum tern_code slice_all(const struct tern_batch *batch, struct tern_err 
     return TERN_OK;
 }
 
+static void tell_again(const struct tern_batch *batch)
+{
+    const struct tern_engine_again *rows = batch->run.again;
+
+    for (uint32_t k = 0; rows != NULL && k < batch->n_works; k++) {
+        const struct tern_batch_member *member = &batch->members[k];
+        memcpy(member->work->run.again, rows, member->rows * sizeof(*rows));
+        rows += member->rows;
+    }
+}
+
 static void settle(const struct tern_batch *batch, enum tern_code code, const struct tern_err *err)
 {
     for (uint32_t k = 0; k < batch->n_works; k++) {
@@ -189,6 +200,7 @@ void tern_batch_scatter(struct tern_batch *batch, enum tern_code code, const str
     if (code == TERN_OK && batch->is_joined) {
         code = slice_all(batch, &slicing);
         err = &slicing;
+        tell_again(batch);
     }
     settle(batch, code, err);
     /* One for this function: the arenas may be reset as soon as the last work has its outputs. */

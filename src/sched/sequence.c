@@ -101,11 +101,21 @@ static enum tern_code explain(const struct tern_sequence_member *m, enum fate fa
     return TERN_OK;
 }
 
+static void fail_expired(struct tern_work *work)
+{
+    work->code = tern_fail(work->err, TERN_DEADLINE_EXCEEDED,
+                           "Deadline Exceeded: the deadline passed while model '%.*s' ran",
+                           TERN_STR_ARG(work->version->info.name));
+}
+
 /* Back to its owner; m is gone afterwards. */
 static void deliver(struct tern_sequence_member *m)
 {
     struct tern_work *work = m->work;
 
+    if (work->run.again != NULL)
+        work->run.arena = m->arena;
+    work->run.again = NULL;
     work->member = NULL;
     work->state = TERN_WORK_DONE;
     work->on_done = m->on_done;
@@ -150,12 +160,37 @@ enum tern_code sequence_keep_states(struct tern_sequence_member *m)
     return TERN_OK;
 }
 
+bool sequence_runs_again(struct tern_sequence_member *m, bool is_unwanted)
+{
+    struct tern_work *work = m->work;
+
+    if (work->code != TERN_OK || !m->again.wanted)
+        return false;
+    if (is_unwanted)
+        work->code = tern_fail(work->err, TERN_CANCELLED, "the client went away");
+    if (is_unwanted)
+        return false;
+    m->again.n++;
+    m->again.wanted = false;
+    m->which.start = false;
+    tern_sequence_go_on(m->table->version, &m->extra);
+    tern_arena_reset(&m->iteration);
+    return true;
+}
+
 static void on_run_done(struct tern_work *work)
 {
     struct tern_sequence_member *m = work->member;
 
     if (work->code == TERN_OK)
         work->code = sequence_keep_states(m);
+    if (TERN_UNLIKELY(sequence_runs_again(m, work->is_unwanted))) {
+        sequence_show_states(m);
+        tern_lane_submit(m->table->sched, work);
+        return;
+    }
+    if (work->expired && work->code != TERN_OK)
+        fail_expired(work);
     tern_sequence_hand_over(&m->extra, &work->run);
     finish(m, work->started_ns != 0);
 }
@@ -167,9 +202,7 @@ static void take_answer(struct tern_sequence_member *m)
 
     tern_sequence_hand_over(&m->extra, &work->run);
     if (work->expired && work->code != TERN_OK)
-        work->code = tern_fail(work->err, TERN_DEADLINE_EXCEEDED,
-                               "Deadline Exceeded: the deadline passed while model '%.*s' ran",
-                               TERN_STR_ARG(work->version->info.name));
+        fail_expired(work);
     deliver(m);
 }
 
@@ -315,7 +348,7 @@ static void on_look(struct tern_loop_timer *timer)
 static enum tern_code join(struct tern_sequences *table, struct tern_sequence_member *m,
                            struct sequence_calls *calls)
 {
-    struct sequence *sequence = sequence_find(table, &m->which);
+    struct sequence *sequence = sequence_find(table, m);
     uint32_t queue_max = tern_sched_queue_max(table->sched);
     bool is_new = sequence == NULL;
 
@@ -329,7 +362,7 @@ static enum tern_code join(struct tern_sequences *table, struct tern_sequence_me
                          "Exceeds maximum queue size: %u requests wait for model '%.*s'", queue_max,
                          TERN_STR_ARG(table->version->info.name));
     if (is_new)
-        sequence = sequence_add(table, &m->which);
+        sequence = sequence_add(table, m);
     if (sequence == NULL)
         return tern_mem_fail(m->work->err, "a sequence", sizeof(*sequence));
     m->sequence = sequence;
@@ -347,19 +380,49 @@ static enum tern_code join(struct tern_sequences *table, struct tern_sequence_me
     return TERN_OK;
 }
 
+static void end_iterations(void *arena)
+{
+    tern_arena_fini(arena);
+}
+
+/* A request is a sequence by itself; its iterations are what belongs together. What one gives is
+ * kept until the next, and the last one's as long as all else of the request. */
+static enum tern_code make_iterative(struct tern_sequence_member *m, struct tern_work *work)
+{
+    m->arena = work->run.arena;
+    TERN_TRY(tern_arena_on_reset(m->arena, end_iterations, &m->iteration, work->err));
+    tern_arena_init(&m->iteration, 4096, m->arena->max);
+    m->which.end = true;
+    work->run.arena = &m->iteration;
+    work->run.again = &m->again;
+    return TERN_OK;
+}
+
+/* Without an id, a request of an iterative model is a sequence by itself. */
+static void name_it(struct tern_sequences *table, struct tern_sequence_member *m)
+{
+    m->own = table->version->sequencing->iterative && m->which.id == 0 && m->which.text.n == 0;
+    if (!m->own)
+        return;
+    m->which.id = 1 + atomic_fetch_add(&table->own_ids, 1) % INT32_MAX;
+    m->which.start = true;
+}
+
 static enum tern_code new_member(struct tern_work *work, const struct tern_sequence *which,
                                  struct tern_sequence_member **ret_member)
 {
-    struct tern_sequence_member *m;
+    struct tern_sequence_member *m = tern_arena_zalloc(work->run.arena, 1, sizeof(*m));
 
-    TERN_TRY(tern_sequence_check(work->version, which, &work->run, work->err));
-    m = tern_arena_zalloc(work->run.arena, 1, sizeof(*m));
     if (m == NULL)
         return tern_arena_fail(work->run.arena, work->err, "a request of a sequence");
-    TERN_TRY(tern_sequence_fill(work->version, which, &work->run, &m->extra, work->err));
     m->work = work;
     m->table = work->version->sequences;
     m->which = *which;
+    name_it(m->table, m);
+    TERN_TRY(tern_sequence_check(work->version, &m->which, &work->run, work->err));
+    TERN_TRY(tern_sequence_fill(work->version, &m->which, &work->run, &m->extra, work->err));
+    if (work->version->sequencing->iterative)
+        TERN_TRY(make_iterative(m, work));
     m->on_done = work->on_done;
     m->queued_ns = work->queued_ns;
     tern_list_init(&m->link);

@@ -30,6 +30,7 @@ struct sequence_board {
     struct tern_work work;                 /* what the lane sees */
     struct tern_run_joined joined;
     struct tern_work empty; /* the rows without a request */
+    struct tern_engine_again empty_again;
     struct tern_arena arena;
     struct tern_err err, empty_err;
     struct tern_loop_task ended;
@@ -265,6 +266,9 @@ static enum tern_code make_empty(struct sequence_board *board, const struct tern
     empty->run.arena = arena;
     atomic_init(&empty->cancelled, false);
     empty->run.cancelled = &empty->cancelled;
+    board->empty_again = (struct tern_engine_again){.n = 0};
+    if (run->again != NULL)
+        empty->run.again = &board->empty_again;
     if (inputs == NULL || outputs == NULL)
         return tern_arena_fail(arena, &board->err, "the rows without a request");
     for (uint32_t i = 0; i < run->n_inputs; i++) {
@@ -298,6 +302,10 @@ static void end_run(struct sequence_board *board)
         struct tern_sequence_member *m = board->members[i];
         if (m == NULL)
             continue;
+        if (sequence_runs_again(m, m->is_unwanted)) {
+            sequence_give_back(table, m, &calls);
+            continue;
+        }
         m->state = CALLED;
         m->fate = ANSWERED;
         sequence_leave(table, m, m->work->started_ns != 0, &calls);

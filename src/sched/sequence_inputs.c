@@ -120,6 +120,7 @@ static enum tern_code fill_inputs(const struct tern_model_version *version,
         inputs[n] = run->inputs[n];
         input_spec[n] = run->input_spec[n];
     }
+    extra->controls = &inputs[n];
     for (uint32_t i = 0; i < sequencing->n_controls; i++, n++) {
         TERN_TRY(
             put_control(version, &sequencing->controls[i], which, run->arena, &inputs[n], err));
@@ -132,6 +133,18 @@ static enum tern_code fill_inputs(const struct tern_model_version *version,
     run->input_spec = input_spec;
     run->n_inputs = n;
     return TERN_OK;
+}
+
+void tern_sequence_go_on(const struct tern_model_version *version,
+                         const struct tern_sequence_extra *extra)
+{
+    const struct tern_sequencing *sequencing = version->sequencing;
+
+    for (uint32_t i = 0; i < sequencing->n_controls; i++) {
+        const struct tern_control *control = &sequencing->controls[i];
+        if (control->kind == TERN_CONTROL_START)
+            memcpy(extra->controls[i].data, &control->bits[0], sizeof(control->bits[0]));
+    }
 }
 
 /* ---- outputs ---- */

@@ -11,6 +11,7 @@ enum tern_code tern_sequence_check(const struct tern_model_version *version,
                                    const struct tern_engine_run *run, struct tern_err *err);
 /* What a run has beside what its client asked for; in the run's arena. */
 struct tern_sequence_extra {
+    struct tern_tensor *controls;  /* the inputs that are controls */
     struct tern_tensor *states;    /* the inputs that are states, to be filled before the run */
     const uint32_t *state_outputs; /* where among the run's outputs each state comes */
     struct tern_tensor *asked; /* the client's outputs, when the run has others: its first ones */
@@ -22,6 +23,9 @@ struct tern_sequence_extra {
 enum tern_code tern_sequence_fill(const struct tern_model_version *version,
                                   const struct tern_sequence *which, struct tern_engine_run *run,
                                   struct tern_sequence_extra *ret_extra, struct tern_err *err);
+/* What follows the run is no START. */
+void tern_sequence_go_on(const struct tern_model_version *version,
+                         const struct tern_sequence_extra *extra);
 /* After the run: the client's outputs go where the client looks for them. */
 void tern_sequence_hand_over(const struct tern_sequence_extra *extra, struct tern_engine_run *run);
 

@@ -30,6 +30,8 @@ struct sequence {
     bool has_slot;
     uint32_t slot; /* with boards: which one */
     bool open;     /* after all that came so far, a request without START may follow */
+    bool listed;   /* it is found by its id; a new one may have that after its END came */
+    bool own;      /* the id is the server's (iterative) */
 };
 
 struct tern_sequences {
@@ -47,6 +49,7 @@ struct tern_sequences {
     /* Direct: each slot is a row of the runs of one instance. */
     struct sequence_board *boards; /* one an instance; NULL: none */
     uint32_t n_boards;
+    atomic_uint own_ids;      /* given so far */
     struct sequence **slots;  /* who has which: slot i is row i / n_boards of board i % n_boards */
     struct tern_list stirred; /* boards that something changed on */
     uint32_t hold_until;      /* requests that have to wait in slots before the first run ... */
@@ -79,6 +82,11 @@ struct tern_sequence_member {
     struct tern_loop_task task;
     uint64_t queued_ns;
     struct tern_sequence_extra extra;
+    /* Iterative: the request is run again as long as its engine says so. */
+    bool own; /* the server gave it its id */
+    struct tern_engine_again again;
+    struct tern_arena *arena;    /* the owner's; run.arena is the next meanwhile */
+    struct tern_arena iteration; /* what an iteration gives, until the next one */
     /* Under the table's lock. */
     struct tern_list link;
     struct sequence *sequence; /* NULL: it was forgotten before this request was done */
@@ -96,10 +104,11 @@ struct sequence_calls {
 
 /* ---- the table, under its lock ---- */
 
-struct sequence *sequence_find(const struct tern_sequences *table,
-                               const struct tern_sequence *which);
+/* The sequence that a request belongs to, when it was there before; NULL. A START after an END
+ * belongs to a new one, even if the old one still runs. */
+struct sequence *sequence_find(struct tern_sequences *table, const struct tern_sequence_member *m);
 /* A new one; NULL: no memory. */
-struct sequence *sequence_add(struct tern_sequences *table, const struct tern_sequence *which);
+struct sequence *sequence_add(struct tern_sequences *table, const struct tern_sequence_member *m);
 struct tern_sequence_member *sequence_first(const struct sequence *sequence);
 bool sequence_has_room(const struct tern_sequences *table);
 void sequence_give_slot(struct tern_sequences *table, struct sequence *sequence,
@@ -112,6 +121,9 @@ void sequence_take(struct tern_sequences *table, struct tern_sequence_member *m)
 /* A request that waits gives up. */
 void sequence_drop(struct tern_sequences *table, struct tern_sequence_member *m,
                    struct sequence_calls *calls);
+/* A request that was taken is to be taken again, before all others of its sequence. */
+void sequence_give_back(struct tern_sequences *table, struct tern_sequence_member *m,
+                        struct sequence_calls *calls);
 /* A request that was called or taken is done. */
 void sequence_leave(struct tern_sequences *table, struct tern_sequence_member *m, bool ran,
                     struct sequence_calls *calls);
@@ -135,6 +147,9 @@ void sequence_tell(struct sequence_calls *calls, struct tern_loop *here);
 /* The sequence's states, or those it begins with. No other request of it runs. */
 void sequence_show_states(struct tern_sequence_member *m);
 enum tern_code sequence_keep_states(struct tern_sequence_member *m);
+/* After a run, its states kept: whether the request is to be run again; it is ready for that then.
+ * Else its code says how it ended. */
+bool sequence_runs_again(struct tern_sequence_member *m, bool is_unwanted);
 
 /* ---- boards ---- */
 

@@ -5,34 +5,50 @@
 #include "base/hash.h"
 #include "base/mem.h"
 
-static uint64_t hash_of(const struct tern_sequences *table, const struct tern_sequence *which)
+static uint64_t hash_of(const struct tern_sequences *table, const struct tern_sequence *which,
+                        bool own)
 {
     struct tern_str key = which->text.n > 0
                               ? which->text
                               : tern_str_make((const char *)&which->id, sizeof(which->id));
-    return tern_hash_bytes(key, (uint64_t)(uintptr_t)table);
+    return tern_hash_bytes(key, (uint64_t)(uintptr_t)table + own);
 }
 
-static bool is_called(const struct sequence *sequence, const struct tern_sequence *which)
+static bool is_called(const struct sequence *sequence, const struct tern_sequence *which, bool own)
 {
+    if (sequence->own != own)
+        return false;
     return which->text.n > 0 ? sequence->text_n == which->text.n &&
                                    memcmp(sequence->text, which->text.p, which->text.n) == 0
                              : sequence->text_n == 0 && sequence->id == which->id;
 }
 
-struct sequence *sequence_find(const struct tern_sequences *table,
-                               const struct tern_sequence *which)
+static void unlist(struct tern_sequences *table, struct sequence *sequence)
 {
-    uint64_t hash = hash_of(table, which);
-    struct sequence *at = table->buckets[hash & table->mask];
+    struct sequence **at = &table->buckets[sequence->hash & table->mask];
 
-    while (at != NULL && (at->hash != hash || !is_called(at, which)))
-        at = at->next;
-    return at;
+    while (*at != sequence)
+        at = &(*at)->next;
+    *at = sequence->next;
+    sequence->listed = false;
 }
 
-struct sequence *sequence_add(struct tern_sequences *table, const struct tern_sequence *which)
+struct sequence *sequence_find(struct tern_sequences *table, const struct tern_sequence_member *m)
 {
+    uint64_t hash = hash_of(table, &m->which, m->own);
+    struct sequence *at = table->buckets[hash & table->mask];
+
+    while (at != NULL && (at->hash != hash || !is_called(at, &m->which, m->own)))
+        at = at->next;
+    if (at == NULL || at->open || !m->which.start)
+        return at;
+    unlist(table, at);
+    return NULL;
+}
+
+struct sequence *sequence_add(struct tern_sequences *table, const struct tern_sequence_member *m)
+{
+    const struct tern_sequence *which = &m->which;
     struct sequence *sequence = table->spare;
 
     if (sequence != NULL)
@@ -42,7 +58,9 @@ struct sequence *sequence_add(struct tern_sequences *table, const struct tern_se
     if (sequence == NULL)
         return NULL;
     memset(sequence, 0, sizeof(*sequence));
-    sequence->hash = hash_of(table, which);
+    sequence->hash = hash_of(table, which, m->own);
+    sequence->own = m->own;
+    sequence->listed = true;
     sequence->id = which->id;
     sequence->text_n = (uint32_t)which->text.n;
     if (which->text.n > 0)
@@ -65,11 +83,8 @@ static void take_slot(struct tern_sequences *table, struct sequence *sequence)
 /* Nothing of it waits or runs. */
 static void forget(struct tern_sequences *table, struct sequence *sequence)
 {
-    struct sequence **at = &table->buckets[sequence->hash & table->mask];
-
-    while (*at != sequence)
-        at = &(*at)->next;
-    *at = sequence->next;
+    if (sequence->listed)
+        unlist(table, sequence);
     tern_list_remove(&sequence->link);
     if (sequence->has_slot)
         take_slot(table, sequence);
@@ -170,6 +185,18 @@ void sequence_drop(struct tern_sequences *table, struct tern_sequence_member *m,
         sequence_go_on(table, sequence, calls); /* its board may be left with less */
     else if (sequence->running == NULL && sequence_first(sequence) == NULL)
         forget(table, sequence); /* it stood in the backlog */
+}
+
+void sequence_give_back(struct tern_sequences *table, struct tern_sequence_member *m,
+                        struct sequence_calls *calls)
+{
+    struct sequence *sequence = m->sequence;
+
+    tern_list_append(sequence->waiting.next, &m->link); /* before the first one */
+    table->n_held++;
+    m->state = HELD;
+    sequence->running = NULL;
+    sequence_go_on(table, sequence, calls);
 }
 
 void sequence_leave(struct tern_sequences *table, struct tern_sequence_member *m, bool ran,

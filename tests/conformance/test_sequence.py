@@ -1,5 +1,6 @@
 """Sequences of requests with Triton's own clients, over HTTP, unary gRPC, streams and generate."""
 
+import json
 import queue
 import struct
 import subprocess
@@ -11,7 +12,7 @@ import tritonclient.grpc
 import tritonclient.http
 from tritonclient.utils import InferenceServerException
 
-from harness import DEADLINE, ONNX, TERN, Server, put_model, tensors, wait_for
+from harness import DEADLINE, ONNX, TERN, Server, put_model, put_sample, tensors, wait_for
 
 # OUTPUT = INPUT + START + 10 * READY + 100 * END, ID = the sequence's id: tests/unit/engine/make_models.py
 START, READY, END = 1, 10, 100
@@ -380,6 +381,81 @@ def test_a_direct_run_waits_for_enough_slots(tmp_path):
         client.close()
 
 
+COUNTDOWN = (
+    'backend: "iterative_sequence"\nmax_batch_size: %d\n'
+    + tensors("input", ("INPUT", "INT32", 1))
+    + tensors("output", ("OUTPUT", "INT32", 1))
+    + "sequence_batching { iterative_sequence: true %s }\ninstance_group [ { count: 1 kind: KIND_CPU } ]\n%s"
+)
+AGAIN = 'parameters { key: "execute_delay_ms" value { string_value: "5" } }\n'
+
+
+@pytest.fixture(scope="module")
+def iterative(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("iterative")
+    put_sample(folder / "models", "direct", COUNTDOWN % (4, "", AGAIN))
+    put_sample(folder / "models", "oldest", COUNTDOWN % (4, "oldest { max_candidate_sequences: 4 }", AGAIN))
+    put_sample(folder / "models", "many", COUNTDOWN % (1, "", "model_transaction_policy { decoupled: true }\n"))
+    put_sample(folder / "models", "no_loop", (COUNTDOWN % (1, "", "")).replace("iterative_sequence: true", ""))
+    with Server(folder / "server", folder / "models") as one:
+        yield one
+
+
+@pytest.mark.parametrize("model", ["direct", "oldest"])
+def test_requests_that_run_again(iterative, model):
+    """Twelve requests of ten runs each, four at a time: they share runs, whenever they came."""
+    client = tritonclient.grpc.InferenceServerClient(iterative.address)
+    given = tritonclient.grpc.InferInput("INPUT", [1, 1], "INT32")
+    given.set_data_from_numpy(numpy.array([[10]], "int32"))
+    answers = queue.Queue()
+    for _ in range(12):
+        client.async_infer(model, [given], lambda result, error: answers.put(error or result))
+    for _ in range(12):
+        result = answers.get(timeout=DEADLINE)
+        assert not isinstance(result, Exception), result
+        assert result.as_numpy("OUTPUT").item() == 0
+    assert max(batches(iterative, model)[0]) > 1
+    client.close()
+
+
+def test_each_iteration_may_answer(iterative):
+    answer = iterative.call("POST", "/v2/models/many/generate_stream", {"INPUT": 3})
+    values = [json.loads(line[6:])["OUTPUT"] for line in answer.body.decode().splitlines() if line.startswith("data: ")]
+    assert values == [2, 1, 0]
+
+
+def test_iterations_end_at_the_deadline(iterative):
+    client = tritonclient.http.InferenceServerClient(iterative.address)
+    given = tritonclient.http.InferInput("INPUT", [1, 1], "INT32")
+    given.set_data_from_numpy(numpy.array([[2**30]], "int32"))
+    with pytest.raises(InferenceServerException, match="Deadline Exceeded"):
+        client.infer("direct", [given], headers={"X-Request-Timeout-Ms": "100"})
+    client.close()
+
+
+def test_a_model_that_may_not_run_again(iterative):
+    client = tritonclient.http.InferenceServerClient(iterative.address)
+    given = tritonclient.http.InferInput("INPUT", [1, 1], "INT32")
+    given.set_data_from_numpy(numpy.array([[2]], "int32"))
+    with pytest.raises(InferenceServerException, match="Request is released with TRITONSERVER_REQUEST_RELEASE_RESCHEDULE"):
+        client.infer("no_loop", [given], sequence_id=1, sequence_start=True)
+    client.close()
+
+
+def test_an_id_is_free_after_its_end(held):
+    """An END is on its way: a START with the same id is another sequence, with a slot of its own."""
+    client = Client("stream", held)
+    client.send("direct", 1, 10, start=True)
+    client.send("direct", 1, 11, end=True)
+    client.send("direct", 1, 20, start=True)
+    client.send("direct", 2, 30, start=True)
+    values = sorted(client.take().as_numpy("OUTPUT").item() for _ in range(4))
+    assert values == sorted([10 + READY + START, 11 + READY + END, 20 + READY + START, 30 + READY + START])
+    assert batches(held, "direct") == ({3: 1, 1: 1}, 2, 4)
+    assert client.ask("direct", 1, 21) == (21 + READY, 1)
+    client.close()
+
+
 def test_a_swap_ends_sequences(tmp_path, repository):
     put_model(repository, "m", ONNX / "sequenced.onnx", config=MODELS["narrow"][1])
     with Server(tmp_path / "server", repository, "--model-control", "explicit") as server:
@@ -423,7 +499,6 @@ def test_an_unload_does_not_wait_for_idle_sequences(tmp_path, repository):
         (("CONTROL_SEQUENCE_END", "CONTROL_SEQUENCE_START"), "a second one for"),
         (("data_type: TYPE_UINT64", "data_type: TYPE_FP32"), "expected a data_type of TYPE_UINT64"),
         (("direct { }", "oldest { }"), "max_candidate_sequences: expected 1 to"),
-        (("direct { }", "iterative_sequence: true"), "iterative_sequence: models that run a request again"),
         (("max_batch_size: 4", "max_batch_size: 0"), "is given as [1], the model has [-1,1]"),
     ],
 )

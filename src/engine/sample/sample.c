@@ -252,6 +252,47 @@ static enum tern_code run_repeat(const struct tern_engine_model *model, void *se
     return wait_until(self, run, start + (uint64_t)word_at(wait, 0) * TERN_NS_PER_MS, err);
 }
 
+/* Each row by itself: how much is left is what came, less the runs so far. */
+static enum tern_code run_countdown(const struct tern_engine_model *model, void *self,
+                                    const struct tern_engine_run *run, struct tern_err *err)
+{
+    const struct sample_model *state = model->state;
+    const struct tern_tensor *in = &run->inputs[0];
+    size_t rows = in->n_bytes / sizeof(int32_t);
+    bool is_warm_up = run->again == NULL && run->cancelled == NULL;
+    uint64_t start = tern_clock_mono_ns();
+    int32_t *left = tern_arena_alloc(run->arena, 64, in->n_bytes + 1);
+
+    if (left == NULL)
+        return tern_arena_fail(run->arena, err, "an output");
+    begin_run(self);
+    if (rows != (in->shape.rank > 1 ? (size_t)in->shape.dim[0] : 1))
+        return tern_fail(err, TERN_INVALID_ARGUMENT, "expected one element a row in '%.*s'",
+                         TERN_STR_ARG(in->name));
+    for (size_t i = 0; i < rows; i++) {
+        int64_t n = run->again == NULL ? 0 : run->again[i].n;
+        int64_t rest = (int32_t)word_at(in, i) - n - 1;
+        left[i] = rest > 0 ? (int32_t)rest : 0;
+        if (rest > 0 && run->again == NULL && !is_warm_up)
+            return tern_fail(err, TERN_INVALID_ARGUMENT,
+                             "Request is released with TRITONSERVER_REQUEST_RELEASE_RESCHEDULE: it "
+                             "has to run again, which needs sequence_batching { "
+                             "iterative_sequence: true }");
+        if (run->again != NULL)
+            run->again[i].wanted = rest > 0;
+    }
+    TERN_TRY(take_time(state, self, run, start, err));
+    if (state->decoupled && run->sink != NULL)
+        return emit(model, run, (uint32_t)left[0], 0, err);
+    for (uint32_t i = 0; i < run->n_outputs; i++) {
+        run->outputs[i].dtype = TERN_DTYPE_INT32;
+        run->outputs[i].shape = in->shape;
+        run->outputs[i].data = left;
+        run->outputs[i].n_bytes = in->n_bytes;
+    }
+    return TERN_OK;
+}
+
 /* ---- what a configuration must say ---- */
 
 struct row {
@@ -308,6 +349,15 @@ static enum tern_code check_square(const struct tern_engine_load *spec, struct t
     static const struct row in[] = {{"IN", TERN_DTYPE_INT32}}, out[] = {{"OUT", TERN_DTYPE_INT32}};
 
     TERN_TRY(need_decoupled(spec, err));
+    TERN_TRY(check_rows("input", spec->inputs, spec->n_inputs, in, 1, 1, err));
+    return check_rows("output", spec->outputs, spec->n_outputs, out, 1, 1, err);
+}
+
+static enum tern_code check_countdown(const struct tern_engine_load *spec, struct tern_err *err)
+{
+    static const struct row in[] = {{"INPUT", TERN_DTYPE_INT32}};
+    static const struct row out[] = {{"OUTPUT", TERN_DTYPE_INT32}};
+
     TERN_TRY(check_rows("input", spec->inputs, spec->n_inputs, in, 1, 1, err));
     return check_rows("output", spec->outputs, spec->n_outputs, out, 1, 1, err);
 }
@@ -419,6 +469,13 @@ static enum tern_code load_repeat(const struct tern_engine_load *spec, struct te
     return load(spec, arena, tern_sample_repeat.name, ret_model, err);
 }
 
+static enum tern_code load_countdown(const struct tern_engine_load *spec, struct tern_arena *arena,
+                                     struct tern_engine_model *ret_model, struct tern_err *err)
+{
+    TERN_TRY(check_countdown(spec, err));
+    return load(spec, arena, tern_sample_countdown.name, ret_model, err);
+}
+
 static void unload(struct tern_engine_model *model)
 {
     tern_mem_free(model->state);
@@ -478,3 +535,5 @@ const struct tern_engine_ops tern_sample_identity =
     SAMPLE("identity", false, load_identity, run_identity);
 const struct tern_engine_ops tern_sample_square = SAMPLE("square", true, load_square, run_square);
 const struct tern_engine_ops tern_sample_repeat = SAMPLE("repeat", true, load_repeat, run_repeat);
+const struct tern_engine_ops tern_sample_countdown =
+    SAMPLE("iterative_sequence", true, load_countdown, run_countdown);

@@ -12,6 +12,11 @@
  * before, with IN[i] and i. A run takes at least WAIT milliseconds. Not decoupled: the first of the
  * answers, after DELAY[0].
  *
+ *   iterative_sequence  counts down, as Triton's model of that name does: input INPUT INT32 with
+ * one element a row, output OUTPUT INT32. The first run gives one less than the input, the next one
+ * two less, and so on until 0. Decoupled: each is an answer; else the last is. Needs
+ * sequence_batching { iterative_sequence: true }. Takes the delays of identity.
+ *
  * A delay ends at once when the run is cancelled. */
 #ifndef TERN_ENGINE_SAMPLE_SAMPLE_H
 #define TERN_ENGINE_SAMPLE_SAMPLE_H
@@ -21,5 +26,6 @@
 extern const struct tern_engine_ops tern_sample_identity;
 extern const struct tern_engine_ops tern_sample_square;
 extern const struct tern_engine_ops tern_sample_repeat;
+extern const struct tern_engine_ops tern_sample_countdown;
 
 #endif

@@ -237,6 +237,57 @@ static void square_answers_n_times(void **state)
     close_rig(rig);
 }
 
+/* ---- iterative_sequence ---- */
+
+static const struct tern_tensor_spec countdown_in[] = {TENSOR("INPUT", INT32, 1)};
+static const struct tern_tensor_spec countdown_out[] = {TENSOR("OUTPUT", INT32, 1)};
+
+static void countdown_asks_to_run_again_row_by_row(void **state)
+{
+    const struct tern_engine_load load = LOAD(countdown_in, countdown_out, false);
+    struct rig *rig = open_rig(&tern_sample_countdown, &load);
+    struct tern_engine_again again[3] = {{.n = 0}, {.n = 1}, {.n = 5}};
+    const int32_t values[] = {3, 3, 3};
+    struct tern_err err;
+    (void)state;
+    give(rig, 0, values, sizeof(values));
+    rig->inputs[0].shape = (struct tern_shape){2, {3, 1}};
+    rig->run.again = again;
+    assert_int_equal(run(rig, NULL), TERN_OK);
+    const int32_t left[] = {2, 1, 0};
+    assert_memory_equal(rig->outputs[0].data, left, sizeof(left));
+    assert_true(again[0].wanted && again[1].wanted && !again[2].wanted);
+    rig->run.again = NULL;
+    assert_int_equal(run(rig, &err), TERN_INVALID_ARGUMENT);
+    assert_non_null(strstr(err.text, "Request is released with TRITONSERVER_REQUEST_RELEASE"));
+    rig->run.cancelled = NULL; /* a warm-up */
+    assert_int_equal(run(rig, NULL), TERN_OK);
+    rig->inputs[0].shape = (struct tern_shape){2, {1, 3}};
+    assert_int_equal(run(rig, &err), TERN_INVALID_ARGUMENT);
+    assert_string_equal(err.text, "expected one element a row in 'INPUT'");
+    close_rig(rig);
+}
+
+static void countdown_answers_each_time(void **state)
+{
+    const struct tern_engine_load load = LOAD(countdown_in, countdown_out, true);
+    struct rig *rig = open_rig(&tern_sample_countdown, &load);
+    struct tern_engine_again again = {.n = 0};
+    const int32_t value = 2;
+    (void)state;
+    give(rig, 0, &value, sizeof(value));
+    rig->run.again = &again;
+    assert_int_equal(run(rig, NULL), TERN_OK);
+    assert_true(again.wanted);
+    again = (struct tern_engine_again){.n = 1};
+    assert_int_equal(run(rig, NULL), TERN_OK);
+    assert_false(again.wanted);
+    assert_int_equal(rig->n_answers, 2);
+    assert_int_equal(rig->out[0], 1);
+    assert_int_equal(rig->out[1], 0);
+    close_rig(rig);
+}
+
 /* ---- repeat ---- */
 
 static void give_repeat(struct rig *rig, const int32_t *in, const uint32_t *delay, size_t n,
@@ -430,6 +481,8 @@ int main(void)
         cmocka_unit_test(identity_echoes),
         cmocka_unit_test(identity_waits_unless_it_is_cancelled),
         cmocka_unit_test(identity_takes_time_for_each_row),
+        cmocka_unit_test(countdown_asks_to_run_again_row_by_row),
+        cmocka_unit_test(countdown_answers_each_time),
         cmocka_unit_test(square_answers_n_times),
         cmocka_unit_test(repeat_answers_each_value),
         cmocka_unit_test(repeat_answers_once),

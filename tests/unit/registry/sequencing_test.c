@@ -231,14 +231,21 @@ static void test_strategies(void **state)
                         "");
     assert_int_equal(w->config.sequencing->slots_per_instance, 9);
     assert_int_equal(w->config.sequencing->max_idle_ns, 5000);
+    assert_false(w->config.sequencing->direct);
     assert_non_null(strstr(json(w), "\"preferred_batch_size\":[4]"));
     assert_string_equal(
         mistakes(w,
-                 SEQUENCES(ALL "direct { minimum_slot_utilization: 0.5 } "
+                 SEQUENCES(ALL "direct { minimum_slot_utilization: 0.5 "
+                               "max_queue_delay_microseconds: 7 } iterative_sequence: true "
                                "max_sequence_idle_microseconds: 18446744073709551615"),
                  false),
         "");
     assert_int_equal(w->config.sequencing->slots_per_instance, 4);
+    assert_true(w->config.sequencing->direct);
+    assert_true(w->config.sequencing->says_ready);
+    assert_true(w->config.sequencing->iterative);
+    assert_int_equal(w->config.sequencing->max_delay_ns, 7000);
+    assert_true(w->config.sequencing->least_utilization == 0.5);
     assert_true(w->config.sequencing->max_idle_ns == UINT64_MAX);
 }
 
@@ -278,7 +285,8 @@ static void test_mistakes(void **state)
         {SEQUENCES(CONTROL("OFF", "int32_false_true: [ 0, 1 ]")), "the model has no input \"OFF\""},
         {SEQUENCES("oldest { }"), "max_candidate_sequences: expected 1 to 1048576, got 0"},
         {SEQUENCES("oldest { max_candidate_sequences: 1048577 }"), "got 1048577"},
-        {SEQUENCES("iterative_sequence: true"), "iterative_sequence: models that run a request"},
+        {SEQUENCES("direct { minimum_slot_utilization: 1.5 }"), "expected 0 to 1, got 1.5"},
+        {SEQUENCES("direct { minimum_slot_utilization: -0.5 }"), "expected 0 to 1, got -0.5"},
         {SEQUENCES(STATE("dims: 2")), "is [-1,-1,2], the model has [-1,1]"},
         {SEQUENCES(STATE("") STATE("")), "a second one with an input or output"},
         {SEQUENCES(STATE(FIRST("zero_data: true") FIRST("zero_data: true"))), "expected one for"},

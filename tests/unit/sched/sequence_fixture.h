@@ -154,6 +154,8 @@ static enum tern_code infer(const struct tern_engine_model *model, void *instanc
         return tern_fail(err, TERN_CANCELLED, "the run was cancelled");
     if (infer_code != TERN_OK)
         return tern_fail(err, infer_code, "the model fails");
+    for (uint32_t row = 0; run->again != NULL && row < rows; row++)
+        run->again[row].wanted = (int32_t)run->again[row].n + 1 < value_at(run, X, row);
     return give(run, rows, err);
 }
 
@@ -185,7 +187,7 @@ struct plan {
     uint32_t slots;     /* 0: 100 */
     uint32_t queue_max; /* 0: 100 */
     enum tern_dtype id; /* 0: UINT64 */
-    bool states;
+    bool states, iterative;
     /* Direct: rows of each instance. */
     uint32_t rows, instances; /* 0: LOOPS */
     bool without_ready;
@@ -217,6 +219,7 @@ static inline void describe(struct rig *r, const struct plan *plan)
     r->version.n_instances = LOOPS;
     r->version.n_loop_instances = plan->inline_runs ? LOOPS : 0;
     r->version.warm_units = 1;
+    r->sequencing.iterative = plan->iterative;
     if (plan->states) {
         static const int32_t zero;
         r->state = (struct tern_state){.input_name = TERN_STR("state"),

@@ -318,7 +318,7 @@ static void test_one_that_begins_anew_stands_behind_those_that_wait(void **state
     (void)state;
     rig_start(&r, (struct plan){.slots = 1});
     arm_gate();
-    item_init(&running, &r, 1, 1, S | E);
+    item_init(&running, &r, 1, 1, S);
     item_init(&again, &r, 1, 2, S | E);
     item_init(&other, &r, 2, 3, S | E);
     submit(&running);
