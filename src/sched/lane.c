@@ -71,7 +71,7 @@ static enum tern_code explain_late(const struct tern_work *work, uint64_t now_ns
 {
     struct tern_str name = work->version->info.name;
 
-    if (now_ns >= work->deadline_ns)
+    if (work->deadline_ns != 0 && now_ns >= work->deadline_ns)
         return tern_fail(
             work->err, TERN_DEADLINE_EXCEEDED,
             "Deadline Exceeded: the deadline passed while the request waited for model '%.*s'",
@@ -127,27 +127,87 @@ static void shed(struct tern_lane *lane, struct tern_lane_bucket *bucket, uint32
 
 /* ---- the door ---- */
 
+/* Since when the one waits that came first; 0: none does. */
+static uint64_t oldest_ns(const struct tern_lane *lane)
+{
+    uint64_t oldest = 0;
+
+    for (uint32_t i = 0; i < lane->n_buckets; i++) {
+        const struct tern_queue_item *first = tern_queue_first(&lane->buckets[i]->queue);
+        if (first != NULL && (oldest == 0 || first->queued_ns < oldest))
+            oldest = first->queued_ns;
+    }
+    return oldest;
+}
+
+/* An overload began: who waits longer than an answer may take has no use for it any more. */
+static void drop_overdue(struct tern_lane *lane, uint64_t allowed_ns, uint64_t now_ns)
+{
+    for (uint32_t i = 0; i < lane->n_buckets; i++) {
+        struct tern_lane_bucket *bucket = lane->buckets[i];
+        struct tern_queue_item *item = tern_queue_first(&bucket->queue), *next;
+        for (; item != NULL && now_ns - item->queued_ns > allowed_ns; item = next) {
+            next = tern_queue_next(&bucket->queue, item);
+            if (work_of(item)->has_own_deadline)
+                continue;
+            tern_queue_remove(&bucket->queue, item);
+            lose(lane, bucket, item, TERN_QUEUE_TOO_LATE, now_ns);
+        }
+    }
+}
+
+uint64_t tern_lane_deadline(struct tern_lane *lane, struct tern_lane_bucket *bucket,
+                            uint64_t own_ns, uint64_t now_ns)
+{
+    struct tern_policy_view view = view_of(lane, bucket, now_ns);
+    uint64_t allowed_ns = tern_policy_slo_ns(&view);
+
+    if (view.triton != NULL || lane->threads != NULL)
+        return own_ns > 0 ? own_ns : TERN_QUEUE_NEVER; /* its queue policies say all */
+    if (tern_overload_came(&lane->overload, now_ns, oldest_ns(lane), allowed_ns))
+        drop_overdue(lane, allowed_ns, now_ns);
+    if (own_ns > 0)
+        return own_ns;
+    return view.slo_ns > 0 || lane->overload.is_on ? now_ns + allowed_ns : TERN_QUEUE_NEVER;
+}
+
 /* Shapes are not known yet: the first bucket that has one of its own stands for all. */
 static enum tern_code admit(struct tern_lane *lane, uint64_t deadline_ns,
                             uint64_t *ret_answer_in_ns, struct tern_err *err)
 {
     struct tern_lane_bucket *bucket = lane->buckets[lane->n_buckets > 1 ? 1 : 0];
     uint64_t now = tern_clock_mono_ns();
-    struct tern_policy_view view = view_of(lane, bucket, now);
     uint32_t depth = atomic_load_explicit(&lane->depth, memory_order_relaxed);
     uint32_t queue_max = lane->sched->queue_max;
 
-    if (deadline_ns == 0)
-        deadline_ns = view.slo_ns > 0 ? now + view.slo_ns : TERN_QUEUE_NEVER;
     if (depth >= queue_max) {
+        (void)tern_lane_deadline(lane, bucket, deadline_ns, now); /* it came, too */
         *ret_answer_in_ns = tern_service_p50_ns(&bucket->service, 1) * (depth / lane->n_slots + 1);
         return tern_fail(err, TERN_UNAVAILABLE,
                          "Exceeds maximum queue size: %u requests wait for model '%.*s'", queue_max,
                          TERN_STR_ARG(lane->version->info.name));
     }
-    if (lane->threads != NULL || tern_policy_admits(&view, deadline_ns, ret_answer_in_ns))
+    struct tern_policy_view view = view_of(lane, bucket, now);
+    if (deadline_ns == 0 && (view.slo_ns > 0 || lane->overload.is_on))
+        deadline_ns = now + tern_policy_slo_ns(&view);
+    if (deadline_ns == 0 || lane->threads != NULL)
         return TERN_OK;
-    tern_arrivals_add(&bucket->arrivals, now, 1);
+    enum tern_code code = tern_lane_ask(lane, bucket, deadline_ns, now, ret_answer_in_ns, err);
+    if (code != TERN_OK) {
+        (void)tern_lane_deadline(lane, bucket, deadline_ns, now);
+        tern_arrivals_add(&bucket->arrivals, now, 1);
+    }
+    return code;
+}
+
+enum tern_code tern_lane_ask(struct tern_lane *lane, struct tern_lane_bucket *bucket,
+                             uint64_t deadline_ns, uint64_t now_ns, uint64_t *ret_answer_in_ns,
+                             struct tern_err *err)
+{
+    struct tern_policy_view view = view_of(lane, bucket, now_ns);
+
+    if (tern_policy_admits(&view, deadline_ns, ret_answer_in_ns))
+        return TERN_OK;
     tern_service_refused(&bucket->service);
     lane->n_shed++;
     return tern_fail(err, TERN_RESOURCE_EXHAUSTED,
@@ -388,6 +448,7 @@ static void learn(struct tern_lane *lane, const struct tern_lane_slot *slot)
     const struct tern_work *first = slot->works[0];
 
     lane->used_ns += took_ns * lane->priority;
+    tern_overload_left(&lane->overload, slot->n_works);
     lane->n_runs++;
     lane->n_works_run += slot->n_works;
     if (first->code != TERN_OK || first->run.sink != NULL || !slot->was_one)

@@ -15,6 +15,7 @@
 #include "sched/arrivals.h"
 #include "sched/batch.h"
 #include "sched/inline.h"
+#include "sched/overload.h"
 #include "sched/policy.h"
 #include "sched/rate.h"
 #include "sched/resources.h"
@@ -77,10 +78,11 @@ struct tern_lane {
     uint32_t n_all_slots;     /* with those that are leaving */
     pthread_cond_t slot_left; /* one of those is idle */
     struct tern_batch_pool *pool;
-    struct tern_rate rate;       /* of the executors' runs */
-    struct tern_inline *inlines; /* one a loop instance, each its loop's; NULL: none */
-    atomic_uint depth;           /* works that wait; any thread may read it */
-    uint32_t hold_until;         /* works that have to wait before the first run; 0: none */
+    struct tern_overload overload; /* of requests without a deadline of their own */
+    struct tern_rate rate;         /* of the executors' runs */
+    struct tern_inline *inlines;   /* one a loop instance, each its loop's; NULL: none */
+    atomic_uint depth;             /* works that wait; any thread may read it */
+    uint32_t hold_until;           /* works that have to wait before the first run; 0: none */
 
     /* preserve_ordering: works in the order in which they were taken, until they are answered. */
     struct tern_list order;
@@ -128,6 +130,15 @@ enum tern_code tern_lane_admits(const struct tern_sched *sched,
                                 const struct tern_model_version *version, uint64_t deadline_ns,
                                 uint64_t *ret_answer_in_ns, struct tern_err *err);
 
+/* Under the lock: a request came, or was refused before it did (NULL). Says until when an answer is
+ * of use: as the client says, else the objective of the model, else while there is an overload the
+ * time that an answer usually takes, else never. Refuses what waited longer when that begins. */
+uint64_t tern_lane_deadline(struct tern_lane *lane, struct tern_lane_bucket *bucket,
+                            uint64_t own_ns, uint64_t now_ns);
+/* Under the lock: whether work for the bucket that comes now has a chance (tern_policy_admits). */
+enum tern_code tern_lane_ask(struct tern_lane *lane, struct tern_lane_bucket *bucket,
+                             uint64_t deadline_ns, uint64_t now_ns, uint64_t *ret_answer_in_ns,
+                             struct tern_err *err);
 /* Refuses what is lost and decides; the executors learn whether and when there is something to do.
  */
 void tern_lane_look(struct tern_lane *lane, uint64_t now_ns);

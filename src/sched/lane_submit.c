@@ -97,18 +97,6 @@ static void watch(struct tern_work *work, uint64_t limit_ns, uint64_t now_ns)
 
 /* ---- in ---- */
 
-/* How long after its arrival an answer is of use: as the client says, else the objective of the
- * model, else the server's longest time. */
-static uint64_t deadline_of(const struct tern_lane *lane, const struct tern_work *work)
-{
-    uint64_t slo_ns = lane->scheduling == NULL ? 0 : lane->scheduling->slo_ns;
-    uint64_t deadline_ns = work->deadline_ns == 0 ? TERN_QUEUE_NEVER : work->deadline_ns;
-
-    if (slo_ns > 0 && !work->has_own_deadline && slo_ns < deadline_ns - work->queued_ns)
-        deadline_ns = work->queued_ns + slo_ns;
-    return deadline_ns;
-}
-
 /* Elements of the input that the cost is counted in. */
 static uint32_t cost_of(const struct tern_lane *lane, const struct tern_work *work)
 {
@@ -131,7 +119,6 @@ static void fill_item(const struct tern_lane *lane, struct tern_work *work)
 
     item->rows = cost_of(lane, work);
     item->priority = work->priority <= UINT32_MAX ? (uint32_t)work->priority : 0;
-    item->deadline_ns = deadline_of(lane, work);
     item->timeout_ns = work->timeout_ns;
     item->bytes = 0;
     for (uint32_t i = 0; i < work->run.n_inputs; i++)
@@ -144,9 +131,18 @@ static enum tern_code join(struct tern_lane *lane, struct tern_work *work)
     struct tern_sched *sched = lane->sched;
     struct tern_lane_bucket *bucket = tern_lane_find_bucket(lane, work);
     uint32_t queue_max = sched->queue_max;
+    uint64_t answer_in_ns;
 
     work->bucket = bucket;
     tern_arrivals_add(&bucket->arrivals, work->queued_ns, work->item.rows);
+    uint64_t deadline_ns = tern_lane_deadline(
+        lane, bucket, work->has_own_deadline ? work->deadline_ns : 0, work->queued_ns);
+    if (deadline_ns != TERN_QUEUE_NEVER)
+        TERN_TRY(
+            tern_lane_ask(lane, bucket, deadline_ns, work->queued_ns, &answer_in_ns, work->err));
+    if (work->deadline_ns != 0 && work->deadline_ns < deadline_ns)
+        deadline_ns = work->deadline_ns;
+    work->item.deadline_ns = deadline_ns;
     if (atomic_load_explicit(&lane->depth, memory_order_relaxed) >= queue_max)
         return tern_fail(work->err, TERN_UNAVAILABLE,
                          "Exceeds maximum queue size: %u requests wait for model '%.*s'", queue_max,
