@@ -164,6 +164,7 @@ dynamic_batching {
   preferred_batch_size: [ 2, 4 ]
   max_queue_delay_microseconds: 5000000000
   priority_levels: 2
+  default_priority_level: 2
   default_queue_policy { timeout_action: DELAY max_queue_size: 16 }
   priority_queue_policy { key: 1 value: { max_queue_size: 4 } }
   priority_queue_policy { key: 2 value: { } }
