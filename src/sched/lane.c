@@ -156,19 +156,35 @@ static void drop_overdue(struct tern_lane *lane, uint64_t allowed_ns, uint64_t n
     }
 }
 
-uint64_t tern_lane_deadline(struct tern_lane *lane, struct tern_lane_bucket *bucket,
-                            uint64_t own_ns, uint64_t now_ns)
+/* Queue policies say all that is to be said of the first, and clients of the second. */
+static bool has_overloads(const struct tern_lane *lane)
+{
+    const struct tern_scheduling *scheduling = lane->scheduling;
+    bool is_configured = scheduling != NULL && scheduling->batching == TERN_BATCHING_CONFIGURED;
+
+    return !is_configured && lane->threads == NULL;
+}
+
+void tern_lane_came(struct tern_lane *lane, struct tern_lane_bucket *bucket, uint64_t now_ns)
 {
     struct tern_policy_view view = view_of(lane, bucket, now_ns);
     uint64_t allowed_ns = tern_policy_slo_ns(&view);
 
-    if (view.triton != NULL || lane->threads != NULL)
-        return own_ns > 0 ? own_ns : TERN_QUEUE_NEVER; /* its queue policies say all */
-    if (tern_overload_came(&lane->overload, now_ns, oldest_ns(lane), allowed_ns))
+    if (has_overloads(lane) &&
+        tern_overload_came(&lane->overload, now_ns, oldest_ns(lane), allowed_ns))
         drop_overdue(lane, allowed_ns, now_ns);
+}
+
+uint64_t tern_lane_deadline(const struct tern_lane *lane, const struct tern_lane_bucket *bucket,
+                            uint64_t own_ns, uint64_t now_ns)
+{
+    struct tern_policy_view view = view_of(lane, bucket, now_ns);
+
     if (own_ns > 0)
         return own_ns;
-    return view.slo_ns > 0 || lane->overload.is_on ? now_ns + allowed_ns : TERN_QUEUE_NEVER;
+    if (!has_overloads(lane) || (view.slo_ns == 0 && !lane->overload.is_on))
+        return TERN_QUEUE_NEVER;
+    return now_ns + tern_policy_slo_ns(&view);
 }
 
 /* Shapes are not known yet: the first bucket that has one of its own stands for all. */
@@ -181,20 +197,18 @@ static enum tern_code admit(struct tern_lane *lane, uint64_t deadline_ns,
     uint32_t queue_max = lane->sched->queue_max;
 
     if (depth >= queue_max) {
-        (void)tern_lane_deadline(lane, bucket, deadline_ns, now); /* it came, too */
+        tern_lane_came(lane, bucket, now);
         *ret_answer_in_ns = tern_service_p50_ns(&bucket->service, 1) * (depth / lane->n_slots + 1);
         return tern_fail(err, TERN_UNAVAILABLE,
                          "Exceeds maximum queue size: %u requests wait for model '%.*s'", queue_max,
                          TERN_STR_ARG(lane->version->info.name));
     }
-    struct tern_policy_view view = view_of(lane, bucket, now);
-    if (deadline_ns == 0 && (view.slo_ns > 0 || lane->overload.is_on))
-        deadline_ns = now + tern_policy_slo_ns(&view);
-    if (deadline_ns == 0 || lane->threads != NULL)
+    deadline_ns = tern_lane_deadline(lane, bucket, deadline_ns, now);
+    if (deadline_ns == TERN_QUEUE_NEVER || lane->threads != NULL)
         return TERN_OK;
     enum tern_code code = tern_lane_ask(lane, bucket, deadline_ns, now, ret_answer_in_ns, err);
     if (code != TERN_OK) {
-        (void)tern_lane_deadline(lane, bucket, deadline_ns, now);
+        tern_lane_came(lane, bucket, now);
         tern_arrivals_add(&bucket->arrivals, now, 1);
     }
     return code;

@@ -130,12 +130,15 @@ enum tern_code tern_lane_admits(const struct tern_sched *sched,
                                 const struct tern_model_version *version, uint64_t deadline_ns,
                                 uint64_t *ret_answer_in_ns, struct tern_err *err);
 
-/* Under the lock: a request came, or was refused before it did (NULL). Says until when an answer is
- * of use: as the client says, else the objective of the model, else while there is an overload the
- * time that an answer usually takes, else never. Refuses what waited longer when that begins. */
-uint64_t tern_lane_deadline(struct tern_lane *lane, struct tern_lane_bucket *bucket,
+/* A request came, refused or not: when an overload begins with it, those without a deadline that
+ * waited longer than an answer may take are refused. */
+void tern_lane_came(struct tern_lane *lane, struct tern_lane_bucket *bucket, uint64_t now_ns);
+/* Until when an answer is of use: as the client says (own_ns; 0: it does not), else the objective
+ * of the model, else while there is an overload the time that an answer usually takes, else never.
+ */
+uint64_t tern_lane_deadline(const struct tern_lane *lane, const struct tern_lane_bucket *bucket,
                             uint64_t own_ns, uint64_t now_ns);
-/* Under the lock: whether work for the bucket that comes now has a chance (tern_policy_admits). */
+/* Whether work for the bucket that comes now has a chance (tern_policy_admits). */
 enum tern_code tern_lane_ask(struct tern_lane *lane, struct tern_lane_bucket *bucket,
                              uint64_t deadline_ns, uint64_t now_ns, uint64_t *ret_answer_in_ns,
                              struct tern_err *err);

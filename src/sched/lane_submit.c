@@ -135,6 +135,7 @@ static enum tern_code join(struct tern_lane *lane, struct tern_work *work)
 
     work->bucket = bucket;
     tern_arrivals_add(&bucket->arrivals, work->queued_ns, work->item.rows);
+    tern_lane_came(lane, bucket, work->queued_ns);
     uint64_t deadline_ns = tern_lane_deadline(
         lane, bucket, work->has_own_deadline ? work->deadline_ns : 0, work->queued_ns);
     if (deadline_ns != TERN_QUEUE_NEVER)
