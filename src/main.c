@@ -9,6 +9,7 @@
 #include "cli/infer.h"
 #include "cli/models.h"
 #include "cli/serve.h"
+#include "cli/tune.h"
 
 extern char **environ;
 
@@ -21,6 +22,7 @@ int main(int argc, char **argv)
         {"models", tern_models_run},
         {"explain-schedule", tern_explain_run},
         {"bench", tern_bench_run},
+        {"tune", tern_tune_run},
     };
     const struct tern_commands_program program = {
         .rows = rows,

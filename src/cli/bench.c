@@ -46,7 +46,8 @@ static void print_progress(const struct run *r, uint64_t *last_answered, uint64_
                       (double)(now - r->plan.start_ns) / TERN_NS_PER_S,
                       (unsigned long long)answered, (double)(answered - *last_answered) / seconds,
                       (unsigned long long)bad);
-    (void)fflush(r->log);
+    if (r->progress)
+        (void)fflush(r->log);
     *last_answered = answered;
     *last_ns = now;
 }
@@ -191,26 +192,37 @@ static int complain(enum tern_code code, const struct tern_err *err, FILE *log)
     return exit_status(code);
 }
 
+enum tern_code tern_bench_apply(const struct tern_bench_options *options,
+                                const struct tern_bench_data *data, FILE *progress,
+                                struct tern_bench_result *ret_result, bool *ret_stopped,
+                                struct tern_err *err)
+{
+    sigset_t before;
+    struct run r = {.options = options,
+                    .plan = {.options = options, .data = data},
+                    .signal_fd = open_signals(&before),
+                    .log = progress,
+                    .progress = progress != NULL && isatty(fileno(progress)) == 1};
+    enum tern_code code = tern_bench_result_init(ret_result, options, err);
+    if (code == TERN_OK)
+        code = run_load(&r, ret_result, err);
+    close(r.signal_fd);
+    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+    *ret_stopped = atomic_load(&r.plan.stop);
+    return code;
+}
+
 static int measure(const struct tern_bench_options *options, const struct tern_bench_data *data,
                    FILE *out, FILE *log)
 {
     struct tern_err err;
-    sigset_t before;
+    bool stopped;
     struct tern_bench_result *result = tern_mem_zalloc(1, sizeof(*result));
     if (result == NULL) {
         enum tern_code code = tern_mem_fail(&err, "the result", sizeof(*result));
         return complain(code, &err, log);
     }
-    struct run r = {.options = options,
-                    .plan = {.options = options, .data = data},
-                    .signal_fd = open_signals(&before),
-                    .log = log,
-                    .progress = isatty(fileno(log)) == 1};
-    enum tern_code code = tern_bench_result_init(result, options, &err);
-    if (code == TERN_OK)
-        code = run_load(&r, result, &err);
-    close(r.signal_fd);
-    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+    enum tern_code code = tern_bench_apply(options, data, log, result, &stopped, &err);
     bool bad = result->errors + result->wrong + result->outcome[TERN_BENCH_UNSENT] > 0 ||
                result->requests == 0;
     int status = bad ? TERN_EXIT_FAILED : TERN_EXIT_OK;

@@ -27,6 +27,15 @@ int tern_bench_run(const struct tern_command_call *call);
 int tern_bench_measure(const struct tern_bench_options *options, struct tern_str model, FILE *out,
                        FILE *log);
 
+/* One run of the load with data that was read before (a server on the same address may have been
+ * started anew), without a report. progress: a line on it while it lasts, if it is a terminal;
+ * NULL: none. *ret_stopped: SIGINT or SIGTERM ended it. The caller ends the result by
+ * tern_bench_result_fini, whatever comes back. */
+enum tern_code tern_bench_apply(const struct tern_bench_options *options,
+                                const struct tern_bench_data *data, FILE *progress,
+                                struct tern_bench_result *ret_result, bool *ret_stopped,
+                                struct tern_err *err);
+
 /* bench_report.c */
 void tern_bench_print_text(const struct tern_bench_options *options,
                            const struct tern_bench_data *data,

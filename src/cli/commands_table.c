@@ -2,6 +2,7 @@
 #include "cli/client_options.h"
 #include "cli/commands.h"
 #include "cli/infer_options.h"
+#include "cli/tune_options.h"
 #include "conf/server_options.h"
 
 const struct tern_command tern_commands[] = {
@@ -112,6 +113,31 @@ const struct tern_command tern_commands[] = {
                     "tern bench iris --rate 5000 --poisson --slo 20ms --output json\n"
                     "tern bench --data examples/data/digits_cnn.json -c 64 --binary\n",
         .options = &tern_bench_options_table,
+    },
+    {
+        .name = "tune",
+        .args = "PATH [MODEL]",
+        .args_min = 1,
+        .args_max = 2,
+        .summary = "Find the settings that serve one model best on this machine",
+        .help =
+            "Starts servers of its own, loads them as `bench --poisson` does, and compares the "
+            "greatest rate that each setting answers within --slo: nothing configured, no batches, "
+            "dynamic_batching with several sizes and delays, numbers of instances and of the "
+            "engine's threads, and the best of these together. All get short looks, the better "
+            "half longer ones, and so on. The best is at last measured in turns with nothing "
+            "configured: it is recommended only when it is better by more than 3 % and by more "
+            "than the same measurement differs from itself.\n"
+            "\n"
+            "Prints a table, the best compromises between rate and p99 as a plot, and the lines "
+            "for config.pbtxt. PATH is what `serve` takes and is only read; MODEL is needed where "
+            "there are several. Ctrl-C prints what is known. The machine should have nothing else "
+            "to do, and the load comes from it too: what is fastest here is that beside its "
+            "clients.",
+        .examples = "tern tune model.onnx --slo 20ms\n"
+                    "tern tune models resnet --slo 50ms --data rows.json --quick\n"
+                    "tern tune models/resnet --rate 200 --output json\n",
+        .options = &tern_tune_options_table,
     },
     {
         .name = "config",
