@@ -484,11 +484,11 @@ static void extract_sequences(struct extractor *x)
     sequencing->iterative = tern_config_node_bool(node, "iterative_sequence");
     if (oldest != NULL) {
         int64_t most = tern_config_node_int(oldest, "max_candidate_sequences");
-        if (most < 1 || most > TERN_SEQUENCE_SLOTS_MAX)
+        if (most < 0 || most > TERN_SEQUENCE_SLOTS_MAX)
             tern_problem_add(x->problems, place_of(x, oldest),
-                             "max_candidate_sequences: expected 1 to %u, got %lld",
+                             "max_candidate_sequences: expected at most %u, got %lld",
                              TERN_SEQUENCE_SLOTS_MAX, (long long)most);
-        sequencing->slots_per_instance = most < 1 ? 1 : (uint64_t)most;
+        sequencing->slots_per_instance = most < 1 ? 0 : (uint64_t)most; /* 0: the largest batch */
     }
     extract_controls(x, node, sequencing);
     for (uint32_t i = 0; i < sequencing->n_controls; i++)

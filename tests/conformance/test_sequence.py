@@ -498,7 +498,7 @@ def test_an_unload_does_not_wait_for_idle_sequences(tmp_path, repository):
         (('name: "START"', 'name: "BEGIN"'), 'the model has no input "BEGIN" for CONTROL_SEQUENCE_START'),
         (("CONTROL_SEQUENCE_END", "CONTROL_SEQUENCE_START"), "a second one for"),
         (("data_type: TYPE_UINT64", "data_type: TYPE_FP32"), "expected a data_type of TYPE_UINT64"),
-        (("direct { }", "oldest { }"), "max_candidate_sequences: expected 1 to"),
+        (("direct { }", "oldest { max_candidate_sequences: -1 }"), "max_candidate_sequences: expected at most"),
         (("max_batch_size: 4", "max_batch_size: 0"), "is given as [1], the model has [-1,1]"),
     ],
 )

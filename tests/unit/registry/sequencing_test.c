@@ -233,6 +233,8 @@ static void test_strategies(void **state)
     assert_int_equal(w->config.sequencing->max_idle_ns, 5000);
     assert_false(w->config.sequencing->direct);
     assert_non_null(strstr(json(w), "\"preferred_batch_size\":[4]"));
+    assert_string_equal(mistakes(w, SEQUENCES(ALL "oldest { }"), false), "");
+    assert_int_equal(w->config.sequencing->slots_per_instance, 4); /* the largest batch */
     assert_string_equal(
         mistakes(w,
                  SEQUENCES(ALL "direct { minimum_slot_utilization: 0.5 "
@@ -283,7 +285,7 @@ static void test_mistakes(void **state)
         {SEQUENCES(END_ END_), "a second one for \"END\""},
         {SEQUENCES(ALL END_), "more than 4"},
         {SEQUENCES(CONTROL("OFF", "int32_false_true: [ 0, 1 ]")), "the model has no input \"OFF\""},
-        {SEQUENCES("oldest { }"), "max_candidate_sequences: expected 1 to 1048576, got 0"},
+        {SEQUENCES("oldest { max_candidate_sequences: -1 }"), "expected at most 1048576, got -1"},
         {SEQUENCES("oldest { max_candidate_sequences: 1048577 }"), "got 1048577"},
         {SEQUENCES("direct { minimum_slot_utilization: 1.5 }"), "expected 0 to 1, got 1.5"},
         {SEQUENCES("direct { minimum_slot_utilization: -0.5 }"), "expected 0 to 1, got -0.5"},
