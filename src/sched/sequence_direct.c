@@ -3,7 +3,9 @@
  * has a READY control, rows without one are there too and say so; else they are left out. What does
  * not fit to the first request (other shapes, other tensors) waits for the next run.
  *
- * A board has one run at a time, which the lane sees as one work that only this instance may run.
+ * A board has one run at a time. One that is predicted to be quicker than waking a thread is run by
+ * the loop that put it together; nobody else uses the instance meanwhile. A longer one is the
+ * lane's, which sees it as one work that only this instance may run.
  * Requests that come meanwhile wait in their sequences, and there are no two of one sequence in a
  * run. */
 #include <string.h>
@@ -11,6 +13,8 @@
 #include "base/mem.h"
 #include "sched/batch_bucket.h"
 #include "sched/lane.h"
+#include "sched/rate.h"
+#include "sched/sched_int.h"
 #include "sched/sequence_int.h"
 
 #define KEEP_MAX  ((size_t)4 << 20) /* of memory that an idle batch holds on to */
@@ -34,6 +38,7 @@ struct sequence_board {
     struct tern_arena arena;
     struct tern_err err, empty_err;
     struct tern_loop_task ended;
+    struct tern_rate rate; /* who has the run learns */
 };
 
 bool tern_sequence_is_direct(const struct tern_model_version *version)
@@ -349,6 +354,8 @@ static void on_done(struct tern_work *work)
         }
     }
     /* Not from within submit, whose caller still needs the board. */
+    if (ran && board->joined.was_one)
+        tern_rate_learn(&board->rate, work->finished_ns - work->started_ns, work->units);
     board->ended.run = on_ended;
     tern_loop_defer(work->loop, &board->ended);
 }
@@ -372,6 +379,31 @@ static enum tern_code fill_run(struct sequence_board *board)
     for (uint32_t i = 0; i < board->n; i++)
         board->works[i] = board->members[i] == NULL ? &board->empty : board->members[i]->work;
     return has_empty ? make_empty(board, any_of(board)) : TERN_OK;
+}
+
+static bool is_quick(struct sequence_board *board)
+{
+    const struct tern_sched *sched = board->table->sched;
+    uint64_t most_ns = tern_sched_inline_max_ns(sched);
+
+    if (sched->resources != NULL)
+        return false; /* instances wait for theirs in the lane */
+    if (tern_rate_predict_ns(&board->rate, board->work.units) <= most_ns)
+        return true;
+    tern_rate_fade(&board->rate);
+    return false;
+}
+
+static void run_here(struct sequence_board *board)
+{
+    struct tern_work *work = &board->work;
+
+    atomic_init(&work->cancelled, false);
+    work->instance = work->version->instances[board->index];
+    work->started_ns = tern_clock_mono_ns();
+    tern_run_joined(work);
+    work->finished_ns = tern_clock_mono_ns();
+    on_done(work);
 }
 
 /* Without the lock: whoever was cancelled since the run was taken could not stop it yet. */
@@ -412,6 +444,10 @@ void sequence_board_start(struct tern_list *link, struct tern_loop *here)
         on_done(work);
         return;
     }
+    if (is_quick(board)) {
+        run_here(board);
+        return;
+    }
     tern_lane_submit(board->table->sched, work);
     note_submitted(board);
 }
@@ -438,6 +474,7 @@ static enum tern_code board_init(struct tern_sequences *table, uint32_t index, s
     board->n_rows = n;
     tern_list_init(&board->link);
     tern_arena_init(&board->arena, 4096, EMPTY_MAX);
+    tern_rate_init(&board->rate, table->version->run_ns, table->version->warm_units);
     board->members = tern_mem_zalloc(n, sizeof(*board->members));
     board->works = tern_mem_zalloc(n, sizeof(*board->works));
     if (board->members == NULL || board->works == NULL)

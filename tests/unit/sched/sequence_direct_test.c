@@ -124,6 +124,23 @@ static void test_a_model_that_cannot_tell_gets_no_empty_rows(void **state)
     rig_stop(&r);
 }
 
+static void test_quick_runs_stay_on_the_loop(void **state)
+{
+    struct rig r;
+    struct item items[4];
+    struct tern_err err;
+    (void)state;
+    rig_start(&r, (struct plan){.rows = 4, .instances = 1, .hold_until = 4, .inline_runs = true});
+    begin(items, &r, 4, S);
+    await(items, 4);
+    assert_int_equal(n_runs, 1);
+    assert_int_equal(run_rows[0], 4);
+    assert_int_equal(ask(&r, 3, 1, 0, &err), TERN_OK);
+    assert_int_equal(run_rows[1], 3);
+    assert_true(items[0].work.started_ns != 0);
+    rig_stop(&r);
+}
+
 static void test_what_has_another_shape_waits_for_the_next_run(void **state)
 {
     struct rig r;
@@ -464,6 +481,8 @@ static void test_two_loops_at_once(void **state)
     hammer((struct plan){.rows = 2});
     hammer((struct plan){.rows = 3, .instances = 1, .without_ready = true});
     hammer((struct plan){.rows = 1});
+    hammer((struct plan){.rows = 2, .inline_runs = true});
+    hammer((struct plan){.rows = 3, .instances = 1, .inline_runs = true});
 }
 
 int main(void)
@@ -472,6 +491,7 @@ int main(void)
         cmocka_unit_test(test_a_run_is_a_batch_over_the_slots),
         cmocka_unit_test(test_slots_without_a_request_are_rows_that_are_not_ready),
         cmocka_unit_test(test_a_model_that_cannot_tell_gets_no_empty_rows),
+        cmocka_unit_test(test_quick_runs_stay_on_the_loop),
         cmocka_unit_test(test_what_has_another_shape_waits_for_the_next_run),
         cmocka_unit_test(test_states_go_with_their_rows),
         cmocka_unit_test(test_a_sequence_stays_on_its_instance),

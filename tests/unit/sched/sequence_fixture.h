@@ -217,7 +217,7 @@ static inline void describe(struct rig *r, const struct plan *plan)
     r->version.sequence_slots = plan->slots == 0 ? 100 : plan->slots;
     r->version.instances = r->version.loop_instances = r->instances;
     r->version.n_instances = LOOPS;
-    r->version.n_loop_instances = plan->inline_runs ? LOOPS : 0;
+    r->version.n_loop_instances = plan->inline_runs && plan->rows == 0 ? LOOPS : 0;
     r->version.warm_units = 1;
     r->sequencing.iterative = plan->iterative;
     if (plan->states) {
@@ -237,6 +237,7 @@ static inline void describe(struct rig *r, const struct plan *plan)
     for (uint32_t i = 0; i < LOOPS; i++)
         r->instances[i] = (void *)(uintptr_t)i;
     if (plan->rows > 0) {
+        r->version.run_ns = plan->inline_runs ? 0 : SECOND; /* too long for a loop */
         r->version.n_instances = plan->instances == 0 ? LOOPS : plan->instances;
         r->sequencing.direct = true;
         r->sequencing.slots_per_instance = plan->rows;
@@ -265,12 +266,12 @@ static inline void describe(struct rig *r, const struct plan *plan)
 
 static inline void rig_start(struct rig *r, struct plan plan)
 {
-    const struct tern_sched_settings settings = {.executors = LOOPS,
-                                                 .queue_max =
-                                                     plan.queue_max == 0 ? 100 : plan.queue_max,
-                                                 .inline_max_ns = 10 * SECOND,
-                                                 .hold_until = plan.hold_until,
-                                                 .hold_backlog = plan.hold_backlog};
+    const struct tern_sched_settings settings = {
+        .executors = LOOPS,
+        .queue_max = plan.queue_max == 0 ? 100 : plan.queue_max,
+        .inline_max_ns = plan.rows > 0 && !plan.inline_runs ? 1 : 10 * SECOND,
+        .hold_until = plan.hold_until,
+        .hold_backlog = plan.hold_backlog};
     struct tern_err err;
 
     memset(r, 0, sizeof(*r));

@@ -20,7 +20,8 @@ static void test_a_request_runs_until_its_engine_has_enough(void **state)
 {
     struct rig r;
     struct item item;
-    struct plan plans[] = {{.iterative = true, .states = true, .oldest = 4},
+    struct plan plans[] = {{.iterative = true, .states = true, .rows = 4, .inline_runs = true},
+                           {.iterative = true, .states = true, .oldest = 4},
                            {.iterative = true, .states = true, .rows = 4, .instances = 1},
                            {.iterative = true, .states = true}};
     (void)state;
