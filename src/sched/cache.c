@@ -606,21 +606,22 @@ static enum tern_code follow(struct tern_cache_member *leader, struct tern_cache
 }
 
 /* Follows, leads, or got an answer: the leader may have ended since we looked. It remembers its
- * answer before it leaves the stripe, so that one of the two is there. */
-static enum tern_code join(struct tern_cache_member *m)
+ * answer before it leaves the stripe, so that one of the two is there. Which of them it was is
+ * said here: once the lock is let go a follower's fate is its leader's to write. */
+static enum tern_code join(struct tern_cache_member *m, bool *ret_follows,
+                           struct tern_cache_entry **ret_known)
 {
     struct stripe *stripe = stripe_of(m);
     enum tern_code code = TERN_OK;
 
+    *ret_known = NULL;
     pthread_mutex_lock(&stripe->lock);
     struct tern_cache_member *leader = find_leader(stripe, m);
-    if (leader != NULL) {
+    *ret_follows = leader != NULL;
+    if (leader != NULL)
         code = follow(leader, m);
-    } else {
-        m->answer = find_known(m->cached, &m->key);
-        if (m->answer == NULL)
-            tern_list_append(&stripe->leaders, &m->link);
-    }
+    else if ((*ret_known = find_known(m->cached, &m->key)) == NULL)
+        tern_list_append(&stripe->leaders, &m->link);
     pthread_mutex_unlock(&stripe->lock);
     return code;
 }
@@ -655,10 +656,12 @@ static enum tern_code new_member(struct tern_sched *sched, struct tern_work *wor
 static void ask(struct tern_sched *sched, struct tern_work *work, const struct tern_cache_key *key)
 {
     struct tern_cache_member *m = NULL;
+    struct tern_cache_entry *known = NULL;
+    bool follows = false;
     enum tern_code code = new_member(sched, work, key, &m);
 
     if (code == TERN_OK && m != NULL)
-        code = join(m);
+        code = join(m, &follows, &known);
     if (code != TERN_OK) {
         finish(work, code);
         return;
@@ -666,12 +669,12 @@ static void ask(struct tern_sched *sched, struct tern_work *work, const struct t
     assert(m != NULL);
     uint64_t now = tern_clock_mono_ns();
     m->spent_ns = now - m->came_ns;
-    if (m->answer != NULL) {
-        answer(work, m->answer, m->spent_ns, now);
+    if (known != NULL) {
+        answer(work, known, m->spent_ns, now);
         return;
     }
     work->cache_member = m;
-    if (m->state == FOLLOWING) {
+    if (follows) {
         work->state = TERN_WORK_WAITING;
         watch_deadline(work, now);
         return;

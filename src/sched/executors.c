@@ -5,6 +5,7 @@
 #include "sched/lane.h"
 
 #define FOR_SHORT_RUNS 4 /* one thread more for so many */
+#define LONG_MOST      (TERN_EXECUTORS_MAX - TERN_EXECUTORS_MAX / (FOR_SHORT_RUNS + 1))
 
 /* ---- who is idle ---- */
 
@@ -203,6 +204,7 @@ enum tern_code tern_executors_grow(struct tern_executors *all, uint32_t n, struc
 
     want = want < TERN_EXECUTORS_MAX ? want : TERN_EXECUTORS_MAX;
     pthread_mutex_lock(&all->lock);
+    n = n < LONG_MOST ? n : LONG_MOST;
     if (n > all->long_max)
         all->long_max = n;
     while (code == TERN_OK && all->n < want)

@@ -32,7 +32,7 @@ static struct tern_policy_view view_of(const struct tern_lane *lane,
 
 uint64_t tern_lane_run_ns(const struct tern_lane *lane)
 {
-    return tern_service_p50_ns(&lane->buckets[0]->service, 1);
+    return lane->usual_ns;
 }
 
 static void note(struct tern_lane *lane, const struct tern_policy_view *view,
@@ -345,7 +345,7 @@ static void give_up_resources(struct tern_lane *lane)
 }
 
 /* Whoever was granted what it waited for is looked at: it may want to run, or not any more. */
-static void serve_granted(struct tern_sched *sched, uint64_t now_ns)
+void tern_lane_serve_granted(struct tern_sched *sched, uint64_t now_ns)
 {
     struct tern_resource_claim *claim;
 
@@ -369,14 +369,14 @@ void tern_lane_look(struct tern_lane *lane, uint64_t now_ns)
     bool is_ready = has_batch && free_slot(lane, bucket) != NULL;
     if (lane->threads != NULL && is_ready)
         pthread_cond_signal(&lane->work_came);
-    if (lane->threads == NULL) {
+    if (lane->threads == NULL)
         tern_executors_offer(&lane->sched->executors, lane, is_ready);
-        tern_executors_wake_at(&lane->sched->executors, lane, has_batch ? UINT64_MAX : wake_ns);
-    }
+    /* They keep the time for those with threads of their own, too. */
+    tern_executors_wake_at(&lane->sched->executors, lane, has_batch ? UINT64_MAX : wake_ns);
     if (TERN_UNLIKELY(lane->sched->resources != NULL)) {
         if (!has_batch)
             give_up_resources(lane);
-        serve_granted(lane->sched, now_ns);
+        tern_lane_serve_granted(lane->sched, now_ns);
     }
 }
 
@@ -463,6 +463,7 @@ static void learn(struct tern_lane *lane, const struct tern_lane_slot *slot)
 
     lane->used_ns += took_ns * lane->priority;
     tern_overload_left(&lane->overload, slot->n_works);
+    lane->usual_ns = lane->usual_ns - lane->usual_ns / 4 + took_ns / 4;
     lane->n_runs++;
     lane->n_works_run += slot->n_works;
     if (first->code != TERN_OK || first->run.sink != NULL || !slot->was_one)
@@ -487,7 +488,8 @@ void tern_lane_finish(struct tern_lane_slot *slot)
     for (uint32_t i = 0; i < slot->n_works; i++)
         slot->works[i]->slot = NULL;
     if (TERN_UNLIKELY(lane->sched->resources != NULL))
-        tern_resources_release(lane->sched->resources, &slot->claim, lane->depth > 0);
+        tern_resources_release(lane->sched->resources, &slot->claim,
+                               lane->depth > 0 && !slot->is_leaving);
     tern_lane_look(lane, slot->finished_ns);
     for (uint32_t i = 0; i < slot->n_works; i++)
         send_home(lane, slot->works[i]);

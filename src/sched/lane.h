@@ -92,6 +92,7 @@ struct tern_lane {
     struct tern_list delaying; /* in executors.delaying until wake_ns */
     uint64_t wake_ns;
     uint64_t used_ns;  /* of the machine, times priority */
+    uint64_t usual_ns; /* what its runs take, whatever their size: the last ones count most */
     uint32_t priority; /* the inverse of its weight among the lanes; at least 1 */
 
     /* Of a decoupled model, whose runs wait for their clients: its own threads, one a slot. */
@@ -145,6 +146,8 @@ enum tern_code tern_lane_ask(struct tern_lane *lane, struct tern_lane_bucket *bu
 /* Refuses what is lost and decides; the executors learn whether and when there is something to do.
  */
 void tern_lane_look(struct tern_lane *lane, uint64_t now_ns);
+/* The same for the lanes whose instances were granted what they waited for: after a claim left. */
+void tern_lane_serve_granted(struct tern_sched *sched, uint64_t now_ns);
 /* Takes the next batch, if the policy still wants one, and an instance for it. NULL: not now. */
 struct tern_lane_slot *tern_lane_start(struct tern_lane *lane, uint64_t now_ns);
 /* Runs it. No lock held; the slot is the caller's meanwhile. */

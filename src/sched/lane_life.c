@@ -147,6 +147,7 @@ static enum tern_code fill(struct tern_lane *lane, struct tern_err *err)
     uint64_t run_ns = version->run_ns;
 
     lane->most_works = lane->max_rows < TERN_RUN_WORKS_MAX ? lane->max_rows : TERN_RUN_WORKS_MAX;
+    lane->usual_ns = run_ns;
     tern_rate_init(&lane->rate, run_ns, version->warm_units);
     lane->buckets[0] = tern_mem_zalloc(1, sizeof(*lane->buckets[0]));
     if (lane->buckets[0] == NULL)

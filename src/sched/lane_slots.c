@@ -57,14 +57,18 @@ static enum tern_code fill(struct tern_lane *lane, struct arrays *arrays, void *
     return TERN_OK;
 }
 
-/* Under the lock. */
+/* Under the lock. An idle one may hold what it needs, for a run that it was about to begin. */
 static void leave(struct tern_lane *lane, struct tern_lane_slot *const *slots, uint32_t from,
                   uint32_t n)
 {
     struct tern_resources *resources = lane->sched->resources;
 
-    for (uint32_t i = from; resources != NULL && i < n; i++)
+    for (uint32_t i = from; resources != NULL && i < n; i++) {
+        if (slots[i]->claim.state == TERN_RESOURCE_HELD)
+            tern_resources_release(resources, &slots[i]->claim, false);
         tern_resources_leave(resources, &slots[i]->claim);
+    }
+    tern_lane_serve_granted(lane->sched, tern_clock_mono_ns());
 }
 
 /* Under the lock. The arrays become the lane's, and those it had the caller's. */

@@ -69,13 +69,14 @@ static void on_limit(struct tern_loop_timer *timer)
     struct tern_work *work = TERN_CONTAINER_OF(timer, struct tern_work, timer);
     struct tern_lane *lane = lane_of(work);
     uint64_t now = tern_clock_mono_ns(), next_ns = UINT64_MAX;
+    bool is_late = work->deadline_ns != 0 && now >= work->deadline_ns;
 
     pthread_mutex_lock(&lane->sched->executors.lock);
     if (work->state == TERN_WORK_WAITING)
         tern_lane_look(lane, now); /* whatever is lost goes, this one or others before it */
     if (work->state == TERN_WORK_WAITING) {
         next_ns = work->deadline_ns;
-    } else if (work->state == TERN_WORK_RUNNING && now < work->deadline_ns) {
+    } else if (work->state == TERN_WORK_RUNNING && !is_late) {
         next_ns = work->deadline_ns; /* it was the limit of its wait */
     } else if (work->state == TERN_WORK_RUNNING) {
         work->expired = true;
