@@ -146,7 +146,7 @@ static void drop_overdue(struct tern_lane *lane, uint64_t allowed_ns, uint64_t n
     for (uint32_t i = 0; i < lane->n_buckets; i++) {
         struct tern_lane_bucket *bucket = lane->buckets[i];
         struct tern_queue_item *item = tern_queue_first(&bucket->queue), *next;
-        for (; item != NULL && now_ns - item->queued_ns > allowed_ns; item = next) {
+        for (; item != NULL && item->queued_ns + allowed_ns < now_ns; item = next) {
             next = tern_queue_next(&bucket->queue, item);
             if (work_of(item)->has_own_deadline)
                 continue;

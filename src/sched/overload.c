@@ -29,6 +29,8 @@ bool tern_overload_came(struct tern_overload *overload, uint64_t now_ns, uint64_
     uint64_t window_ns =
         allowed_ns > TERN_OVERLOAD_WINDOW_NS / 2 ? 2 * allowed_ns : TERN_OVERLOAD_WINDOW_NS;
 
+    if (now_ns < overload->began_ns)
+        now_ns = overload->began_ns; /* loops read the clock before they have their turn */
     if (now_ns - overload->began_ns >= 4 * window_ns)
         memset(overload, 0, sizeof(*overload)); /* nobody came for long */
     else if (now_ns - overload->began_ns >= window_ns)
@@ -39,7 +41,7 @@ bool tern_overload_came(struct tern_overload *overload, uint64_t now_ns, uint64_
         overload->was_calm = false;
     }
     overload->came++;
-    overload->was_calm |= oldest_ns == 0 || now_ns - oldest_ns <= allowed_ns;
+    overload->was_calm |= oldest_ns == 0 || now_ns <= oldest_ns + allowed_ns;
     return overload->is_on && !was_on;
 }
 

@@ -78,8 +78,8 @@ struct tern_work {
                                              for another kind of model: none */
     const struct tern_binding *binding;   /* of a step that is an ensemble: the models of its own
                                              steps, held by the outer one; else NULL */
-    uint32_t pin;                         /* 1 + the version's instance that has to run it; 0: any */
-    struct tern_run_joined *joined;       /* it stands for these (sched/run.h); NULL: for itself */
+    uint32_t pin;                   /* 1 + the version's instance that has to run it; 0: any */
+    struct tern_run_joined *joined; /* it stands for these (sched/run.h); NULL: for itself */
     struct tern_loop *loop;
     /* On the loop's thread, once. From within submit when the work ran inline or was refused. */
     void (*on_done)(struct tern_work *work);

@@ -84,6 +84,20 @@ static void silence_is_a_new_beginning(void **state)
     assert_false(o.is_on);
 }
 
+/* Loops read the clock before they have their turn at the lane. */
+static void a_time_before_the_last_one_is_no_new_beginning(void **state)
+{
+    struct tern_overload o = {0};
+    (void)state;
+    play(&o, 0, 1000, 2000, 1000, 200);
+    assert_true(o.is_on);
+    assert_false(tern_overload_came(&o, o.began_ns - 1, NOBODY, ALLOWED));
+    assert_true(o.is_on);
+    o = (struct tern_overload){.began_ns = BEGIN};
+    assert_false(tern_overload_came(&o, BEGIN + 1, BEGIN + 2, ALLOWED));
+    assert_true(o.was_calm); /* the oldest came after it */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -93,6 +107,7 @@ int main(void)
         cmocka_unit_test(many_clients_in_a_closed_loop_are_none),
         cmocka_unit_test(as_long_as_nobody_waits_too_long_there_is_none),
         cmocka_unit_test(silence_is_a_new_beginning),
+        cmocka_unit_test(a_time_before_the_last_one_is_no_new_beginning),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
