@@ -336,7 +336,8 @@ static struct tern_policy_decision decide_triton(const struct tern_policy_view *
         preferred = (struct preferred){config->preferred, config->n_preferred,
                                        config->preferred[config->n_preferred - 1]};
     struct batch best = gather_preferred(view, &preferred, &all, &oldest_ns);
-    bool is_over = delay_ns != 0 && view->now_ns - oldest_ns >= delay_ns;
+    bool is_over = delay_ns != 0 && view->now_ns >= oldest_ns &&
+                   view->now_ns - oldest_ns >= delay_ns; /* loops may be ahead of who asks */
     if (best.items > 0 && !is_over)
         return decision(TERN_POLICY_RUN, TERN_POLICY_PREFERRED, &best, best.rows);
     if (is_over || delay_ns == 0)
