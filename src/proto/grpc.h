@@ -27,6 +27,13 @@ extern const struct tern_framing tern_grpc_framing;
         .stream = TERN_STREAM_##stream_, .framing = &tern_grpc_framing          \
     }
 
+/* What all services say of themselves in their struct tern_proto. */
+// clang-format off
+#define TERN_GRPC_PROTO                                                                          \
+    .is_grpc = true, .claims = tern_grpc_claims, .no_route = TERN_UNIMPLEMENTED,                 \
+    .encode_error = tern_grpc_encode_error
+// clang-format on
+
 /* Whether the content type is one of gRPC's: for tern_proto.claims. */
 bool tern_grpc_claims(const struct tern_exchange *x);
 

@@ -18,19 +18,9 @@ static bool is_our_service(struct tern_str name)
 /* HealthCheckRequest: service = 1 */
 static enum tern_code decode_service(struct tern_call *call, struct tern_err *err)
 {
-    struct tern_pb pb;
-    struct tern_pb_field field;
     struct tern_str service = {NULL, 0};
-    bool more;
 
-    tern_pb_init(&pb, call->message);
-    for (;;) {
-        TERN_TRY(tern_pb_next(&pb, &field, &more, err));
-        if (!more)
-            break;
-        if (field.number == 1)
-            TERN_TRY(tern_pb_text(&field, "service", &service, err));
-    }
+    TERN_TRY(tern_pb_find_text(call->message, 1, "service", &service, err));
     if (service.n == 0 || is_our_service(service))
         return TERN_OK;
     call->model = tern_arena_copy(call->arena, service); /* a watch outlives its message */
@@ -68,8 +58,5 @@ const struct tern_proto tern_grpc_health = {
     .help = "gRPC health checking",
     .routes = routes,
     .n_routes = TERN_COUNT_OF(routes),
-    .claims = tern_grpc_claims,
-    .is_grpc = true,
-    .no_route = TERN_UNIMPLEMENTED,
-    .encode_error = tern_grpc_encode_error,
+    TERN_GRPC_PROTO,
 };

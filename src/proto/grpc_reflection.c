@@ -198,8 +198,5 @@ const struct tern_proto tern_grpc_reflection = {
     .help = "gRPC server reflection",
     .routes = routes,
     .n_routes = TERN_COUNT_OF(routes),
-    .claims = tern_grpc_claims,
-    .is_grpc = true,
-    .no_route = TERN_UNIMPLEMENTED,
-    .encode_error = tern_grpc_encode_error,
+    TERN_GRPC_PROTO,
 };

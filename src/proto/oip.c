@@ -139,6 +139,28 @@ void tern_oip_json_init(struct tern_json *json, const struct tern_call *call, st
         json->depth_max = (int)listener->json_depth_max;
 }
 
+enum tern_code tern_oip_read_object(struct tern_call *call, struct tern_str body,
+                                    enum tern_code (*read)(struct tern_call *call,
+                                                           struct tern_json *json,
+                                                           struct tern_str key, uint32_t *seen,
+                                                           struct tern_err *err),
+                                    uint32_t *seen, struct tern_err *err)
+{
+    struct tern_json json;
+    struct tern_str key;
+    bool more;
+
+    *seen = 0;
+    tern_oip_json_init(&json, call, body);
+    TERN_TRY(tern_json_object(&json, err));
+    for (;;) {
+        TERN_TRY(tern_json_key(&json, &more, &key, err));
+        if (!more)
+            return tern_json_end(&json, err);
+        TERN_TRY(read(call, &json, key, seen, err));
+    }
+}
+
 /* A body refused for its announced size is told so in the words that Triton's own tests look for.
  */
 static bool is_large_for_triton(const struct tern_exchange *x, const struct tern_err *err,

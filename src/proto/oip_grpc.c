@@ -170,9 +170,6 @@ const struct tern_proto tern_oip_grpc = {
     .help = "Open Inference Protocol V2 over gRPC and gRPC-Web (Triton, KServe, MLServer)",
     .routes = routes,
     .n_routes = TERN_COUNT_OF(routes),
-    .claims = tern_grpc_claims,
-    .no_route = TERN_UNIMPLEMENTED,
-    .encode_error = tern_grpc_encode_error,
     .plan_body = tern_oip_grpc_plan_body,
-    .is_grpc = true,
+    TERN_GRPC_PROTO,
 };

@@ -10,9 +10,6 @@
 enum tern_code tern_oip_grpc_read_entry(struct tern_str entry, const char *what,
                                         struct tern_str *ret_key, struct tern_str *ret_value,
                                         struct tern_err *err);
-/* A request whose only field is a text under `number`; others are passed over. */
-enum tern_code tern_oip_grpc_read_text(struct tern_str message, uint32_t number, const char *what,
-                                       struct tern_str *ret, struct tern_err *err);
 /* An answer without fields. */
 enum tern_code tern_oip_grpc_encode_empty(struct tern_call *call, struct tern_err *err);
 

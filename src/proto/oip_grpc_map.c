@@ -24,23 +24,6 @@ enum tern_code tern_oip_grpc_read_entry(struct tern_str entry, const char *what,
     }
 }
 
-enum tern_code tern_oip_grpc_read_text(struct tern_str message, uint32_t number, const char *what,
-                                       struct tern_str *ret, struct tern_err *err)
-{
-    struct tern_pb pb;
-    struct tern_pb_field field;
-    bool more;
-
-    tern_pb_init(&pb, message);
-    for (;;) {
-        TERN_TRY(tern_pb_next(&pb, &field, &more, err));
-        if (!more)
-            return TERN_OK;
-        if (field.number == number)
-            TERN_TRY(tern_pb_text(&field, what, ret, err));
-    }
-}
-
 enum tern_grpc_form tern_oip_grpc_form(const struct tern_call *call)
 {
     const struct tern_listener_info *listener = call->x->listener;

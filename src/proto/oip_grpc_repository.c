@@ -140,7 +140,7 @@ enum tern_code tern_oip_grpc_decode_load(struct tern_call *call, struct tern_err
 enum tern_code tern_oip_grpc_decode_control(struct tern_call *call, struct tern_err *err)
 {
     if (tern_oip_grpc_form(call) == TERN_GRPC_FORM_KSERVE)
-        return tern_oip_grpc_read_text(call->message, 1, "model_name", &call->model, err);
+        return tern_pb_find_text(call->message, 1, "model_name", &call->model, err);
     return tern_oip_grpc_decode_load(call, err);
 }
 

@@ -5,7 +5,7 @@
 static enum tern_code decode_region(struct tern_call *call, bool cuda, struct tern_err *err)
 {
     call->region = (struct tern_region_row){.cuda = cuda};
-    return tern_oip_grpc_read_text(call->message, 1, "name", &call->region.name, err);
+    return tern_pb_find_text(call->message, 1, "name", &call->region.name, err);
 }
 
 enum tern_code tern_oip_grpc_decode_system_region(struct tern_call *call, struct tern_err *err)

@@ -20,6 +20,15 @@ enum tern_code tern_oip_check_content_type(const struct tern_exchange *x, struct
 /* A reader of the call's body under its listener's limits. */
 void tern_oip_json_init(struct tern_json *json, const struct tern_call *call, struct tern_str text);
 
+/* A body that is one object, whose members `read` takes or skips; *seen is for tern_json_once, 0 at
+ * the start. */
+enum tern_code tern_oip_read_object(struct tern_call *call, struct tern_str body,
+                                    enum tern_code (*read)(struct tern_call *call,
+                                                           struct tern_json *json,
+                                                           struct tern_str key, uint32_t *seen,
+                                                           struct tern_err *err),
+                                    uint32_t *seen, struct tern_err *err);
+
 /* oip_health.c: {"live":..}, {"ready":..}, with 503 when the answer is no */
 enum tern_code tern_oip_encode_live(struct tern_call *call, struct tern_err *err);
 enum tern_code tern_oip_encode_ready(struct tern_call *call, struct tern_err *err);

@@ -2,29 +2,19 @@
 #include "proto/oip_int.h"
 #include "wire/base64.h"
 
-/* One object whose members `read` takes; members it does not know it skips. */
-static enum tern_code
-read_object(struct tern_call *call,
-            enum tern_code (*read)(struct tern_call *call, struct tern_json *json,
-                                   struct tern_str key, uint32_t *seen, struct tern_err *err),
-            struct tern_err *err)
+/* The body, where there is one. */
+static enum tern_code read_body(struct tern_call *call,
+                                enum tern_code (*read)(struct tern_call *call,
+                                                       struct tern_json *json, struct tern_str key,
+                                                       uint32_t *seen, struct tern_err *err),
+                                struct tern_err *err)
 {
-    struct tern_json json;
-    struct tern_str key;
-    uint32_t seen = 0;
-    bool more;
+    uint32_t seen;
 
     TERN_TRY(tern_oip_check_content_type(call->x, err));
     if (call->x->body.n == 0)
         return TERN_OK;
-    tern_oip_json_init(&json, call, call->x->body);
-    TERN_TRY(tern_json_object(&json, err));
-    for (;;) {
-        TERN_TRY(tern_json_key(&json, &more, &key, err));
-        if (!more)
-            return tern_json_end(&json, err);
-        TERN_TRY(read(call, &json, key, &seen, err));
-    }
+    return tern_oip_read_object(call, call->x->body, read, &seen, err);
 }
 
 static enum tern_code read_index_member(struct tern_call *call, struct tern_json *json,
@@ -41,7 +31,7 @@ static enum tern_code read_index_member(struct tern_call *call, struct tern_json
 
 enum tern_code tern_oip_decode_index(struct tern_call *call, struct tern_err *err)
 {
-    return read_object(call, read_index_member, err);
+    return read_body(call, read_index_member, err);
 }
 
 enum tern_code tern_oip_encode_index(struct tern_call *call, struct tern_err *err)
@@ -123,7 +113,7 @@ static enum tern_code read_control_member(struct tern_call *call, struct tern_js
 /* What "config" and "file:<path>" mean the operation knows. */
 enum tern_code tern_oip_decode_control(struct tern_call *call, struct tern_err *err)
 {
-    return read_object(call, read_control_member, err);
+    return read_body(call, read_control_member, err);
 }
 
 /* KServe's answer; Triton's clients look at the status only. */

@@ -67,47 +67,66 @@ static enum tern_code read_value(struct tern_json *json, bool numbers_are_texts,
     return TERN_OK;
 }
 
-static enum tern_code read_settings(struct tern_call *call, bool numbers_are_texts,
-                                    struct tern_err *err)
+static enum tern_code read_setting(struct tern_call *call, struct tern_json *json,
+                                   struct tern_str key, bool numbers_are_texts,
+                                   struct tern_err *err)
+{
+    if (call->settings.n == TERN_SETTINGS_MAX)
+        return too_many("settings", TERN_SETTINGS_MAX, err);
+    struct tern_setting *row = &call->settings.rows[call->settings.n++];
+    struct tern_str *values =
+        tern_arena_zalloc(call->arena, TERN_SETTING_VALUES_MAX, sizeof(*values));
+    if (values == NULL)
+        return tern_arena_fail(call->arena, err, "the settings");
+    row->key = key;
+    return read_value(json, numbers_are_texts, values, row, err);
+}
+
+static enum tern_code read_log_setting(struct tern_call *call, struct tern_json *json,
+                                       struct tern_str key, uint32_t *seen, struct tern_err *err)
+{
+    (void)seen;
+    return read_setting(call, json, key, false, err);
+}
+
+/* The trace settings are texts; that 5 means "5" is clear. */
+static enum tern_code read_trace_setting(struct tern_call *call, struct tern_json *json,
+                                         struct tern_str key, uint32_t *seen, struct tern_err *err)
+{
+    (void)seen;
+    return read_setting(call, json, key, true, err);
+}
+
+/* Makes room for the settings; *ret_any: there is a body to read them from. */
+static enum tern_code begin_settings(struct tern_call *call, bool *ret_any, struct tern_err *err)
 {
     struct tern_setting *rows = tern_arena_zalloc(call->arena, TERN_SETTINGS_MAX, sizeof(*rows));
-    struct tern_str key;
-    struct tern_json json;
-    bool more;
 
     TERN_TRY(tern_oip_check_content_type(call->x, err));
     if (rows == NULL)
         return tern_arena_fail(call->arena, err, "the settings");
     call->settings = (struct tern_settings){rows, 0};
-    if (call->message.n == 0)
-        return TERN_OK;
-    tern_oip_json_init(&json, call, call->message);
-    TERN_TRY(tern_json_object(&json, err));
-    for (;;) {
-        TERN_TRY(tern_json_key(&json, &more, &key, err));
-        if (!more)
-            return tern_json_end(&json, err);
-        if (call->settings.n == TERN_SETTINGS_MAX)
-            return too_many("settings", TERN_SETTINGS_MAX, err);
-        struct tern_setting *row = &rows[call->settings.n++];
-        struct tern_str *values =
-            tern_arena_zalloc(call->arena, TERN_SETTING_VALUES_MAX, sizeof(*values));
-        if (values == NULL)
-            return tern_arena_fail(call->arena, err, "the settings");
-        row->key = key;
-        TERN_TRY(read_value(&json, numbers_are_texts, values, row, err));
-    }
+    *ret_any = call->message.n > 0;
+    return TERN_OK;
 }
 
 enum tern_code tern_oip_decode_log_settings(struct tern_call *call, struct tern_err *err)
 {
-    return read_settings(call, false, err);
+    uint32_t seen;
+    bool any;
+
+    TERN_TRY(begin_settings(call, &any, err));
+    return any ? tern_oip_read_object(call, call->message, read_log_setting, &seen, err) : TERN_OK;
 }
 
-/* The trace settings are texts; that 5 means "5" is clear. */
 enum tern_code tern_oip_decode_trace_settings(struct tern_call *call, struct tern_err *err)
 {
-    return read_settings(call, true, err);
+    uint32_t seen;
+    bool any;
+
+    TERN_TRY(begin_settings(call, &any, err));
+    return any ? tern_oip_read_object(call, call->message, read_trace_setting, &seen, err)
+               : TERN_OK;
 }
 
 static void write_texts(struct tern_buf *out, const struct tern_setting *row)

@@ -51,9 +51,10 @@ static int member_of(struct tern_str key)
     return -1;
 }
 
-static enum tern_code read_member(struct tern_json *json, struct tern_region_row *region,
+static enum tern_code read_member(struct tern_call *call, struct tern_json *json,
                                   struct tern_str key, uint32_t *seen, struct tern_err *err)
 {
+    struct tern_region_row *region = &call->region;
     int member = member_of(key);
 
     if (member < 0)
@@ -92,23 +93,11 @@ static enum tern_code check_seen(struct tern_str name, bool cuda, uint32_t seen,
 
 static enum tern_code decode_register(struct tern_call *call, bool cuda, struct tern_err *err)
 {
-    struct tern_region_row *region = &call->region;
-    struct tern_json json;
-    struct tern_str key;
-    uint32_t seen = 0;
-    bool more;
+    uint32_t seen;
 
-    *region = (struct tern_region_row){.cuda = cuda, .name = call->name};
+    call->region = (struct tern_region_row){.cuda = cuda, .name = call->name};
     TERN_TRY(tern_oip_check_content_type(call->x, err));
-    tern_oip_json_init(&json, call, call->message);
-    TERN_TRY(tern_json_object(&json, err));
-    for (;;) {
-        TERN_TRY(tern_json_key(&json, &more, &key, err));
-        if (!more)
-            break;
-        TERN_TRY(read_member(&json, region, key, &seen, err));
-    }
-    TERN_TRY(tern_json_end(&json, err));
+    TERN_TRY(tern_oip_read_object(call, call->message, read_member, &seen, err));
     return check_seen(call->name, cuda, seen, err);
 }
 

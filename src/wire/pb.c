@@ -167,6 +167,23 @@ enum tern_code tern_pb_text(const struct tern_pb_field *field, const char *what,
     return TERN_OK;
 }
 
+enum tern_code tern_pb_find_text(struct tern_str message, uint32_t number, const char *what,
+                                 struct tern_str *ret, struct tern_err *err)
+{
+    struct tern_pb pb;
+    struct tern_pb_field field;
+    bool more;
+
+    tern_pb_init(&pb, message);
+    for (;;) {
+        TERN_TRY(tern_pb_next(&pb, &field, &more, err));
+        if (!more)
+            return TERN_OK;
+        if (field.number == number)
+            TERN_TRY(tern_pb_text(&field, what, ret, err));
+    }
+}
+
 bool tern_pb_packed_varint(struct tern_str list, size_t *at, uint64_t *ret)
 {
     if (*at >= list.n)

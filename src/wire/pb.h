@@ -51,6 +51,10 @@ enum tern_code tern_pb_want(const struct tern_pb_field *field, enum tern_pb_wire
 /* A string field: BYTES that are UTF-8. */
 enum tern_code tern_pb_text(const struct tern_pb_field *field, const char *what,
                             struct tern_str *ret, struct tern_err *err);
+/* The text of the field with that number, the last one where there are several, as proto3 says.
+ * *ret is left as it is where there is none; other fields are passed over. */
+enum tern_code tern_pb_find_text(struct tern_str message, uint32_t number, const char *what,
+                                 struct tern_str *ret, struct tern_err *err);
 /* The next element of a packed list of varints, *at bytes into it, which is 0 at the start; false
  * at its end or when it is damaged (then *at > list.n). */
 bool tern_pb_packed_varint(struct tern_str list, size_t *at, uint64_t *ret);

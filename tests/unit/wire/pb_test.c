@@ -243,6 +243,25 @@ static void a_field_of_the_wrong_kind_is_named(void **state)
     assert_int_equal(text.n, 5);
 }
 
+/* {5: "x", 1: "a", 1: "b"} */
+static void a_text_is_found_by_its_number(void **state)
+{
+    (void)state;
+    struct tern_str message = TERN_STR("\x2a\x01x\x0a\x01"
+                                       "a\x0a\x01"
+                                       "b");
+    struct tern_str text = TERN_STR("as it was");
+    struct tern_err err = {0};
+    assert_int_equal(tern_pb_find_text(message, 2, "name", &text, &err), TERN_OK);
+    assert_true(tern_str_eq(text, TERN_STR("as it was")));
+    assert_int_equal(tern_pb_find_text(message, 5, "name", &text, &err), TERN_OK);
+    assert_true(tern_str_eq(text, TERN_STR("x")));
+    assert_int_equal(tern_pb_find_text(message, 1, "name", &text, &err), TERN_OK);
+    assert_true(tern_str_eq(text, TERN_STR("b")));
+    message.n--;
+    assert_int_equal(tern_pb_find_text(message, 5, "name", &text, &err), TERN_INVALID_ARGUMENT);
+}
+
 static void a_packed_list_is_counted_and_checked(void **state)
 {
     (void)state;
@@ -294,6 +313,7 @@ int main(void)
         cmocka_unit_test(an_empty_message_has_no_fields),
         cmocka_unit_test(refuses_what_is_damaged),
         cmocka_unit_test(a_field_of_the_wrong_kind_is_named),
+        cmocka_unit_test(a_text_is_found_by_its_number),
         cmocka_unit_test(a_packed_list_is_counted_and_checked),
         cmocka_unit_test(a_full_buffer_fails_at_every_size),
     };
