@@ -5,42 +5,16 @@
 #include <stdlib.h>
 #include "base/clock.h"
 #include "base/num.h"
-#include "registry/config_node.h"
-
-struct tern_str tern_scheduling_place(const struct tern_scheduling_reader *r,
-                                      const struct tern_tree *node)
-{
-    return tern_problem_place(r->problems, r->config->file, node->line, node->column);
-}
-
-void *tern_scheduling_many(struct tern_scheduling_reader *r, uint32_t n, size_t size)
-{
-    void *p = tern_arena_zalloc(r->arena, n == 0 ? 1 : n, size);
-
-    if (p == NULL && !r->out_of_memory)
-        tern_problem_add(r->problems, r->config->file,
-                         "the configuration is too large for its memory");
-    r->out_of_memory |= p == NULL;
-    return p;
-}
-
-const struct tern_tree *tern_scheduling_parameter(const struct tern_scheduling_reader *r,
-                                                  const char *key)
-{
-    const struct tern_tree *map = tern_tree_find(r->config->tree, TERN_STR("parameters"));
-
-    return map == NULL ? NULL : tern_tree_find(map, tern_str_of(key));
-}
 
 /* Microseconds of the file as nanoseconds. */
-static uint64_t duration_of(const struct tern_scheduling_reader *r, const struct tern_tree *message,
+static uint64_t duration_of(const struct tern_config_reader *r, const struct tern_tree *message,
                             const char *key)
 {
     const struct tern_tree *node = tern_tree_find(message, tern_str_of(key));
     uint64_t ns = 0;
 
     if (__builtin_mul_overflow(tern_config_node_uint(message, key), (uint64_t)TERN_NS_PER_US, &ns))
-        tern_problem_add(r->problems, tern_scheduling_place(r, node),
+        tern_problem_add(r->problems, tern_config_reader_place(r, node),
                          "%s: expected at most %llu, which is longer than anybody waits, got %.*s",
                          key, (unsigned long long)(UINT64_MAX / TERN_NS_PER_US),
                          TERN_STR_ARG(node->text));
@@ -56,18 +30,18 @@ static int rising(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-static void read_preferred(struct tern_scheduling_reader *r, const struct tern_tree *batching)
+static void read_preferred(struct tern_config_reader *r, const struct tern_tree *batching)
 {
     const struct tern_tree *list = tern_tree_find(batching, TERN_STR("preferred_batch_size"));
     uint32_t n = list == NULL ? 0 : list->n, kept = 0;
 
     if (n > TERN_SCHEDULING_PREFERRED_MAX) {
-        tern_problem_add(r->problems, tern_scheduling_place(r, list),
+        tern_problem_add(r->problems, tern_config_reader_place(r, list),
                          "preferred_batch_size: expected at most %u sizes, got %u",
                          TERN_SCHEDULING_PREFERRED_MAX, n);
         return;
     }
-    uint32_t *sizes = tern_scheduling_many(r, n, sizeof(*sizes));
+    uint32_t *sizes = tern_config_reader_many(r, n, sizeof(*sizes));
     if (n == 0 || sizes == NULL)
         return;
     n = 0;
@@ -76,7 +50,7 @@ static void read_preferred(struct tern_scheduling_reader *r, const struct tern_t
         if (!tern_num_parse_i64(size->text, &v))
             return; /* reported when the tree was bound */
         if (v < 1 || v > r->config->max_batch_size)
-            tern_problem_add(r->problems, tern_scheduling_place(r, size),
+            tern_problem_add(r->problems, tern_config_reader_place(r, size),
                              "preferred_batch_size: expected 1 to max_batch_size (%lld), got %lld",
                              (long long)r->config->max_batch_size, (long long)v);
         sizes[n++] = (uint32_t)v;
@@ -86,11 +60,11 @@ static void read_preferred(struct tern_scheduling_reader *r, const struct tern_t
         if (kept == 0 || sizes[i] != sizes[kept - 1])
             sizes[kept++] = sizes[i];
     }
-    r->s->preferred = sizes;
-    r->s->n_preferred = kept;
+    r->config->scheduling->preferred = sizes;
+    r->config->scheduling->n_preferred = kept;
 }
 
-static struct tern_scheduling_level read_level(const struct tern_scheduling_reader *r,
+static struct tern_scheduling_level read_level(const struct tern_config_reader *r,
                                                const struct tern_tree *policy)
 {
     return (struct tern_scheduling_level){
@@ -103,15 +77,14 @@ static struct tern_scheduling_level read_level(const struct tern_scheduling_read
 
 /* A level's own policy stands in for the whole of the default one. Without levels Triton does not
  * look at these. */
-static void read_own_levels(const struct tern_scheduling_reader *r,
-                            const struct tern_tree *batching, struct tern_scheduling_level *levels,
-                            uint64_t n)
+static void read_own_levels(const struct tern_config_reader *r, const struct tern_tree *batching,
+                            struct tern_scheduling_level *levels, uint64_t n)
 {
     for (const struct tern_tree *node = tern_config_node_first(batching, "priority_queue_policy");
          node != NULL && n > 0; node = node->next) {
         uint64_t level = 0;
         if (!tern_num_parse_u64(node->key, UINT64_MAX, &level) || level < 1 || level > n)
-            tern_problem_add(r->problems, tern_scheduling_place(r, node),
+            tern_problem_add(r->problems, tern_config_reader_place(r, node),
                              "priority_queue_policy: expected a level from 1 to priority_levels "
                              "(%llu), got %.*s",
                              (unsigned long long)n, TERN_STR_ARG(node->key));
@@ -120,7 +93,7 @@ static void read_own_levels(const struct tern_scheduling_reader *r,
     }
 }
 
-static void read_levels(struct tern_scheduling_reader *r, const struct tern_tree *batching)
+static void read_levels(struct tern_config_reader *r, const struct tern_tree *batching)
 {
     static const struct tern_tree nothing = {.kind = TERN_TREE_MAP};
     const struct tern_tree *policy = tern_tree_find(batching, TERN_STR("default_queue_policy"));
@@ -130,31 +103,32 @@ static void read_levels(struct tern_scheduling_reader *r, const struct tern_tree
 
     if (said > n) {
         const struct tern_tree *node = tern_tree_find(batching, TERN_STR("priority_levels"));
-        tern_problem_add(r->problems, tern_scheduling_place(r, node),
+        tern_problem_add(r->problems, tern_config_reader_place(r, node),
                          "priority_levels: expected at most %u, got %llu", n,
                          (unsigned long long)said);
         return;
     }
     if (level > said || (said > 0 && level == 0)) {
         const struct tern_tree *node = tern_tree_find(batching, TERN_STR("default_priority_level"));
-        tern_problem_add(r->problems, tern_scheduling_place(r, node == NULL ? batching : node),
+        tern_problem_add(r->problems, tern_config_reader_place(r, node == NULL ? batching : node),
                          "default_priority_level: expected a level from %d to priority_levels "
                          "(%llu), got %llu",
                          said > 0, (unsigned long long)said, (unsigned long long)level);
         return;
     }
-    r->s->n_levels = n > 0 ? n : 1;
-    r->s->default_level = level > 0 ? (uint32_t)level : 1;
-    struct tern_scheduling_level *levels = tern_scheduling_many(r, r->s->n_levels, sizeof(*levels));
-    for (uint32_t i = 0; i < r->s->n_levels && levels != NULL; i++)
+    r->config->scheduling->n_levels = n > 0 ? n : 1;
+    r->config->scheduling->default_level = level > 0 ? (uint32_t)level : 1;
+    struct tern_scheduling_level *levels =
+        tern_config_reader_many(r, r->config->scheduling->n_levels, sizeof(*levels));
+    for (uint32_t i = 0; i < r->config->scheduling->n_levels && levels != NULL; i++)
         levels[i] = read_level(r, policy == NULL ? &nothing : policy);
     if (levels != NULL)
         read_own_levels(r, batching, levels, n);
-    r->s->levels = levels;
+    r->config->scheduling->levels = levels;
 }
 
 /* Sequences that take turns ("oldest") are batched as requests are. */
-static void read_batching(struct tern_scheduling_reader *r)
+static void read_batching(struct tern_config_reader *r)
 {
     static const struct tern_tree nothing = {.kind = TERN_TREE_MAP};
     const struct tern_tree *tree = r->config->tree;
@@ -163,22 +137,25 @@ static void read_batching(struct tern_scheduling_reader *r)
 
     if (sequences != NULL)
         batching = tern_tree_find(sequences, TERN_STR("oldest"));
-    r->s->batching = batching == NULL ? TERN_BATCHING_NONE : TERN_BATCHING_CONFIGURED;
+    r->config->scheduling->batching =
+        batching == NULL ? TERN_BATCHING_NONE : TERN_BATCHING_CONFIGURED;
     if (batching != NULL) {
         read_preferred(r, batching);
-        r->s->max_queue_delay_ns = duration_of(r, batching, "max_queue_delay_microseconds");
-        r->s->preserve_ordering = tern_config_node_bool(batching, "preserve_ordering");
+        r->config->scheduling->max_queue_delay_ns =
+            duration_of(r, batching, "max_queue_delay_microseconds");
+        r->config->scheduling->preserve_ordering =
+            tern_config_node_bool(batching, "preserve_ordering");
     }
     read_levels(r, batching == NULL ? &nothing : batching);
 }
 
 /* ---- instance_group ---- */
 
-static void read_resources(struct tern_scheduling_reader *r, const struct tern_tree *limiter,
+static void read_resources(struct tern_config_reader *r, const struct tern_tree *limiter,
                            struct tern_scheduling_group *group)
 {
     uint32_t n = tern_config_node_count(limiter, "resources");
-    struct tern_scheduling_resource *rows = tern_scheduling_many(r, n, sizeof(*rows));
+    struct tern_scheduling_resource *rows = tern_config_reader_many(r, n, sizeof(*rows));
     const struct tern_tree *node = tern_config_node_first(limiter, "resources");
 
     group->resources = rows;
@@ -190,26 +167,26 @@ static void read_resources(struct tern_scheduling_reader *r, const struct tern_t
             .global = tern_config_node_bool(node, "global"),
         };
         if (row->name.n == 0 || row->count == 0)
-            tern_problem_add(r->problems, tern_scheduling_place(r, node),
+            tern_problem_add(r->problems, tern_config_reader_place(r, node),
                              "resources: expected a %s",
                              row->name.n == 0 ? "name" : "count from 1");
         for (const struct tern_scheduling_resource *other = rows; other < row; other++) {
             if (tern_str_eq(other->name, row->name))
-                tern_problem_add(r->problems, tern_scheduling_place(r, node),
+                tern_problem_add(r->problems, tern_config_reader_place(r, node),
                                  "resources: \"%.*s\" is asked for twice", TERN_STR_ARG(row->name));
         }
     }
 }
 
 /* How many of the group there are; 0 after a mistake. */
-static uint32_t read_group(struct tern_scheduling_reader *r, const struct tern_tree *node,
+static uint32_t read_group(struct tern_config_reader *r, const struct tern_tree *node,
                            struct tern_scheduling_group *group)
 {
     const struct tern_tree *limiter = tern_tree_find(node, TERN_STR("rate_limiter"));
     int64_t count = tern_config_node_int(node, "count");
 
     if (count < 0 || count > TERN_SCHEDULING_INSTANCES_MAX) {
-        tern_problem_add(r->problems, tern_scheduling_place(r, node),
+        tern_problem_add(r->problems, tern_config_reader_place(r, node),
                          "instance_group: expected a count from 1 to %u, got %lld",
                          TERN_SCHEDULING_INSTANCES_MAX, (long long)count);
         return 0;
@@ -224,49 +201,49 @@ static uint32_t read_group(struct tern_scheduling_reader *r, const struct tern_t
     return group->count;
 }
 
-static void read_groups(struct tern_scheduling_reader *r)
+static void read_groups(struct tern_config_reader *r)
 {
     const struct tern_tree *list = tern_tree_find(r->config->tree, TERN_STR("instance_group"));
     uint32_t n = list == NULL ? 0 : list->n, all = 0;
     struct tern_scheduling_group *groups;
 
     if (n > TERN_SCHEDULING_INSTANCES_MAX) {
-        tern_problem_add(r->problems, tern_scheduling_place(r, list),
+        tern_problem_add(r->problems, tern_config_reader_place(r, list),
                          "instance_group: more than %u", TERN_SCHEDULING_INSTANCES_MAX);
         return;
     }
-    groups = tern_scheduling_many(r, n, sizeof(*groups));
-    r->s->groups = groups;
+    groups = tern_config_reader_many(r, n, sizeof(*groups));
+    r->config->scheduling->groups = groups;
     if (n == 0 || groups == NULL)
         return;
     for (const struct tern_tree *node = list->first; node != NULL; node = node->next) {
-        struct tern_scheduling_group *group = &groups[r->s->n_groups++];
+        struct tern_scheduling_group *group = &groups[r->config->scheduling->n_groups++];
         uint32_t count = read_group(r, node, group);
         all += count;
         if (!group->passive)
             r->config->instances += count;
     }
     if (all > TERN_SCHEDULING_INSTANCES_MAX)
-        tern_problem_add(r->problems, tern_scheduling_place(r, list),
+        tern_problem_add(r->problems, tern_config_reader_place(r, list),
                          "instance_group: expected at most %u instances, got %u",
                          TERN_SCHEDULING_INSTANCES_MAX, all);
     else if (all > 0 && r->config->instances == 0)
-        tern_problem_add(r->problems, tern_scheduling_place(r, list),
+        tern_problem_add(r->problems, tern_config_reader_place(r, list),
                          "instance_group: all are passive, nothing would run");
 }
 
 /* ---- the rest that needs no model ---- */
 
-static void read_cache(struct tern_scheduling_reader *r)
+static void read_cache(struct tern_config_reader *r)
 {
     const struct tern_tree *cache = tern_tree_find(r->config->tree, TERN_STR("response_cache"));
     const char *other = r->config->decoupled            ? "decoupled"
                         : r->config->sequencing != NULL ? "sequence_batching"
                                                         : NULL;
 
-    r->s->cached = cache != NULL && tern_config_node_bool(cache, "enable");
-    if (r->s->cached && other != NULL)
-        tern_problem_add(r->problems, tern_scheduling_place(r, cache),
+    r->config->scheduling->cached = cache != NULL && tern_config_node_bool(cache, "enable");
+    if (r->config->scheduling->cached && other != NULL)
+        tern_problem_add(r->problems, tern_config_reader_place(r, cache),
                          "response_cache: a model with %s answers the same request differently",
                          other);
 }
@@ -280,51 +257,52 @@ bool tern_model_config_scheduling_owns(struct tern_str key)
            tern_str_eq(key, TERN_STR(TERN_SCHEDULING_COST_MOST));
 }
 
-static void read_parameters(struct tern_scheduling_reader *r)
+static void read_parameters(struct tern_config_reader *r)
 {
-    const struct tern_tree *slo = tern_scheduling_parameter(r, TERN_SCHEDULING_SLO),
-                           *most = tern_scheduling_parameter(r, TERN_SCHEDULING_COST_MOST);
+    const struct tern_tree *slo = tern_config_reader_parameter(r, TERN_SCHEDULING_SLO),
+                           *most = tern_config_reader_parameter(r, TERN_SCHEDULING_COST_MOST);
     struct tern_str slo_text =
         slo == NULL ? TERN_STR("0") : tern_config_node_text(slo, "string_value");
     struct tern_str most_text =
         most == NULL ? TERN_STR("1") : tern_config_node_text(most, "string_value");
     uint64_t cost = 0;
 
-    if (!tern_num_parse_duration(slo_text, &r->s->slo_ns))
-        tern_problem_add(r->problems, tern_scheduling_place(r, slo),
+    if (!tern_num_parse_duration(slo_text, &r->config->scheduling->slo_ns))
+        tern_problem_add(r->problems, tern_config_reader_place(r, slo),
                          TERN_SCHEDULING_SLO
                          ": expected a time such as 20ms, or 0 for none, got \"%.*s\"",
                          TERN_STR_ARG(slo_text));
     if (!tern_num_parse_u64(most_text, UINT32_MAX, &cost) || cost == 0)
-        tern_problem_add(r->problems, tern_scheduling_place(r, most),
+        tern_problem_add(r->problems, tern_config_reader_place(r, most),
                          TERN_SCHEDULING_COST_MOST
                          ": expected a number of elements from 1, got \"%.*s\"",
                          TERN_STR_ARG(most_text));
-    if ((most == NULL) != (tern_scheduling_parameter(r, TERN_SCHEDULING_COST) == NULL))
+    if ((most == NULL) != (tern_config_reader_parameter(r, TERN_SCHEDULING_COST) == NULL))
         tern_problem_add(
             r->problems,
-            tern_scheduling_place(
-                r, most == NULL ? tern_scheduling_parameter(r, TERN_SCHEDULING_COST) : most),
+            tern_config_reader_place(
+                r, most == NULL ? tern_config_reader_parameter(r, TERN_SCHEDULING_COST) : most),
             "expected both " TERN_SCHEDULING_COST " and " TERN_SCHEDULING_COST_MOST ", or neither");
     else if (most != NULL)
-        r->s->max_cost = (uint32_t)cost;
+        r->config->scheduling->max_cost = (uint32_t)cost;
 }
 
 void tern_model_config_scheduling_read(struct tern_model_config *config, struct tern_arena *arena,
                                        struct tern_problems *problems)
 {
-    struct tern_scheduling_reader r = {.config = config, .arena = arena, .problems = problems};
+    struct tern_config_reader r = {.config = config, .arena = arena, .problems = problems};
     const struct tern_tree *optimization = tern_tree_find(config->tree, TERN_STR("optimization"));
 
     config->instances = 0;
-    config->scheduling = r.s = tern_scheduling_many(&r, 1, sizeof(*r.s));
-    if (r.s == NULL)
+    config->scheduling = tern_config_reader_many(&r, 1, sizeof(*config->scheduling));
+    if (config->scheduling == NULL)
         return;
-    r.s->eager = optimization != NULL && tern_config_node_bool(optimization, "eager_batching");
-    r.s->gathers = tern_config_node_count(config->tree, "batch_input") > 0 ||
-                   tern_config_node_count(config->tree, "batch_output") > 0;
+    r.config->scheduling->eager =
+        optimization != NULL && tern_config_node_bool(optimization, "eager_batching");
+    r.config->scheduling->gathers = tern_config_node_count(config->tree, "batch_input") > 0 ||
+                                    tern_config_node_count(config->tree, "batch_output") > 0;
     for (uint32_t i = 0; i < config->n_inputs && config->max_batch_size > 0; i++)
-        r.s->gathers |= config->inputs[i].ragged;
+        r.config->scheduling->gathers |= config->inputs[i].ragged;
     read_batching(&r);
     read_groups(&r);
     read_cache(&r);

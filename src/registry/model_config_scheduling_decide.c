@@ -5,22 +5,23 @@
 /* ---- TF Serving's and MLServer's parameters ---- */
 
 static const struct tern_batching_parameters *
-parameters_for(const struct tern_scheduling_reader *r,
+parameters_for(const struct tern_config_reader *r,
                const struct tern_model_config_settings *settings)
 {
     const struct tern_model_config *config = r->config;
 
-    if (r->s->batching != TERN_BATCHING_NONE || config->sequencing != NULL || config->decoupled ||
-        config->ensembling != NULL || settings->batching == TERN_BATCHING_RULE_OFF)
+    if (r->config->scheduling->batching != TERN_BATCHING_NONE || config->sequencing != NULL ||
+        config->decoupled || config->ensembling != NULL ||
+        settings->batching == TERN_BATCHING_RULE_OFF)
         return NULL;
     return config->batching != NULL ? config->batching : settings->batching_parameters;
 }
 
-static void take_parameters(struct tern_scheduling_reader *r,
-                            const struct tern_batching_parameters *p, uint32_t most_rows)
+static void take_parameters(struct tern_config_reader *r, const struct tern_batching_parameters *p,
+                            uint32_t most_rows)
 {
-    struct tern_scheduling *s = r->s;
-    struct tern_scheduling_level *level = tern_scheduling_many(r, 1, sizeof(*level));
+    struct tern_scheduling *s = r->config->scheduling;
+    struct tern_scheduling_level *level = tern_config_reader_many(r, 1, sizeof(*level));
 
     if (level == NULL)
         return;
@@ -40,15 +41,14 @@ bool tern_model_config_take_batches(struct tern_model_config *config,
                                     struct tern_arena *arena)
 {
     struct tern_problems problems;
-    struct tern_scheduling_reader r = {
-        .config = config, .s = config->scheduling, .arena = arena, .problems = &problems};
+    struct tern_config_reader r = {.config = config, .arena = arena, .problems = &problems};
 
     tern_problem_init(&problems, arena);
     if (settings->batching_parameters != NULL) {
         take_parameters(&r, settings->batching_parameters, UINT32_MAX);
     } else {
-        r.s->batching = TERN_BATCHING_ADAPTIVE;
-        r.s->max_rows = settings->batch_max;
+        r.config->scheduling->batching = TERN_BATCHING_ADAPTIVE;
+        r.config->scheduling->max_rows = settings->batch_max;
     }
     return !r.out_of_memory;
 }
@@ -64,8 +64,7 @@ static const struct tern_tensor_spec *find_fixed(const struct tern_tensor_spec *
 }
 
 /* Parameters of the model's own are believed; those of all models wait for a proof. */
-static void take_own_parameters(struct tern_scheduling_reader *r,
-                                const struct tern_engine_model *model)
+static void take_own_parameters(struct tern_config_reader *r, const struct tern_engine_model *model)
 {
     const struct tern_tensor_spec *fixed = find_fixed(model->inputs, model->n_inputs);
 
@@ -82,10 +81,10 @@ static void take_own_parameters(struct tern_scheduling_reader *r,
 
 /* ---- whether and how it is batched ---- */
 
-static void decide_by_rule(struct tern_scheduling_reader *r,
+static void decide_by_rule(struct tern_config_reader *r,
                            const struct tern_model_config_settings *settings)
 {
-    struct tern_scheduling *s = r->s;
+    struct tern_scheduling *s = r->config->scheduling;
     bool sequences = r->config->sequencing != NULL;
     bool batches = r->config->max_batch_size > 1 && !r->config->decoupled;
 
@@ -105,13 +104,12 @@ static void decide_by_rule(struct tern_scheduling_reader *r,
         batches && s->batching != TERN_BATCHING_NONE ? (uint32_t)r->config->max_batch_size : 1;
 }
 
-static void decide(struct tern_scheduling_reader *r,
-                   const struct tern_model_config_settings *settings,
+static void decide(struct tern_config_reader *r, const struct tern_model_config_settings *settings,
                    const struct tern_engine_model *model)
 {
     const struct tern_batching_parameters *parameters = parameters_for(r, settings);
 
-    r->s->max_rows = 1;
+    r->config->scheduling->max_rows = 1;
     if (parameters != NULL && r->config->max_batch_size > 0)
         take_parameters(r, parameters, (uint32_t)r->config->max_batch_size);
     else if (parameters != NULL && parameters == r->config->batching)
@@ -125,14 +123,13 @@ bool tern_model_config_scheduling_tie(struct tern_model_config *config,
                                       const struct tern_engine_model *model,
                                       struct tern_arena *arena, struct tern_problems *problems)
 {
-    struct tern_scheduling_reader r = {
-        .config = config, .s = config->scheduling, .arena = arena, .problems = problems};
+    struct tern_config_reader r = {.config = config, .arena = arena, .problems = problems};
 
     decide(&r, settings, model);
     tern_scheduling_tie_batch_tensors(&r, model);
     tern_scheduling_tie_ragged(&r, model);
     tern_scheduling_tie_cost(&r, model);
-    if (tern_scheduling_parameter(&r, TERN_SCHEDULING_SLO) == NULL)
+    if (tern_config_reader_parameter(&r, TERN_SCHEDULING_SLO) == NULL)
         config->scheduling->slo_ns = settings->slo_ns;
     return !r.out_of_memory;
 }

@@ -1,7 +1,7 @@
 /* How a model's requests wait, as its configuration says it, against the model it is for. */
 // covers: registry/model_config_scheduling registry/model_config_scheduling_tie
 // covers: registry/model_config_scheduling_decide registry/scheduling registry/seen
-// covers: registry/config_node
+// covers: registry/config_node registry/config_reader
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

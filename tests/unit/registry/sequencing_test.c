@@ -1,4 +1,5 @@
 /* sequence_batching of a configuration, against the model that it is for. */
+// covers: registry/model_config_sequences
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
