@@ -1,6 +1,6 @@
 /* The stage that remembers answers and lets requests that ask the same wait for one run. The model
  * doubles its input, counts its runs, and can be held at a gate; time is the test's own. */
-// covers: sched/cache sched/submit
+// covers: sched/cache sched/cache_answer sched/cache_life sched/cache_redis sched/submit
 // wrap: tern_clock_mono_ns tern_mem_alloc tern_mem_zalloc tern_mem_realloc tern_mem_alloc_aligned
 // wrap: tern_wide_hash_end
 #include <setjmp.h>
