@@ -111,6 +111,35 @@ void sched_item_assert_answered(const struct sched_item *item)
         assert_true(y[i] == 2 * item->data[i]);
 }
 
+void sched_items_init(struct sched_rig *rig, struct sched_item *items, uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++)
+        sched_item_init(&items[i], rig, 1, (float)(100 * i));
+}
+
+void sched_items_fini(struct sched_item *items, uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++)
+        sched_item_fini(&items[i]);
+}
+
+void sched_items_assert_answered(struct sched_item *items, uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        sched_item_wait(&items[i]);
+        sched_item_assert_answered(&items[i]);
+    }
+}
+
+void sched_items_hold_first(struct sched_item *items, uint32_t n)
+{
+    fake_engine_gate(true);
+    sched_item_submit(&items[0]);
+    fake_engine_wait_entered(1);
+    if (n > 1)
+        sched_items_submit(items + 1, n - 1);
+}
+
 void sched_rig_start(struct sched_rig *rig, const struct sched_rig_setup *setup)
 {
     const struct tern_sched_settings settings = {.executors = 2,
@@ -141,6 +170,7 @@ void sched_rig_start(struct sched_rig *rig, const struct sched_rig_setup *setup)
     version->run_ns = setup->run_ns;
     version->warm_units = 4;
     version->scheduling = setup->scheduling;
+    version->info.decoupled = setup->decoupled;
     if (setup->run_ns <= settings.inline_max_ns) {
         version->loop_instances = &rig->loop_instance;
         version->n_loop_instances = 1;

@@ -30,6 +30,7 @@ struct sched_rig_setup {
     uint32_t instances; /* 0: one */
     uint32_t hold_until;
     bool rate_limit;
+    bool decoupled; /* to the scheduler; the engine answers once all the same */
     const struct tern_scheduling *scheduling; /* NULL: none */
 };
 
@@ -57,6 +58,13 @@ void sched_item_submit(struct sched_item *item);
 void sched_item_cancel(struct sched_item *item);
 /* Several at once, in one round of the loop's events. */
 void sched_items_submit(struct sched_item *items, uint32_t n);
+/* Several of one row each, and their end. */
+void sched_items_init(struct sched_rig *rig, struct sched_item *items, uint32_t n);
+void sched_items_fini(struct sched_item *items, uint32_t n);
+/* Waits for all of them. */
+void sched_items_assert_answered(struct sched_item *items, uint32_t n);
+/* Of a gated model: the first work stands at the gate, then the others are submitted. */
+void sched_items_hold_first(struct sched_item *items, uint32_t n);
 void sched_item_wait(struct sched_item *item);
 void sched_item_assert_answered(const struct sched_item *item);
 

@@ -22,102 +22,6 @@ uint64_t __wrap_tern_clock_mono_ns(void)
     return __real_tern_clock_mono_ns() + clock_added_ns;
 }
 
-struct inline_probe {
-    struct sched_item *item;
-    bool was_done;
-};
-
-static void submit_and_look(void *arg)
-{
-    struct inline_probe *probe = arg;
-    tern_sched_submit(probe->item->rig->sched, &probe->item->work);
-    probe->was_done = sem_trywait(&probe->item->done) == 0;
-}
-
-static void test_a_short_run_stays_on_its_loop(void **state)
-{
-    struct sched_rig f;
-    struct sched_item item;
-    (void)state;
-    sched_rig_start(&f, &(struct sched_rig_setup){.kind = "fake", .run_ns = 1000, .queue_max = 10});
-    sched_item_init(&item, &f, 1, 21);
-    struct inline_probe probe = {&item, false};
-    loop_thread_call(&f.lt, submit_and_look, &probe);
-    assert_true(probe.was_done); /* before submit returned */
-    sched_item_assert_answered(&item);
-    assert_true(pthread_equal(item.ran_on_done, f.lt.thread));
-    sched_item_fini(&item);
-    sched_rig_stop(&f);
-}
-
-static void test_a_large_request_of_a_quick_model_leaves_the_loop(void **state)
-{
-    struct sched_rig f;
-    struct sched_item item;
-    (void)state;
-    sched_rig_start(&f, &(struct sched_rig_setup){.kind = "fake", .run_ns = 1000, .queue_max = 10});
-    sched_item_init(&item, &f, 1, 21);
-    item.work.units = 4 * 1000; /* 250 ns a unit: a millisecond */
-    struct inline_probe probe = {&item, true};
-    loop_thread_call(&f.lt, submit_and_look, &probe);
-    if (!probe.was_done)
-        sched_item_wait(&item);
-    sched_item_assert_answered(&item);
-    assert_true(pthread_equal(item.ran_on_done, f.lt.thread));
-    sched_item_fini(&item);
-    sched_rig_stop(&f);
-}
-
-/* What the executors find out comes home with the work: requests whose size made them look long are
- * kept on the loop once it is known that they are not. */
-static void test_a_loop_learns_from_its_executors(void **state)
-{
-    struct sched_rig f;
-    bool stayed = false;
-    (void)state;
-    sched_rig_start(&f, &(struct sched_rig_setup){.kind = "fake", .run_ns = 1000, .queue_max = 10});
-    for (int i = 0; i < 2000 && !stayed; i++) {
-        struct sched_item item;
-        sched_item_init(&item, &f, 1, 21);
-        item.work.units = 4 * 1000; /* predicted: a millisecond; in truth nothing */
-        struct inline_probe probe = {&item, false};
-        loop_thread_call(&f.lt, submit_and_look, &probe);
-        if (!probe.was_done)
-            sched_item_wait(&item);
-        stayed = probe.was_done && pthread_equal(item.ran_on_done, f.lt.thread) != 0;
-        sched_item_assert_answered(&item);
-        sched_item_fini(&item);
-    }
-    assert_true(stayed);
-    sched_rig_stop(&f);
-}
-
-static void test_a_model_that_turned_slow_leaves_the_loop(void **state)
-{
-    struct sched_rig f;
-    struct sched_item items[3];
-    bool on_loop[3];
-    (void)state;
-    sched_rig_start(
-        &f, &(struct sched_rig_setup){.kind = "fake crawling",
-                                      .run_ns = 1000,
-                                      .queue_max = 10}); /* quick in its warm-up, it was thought */
-    for (int i = 0; i < 3; i++) {
-        sched_item_init(&items[i], &f, 1, 21);
-        struct inline_probe probe = {&items[i], false};
-        loop_thread_call(&f.lt, submit_and_look, &probe);
-        on_loop[i] = probe.was_done;
-        if (!probe.was_done)
-            sched_item_wait(&items[i]);
-        sched_item_assert_answered(&items[i]);
-        sched_item_fini(&items[i]);
-    }
-    assert_true(on_loop[0]); /* the first long run may be chance, the second is not */
-    assert_true(on_loop[1]);
-    assert_false(on_loop[2]);
-    sched_rig_stop(&f);
-}
-
 static void test_a_long_run_takes_one_hop_and_comes_home(void **state)
 {
     struct sched_rig f;
@@ -297,10 +201,6 @@ static void test_a_failing_engine_tells_its_caller(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_a_short_run_stays_on_its_loop),
-        cmocka_unit_test(test_a_large_request_of_a_quick_model_leaves_the_loop),
-        cmocka_unit_test(test_a_loop_learns_from_its_executors),
-        cmocka_unit_test(test_a_model_that_turned_slow_leaves_the_loop),
         cmocka_unit_test(test_a_long_run_takes_one_hop_and_comes_home),
         cmocka_unit_test(test_a_full_lane_refuses),
         cmocka_unit_test(test_work_past_its_deadline_never_runs),
