@@ -19,8 +19,9 @@
  *                      Not together with the three above, whose requests have rows of their own
  *
  * What goes together is the caller's choice (sched/batch_bucket.h). That the works have the same
- * inputs, wanted outputs (in any order), shapes but for the first dimension, and parameters where
- * the engine reads them, is checked, since a mistake would give one client the answer of another.
+ * inputs, shapes but for the first dimension, and parameters where the engine reads them, is
+ * checked, since a mistake would give one client the answer of another. The run makes all outputs
+ * that any of them wants.
  */
 #ifndef TERN_SCHED_BATCH_H
 #define TERN_SCHED_BATCH_H

@@ -34,8 +34,11 @@ static bool add_inputs(const struct tern_scheduling *scheduling, const struct te
     return run->n_inputs > 0;
 }
 
-/* False: one is wanted twice. */
-static bool add_outputs(const struct tern_engine_run *run, uint64_t key, uint64_t *sum)
+/* False: one is wanted twice. Where batches are configured they are of what was configured: who
+ * wants which outputs does not part them, as it does not in Triton. Otherwise nobody waits for what
+ * others want to be computed. */
+static bool add_outputs(const struct tern_scheduling *scheduling, const struct tern_engine_run *run,
+                        uint64_t key, uint64_t *sum)
 {
     uint64_t seen[TERN_TENSORS_MAX / 64] = {0};
 
@@ -46,7 +49,8 @@ static bool add_outputs(const struct tern_engine_run *run, uint64_t key, uint64_
             return false;
         seen[spec / 64] |= bit;
     }
-    *sum += hash_words(seen, TERN_COUNT_OF(seen), key + KEY_OUTPUT);
+    if (scheduling == NULL || scheduling->batching != TERN_BATCHING_CONFIGURED)
+        *sum += hash_words(seen, TERN_COUNT_OF(seen), key + KEY_OUTPUT);
     return true;
 }
 
@@ -82,7 +86,7 @@ uint64_t tern_batch_key(const struct tern_model_version *version, const struct t
 
     if (run->sink != NULL)
         return 0;
-    if (!add_inputs(scheduling, run, key, &sum) || !add_outputs(run, key, &sum))
+    if (!add_inputs(scheduling, run, key, &sum) || !add_outputs(scheduling, run, key, &sum))
         return 0;
     if (version->engine.ops->reads_params && run->params != NULL) {
         for (uint32_t i = 0; i < run->params->n; i++)

@@ -130,36 +130,82 @@ static bool same_params(const struct tern_batch *batch, const struct tern_batch_
     return true;
 }
 
-/* The same set of tensors is wanted as the first work wants. */
+/* It has as many inputs as the first work, parameters that go with its, and wants nothing twice. */
 static enum tern_code check_member(const struct tern_batch *batch,
                                    const struct tern_batch_member *member, struct tern_err *err)
 {
-    const struct tern_engine_run *first = &batch->members[0].work->run;
+    const struct tern_engine_run *first = &batch->members[0].work->run, *run = &member->work->run;
 
-    if (member->work->run.n_inputs != first->n_inputs ||
-        member->work->run.n_outputs != first->n_outputs)
+    if (run->n_inputs != first->n_inputs)
         return tern_fail(err, TERN_INTERNAL,
-                         "requests with %u inputs and %u outputs, and with %u and %u, do not go "
-                         "into one batch",
-                         first->n_inputs, first->n_outputs, member->work->run.n_inputs,
-                         member->work->run.n_outputs);
+                         "requests with %u inputs, and with %u, do not go into one batch",
+                         first->n_inputs, run->n_inputs);
     if (!same_params(batch, member))
         return tern_fail(err, TERN_INTERNAL,
                          "requests with different parameters do not go into one batch");
-    assert(first->n_outputs == 0 || first->outputs != NULL);
-    for (uint32_t i = 0; i < first->n_outputs; i++) {
-        const struct tern_tensor *output =
-            batch_output_of(member, first->output_spec[i], first->n_outputs);
-        if (output != NULL && batch_output_of(member, first->output_spec[i], i) != output)
+    assert(run->n_outputs == 0 || run->outputs != NULL);
+    for (uint32_t i = 0; i < run->n_outputs; i++) {
+        if (batch_output_of(member, run->output_spec[i], run->n_outputs) != &run->outputs[i])
             return tern_fail(err, TERN_INTERNAL, "output '%.*s' is wanted twice",
-                             TERN_STR_ARG(first->outputs[i].name));
-        if (output == NULL)
-            return tern_fail(err, TERN_INTERNAL,
-                             "output '%.*s' is not wanted by all requests of the batch",
-                             TERN_STR_ARG(first->outputs[i].name));
+                             TERN_STR_ARG(run->outputs[i].name));
     }
     return TERN_OK;
 }
+
+/* ---- what any of them wants ---- */
+
+/* Mostly all want the same, and then in the same order. */
+static uint32_t count_outputs(const struct tern_batch *batch, bool *ret_same)
+{
+    const struct tern_engine_run *first = &batch->members[0].work->run;
+    uint32_t n = first->n_outputs;
+
+    *ret_same = true;
+    for (uint32_t k = 1; k < batch->n_works; k++) {
+        const struct tern_engine_run *run = &batch->members[k].work->run;
+        for (uint32_t i = 0; i < run->n_outputs; i++) {
+            if (place_of(first->output_spec, first->n_outputs, run->output_spec[i], i) <
+                first->n_outputs)
+                continue;
+            *ret_same = false;
+            n++;
+        }
+    }
+    return n;
+}
+
+static enum tern_code join_outputs(struct tern_batch *batch, struct tern_err *err)
+{
+    const struct tern_engine_run *first = &batch->members[0].work->run;
+    bool is_same;
+    uint32_t room = count_outputs(batch, &is_same), n = 0;
+    struct tern_tensor *outputs = tern_arena_zalloc(&batch->arena, room, sizeof(*outputs));
+    uint32_t *spec = is_same ? NULL : tern_arena_zalloc(&batch->arena, room, sizeof(*spec));
+
+    if (outputs == NULL || (!is_same && spec == NULL))
+        return tern_arena_fail(&batch->arena, err, "the tensors of a batch");
+    for (; n < first->n_outputs; n++) {
+        outputs[n].name = first->outputs[n].name;
+        if (!is_same)
+            spec[n] = first->output_spec[n];
+    }
+    for (uint32_t k = 1; k < batch->n_works && !is_same; k++) {
+        const struct tern_engine_run *run = &batch->members[k].work->run;
+        for (uint32_t i = 0; i < run->n_outputs; i++) {
+            if (place_of(spec, n, run->output_spec[i], i) < n)
+                continue;
+            outputs[n].name = run->outputs[i].name;
+            spec[n++] = run->output_spec[i];
+        }
+    }
+    batch->run.outputs = outputs;
+    batch->run.n_outputs = n;
+    if (!is_same)
+        batch->run.output_spec = spec;
+    return TERN_OK;
+}
+
+/* ---- one input of all works, in one piece ---- */
 
 static enum tern_code check_input(const struct tern_tensor *first, const struct tern_tensor *input,
                                   uint64_t rows, bool is_ragged, struct tern_err *err)
@@ -183,8 +229,6 @@ static enum tern_code check_input(const struct tern_tensor *first, const struct 
                          tern_shape_print(&want, wanted, sizeof(wanted)));
     return TERN_OK;
 }
-
-/* ---- one input of all works, in one piece ---- */
 
 /* The bytes of the last of its rows. */
 static struct tern_str last_row(const struct tern_tensor *input)
@@ -339,21 +383,18 @@ static enum tern_code join(struct tern_batch *batch, struct tern_err *err)
     uint32_t made = scheduling != NULL ? scheduling->n_batch_inputs : 0;
     uint32_t n_inputs = first->n_inputs + made;
     struct tern_tensor *inputs = tern_arena_zalloc(arena, n_inputs, sizeof(*inputs));
-    struct tern_tensor *outputs = tern_arena_zalloc(arena, first->n_outputs, sizeof(*outputs));
 
-    if (inputs == NULL || outputs == NULL)
+    if (inputs == NULL)
         return tern_arena_fail(arena, err, "the tensors of a batch");
     for (uint32_t k = 0; k < batch->n_works; k++)
         TERN_TRY(check_member(batch, &batch->members[k], err));
     for (uint32_t i = 0; i < first->n_inputs; i++)
         TERN_TRY(join_input(batch, i, &inputs[i], err));
-    for (uint32_t i = 0; i < first->n_outputs; i++)
-        outputs[i].name = first->outputs[i].name;
     batch->run = *first;
     batch->run.inputs = inputs;
     batch->run.n_inputs = n_inputs;
-    batch->run.outputs = outputs;
     batch->run.arena = arena;
+    TERN_TRY(join_outputs(batch, err));
     batch->is_joined = true;
     TERN_TRY(join_again(batch, err));
     if (batch->n_works > 1) {

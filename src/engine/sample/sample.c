@@ -18,6 +18,8 @@ struct sample_model {
     uint64_t delay_ns;     /* identity: of a run */
     uint64_t row_delay_ns; /* identity: and this for each row */
     bool spins;            /* identity: the delay takes CPU time */
+    uint64_t slower;       /* identity: the k-th instance takes k times so long, k > 0; 0: no */
+    atomic_uint instances; /* made so far */
     bool decoupled;
 };
 
@@ -26,6 +28,7 @@ struct sample_instance {
     pthread_mutex_t lock;
     pthread_cond_t woken;
     bool cancelled; /* guarded by lock */
+    uint32_t number;
 };
 
 /* ---- time that can be cut short ---- */
@@ -140,6 +143,9 @@ static enum tern_code take_time(const struct sample_model *state, struct sample_
     uint64_t rows = first != NULL && first->shape.rank > 0 ? (uint64_t)first->shape.dim[0] : 1;
     uint64_t delay = state->delay_ns;
 
+    if (state->slower > 0 && instance->number > 0 &&
+        tern_num_mul(delay, state->slower * instance->number, &delay))
+        delay = DELAY_MAX_NS;
     if (state->row_delay_ns > 0 && rows < DELAY_MAX_NS / state->row_delay_ns)
         delay += rows * state->row_delay_ns;
     if (delay > WARM_DELAY_MAX_NS && run->cancelled == NULL)
@@ -393,6 +399,13 @@ static enum tern_code read_option(const struct tern_engine_option *option,
         return read_time(option, "microseconds", TERN_NS_PER_US, &state->delay_ns, err);
     if (tern_str_eq(option->key, TERN_STR("execute_row_delay_us")))
         return read_time(option, "microseconds", TERN_NS_PER_US, &state->row_delay_ns, err);
+    if (tern_str_eq(option->key, TERN_STR("instance_wise_delay_multiplier"))) {
+        if (!tern_num_parse_u64(option->value, 1000, &state->slower))
+            return tern_fail(err, TERN_INVALID_ARGUMENT,
+                             "instance_wise_delay_multiplier: expected 0 to 1000, got '%.*s'",
+                             TERN_STR_ARG(option->value));
+        return TERN_OK;
+    }
     if (!tern_str_eq(option->key, TERN_STR("execute_delay_kind")))
         return TERN_OK; /* other engines' defaults come too */
     state->spins = tern_str_eq(option->value, TERN_STR("spin"));
@@ -442,7 +455,12 @@ static enum tern_code load(const struct tern_engine_load *spec, struct tern_aren
     struct sample_model *own = tern_mem_zalloc(1, sizeof(*own));
     if (own == NULL)
         return tern_mem_fail(err, "the model", sizeof(*own));
-    *own = state;
+    own->delay_ns = state.delay_ns;
+    own->row_delay_ns = state.row_delay_ns;
+    own->spins = state.spins;
+    own->slower = state.slower;
+    own->decoupled = state.decoupled;
+    atomic_init(&own->instances, 0);
     model.state = own;
     *ret_model = model;
     return TERN_OK;
@@ -485,11 +503,12 @@ static enum tern_code instance_new(const struct tern_engine_model *model, void *
                                    struct tern_err *err)
 {
     struct sample_instance *instance = tern_mem_zalloc(1, sizeof(*instance));
+    struct sample_model *state = model->state;
     pthread_condattr_t attr;
 
-    (void)model;
     if (instance == NULL)
         return tern_mem_fail(err, "an instance", sizeof(*instance));
+    instance->number = atomic_fetch_add(&state->instances, 1);
     pthread_condattr_init(&attr);
     pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
     pthread_cond_init(&instance->woken, &attr);

@@ -6,6 +6,8 @@
  *             parameter execute_delay_ms (or _us) makes a run take so long, execute_row_delay_us
  *             longer for each row (the first dimension of the first input): a model of known
  *             cost. execute_delay_kind is sleep, like a device, or spin, like the CPU.
+ *             With instance_wise_delay_multiplier m the first instance takes that
+ *             long, the k-th after it m k times as long.
  *   square    decoupled. Input INT32 with one element n, output INT32: n answers, each n.
  *   repeat    decoupled or not. Inputs IN INT32 [n], DELAY UINT32 [n], WAIT UINT32 [1]; outputs OUT
  * INT32 and, if there is one, IDX UINT32: n answers, the i-th DELAY[i] milliseconds after the one

@@ -143,6 +143,17 @@ static void test_presence_matters(void **state)
     assert_apart();
 }
 
+static void test_outputs_do_not_part_what_is_configured(void **state)
+{
+    (void)state;
+    scheduling.batching = TERN_BATCHING_CONFIGURED;
+    b.run.n_outputs = 1;
+    assert_together();
+    b.run.n_outputs = 2;
+    b.output_spec[1] = b.output_spec[0]; /* twice the same one */
+    assert_alone();
+}
+
 static void assert_param_apart(struct tern_param param)
 {
     init_request(&b);
@@ -228,6 +239,7 @@ int main(void)
         cmocka_unit_test_setup(test_shapes_matter, setup),
         cmocka_unit_test_setup(test_of_a_ragged_input_only_the_rank_matters, setup),
         cmocka_unit_test_setup(test_presence_matters, setup),
+        cmocka_unit_test_setup(test_outputs_do_not_part_what_is_configured, setup),
         cmocka_unit_test_setup(test_parameters_matter_where_they_are_read, setup),
         cmocka_unit_test_setup(test_what_goes_alone, setup),
         cmocka_unit_test_setup(test_versions_without_batches, setup),

@@ -110,7 +110,7 @@ static inline void assert_answered(const struct client *c)
     const uint32_t *in = c->work.run.input_spec, *out = c->work.run.output_spec;
 
     assert_int_equal(c->work.code, TERN_OK);
-    for (uint32_t i = 0; i < 2; i++) {
+    for (uint32_t i = 0; i < c->work.run.n_outputs; i++) {
         const struct tern_tensor *input = &c->inputs[in[0] == out[i] ? 0 : 1];
         const struct tern_tensor *output = &c->outputs[i];
         assert_int_equal(output->dtype, input->dtype);
