@@ -607,6 +607,9 @@ static void check_trace(struct tern_opt_load *load, struct tern_server_options *
         struct tern_str text = options->trace.level.items[i];
         if (tern_str_eq(text, TERN_STR("OFF")) && options->trace.level.n == 1)
             return;
+        /* MIN and MAX: what Triton called timestamps at first, and still takes. */
+        if (tern_str_eq(text, TERN_STR("MIN")) || tern_str_eq(text, TERN_STR("MAX")))
+            text = TERN_STR("TIMESTAMPS");
         unsigned bit = 0;
         while (bit < TERN_COUNT_OF(levels) && !tern_str_eq(text, tern_str_of(levels[bit])))
             bit++;

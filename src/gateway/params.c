@@ -4,14 +4,14 @@
 
 /* A model with a queue of its own settings takes a request's timeout as a bound of the wait alone,
  * and only where its settings allow that (Triton's ModelQueuePolicy); one that takes sequences as a
- * bound of the wait for a slot. */
+ * bound of the wait for a slot. What it is for an ensemble, its steps decide. */
 static bool bounds_the_wait(const struct gateway_call *gc)
 {
     const struct tern_model_version *version = gc->call.pinned;
 
     if (version == NULL)
         return false;
-    return version->sequencing != NULL ||
+    return version->sequencing != NULL || version->ensembling != NULL ||
            (version->scheduling != NULL &&
             version->scheduling->batching == TERN_BATCHING_CONFIGURED);
 }

@@ -179,12 +179,36 @@ static enum tern_code give_arena(struct tern_ensemble_run *run, struct step *ste
                                    &step->work.run.arena, &step->err);
 }
 
+/* A request's timeout is what it would be if the step was asked by itself: a bound of its wait, or
+ * a deadline where the model's configuration knows no such bound. */
+static void give_time(const struct tern_work *parent, struct tern_work *work)
+{
+    const struct tern_scheduling *scheduling = work->version->scheduling;
+    uint64_t end_ns;
+
+    work->deadline_ns = parent->deadline_ns;
+    work->has_own_deadline = parent->has_own_deadline;
+    if (work->version->sequencing != NULL || work->version->ensembling != NULL ||
+        (scheduling != NULL && scheduling->batching == TERN_BATCHING_CONFIGURED)) {
+        work->timeout_ns = parent->timeout_ns;
+        return;
+    }
+    if (parent->timeout_ns == 0 ||
+        __builtin_add_overflow(parent->queued_ns, parent->timeout_ns, &end_ns))
+        return;
+    if (work->deadline_ns == 0 || end_ns < work->deadline_ns) {
+        work->deadline_ns = end_ns;
+        work->has_own_deadline = true;
+    }
+}
+
 static enum tern_code prepare(struct tern_ensemble_run *run, struct step *step)
 {
     const struct tern_work *parent = run->work;
     struct tern_work *work = &step->work;
 
-    if (parent->deadline_ns != 0 && run->now_ns >= parent->deadline_ns)
+    give_time(parent, work);
+    if (work->deadline_ns != 0 && run->now_ns >= work->deadline_ns)
         return tern_fail(&step->err, TERN_DEADLINE_EXCEEDED,
                          "Deadline Exceeded: the deadline passed before the step of model '%.*s'",
                          TERN_STR_ARG(work->version->info.name));
@@ -195,9 +219,7 @@ static enum tern_code prepare(struct tern_ensemble_run *run, struct step *step)
     work->units = tern_inputs_units(work->run.inputs, work->run.n_inputs);
     work->rows =
         (uint32_t)tern_inputs_rows(&work->version->info, work->run.inputs, work->run.n_inputs);
-    work->deadline_ns = parent->deadline_ns;
     work->priority = parent->priority;
-    work->timeout_ns = parent->timeout_ns;
     work->sequence = parent->sequence;
     work->loop = parent->loop;
     work->err = &step->err;

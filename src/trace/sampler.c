@@ -212,7 +212,8 @@ static enum tern_code read_level(const struct tern_setting *setting, uint64_t *r
             if (setting->n > 1)
                 return tern_fail(err, TERN_INVALID_ARGUMENT,
                                  "Expect only one trace level 'OFF' is specified");
-        } else if (tern_str_eq(text, TERN_STR("TIMESTAMPS"))) {
+        } else if (tern_str_eq(text, TERN_STR("TIMESTAMPS")) ||
+                   tern_str_eq(text, TERN_STR("MIN")) || tern_str_eq(text, TERN_STR("MAX"))) {
             level |= TERN_TRACE_TIMESTAMPS;
         } else if (tern_str_eq(text, TERN_STR("TENSORS"))) {
             level |= TERN_TRACE_TENSORS;

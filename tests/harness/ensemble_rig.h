@@ -237,6 +237,7 @@ struct rig_request {
     struct tern_shape shape;
     const char *outputs[2]; /* NULL: no more; none at all: all of the model's */
     uint64_t timeout_ns;    /* 0: none */
+    uint64_t wait_ns;       /* the parameter `timeout`; 0: none */
     struct tern_work work;
     struct tern_arena arena;
     struct tern_err err;
@@ -306,6 +307,7 @@ static enum tern_code rig_prepare(struct rig_request *request, struct tern_model
         .units = 4,
         .rows = 1,
         .deadline_ns = request->timeout_ns == 0 ? 0 : tern_clock_mono_ns() + request->timeout_ns,
+        .timeout_ns = request->wait_ns,
         .loop = request->rig->lt.loop,
         .on_done = rig_on_request_done,
         .err = &request->err,

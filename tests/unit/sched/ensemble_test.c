@@ -177,6 +177,27 @@ static void no_step_starts_after_the_deadline(void **state)
     rig_request_fini(&r);
 }
 
+/* A bound of the wait where the step's configuration knows one, else a deadline. */
+static void a_timeout_is_what_it_is_for_the_step(void **state)
+{
+    struct ensemble_rig *rig = *state;
+    struct rig_request r;
+
+    rig_config(rig, "e", RIG_1_TO_1(RIG_STEP("gated", "x", "a") RIG_STEP("d", "a", "y")));
+    rig_open(rig, TERN_REGISTRY_NONE);
+    fake_engine_gate(true);
+    rig_request_init(&r, rig, "e");
+    r.wait_ns = 50 * TERN_NS_PER_MS;
+    rig_submit(&r);
+    fake_engine_wait_entered(1);
+    uint64_t end_ns = tern_clock_mono_ns() + r.wait_ns;
+    while (tern_clock_mono_ns() <= end_ns)
+        ;
+    fake_engine_open(1);
+    assert_int_equal(rig_wait(&r), TERN_DEADLINE_EXCEEDED);
+    rig_request_fini(&r);
+}
+
 static void shapes_that_only_a_run_shows(void **state)
 {
     struct ensemble_rig *rig = *state;
@@ -352,6 +373,7 @@ int main(void)
         T(an_error_in_one_branch_is_told_when_all_are_back),
         T(cancelled_while_two_steps_run),
         T(no_step_starts_after_the_deadline),
+        T(a_timeout_is_what_it_is_for_the_step),
         T(shapes_that_only_a_run_shows),
         T(batches_meet_models_without),
         T(ensembles_in_ensembles),
