@@ -33,7 +33,7 @@ struct tern_resources {
     struct entry *entries;
     uint32_t n_entries, cap_entries;
     struct tern_list members;
-    struct tern_list waiting; /* by served, then by age */
+    struct tern_list waiting; /* see stands_behind; then by age */
     struct tern_list granted;
     struct tern_resource_claim *reserved; /* a waiting one whose share nobody else may take */
 };
@@ -230,6 +230,19 @@ static bool fits(const struct tern_resources *r, const struct tern_resource_clai
     return true;
 }
 
+/* Where its next run ends, and of equal ones the one with the greater weight first: the other
+ * order, by where it begins, gives each newcomer a run that its weight has not earned. */
+static bool stands_behind(const struct tern_resource_claim *a, const struct tern_resource_claim *b)
+{
+    uint64_t a_end, b_end;
+
+    if (__builtin_add_overflow(a->served, (uint64_t)a->priority, &a_end))
+        a_end = UINT64_MAX;
+    if (__builtin_add_overflow(b->served, (uint64_t)b->priority, &b_end))
+        b_end = UINT64_MAX;
+    return a_end > b_end || (a_end == b_end && a->priority > b->priority);
+}
+
 /* Keeps the share of the first waiter that was passed too often. */
 static void reserve(struct tern_resources *r)
 {
@@ -255,7 +268,7 @@ static void pass(struct tern_resources *r, const struct tern_resource_claim *win
 {
     for (struct tern_list *at = r->waiting.next; at != &r->waiting; at = at->next) {
         struct tern_resource_claim *claim = TERN_CONTAINER_OF(at, struct tern_resource_claim, link);
-        if (claim->served > winner->served)
+        if (stands_behind(claim, winner))
             break;
         claim->passed += share(claim, winner);
     }
@@ -308,7 +321,7 @@ static void wait_in_order(struct tern_resources *r, struct tern_resource_claim *
     struct tern_list *after = r->waiting.prev;
 
     while (after != &r->waiting &&
-           TERN_CONTAINER_OF(after, struct tern_resource_claim, link)->served > claim->served)
+           stands_behind(TERN_CONTAINER_OF(after, struct tern_resource_claim, link), claim))
         after = after->prev;
     tern_list_append(after->next, &claim->link); /* before the one that follows */
     claim->state = TERN_RESOURCE_WAITING;

@@ -3,8 +3,8 @@
  * clock; its owner guards it.
  *
  * A claim is one instance. It gets all that its group asks for, or nothing and waits, so holders
- * never wait and nothing can lock up. Waiters are served by how often they ran times their
- * priority, least first (start-time fair queueing, Goyal, Vin, Cheng 1996: weight = 1 / priority),
+ * never wait and nothing can lock up. Waiters are served by how often they will have run times
+ * their priority, least first (self-clocked fair queueing, Golestani 1994: weight = 1 / priority),
  * but one that does not fit holds nobody back who does: only when TERN_RESOURCES_PASSES others took
  * of what it waits for, its share is kept free for it until it runs.
  *
