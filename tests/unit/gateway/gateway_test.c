@@ -2,7 +2,7 @@
  * the scheduler and a fake engine, on a loop that is stepped by hand. */
 // covers: gateway/infer gateway/observe gateway/ops gateway/statistics gateway/settings
 // covers: core/exchange core/proto proto/oip_stats proto/oip_settings stat/metrics_page
-// covers: sched/submit
+// covers: sched/submit core/inputs
 // wrap: tern_clock_mono_ns tern_mem_alloc tern_mem_zalloc tern_mem_alloc_aligned tern_mem_realloc
 #include "unit/net/rig.h"
 
