@@ -3,7 +3,6 @@
 
 #include <pthread.h>
 #include <stddef.h>
-#include <string.h>
 #include "os/dl.h"
 
 #define TEXT_OF(macro) TEXT(macro)
@@ -14,41 +13,19 @@ struct tern_openssl tern_openssl;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct tern_dl *library; /* never closed: OpenSSL cleans up when the program ends */
 
-static const struct {
-    const char *name;
-    size_t at; /* of its pointer in struct tern_openssl */
-} functions[] = {
+static const struct tern_dl_entry functions[] = {
 #define X(name) {#name, offsetof(struct tern_openssl, p_##name)},
     TERN_OPENSSL_FUNCTIONS(X)
 #undef X
 };
 
 /* libssl brings libcrypto with it: the linker looks in both. */
-static enum tern_code find_all(struct tern_dl *dl, struct tern_openssl *ret, struct tern_err *err)
-{
-    tern_dl_fn fn;
-
-    for (size_t i = 0; i < TERN_COUNT_OF(functions); i++) {
-        TERN_TRY(tern_dl_symbol(dl, functions[i].name, &fn, err));
-        memcpy((char *)ret + functions[i].at, &fn,
-               sizeof(fn)); /* pointers to functions are alike */
-    }
-    return TERN_OK;
-}
-
 static enum tern_code load(struct tern_err *err)
 {
     struct tern_openssl found;
-    struct tern_dl *dl;
 
-    TERN_TRY(tern_dl_open(LIBRARY, &dl, err));
-    enum tern_code code = find_all(dl, &found, err);
-    if (code != TERN_OK) {
-        tern_dl_close(dl);
-        return code;
-    }
+    TERN_TRY(tern_dl_load(LIBRARY, functions, TERN_COUNT_OF(functions), &found, &library, err));
     tern_openssl = found;
-    library = dl;
     return TERN_OK;
 }
 

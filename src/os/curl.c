@@ -3,7 +3,6 @@
 
 #include <pthread.h>
 #include <stddef.h>
-#include <string.h>
 #include "base/compiler.h"
 #include "os/dl.h"
 
@@ -12,10 +11,7 @@
 struct tern_curl tern_curl;
 static struct tern_dl *library; /* never closed: it registers with OpenSSL */
 
-static const struct {
-    const char *name;
-    size_t at; /* of its pointer in struct tern_curl */
-} functions[] = {
+static const struct tern_dl_entry functions[] = {
 #define X(name) {#name, offsetof(struct tern_curl, p_##name)},
     TERN_CURL_FUNCTIONS(X)
 #undef X
@@ -24,20 +20,9 @@ static const struct {
 static enum tern_code load(struct tern_err *err)
 {
     struct tern_curl found;
-    struct tern_dl *dl;
-    tern_dl_fn fn;
 
-    TERN_TRY(tern_dl_open(LIBRARY, &dl, err));
-    for (size_t i = 0; i < TERN_COUNT_OF(functions); i++) {
-        enum tern_code code = tern_dl_symbol(dl, functions[i].name, &fn, err);
-        if (code != TERN_OK) {
-            tern_dl_close(dl);
-            return code;
-        }
-        memcpy((char *)&found + functions[i].at, &fn, sizeof(fn)); /* pointers to functions */
-    }
+    TERN_TRY(tern_dl_load(LIBRARY, functions, TERN_COUNT_OF(functions), &found, &library, err));
     tern_curl = found;
-    library = dl;
     if (tern_curl.p_curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
         return tern_fail(err, TERN_UNAVAILABLE, "it cannot be initialised");
     return TERN_OK;

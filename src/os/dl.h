@@ -18,6 +18,17 @@ enum tern_code tern_dl_symbol(struct tern_dl *dl, const char *symbol, tern_dl_fn
                               struct tern_err *err);
 void tern_dl_close(struct tern_dl *dl);
 
+/* A library's functions as a table of pointers, for a library that is there only when it is
+ * needed. */
+struct tern_dl_entry {
+    const char *symbol;
+    size_t at; /* where its pointer lies in the table */
+};
+
+/* Opens the library and fills the table; closes it again when a symbol is missing. */
+enum tern_code tern_dl_load(const char *name, const struct tern_dl_entry *entries, size_t n,
+                            void *table, struct tern_dl **ret_dl, struct tern_err *err);
+
 /* The folder of the running program, without a slash at the end. */
 enum tern_code tern_dl_exe_folder(char *dst, size_t cap, struct tern_err *err);
 
