@@ -1,3 +1,4 @@
+// covers: os/dl_load
 #include "os/dl.h"
 
 #include <setjmp.h>
