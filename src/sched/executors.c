@@ -19,7 +19,7 @@ static void call_one(struct tern_executors *all)
 {
     struct tern_list *link = all->idle.prev;
 
-    if (link != &all->idle && of_idle(link) == all->keeper && link->prev != &all->idle)
+    if (all->keeper != NULL && link == &all->keeper->idle && link->prev != &all->idle)
         link = link->prev;
     if (link == &all->idle)
         return; /* whoever ends its run next comes by */

@@ -344,22 +344,7 @@ static void give_up_resources(struct tern_lane *lane)
     }
 }
 
-/* Whoever was granted what it waited for is looked at: it may want to run, or not any more. */
-void tern_lane_serve_granted(struct tern_sched *sched, uint64_t now_ns)
-{
-    struct tern_resource_claim *claim;
-
-    if (sched->resources == NULL || sched->is_granting)
-        return;
-    sched->is_granting = true;
-    while ((claim = tern_resources_granted(sched->resources)) != NULL) {
-        struct tern_lane_slot *slot = claim->owner;
-        tern_lane_look(slot->lane, now_ns);
-    }
-    sched->is_granting = false;
-}
-
-void tern_lane_look(struct tern_lane *lane, uint64_t now_ns)
+static void look_at_one(struct tern_lane *lane, uint64_t now_ns)
 {
     struct tern_policy_decision decision;
     uint64_t wake_ns;
@@ -373,11 +358,28 @@ void tern_lane_look(struct tern_lane *lane, uint64_t now_ns)
         tern_executors_offer(&lane->sched->executors, lane, is_ready);
     /* They keep the time for those with threads of their own, too. */
     tern_executors_wake_at(&lane->sched->executors, lane, has_batch ? UINT64_MAX : wake_ns);
-    if (TERN_UNLIKELY(lane->sched->resources != NULL)) {
-        if (!has_batch)
-            give_up_resources(lane);
-        tern_lane_serve_granted(lane->sched, now_ns);
+    if (TERN_UNLIKELY(lane->sched->resources != NULL) && !has_batch)
+        give_up_resources(lane);
+}
+
+/* Whoever was granted what it waited for is looked at: it may want to run, or not any more, which
+ * may grant it to others again. */
+void tern_lane_serve_granted(struct tern_sched *sched, uint64_t now_ns)
+{
+    struct tern_resource_claim *claim;
+
+    if (TERN_LIKELY(sched->resources == NULL))
+        return;
+    while ((claim = tern_resources_granted(sched->resources)) != NULL) {
+        struct tern_lane_slot *slot = claim->owner;
+        look_at_one(slot->lane, now_ns);
     }
+}
+
+void tern_lane_look(struct tern_lane *lane, uint64_t now_ns)
+{
+    look_at_one(lane, now_ns);
+    tern_lane_serve_granted(lane->sched, now_ns);
 }
 
 /* ---- a run ---- */

@@ -12,8 +12,7 @@ struct tern_sched {
     struct tern_sched_watcher watcher;
     _Atomic uint32_t queue_max;
     struct tern_executors executors;  /* and the lock of all lanes */
-    struct tern_resources *resources; /* NULL: nobody is limited; guarded by that lock ... */
-    bool is_granting;                 /* ... as is this: somebody serves those who got theirs */
+    struct tern_resources *resources; /* NULL: nobody is limited; guarded by that lock */
 };
 
 #endif

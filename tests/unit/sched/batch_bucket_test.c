@@ -167,7 +167,8 @@ static void assert_param_apart(struct tern_param param)
 static void test_parameters_matter_where_they_are_read(void **state)
 {
     (void)state;
-    assert_param_apart((struct tern_param){.key = TERN_STR("beam"), .int64 = 5});
+    assert_param_apart(
+        (struct tern_param){.key = TERN_STR("beam"), .kind = TERN_PARAM_INT64, .int64 = 5});
     assert_param_apart((struct tern_param){
         .key = TERN_STR("beam"), .kind = TERN_PARAM_UINT64, .uint64 = UINT64_MAX});
     assert_param_apart(
