@@ -126,6 +126,10 @@ static void print_verdict(const struct tern_tune *tune, struct tern_buf *out)
     tern_buf_printf(out,
                     " The same measurement, repeated %u times, differed from itself by %.1f %%.\n",
                     tune->n_finals, 100 * v->spread);
+    if (!v->is_noise && best->setting.instances == tune->model.instances &&
+        best->setting.instances > 1)
+        tern_buf_printf(out, "No more instances were tried: --instances %u does.\n",
+                        best->setting.instances * 4);
     if (!v->is_noise && !best->setting.as_configured) {
         tern_buf_printf(out, "\nFor config.pbtxt%s:\n\n",
                         tune->model.is_configured ? ", instead of what it says of these" : "");

@@ -10,12 +10,12 @@ import pytest
 
 from harness import DEADLINE, TERN, put_sample, tensors
 
-# 5 ms a run, for one row as for two: twice as much by batches, and again by a second instance.
+# 8 ms a run, for one row as for four: four times as much by batches, and again by four instances.
 SLOW = (
-    'backend: "identity" max_batch_size: 2\n'
+    'backend: "identity" max_batch_size: 4\n'
     + tensors("input", ("INPUT0", "FP32", 4))
     + tensors("output", ("OUTPUT0", "FP32", 4))
-    + 'parameters { key: "execute_delay_us" value { string_value: "5000" } }\n'
+    + 'parameters { key: "execute_delay_us" value { string_value: "8000" } }\n'
 )
 
 
@@ -48,17 +48,16 @@ def finish(process):
 
 def test_what_helps_is_found(models, scratch):
     before = (models / "slow/config.pbtxt").read_text()
-    flags = ["--quick", "--duration", "400ms", "--instances", 2, "--slo", "50ms", "--output", "json"]
+    flags = ["--quick", "--duration", "400ms", "--instances", 4, "--slo", "80ms", "--output", "json"]
     status, out, err = finish(start(scratch, models, *flags))
     assert status == 0, err
     found = json.loads(out)
     rates = {row["setting"]: row["rate"] for row in found["settings"]}
     assert all(row["problem"] == "" for row in found["settings"])
-    assert rates["no batches"] < 0.8 * rates["nothing configured"]
-    assert rates["2 instances"] > 1.3 * rates["nothing configured"]
     best = found["recommended"]
-    assert "instance_group [ { count: 2 } ]" in best["config"]
-    assert found["gain"] > 0.3 and found["repeats"] == 2
+    assert "instance_group [ { count: " in best["config"]
+    assert rates["no batches"] < rates["nothing configured"] < best["rate"]
+    assert found["gain"] > found["spread"] and found["repeats"] == 2
     assert [row["rate"] for row in found["settings"]] == sorted(rates.values(), reverse=True)
     assert found["front"] and "s left)" in err
     assert (models / "slow/config.pbtxt").read_text() == before
