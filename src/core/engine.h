@@ -98,6 +98,13 @@ struct tern_engine_sink {
                            uint32_t n_outputs, struct tern_err *err);
     /* Not for engines. From any thread: nobody listens any more, an emit that waits ends. */
     void (*stop)(struct tern_engine_sink *self);
+    /* Not for engines. On the loop of the request: an answer, as emit, that never waits. ABORTED:
+     * there is no room now, and on_room comes on the loop when there is. NULL: not taken. */
+    enum tern_code (*offer)(struct tern_engine_sink *self, const struct tern_tensor *outputs,
+                            uint32_t n_outputs, struct tern_err *err);
+    /* Set by who offers, until the end of the run; may come from within offer. */
+    void (*on_room)(struct tern_engine_sink *self);
+    void *asker;
 };
 
 struct tern_engine_ops {

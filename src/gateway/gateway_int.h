@@ -166,6 +166,7 @@ struct gateway_sink {
     struct tern_list room;        /* answers to be filled; guarded by lock */
     size_t bytes;                 /* of those on their way; guarded by lock */
     bool stopped;                 /* guarded by lock */
+    bool wants_room;              /* somebody on the loop was sent away; the loop's */
     struct gateway_answer *first; /* the one that an exchange with one answer has */
     uint32_t n_answers;           /* that came, on the loop */
     struct gateway_answer answers[GATEWAY_SINK_ANSWERS];

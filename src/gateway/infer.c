@@ -262,7 +262,7 @@ enum tern_code gateway_run_infer(struct gateway_call *gc, bool *ret_pending, str
         .n_outputs = call->response.n_outputs,
         .arena = call->arena,
     };
-    if (call->info->decoupled)
+    if (TERN_UNLIKELY(tern_binding_decouples(call->pinned, tern_loop_index(call->x->loop))))
         TERN_TRY(open_sink(gc, err));
     gc->work.version = call->pinned;
     gc->work.units = tern_inputs_units(call->request.inputs, call->request.n_inputs);

@@ -10,16 +10,23 @@
 
 /* ---- on the thread of the run ---- */
 
-/* Room for an answer of so many bytes; NULL when nobody wants one. */
-static struct gateway_answer *take_room(struct gateway_sink *sink, size_t bytes)
+static bool is_full(const struct gateway_sink *sink)
+{
+    return tern_list_is_empty(&sink->room) || sink->bytes >= GATEWAY_SINK_BYTES;
+}
+
+/* Room for an answer of so many bytes. CANCELLED: nobody wants one; ABORTED: there is none now. */
+static enum tern_code take_room(struct gateway_sink *sink, size_t bytes, bool may_wait,
+                                struct gateway_answer **ret_answer, struct tern_err *err)
 {
     struct gateway_answer *answer = NULL;
     struct tern_list *link = NULL;
 
     pthread_mutex_lock(&sink->lock);
-    while (!sink->stopped && (tern_list_is_empty(&sink->room) || sink->bytes >= GATEWAY_SINK_BYTES))
+    while (may_wait && !sink->stopped && is_full(sink))
         pthread_cond_wait(&sink->room_came, &sink->lock);
-    if (!sink->stopped)
+    bool stopped = sink->stopped;
+    if (!stopped && !is_full(sink))
         link = tern_list_pop(&sink->room);
     if (link != NULL) {
         answer = TERN_CONTAINER_OF(link, struct gateway_answer, link);
@@ -27,7 +34,12 @@ static struct gateway_answer *take_room(struct gateway_sink *sink, size_t bytes)
         sink->bytes += bytes;
     }
     pthread_mutex_unlock(&sink->lock);
-    return answer;
+    *ret_answer = answer;
+    if (stopped)
+        return tern_fail(err, TERN_CANCELLED, "nobody waits for more answers");
+    if (answer == NULL)
+        return tern_fail(err, TERN_ABORTED, "there is no room for an answer now");
+    return TERN_OK;
 }
 
 static size_t size_of(const struct tern_tensor *outputs, uint32_t n)
@@ -62,19 +74,24 @@ static enum tern_code copy_outputs(struct gateway_answer *answer, const struct t
 
 static void on_answer(struct tern_loop_task *task);
 
+static enum tern_code take_answer(struct gateway_sink *sink, const struct tern_tensor *outputs,
+                                  uint32_t n_outputs, bool may_wait,
+                                  struct gateway_answer **ret_answer, struct tern_err *err)
+{
+    TERN_TRY(take_room(sink, size_of(outputs, n_outputs), may_wait, ret_answer, err));
+    enum tern_code code = copy_outputs(*ret_answer, outputs, n_outputs, err);
+    if (code != TERN_OK)
+        gateway_answer_free(*ret_answer);
+    return code;
+}
+
 static enum tern_code emit(struct tern_engine_sink *self, const struct tern_tensor *outputs,
                            uint32_t n_outputs, struct tern_err *err)
 {
     struct gateway_sink *sink = TERN_CONTAINER_OF(self, struct gateway_sink, base);
-    struct gateway_answer *answer = take_room(sink, size_of(outputs, n_outputs));
+    struct gateway_answer *answer = NULL;
 
-    if (answer == NULL)
-        return tern_fail(err, TERN_CANCELLED, "nobody waits for more answers");
-    enum tern_code code = copy_outputs(answer, outputs, n_outputs, err);
-    if (code != TERN_OK) {
-        gateway_answer_free(answer);
-        return code;
-    }
+    TERN_TRY(take_answer(sink, outputs, n_outputs, true, &answer, err));
     answer->task.run = on_answer;
     tern_loop_post(sink->gc->work.loop, &answer->task);
     return TERN_OK;
@@ -109,6 +126,10 @@ void gateway_answer_free(struct gateway_answer *answer)
     tern_list_append(&sink->room, &answer->link);
     uncount(answer);
     pthread_mutex_unlock(&sink->lock);
+    bool tell = sink->wants_room && sink->base.on_room != NULL;
+    sink->wants_room = false;
+    if (tell)
+        sink->base.on_room(&sink->base);
 }
 
 /* The answer of an exchange with one stays until that is freed. */
@@ -122,10 +143,8 @@ static void keep_first(struct gateway_answer *answer)
     pthread_mutex_unlock(&sink->lock);
 }
 
-/* Tasks of one thread run in the order posted: all answers come before the end of their run. */
-static void on_answer(struct tern_loop_task *task)
+static void hand_over(struct gateway_answer *answer)
 {
-    struct gateway_answer *answer = TERN_CONTAINER_OF(task, struct gateway_answer, task);
     struct gateway_sink *sink = answer->sink;
 
     sink->n_answers++;
@@ -135,6 +154,26 @@ static void on_answer(struct tern_loop_task *task)
         keep_first(answer);
     else
         gateway_answer_free(answer);
+}
+
+/* Tasks of one thread run in the order posted: all answers come before the end of their run. */
+static void on_answer(struct tern_loop_task *task)
+{
+    hand_over(TERN_CONTAINER_OF(task, struct gateway_answer, task));
+}
+
+static enum tern_code offer(struct tern_engine_sink *self, const struct tern_tensor *outputs,
+                            uint32_t n_outputs, struct tern_err *err)
+{
+    struct gateway_sink *sink = TERN_CONTAINER_OF(self, struct gateway_sink, base);
+    struct gateway_answer *answer = NULL;
+
+    enum tern_code code = take_answer(sink, outputs, n_outputs, false, &answer, err);
+    if (code == TERN_OK)
+        hand_over(answer);
+    else
+        sink->wants_room |= code == TERN_ABORTED;
+    return code;
 }
 
 enum tern_code gateway_sink_collect(struct gateway_call *gc, enum tern_code code,
@@ -170,7 +209,7 @@ static struct gateway_sink *new_sink(void)
 
     if (sink == NULL)
         return NULL;
-    sink->base = (struct tern_engine_sink){.emit = emit, .stop = stop};
+    sink->base = (struct tern_engine_sink){.emit = emit, .stop = stop, .offer = offer};
     pthread_mutex_init(&sink->lock, NULL);
     pthread_cond_init(&sink->room_came, NULL);
     tern_list_init(&sink->room);
@@ -199,7 +238,8 @@ enum tern_code gateway_sink_take(struct gateway_call *gc, struct tern_err *err)
     gc->loop->n_sinks_free -= link != NULL;
     sink->loop = gc->loop;
     sink->gc = gc;
-    sink->stopped = false;
+    sink->stopped = sink->wants_room = false;
+    sink->base.on_room = NULL;
     sink->n_answers = 0;
     for (uint32_t i = 0; i < GATEWAY_SINK_ANSWERS; i++) {
         sink->answers[i].arena.max = gc->call.arena->max;

@@ -18,10 +18,13 @@ struct binder {
     struct tern_arena *arena;
     const struct tern_ensembling *plan;
     struct known *tensors;
+    uint32_t *scopes; /* of the steps that take a tensor, one a tensor */
     struct tern_bound_step *steps;
     const struct tern_binding **inner; /* one a step */
     uint32_t *specs;                   /* of all steps, one after another */
     uint32_t n_specs;
+    struct tern_str decoupled; /* the last decoupled step's model ... */
+    uint32_t scope;            /* ... and the scope of what is behind it */
 };
 
 static struct tern_str ensemble_name(const struct binder *b)
@@ -142,11 +145,6 @@ static enum tern_code check_step(const struct binder *b, const struct tern_model
 {
     const struct tern_model_info *ours = &b->ensemble->info;
 
-    if (info->decoupled)
-        return tern_fail(err, TERN_UNIMPLEMENTED,
-                         "in ensemble %.*s, step of model '%.*s' is decoupled: steps that answer "
-                         "any number of times are not served",
-                         TERN_STR_ARG(ours->name), TERN_STR_ARG(info->name));
     if (info->max_batch_size != 0 && info->max_batch_size < ours->max_batch_size)
         return tern_fail(err, TERN_INVALID_ARGUMENT,
                          "ensemble %.*s allows maximum batch size %" PRId64
@@ -158,7 +156,8 @@ static enum tern_code check_step(const struct binder *b, const struct tern_model
 }
 
 static enum tern_code map_inputs(struct binder *b, const struct tern_ensemble_step *step,
-                                 const struct tern_model_info *info, struct tern_err *err)
+                                 const struct tern_model_info *info, uint32_t *ret_scope,
+                                 struct tern_err *err)
 {
     const uint32_t *mapped = &b->specs[b->n_specs];
 
@@ -174,6 +173,8 @@ static enum tern_code map_inputs(struct binder *b, const struct tern_ensemble_st
                              TERN_STR_ARG(info->name));
         struct known said = what_is_said(info, spec);
         TERN_TRY(agree(b, map->tensor, &said, err));
+        if (b->scopes[map->tensor] > *ret_scope)
+            *ret_scope = b->scopes[map->tensor];
         b->specs[b->n_specs++] = (uint32_t)(spec - info->inputs);
     }
     for (uint32_t i = 0; i < info->n_inputs; i++) {
@@ -210,6 +211,31 @@ static enum tern_code map_outputs(struct binder *b, const struct tern_ensemble_s
     return TERN_OK;
 }
 
+/* What is behind a decoupled step runs for each of its answers. Two of them with answers that do
+ * not follow from each other's would have to be joined, and nothing says which belong together. */
+static enum tern_code set_scope(struct binder *b, uint32_t at, struct tern_err *err)
+{
+    const struct tern_ensemble_step *step = &b->plan->steps[at];
+    struct tern_bound_step *bound = &b->steps[at];
+    const struct tern_model_info *info = &bound->version->info;
+
+    bound->decoupled = info->decoupled || (b->inner[at] != NULL && b->inner[at]->decoupled);
+    if (bound->decoupled && bound->scope != b->scope)
+        return tern_fail(err, TERN_UNIMPLEMENTED,
+                         "in ensemble %.*s, models '%.*s' and '%.*s' both answer any number of "
+                         "times, and neither takes from the other: which of their answers belong "
+                         "together is unknown",
+                         TERN_STR_ARG(ensemble_name(b)), TERN_STR_ARG(b->decoupled),
+                         TERN_STR_ARG(info->name));
+    if (bound->decoupled) {
+        b->decoupled = info->name;
+        b->scope = bound->scope + 1;
+    }
+    for (uint32_t i = 0; i < step->n_outputs; i++)
+        b->scopes[step->outputs[i].tensor] = bound->scope + bound->decoupled;
+    return TERN_OK;
+}
+
 static enum tern_code bind_step(struct binder *b, uint32_t at, struct tern_err *err)
 {
     const struct tern_ensemble_step *step = &b->plan->steps[at];
@@ -218,8 +244,9 @@ static enum tern_code bind_step(struct binder *b, uint32_t at, struct tern_err *
     const struct tern_model_info *info = &b->steps[at].version->info;
     b->steps[at].specs = b->n_specs; /* counted in specs until the block is laid out */
     TERN_TRY(check_step(b, info, err));
-    TERN_TRY(map_inputs(b, step, info, err));
-    return map_outputs(b, step, info, err);
+    TERN_TRY(map_inputs(b, step, info, &b->steps[at].scope, err));
+    TERN_TRY(map_outputs(b, step, info, err));
+    return set_scope(b, at, err);
 }
 
 /* ---- the block ---- */
@@ -263,14 +290,19 @@ static enum tern_code lay_out(struct binder *b, const struct tern_binding **ret_
     if (block == NULL)
         return tern_arena_fail(b->arena, err, "an ensemble");
     memset(block, 0, own);
-    *block = (struct tern_binding){
-        .n_bytes = (uint32_t)own, .n_bytes_all = (uint32_t)all, .depth = depth + 1, .n_steps = n};
+    *block = (struct tern_binding){.n_bytes = (uint32_t)own,
+                                   .n_bytes_all = (uint32_t)all,
+                                   .depth = depth + 1,
+                                   .n_steps = n,
+                                   .decoupled = b->scope > 0};
     memcpy((char *)block + steps_end, b->specs, b->n_specs * sizeof(uint32_t));
     size_t at = own;
     for (uint32_t i = 0; i < n; i++) {
         block->steps[i] = (struct tern_bound_step){
             .version = b->steps[i].version,
             .specs = (uint32_t)(steps_end + b->steps[i].specs * sizeof(uint32_t)),
+            .scope = b->steps[i].scope,
+            .decoupled = b->steps[i].decoupled,
         };
         add_identity(block, b->steps[i].version, b->inner[i]);
         if (b->inner[i] == NULL)
@@ -301,9 +333,11 @@ enum tern_code tern_binding_make(const struct tern_model_version *ensemble,
 
     b.tensors = tern_arena_zalloc(arena, plan->n_tensors + 1, sizeof(*b.tensors));
     b.steps = tern_arena_zalloc(arena, plan->n_steps, sizeof(*b.steps));
+    b.scopes = tern_arena_zalloc(arena, plan->n_tensors + 1, sizeof(*b.scopes));
     b.inner = tern_arena_zalloc(arena, plan->n_steps, sizeof(struct tern_binding *));
     b.specs = tern_arena_zalloc(arena, count_maps(plan) + 1, sizeof(*b.specs));
-    if (b.tensors == NULL || b.steps == NULL || b.inner == NULL || b.specs == NULL)
+    if (b.tensors == NULL || b.steps == NULL || b.inner == NULL || b.specs == NULL ||
+        b.scopes == NULL)
         return tern_arena_fail(arena, err, "an ensemble");
     TERN_TRY(agree_own(&b, ensemble->info.inputs, ensemble->input_shapes, plan->inputs,
                        plan->n_inputs, err));

@@ -19,6 +19,8 @@ struct tern_bound_step {
     uint32_t specs;    /* bytes from the binding's start: index among the version's inputs of each
                           that the step maps, then the same of its outputs */
     uint32_t ensemble; /* the same: the step's own binding; 0: it is no ensemble */
+    uint32_t scope;    /* how many decoupled steps are before it, one behind another */
+    bool decoupled;    /* it answers any number of times */
 };
 
 struct tern_binding {
@@ -26,8 +28,9 @@ struct tern_binding {
     uint32_t n_bytes_all; /* with those */
     uint32_t depth;       /* 1: no step is an ensemble */
     uint32_t n_steps;
-    uint64_t id;   /* of these very versions of its steps */
-    bool stateful; /* a step takes sequences of requests: it answers the same twice in two ways */
+    uint64_t id;    /* of these very versions of its steps */
+    bool stateful;  /* a step takes sequences of requests: it answers the same twice in two ways */
+    bool decoupled; /* a step is: what is behind that runs once for each of its answers */
     struct tern_bound_step steps[];
 };
 
@@ -50,6 +53,16 @@ TERN_INLINE const struct tern_binding *tern_binding_next(const struct tern_bindi
 {
     const char *next = (const char *)at + at->n_bytes;
     return next < (const char *)whole + whole->n_bytes_all ? (const void *)next : NULL;
+}
+
+/* Whether a request to the version has any number of answers, as `loop` serves it now. On that
+ * loop.
+ */
+TERN_INLINE bool tern_binding_decouples(const struct tern_model_version *version, uint32_t loop)
+{
+    return version->info.decoupled ||
+           (version->ensembling != NULL && version->pins[loop].binding != NULL &&
+            version->pins[loop].binding->decoupled);
 }
 
 enum tern_bind_found {

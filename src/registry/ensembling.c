@@ -20,6 +20,7 @@ struct reader {
     uint32_t n_nodes, nodes_max;
     struct tern_ensemble_step *steps; /* as the file has them */
     uint32_t n_steps;
+    uint32_t max_inflight;
     bool failed;
 };
 
@@ -272,6 +273,7 @@ static const struct tern_ensembling *make(struct reader *r, const uint32_t *inpu
         .n_inputs = r->config->n_inputs,
         .outputs = outputs,
         .n_outputs = r->config->n_outputs,
+        .max_inflight = r->max_inflight,
         .is_chain = is_chain(steps, r->n_steps),
     };
     return r->failed ? NULL : ensembling;
@@ -313,6 +315,10 @@ const struct tern_ensembling *tern_ensembling_read(const struct tern_model_confi
         return NULL;
     }
     check_config(&r);
+    const struct tern_tree *most = tern_tree_find(node, TERN_STR("max_inflight_requests"));
+    uint64_t inflight;
+    if (most != NULL && tern_num_parse_u64(most->text, UINT32_MAX, &inflight))
+        r.max_inflight = (uint32_t)inflight;
     const struct tern_tree *list = tern_tree_find(node, TERN_STR("step"));
     if (list == NULL || list->n == 0) {
         FAIL(&r, place_of(&r, node), "must specify 'step' for ensemble '%.*s'",

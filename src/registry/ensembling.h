@@ -43,7 +43,9 @@ struct tern_ensembling {
     uint32_t n_tensors;
     const uint32_t *inputs, *outputs; /* which tensor the ensemble's own i-th one is */
     uint32_t n_inputs, n_outputs;
-    bool is_chain; /* two steps never run at the same time */
+    uint32_t max_inflight; /* answers of one run of a decoupled step that are worked on at a time;
+                              0: not said */
+    bool is_chain;         /* two steps never run at the same time */
 };
 
 /* Reads it from the configuration's tree, whose inputs and outputs are known. NULL: there is none,

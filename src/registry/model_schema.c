@@ -179,7 +179,7 @@ MESSAGE(step, "Step",
     F(input_map, 3, STRING, MAP, HONOURED), F(output_map, 4, STRING, MAP, HONOURED),
     REFUSE(model_namespace, 5, STRING, ONE, "models have no namespaces"));
 MESSAGE(ensembling, "ModelEnsembling",
-    M(step, 1, REPEATED, HONOURED, step), F(max_inflight_requests, 2, UINT32, ONE, KEPT));
+    M(step, 1, REPEATED, HONOURED, step), F(max_inflight_requests, 2, UINT32, ONE, HONOURED));
 
 MESSAGE(parameter, "ModelParameter", F(string_value, 1, STRING, ONE, HONOURED));
 MESSAGE(warmup_input, "Input",

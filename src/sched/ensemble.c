@@ -8,38 +8,13 @@
 #include "core/inputs.h"
 #include "registry/binding.h"
 #include "registry/seen.h"
+#include "sched/ensemble_int.h"
 #include "sched/ensemble_pool.h"
-#include "sched/graph.h"
 
 /* Of a version: what the executor of graphs reads, and memory for steps of each loop. */
 struct ensemble {
     struct tern_graph_plan graph;
     struct tern_ensemble_pool **pools; /* one a loop; NULL: two steps never run at a time */
-};
-
-/* A tensor of the ensemble during one request. */
-struct slot {
-    const struct tern_tensor *tensor; /* NULL: not there yet, or left out */
-    int64_t batch;                    /* rows; 0: it came from a model without batches */
-    bool wanted;
-};
-
-struct step {
-    struct tern_work work;
-    struct tern_ensemble_run *run;
-    uint32_t at;
-    struct tern_err err; /* last: its text need not be zeroed */
-};
-
-struct tern_ensemble_run {
-    struct tern_graph graph;
-    struct tern_sched *sched;
-    struct tern_work *work; /* the request's */
-    const struct tern_ensembling *plan;
-    const struct tern_binding *binding; /* arena, or part of an outer ensemble's */
-    struct slot *slots;                 /* one a tensor */
-    struct step **steps;                /* those that were started */
-    uint64_t now_ns;                    /* when the last step ended */
 };
 
 static const struct tern_model_info *ensemble_info(const struct tern_ensemble_run *run)
@@ -80,7 +55,7 @@ static void adapt_batch(const struct tern_shape *spec, bool batched, int64_t bat
 
 static void on_step_done(struct tern_work *work)
 {
-    struct step *step = TERN_CONTAINER_OF(work, struct step, work);
+    struct ensemble_step *step = TERN_CONTAINER_OF(work, struct ensemble_step, work);
     struct tern_ensemble_run *run = step->run;
     const struct tern_ensemble_step *plan = &run->plan->steps[step->at];
     const struct tern_model_info *info = &work->version->info;
@@ -93,7 +68,7 @@ static void on_step_done(struct tern_work *work)
         return;
     }
     for (uint32_t i = 0, n = 0; i < plan->n_outputs; i++) {
-        struct slot *slot = &run->slots[plan->outputs[i].tensor];
+        struct ensemble_slot *slot = &run->slots[plan->outputs[i].tensor];
         if (!slot->wanted)
             continue;
         slot->tensor = &work->run.outputs[n++];
@@ -103,12 +78,12 @@ static void on_step_done(struct tern_work *work)
 }
 
 /* The tensors that are there; who was left out by the client is left out here too. */
-static enum tern_code fill_inputs(struct tern_ensemble_run *run, struct step *step)
+static enum tern_code fill_inputs(struct tern_ensemble_run *run, struct ensemble_step *step)
 {
     const struct tern_ensemble_step *plan = &run->plan->steps[step->at];
     const struct tern_model_info *info = &step->work.version->info;
     const uint32_t *bound = tern_bound_inputs(run->binding, step->at);
-    struct tern_arena *arena = run->work->run.arena;
+    struct tern_arena *arena = run->arena;
     struct tern_tensor *inputs = tern_arena_alloc(
         arena, _Alignof(struct tern_tensor), plan->n_inputs * (sizeof(*inputs) + sizeof(uint32_t)));
     uint32_t n = 0;
@@ -117,7 +92,7 @@ static enum tern_code fill_inputs(struct tern_ensemble_run *run, struct step *st
         return tern_arena_fail(arena, &step->err, "the inputs of a step");
     uint32_t *spec_of = (uint32_t *)(inputs + plan->n_inputs);
     for (uint32_t i = 0; i < plan->n_inputs; i++) {
-        const struct slot *slot = &run->slots[plan->inputs[i].tensor];
+        const struct ensemble_slot *slot = &run->slots[plan->inputs[i].tensor];
         const struct tern_tensor_spec *spec = &info->inputs[bound[i]];
         if (slot->tensor == NULL)
             continue;
@@ -140,12 +115,12 @@ static enum tern_code fill_inputs(struct tern_ensemble_run *run, struct step *st
 }
 
 /* Those of its outputs that somebody wants. */
-static enum tern_code fill_outputs(struct tern_ensemble_run *run, struct step *step)
+static enum tern_code fill_outputs(struct tern_ensemble_run *run, struct ensemble_step *step)
 {
     const struct tern_ensemble_step *plan = &run->plan->steps[step->at];
     const struct tern_model_info *info = &step->work.version->info;
     const uint32_t *bound = tern_bound_inputs(run->binding, step->at) + plan->n_inputs;
-    struct tern_arena *arena = run->work->run.arena;
+    struct tern_arena *arena = run->arena;
     struct tern_tensor *outputs =
         tern_arena_zalloc(arena, plan->n_outputs, sizeof(*outputs) + sizeof(uint32_t));
     uint32_t n = 0;
@@ -167,10 +142,10 @@ static enum tern_code fill_outputs(struct tern_ensemble_run *run, struct step *s
 }
 
 /* Steps that run at the same time cannot take memory from one arena. */
-static enum tern_code give_arena(struct tern_ensemble_run *run, struct step *step)
+static enum tern_code give_arena(struct tern_ensemble_run *run, struct ensemble_step *step)
 {
     const struct ensemble *ensemble = run->work->version->ensemble;
-    struct tern_arena *arena = run->work->run.arena;
+    struct tern_arena *arena = run->arena;
 
     step->work.run.arena = arena;
     if (ensemble->pools == NULL)
@@ -202,7 +177,7 @@ static void give_time(const struct tern_work *parent, struct tern_work *work)
     }
 }
 
-static enum tern_code prepare(struct tern_ensemble_run *run, struct step *step)
+static enum tern_code prepare(struct tern_ensemble_run *run, struct ensemble_step *step)
 {
     const struct tern_work *parent = run->work;
     struct tern_work *work = &step->work;
@@ -227,18 +202,15 @@ static enum tern_code prepare(struct tern_ensemble_run *run, struct step *step)
     return TERN_OK;
 }
 
-static void start_step(struct tern_graph *graph, uint32_t at)
+enum tern_code tern_ensemble_make_step(struct tern_ensemble_run *run, uint32_t at,
+                                       struct ensemble_step **ret_step, struct tern_err *err)
 {
-    struct tern_ensemble_run *run = TERN_CONTAINER_OF(graph, struct tern_ensemble_run, graph);
-    struct tern_arena *arena = run->work->run.arena;
-    struct step *step = tern_arena_alloc(arena, _Alignof(struct step), sizeof(*step));
+    struct ensemble_step *step =
+        tern_arena_alloc(run->arena, _Alignof(struct ensemble_step), sizeof(*step));
 
-    if (step == NULL) {
-        tern_graph_fail(graph, at, tern_arena_fail(arena, run->work->err, "a step"),
-                        run->work->err);
-        return;
-    }
-    memset(step, 0, offsetof(struct step, err));
+    if (step == NULL)
+        return tern_arena_fail(run->arena, err, "a step");
+    memset(step, 0, offsetof(struct ensemble_step, err));
     step->err.code = TERN_OK;
     step->err.http_status = 0;
     step->run = run;
@@ -246,8 +218,31 @@ static void start_step(struct tern_graph *graph, uint32_t at)
     step->work.version = run->binding->steps[at].version;
     step->work.binding = tern_bound_ensemble(run->binding, at);
     enum tern_code code = prepare(run, step);
+    if (code != TERN_OK)
+        *err = step->err;
+    *ret_step = step;
+    return code;
+}
+
+static void start_step(struct tern_graph *graph, uint32_t at)
+{
+    struct tern_ensemble_run *run = TERN_CONTAINER_OF(graph, struct tern_ensemble_run, graph);
+    const struct tern_bound_step *bound = &run->binding->steps[at];
+    struct ensemble_step *step;
+    TERN_UNINITIALIZED struct tern_err err;
+
+    if (TERN_UNLIKELY(bound->scope != run->scope)) { /* its turn was before, or comes later */
+        tern_graph_done(graph, at, bound->scope < run->scope ? TERN_GRAPH_ALL : TERN_GRAPH_NONE);
+        return;
+    }
+    if (TERN_UNLIKELY(bound->decoupled)) { /* after all others: what follows may need them */
+        run->producer = at;
+        tern_graph_done(graph, at, TERN_GRAPH_NONE);
+        return;
+    }
+    enum tern_code code = tern_ensemble_make_step(run, at, &step, &err);
     if (code != TERN_OK) {
-        tern_graph_fail(graph, at, code, &step->err);
+        tern_graph_fail(graph, at, code, &err);
         return;
     }
     run->steps[at] = step;
@@ -265,14 +260,15 @@ static void cancel_step(struct tern_graph *graph, uint32_t at)
 
 /* ---- the end ---- */
 
-static enum tern_code set_outputs(struct tern_ensemble_run *run)
+enum tern_code tern_ensemble_set_outputs(const struct tern_ensemble_run *run,
+                                         struct tern_tensor *outputs)
 {
     const struct tern_model_version *version = run->work->version;
     const struct tern_engine_run *own = &run->work->run;
 
     for (uint32_t i = 0; i < own->n_outputs; i++) {
         uint32_t at = own->output_spec[i];
-        const struct slot *slot = &run->slots[run->plan->outputs[at]];
+        const struct ensemble_slot *slot = &run->slots[run->plan->outputs[at]];
         const struct tern_tensor_spec *spec = &version->info.outputs[at];
         const struct tern_shape *inside =
             version->output_shapes == NULL || version->output_shapes[at].rank < 0
@@ -284,12 +280,12 @@ static enum tern_code set_outputs(struct tern_ensemble_run *run)
                              "unexpected deadlock, at least one output is not set while no more "
                              "ensemble steps can be made: '%.*s'",
                              TERN_STR_ARG(name));
-        own->outputs[i] = *slot->tensor;
-        own->outputs[i].name = name;
-        own->outputs[i].region = NULL;
-        adapt_batch(inside, version->info.max_batch_size > 0, slot->batch, &own->outputs[i].shape);
-        if (inside != &spec->shape && tern_shape_fits(inside, &own->outputs[i].shape))
-            tern_shape_map(inside, &spec->shape, &own->outputs[i].shape);
+        outputs[i] = *slot->tensor;
+        outputs[i].name = name;
+        outputs[i].region = NULL;
+        adapt_batch(inside, version->info.max_batch_size > 0, slot->batch, &outputs[i].shape);
+        if (inside != &spec->shape && tern_shape_fits(inside, &outputs[i].shape))
+            tern_shape_map(inside, &spec->shape, &outputs[i].shape);
     }
     return TERN_OK;
 }
@@ -316,13 +312,10 @@ static void unpin_all(const struct tern_binding *whole, uint32_t loop)
     }
 }
 
-static void on_graph_done(struct tern_graph *graph, enum tern_code code)
+void tern_ensemble_finish(struct tern_ensemble_run *run, enum tern_code code)
 {
-    struct tern_ensemble_run *run = TERN_CONTAINER_OF(graph, struct tern_ensemble_run, graph);
     struct tern_work *work = run->work;
 
-    if (code == TERN_OK)
-        code = set_outputs(run);
     if (code != TERN_OK && work->err != NULL)
         say_where(run);
     if (work->binding == NULL)
@@ -332,6 +325,19 @@ static void on_graph_done(struct tern_graph *graph, enum tern_code code)
     work->state = TERN_WORK_DONE;
     work->ensemble = NULL;
     work->on_done(work);
+}
+
+static void on_graph_done(struct tern_graph *graph, enum tern_code code)
+{
+    struct tern_ensemble_run *run = TERN_CONTAINER_OF(graph, struct tern_ensemble_run, graph);
+
+    if (TERN_UNLIKELY(run->flows != NULL)) {
+        tern_ensemble_flows_steps_over(run, code);
+        return;
+    }
+    if (code == TERN_OK)
+        code = tern_ensemble_set_outputs(run, run->work->run.outputs);
+    tern_ensemble_finish(run, code);
 }
 
 /* ---- the beginning ---- */
@@ -352,6 +358,10 @@ static enum tern_code bind(struct tern_ensemble_run *run, const struct tern_bind
     }
     if (served == NULL)
         return tern_fail(work->err, TERN_UNAVAILABLE, "model '%.*s' is not at ready state",
+                         TERN_STR_ARG(ensemble_info(run)->name));
+    if (served->decoupled && work->run.sink == NULL)
+        return tern_fail(work->err, TERN_UNIMPLEMENTED,
+                         "ensemble '%.*s' answers any number of times, and there is place for one",
                          TERN_STR_ARG(ensemble_info(run)->name));
     struct tern_binding *copy =
         tern_arena_alloc(work->run.arena, _Alignof(struct tern_binding), served->n_bytes_all);
@@ -396,7 +406,7 @@ static enum tern_code set_inputs(struct tern_ensemble_run *run)
     if (TERN_UNLIKELY(work->version->input_shapes != NULL))
         TERN_TRY(reshape_inputs(run, &inputs));
     for (uint32_t i = 0; i < work->run.n_inputs; i++) {
-        struct slot *slot = &run->slots[run->plan->inputs[work->run.input_spec[i]]];
+        struct ensemble_slot *slot = &run->slots[run->plan->inputs[work->run.input_spec[i]]];
         slot->tensor = &inputs[i];
         slot->batch = batched ? inputs[i].shape.dim[0] : 0;
     }
@@ -424,28 +434,59 @@ static void mark_wanted(struct tern_ensemble_run *run)
     }
 }
 
-static enum tern_code new_run(struct tern_sched *sched, struct tern_work *work,
-                              struct tern_ensemble_run **ret_run)
+/* Room for a request's tensors and steps, or for those of one flow of it. */
+static enum tern_code make_run(struct tern_work *work, struct tern_arena *arena,
+                               struct tern_ensemble_run **ret_run, struct tern_err *err)
 {
     const struct ensemble *ensemble = work->version->ensemble;
     const struct tern_ensembling *plan = work->version->ensembling;
-    struct tern_arena *arena = work->run.arena;
     struct tern_ensemble_run *run =
         tern_arena_zalloc(arena, 1,
-                          sizeof(*run) + plan->n_steps * sizeof(struct step *) +
-                              plan->n_tensors * sizeof(struct slot));
+                          sizeof(*run) + plan->n_steps * sizeof(struct ensemble_step *) +
+                              plan->n_tensors * sizeof(struct ensemble_slot));
 
     if (run == NULL)
-        return tern_arena_fail(arena, work->err, "an ensemble");
-    run->sched = sched;
+        return tern_arena_fail(arena, err, "an ensemble");
     run->work = work;
+    run->arena = arena;
     run->plan = plan;
+    run->producer = ENSEMBLE_NO_STEP;
+    run->steps = (struct ensemble_step **)(run + 1);
+    run->slots = (struct ensemble_slot *)(run->steps + plan->n_steps);
+    *ret_run = run;
+    return tern_graph_init(&run->graph, &ensemble->graph, &graph_ops, arena, err);
+}
+
+enum tern_code tern_ensemble_make_flow(const struct tern_ensemble_run *before,
+                                       struct tern_arena *arena, struct tern_ensemble_run **ret_run,
+                                       struct tern_err *err)
+{
+    struct tern_ensemble_run *run;
+
+    TERN_TRY(make_run(before->work, arena, &run, err));
+    run->sched = before->sched;
+    run->binding = before->binding;
+    run->flows = before->flows;
+    run->scope = before->scope + 1;
+    run->now_ns = tern_clock_mono_ns();
+    memcpy(run->slots, before->slots, run->plan->n_tensors * sizeof(*run->slots));
+    mark_wanted(run);
+    *ret_run = run;
+    return TERN_OK;
+}
+
+static enum tern_code new_run(struct tern_sched *sched, struct tern_work *work,
+                              struct tern_ensemble_run **ret_run)
+{
+    struct tern_ensemble_run *run;
+
+    TERN_TRY(make_run(work, work->run.arena, &run, work->err));
+    run->sched = sched;
     run->now_ns = work->queued_ns;
-    run->steps = (struct step **)(run + 1);
-    run->slots = (struct slot *)(run->steps + plan->n_steps);
-    TERN_TRY(tern_graph_init(&run->graph, &ensemble->graph, &graph_ops, arena, work->err));
     TERN_TRY(set_inputs(run));
     mark_wanted(run);
+    if (TERN_UNLIKELY(work->run.sink != NULL))
+        TERN_TRY(tern_ensemble_flows_open(run));
     *ret_run = run;
     return bind(run, &run->binding);
 }
@@ -472,7 +513,9 @@ void tern_ensemble_submit(struct tern_sched *sched, struct tern_work *work)
 void tern_ensemble_cancel(struct tern_sched *sched, struct tern_work *work)
 {
     (void)sched;
-    if (work->ensemble != NULL)
+    if (work->ensemble != NULL && work->ensemble->flows != NULL)
+        tern_ensemble_flows_cancel(work->ensemble);
+    else if (work->ensemble != NULL)
         tern_graph_cancel(&work->ensemble->graph,
                           tern_fail(work->err, TERN_CANCELLED, "the client went away"));
 }
@@ -483,7 +526,7 @@ bool tern_ensemble_mix(const struct tern_work *work, uint64_t seed[2])
         work->binding != NULL ? work->binding
                               : work->version->pins[tern_loop_index(work->loop)].binding;
 
-    if (binding == NULL || binding->stateful)
+    if (binding == NULL || binding->stateful || binding->decoupled)
         return false;
     seed[0] ^= binding->id;
     return true;

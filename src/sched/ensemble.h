@@ -1,7 +1,8 @@
 /* Ensembles: a request to one is a graph of requests to other models. Tensors are passed by
  * reference from step to step and never copied; steps that do not depend on each other run at the
  * same time; a step whose outputs nobody wants is not run. Short steps run on the loop, one after
- * another, as any short run does.
+ * another, as any short run does. Steps behind one that answers any number of times run once for
+ * each of its answers (sched/ensemble_flow.c); the request's own then go to the sink of its run.
  *
  * All steps of a request run the versions that were served when it began. Each is submitted as a
  * work of its own, with the request's priority, deadline, parameters and sequence, and passes all

@@ -237,7 +237,8 @@ struct rig_request {
     struct tern_shape shape;
     const char *outputs[2]; /* NULL: no more; none at all: all of the model's */
     uint64_t timeout_ns;    /* 0: none */
-    uint64_t wait_ns;       /* the parameter `timeout`; 0: none */
+    struct tern_engine_sink *sink;
+    uint64_t wait_ns; /* the parameter `timeout`; 0: none */
     struct tern_work work;
     struct tern_arena arena;
     struct tern_err err;
@@ -303,7 +304,8 @@ static enum tern_code rig_prepare(struct rig_request *request, struct tern_model
                 .outputs = request->output,
                 .output_spec = request->output_spec,
                 .n_outputs = n,
-                .arena = &request->arena},
+                .arena = &request->arena,
+                .sink = request->sink},
         .units = 4,
         .rows = 1,
         .deadline_ns = request->timeout_ns == 0 ? 0 : tern_clock_mono_ns() + request->timeout_ns,

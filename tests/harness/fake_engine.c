@@ -157,11 +157,17 @@ static enum tern_code answer_often(const struct tern_engine_run *run, struct ter
 {
     const float *x = run->inputs[0].data;
     int64_t wide = (int64_t)x[1] * (1 << 18) + 1;
+    bool fits = x[2] != 0;
+    if (fits)
+        wide = 4;
+    float most = x[0];
     float *values = tern_arena_zalloc(run->arena, (size_t)wide, sizeof(*values));
 
     if (values == NULL)
         return tern_arena_fail(run->arena, err, "the answers");
-    for (; values[0] < x[0]; values[0]++) {
+    for (float v = 0; v < most; v++) {
+        for (int64_t i = 0; i < (fits ? wide : 1); i++)
+            values[i] = v;
         for (uint32_t i = 0; i < run->n_outputs; i++) {
             run->outputs[i].dtype = TERN_DTYPE_FP32;
             run->outputs[i].shape = (struct tern_shape){2, {1, wide}};

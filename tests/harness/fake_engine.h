@@ -10,7 +10,7 @@
  *     counting        each value is greater by the number of the request's parameters
  *
  * A decoupled one answers as often as its first number says: 0, 1, 2, ...; each answer has as many
- * MiB as the second one says, or one value.
+ * MiB as the second one says, or one value; four values when the third one is not zero.
  *
  * Its one input is FP32 x [-1,4], its one output FP32 y [-1,4] = 2 * x. */
 #ifndef TERN_TESTS_FAKE_ENGINE_H

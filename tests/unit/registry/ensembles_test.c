@@ -112,7 +112,8 @@ static const struct wrong wrong_fits[] = {
      "maximum batch size to be 8"},
     {RIG_1_TO_1(RIG_STEP("e", "x", "y")), "circular dependency between ensembles: 'e'"},
     {RIG_1_TO_1(RIG_STEP("back", "x", "y")), "circular dependency between ensembles: 'e'"},
-    {RIG_1_TO_1(RIG_STEP("many", "x", "y")), "step of model 'many' is decoupled"},
+    {RIG_1_TO_2(RIG_STEP("many", "x", "a") RIG_STEP("more", "x", "b") RIG_JOIN("a", "b", "y", "z")),
+     "models 'many' and 'more' both answer any number of times, and neither takes from the other"},
 };
 
 static void try_all(struct ensemble_rig *rig, const struct wrong *rows, size_t n)
@@ -121,6 +122,8 @@ static void try_all(struct ensemble_rig *rig, const struct wrong *rows, size_t n
     rig_model(rig, "small", "fake");
     rig_config(rig, "many", "model_transaction_policy { decoupled: true }\n");
     rig_model(rig, "many", "fake");
+    rig_config(rig, "more", "model_transaction_policy { decoupled: true }\n");
+    rig_model(rig, "more", "fake");
     rig_config(rig, "back", RIG_1_TO_1(RIG_STEP("e", "x", "y")));
     rig_open(rig, TERN_REGISTRY_EXPLICIT);
     for (size_t i = 0; i < n; i++) {
