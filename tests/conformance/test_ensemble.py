@@ -1,5 +1,6 @@
 """Ensembles with Triton's own clients: the shapes of Triton's L0_infer (simple, sequence and fan), optional
 inputs, statistics, and how an ensemble comes and goes with the models it is made of."""
+# covers: cli/check_ensembles
 
 import itertools
 import json
