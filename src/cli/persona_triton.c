@@ -1,5 +1,6 @@
 #include "cli/persona_triton.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <string.h>
 #include "base/num.h"
@@ -197,8 +198,10 @@ static void set_redis(struct tern_triton *triton, const char *name, struct tern_
 
 static void take_redis(struct tern_triton *triton, const struct given *given)
 {
-    const char *key = given->flag->key + strlen("redis,");
+    const char *key = given->flag->key;
 
+    assert(key != NULL); /* "redis,host": how the row was found */
+    key += strlen("redis,");
     set_redis(triton, strcmp(key, "db") == 0 ? "database" : key, given->value);
 }
 

@@ -1,5 +1,6 @@
 #include "cli/tune_rank.h"
 
+#include <assert.h>
 #include <math.h>
 
 #define LOOKS_MAX 16
@@ -78,8 +79,9 @@ void tern_tune_front(struct tern_tune_point *points, uint32_t n)
 
 static double median_of(const double *values, uint32_t n, double *ret_spread)
 {
-    double sorted[TERN_TUNE_REPEATS_MAX];
+    double sorted[TERN_TUNE_REPEATS_MAX] = {0};
 
+    assert(n > 0 && n <= TERN_TUNE_REPEATS_MAX);
     for (uint32_t i = 0; i < n; i++) {
         uint32_t at = i;
         for (; at > 0 && sorted[at - 1] > values[i]; at--)

@@ -221,7 +221,7 @@ static void print_json(const struct tern_tune *tune, const uint32_t *order, FILE
 
 void tern_tune_print(struct tern_tune *tune, FILE *out)
 {
-    uint32_t order[TERN_TUNE_SETTINGS_MAX];
+    uint32_t order[TERN_TUNE_SETTINGS_MAX] = {0};
     struct tern_arena arena;
     struct tern_buf text;
 

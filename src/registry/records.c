@@ -282,7 +282,7 @@ static void replace_live(struct tern_registry *registry, struct registry_record 
 static void take_resized(struct tern_registry *registry, struct registry_version *version,
                          const struct registry_job *job)
 {
-    if (version->live == job->live) {
+    if (version->live != NULL && version->live == job->live) {
         registry_override_drop(version->live->override);
         version->live->override = registry_override_hold(job->override);
         version->live->fingerprint = job->fingerprint;

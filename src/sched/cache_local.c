@@ -1,5 +1,6 @@
 #include "sched/cache_local.h"
 
+#include <assert.h>
 #include <pthread.h>
 #include <string.h>
 #include "base/mem.h"
@@ -117,6 +118,7 @@ static struct tern_cache_entry *take_out(struct shard *shard, struct tern_cache_
 {
     struct tern_cache_entry *entry = *at;
 
+    assert(entry != NULL);
     *at = entry->next;
     tern_list_remove(&entry->used);
     shard->bytes -= entry->size;
@@ -302,7 +304,7 @@ void tern_cache_local_free(struct tern_cache_local *local)
 {
     if (local == NULL)
         return;
-    for (uint32_t i = 0; i < local->n_shards; i++) {
+    for (uint32_t i = 0; local->shards != NULL && i < local->n_shards; i++) {
         struct shard *shard = &local->shards[i];
         while (shard->used.next != &shard->used) {
             struct tern_cache_entry *entry =

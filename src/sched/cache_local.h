@@ -50,7 +50,7 @@ struct tern_cache_entry *tern_cache_entry_new(const struct tern_cache_key *key, 
                                               const struct tern_tensor *outputs,
                                               const uint32_t *specs, uint32_t n_outputs);
 void tern_cache_entry_hold(struct tern_cache_entry *entry);
-void tern_cache_entry_release(void *entry);
+void tern_cache_entry_release(void *arg);
 
 /* `bytes`: at most that much in all. */
 enum tern_code tern_cache_local_new(uint64_t bytes, struct tern_cache_local **ret_local,

@@ -70,7 +70,7 @@ void tern_resources_free(struct tern_resources *resources)
 {
     if (resources == NULL)
         return;
-    for (uint32_t i = 0; i < resources->n_limits; i++)
+    for (uint32_t i = 0; resources->limits != NULL && i < resources->n_limits; i++)
         tern_mem_free(resources->limits[i].name);
     for (uint32_t i = 0; i < resources->n_entries; i++)
         tern_mem_free(resources->entries[i].name);

@@ -475,8 +475,8 @@ static enum tern_code board_init(struct tern_sequences *table, uint32_t index, s
     tern_list_init(&board->link);
     tern_arena_init(&board->arena, 4096, EMPTY_MAX);
     tern_rate_init(&board->rate, table->version->run_ns, table->version->warm_units);
-    board->members = tern_mem_zalloc(n, sizeof(*board->members));
-    board->works = tern_mem_zalloc(n, sizeof(*board->works));
+    board->members = tern_mem_zalloc(n, sizeof(void *));
+    board->works = tern_mem_zalloc(n, sizeof(void *));
     if (board->members == NULL || board->works == NULL)
         return tern_mem_fail(err, "the slots of an instance", n * sizeof(void *));
     return TERN_OK;
@@ -489,7 +489,7 @@ enum tern_code sequence_boards_new(struct tern_sequences *table, struct tern_err
     const struct tern_model_version *version = table->version;
     uint32_t n = version->n_instances;
 
-    table->slots = tern_mem_zalloc(version->sequence_slots, sizeof(*table->slots));
+    table->slots = tern_mem_zalloc(version->sequence_slots, sizeof(void *));
     table->boards = tern_mem_zalloc(n, sizeof(*table->boards));
     if (table->slots == NULL || table->boards == NULL)
         return tern_mem_fail(err, "the slots of sequences", n * sizeof(*table->boards));
