@@ -44,14 +44,14 @@ static enum tern_code find_model(const char *path, struct tern_str name, struct 
         return tern_fail(err, TERN_INVALID_ARGUMENT,
                          "%s holds %u models: say which, as in `tern tune %s NAME`", path,
                          found.n_models, path);
-    for (uint32_t i = 0; i < found.n_models; i++) {
-        if (name.n > 0 && !tern_str_eq(found.models[i].name, name))
+    const struct tern_found_model *model = found.models;
+    for (uint32_t i = 0; i < found.n_models; i++, model++) {
+        if (name.n > 0 && !tern_str_eq(model->name, name))
             continue;
-        *ret = &found.models[i];
-        return found.models[i].problem.code == TERN_OK
+        *ret = model;
+        return model->problem.code == TERN_OK
                    ? TERN_OK
-                   : tern_fail(err, found.models[i].problem.code, "%s",
-                               found.models[i].problem.text);
+                   : tern_fail(err, model->problem.code, "%s", model->problem.text);
     }
     return tern_fail(err, TERN_NOT_FOUND, "%s has no model '%.*s'", path, TERN_STR_ARG(name));
 }
