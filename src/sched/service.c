@@ -356,6 +356,8 @@ void tern_service_init(struct tern_service *service, uint32_t rows, uint64_t too
     memset(service, 0, sizeof(*service));
     service->measured = 1u << at;
     service->odd_ratio = 1;
+    if (rows > TERN_SERVICE_ROWS_MAX) /* larger ones are what the last point says, in proportion */
+        took_ns = (uint64_t)((double)took_ns * TERN_SERVICE_ROWS_MAX / rows);
     took_ns = took_ns < 1 ? 1 : took_ns > LONGEST_NS ? LONGEST_NS : took_ns;
     service->points[at] = (struct tern_service_point){
         .p50_ns = took_ns, .p99_ns = took_ns + took_ns / FIRST_TAIL, .seen = 1};

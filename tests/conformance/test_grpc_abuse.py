@@ -243,7 +243,8 @@ MESSAGES = {
 def test_messages_and_metadata(peer, what):
     body, headers, code, text = MESSAGES[what]
     call = peer.ask(body, headers)
-    assert call.status()[0] == code and text in call.status()[1], call.status()
+    codes = (code, EXHAUSTED) if code == LATE else (code,)  # what cannot be in time may be refused at once
+    assert call.status()[0] in codes and text in call.status()[1], call.status()
     assert call.head[b":status"] == b"200" and call.head[b"content-type"] == b"application/grpc"
     assert len(call.messages()) == (code == OK)
     if what == "unknown coding":
@@ -259,7 +260,6 @@ def test_messages_and_metadata(peer, what):
         b"/inference.GRPCInferenceService/",
         b"/inference.GRPCInferenceService",
         b"//inference.GRPCInferenceService/ModelInfer",
-        b"/",
         b"/etc/passwd",
         b"/" + b"a" * 4000 + b"/b",
     ],

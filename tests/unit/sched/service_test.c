@@ -272,6 +272,16 @@ static void any_history_leaves_it_sane(void **state)
     }
 }
 
+/* A first run of more rows than the table has: it is not taken for one of the last size. */
+static void a_very_large_first_run_predicts_itself(void **state)
+{
+    struct tern_service service;
+    (void)state;
+    tern_service_init(&service, 4000000, 2000000000);
+    uint64_t p50_ns = tern_service_p50_ns(&service, 4000000);
+    assert_true(p50_ns > 1000000000 && p50_ns < 3000000000);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -290,6 +300,7 @@ int main(void)
         cmocka_unit_test(it_is_asked_again_after_a_while),
         cmocka_unit_test(refusals_without_a_run_are_doubted),
         cmocka_unit_test(a_budget_is_halfway_to_the_tail),
+        cmocka_unit_test(a_very_large_first_run_predicts_itself),
         cmocka_unit_test(any_history_leaves_it_sane),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
