@@ -117,6 +117,8 @@ void *tern_arena_alloc_slow(struct tern_arena *arena, size_t align, size_t size)
 {
     size_t want;
 
+    if (size == 0)
+        return tern_arena_alloc(arena, align, 1);
     if (size > arena->max - arena->used || tern_num_add(size, align, &want))
         return NULL;
     size_t chunk_size = arena->current == NULL ? arena->first_size : arena->current->size * 2;

@@ -48,7 +48,8 @@ TERN_INLINE TERN_MUST_USE void *tern_arena_alloc(struct tern_arena *arena, size_
     size_t pad = (size_t)(-(size_t)arena->at) & (align - 1);
     size_t room = (size_t)(arena->end - arena->at);
 
-    if (TERN_LIKELY(size <= room && pad <= room - size && size <= arena->max - arena->used)) {
+    /* Nothing is asked for as one byte is, or an empty arena would give NULL: size - 1 wraps. */
+    if (TERN_LIKELY(size - 1 < room && pad <= room - size && size <= arena->max - arena->used)) {
         char *p = arena->at + pad;
         arena->at = p + size;
         arena->used += size;
