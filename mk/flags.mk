@@ -29,9 +29,10 @@ HARDEN := -fno-common -fstack-protector-strong -fvisibility=hidden -fPIE
 HARDEN_LD := -pie -Wl,-z,relro,-z,now
 ifeq ($(MODE),release)
 OPT := -O2 -g -D_FORTIFY_SOURCE=2
-# clang 14 hides the first behind a second flag that later releases no longer know.
+# Not -ftrivial-auto-var-init: gcc 12 clears the padding of nested structs at wrong places, over
+# what an initialiser has put there.
 ifeq ($(IS_CLANG),)
-HARDEN += -ftrivial-auto-var-init=zero -fstack-clash-protection
+HARDEN += -fstack-clash-protection
 endif
 endif
 ifeq ($(MODE),asan)
