@@ -193,6 +193,30 @@ enum tern_code gateway_finish_outputs(struct gateway_call *gc)
     return gc->shm.first == NULL ? TERN_OK : tern_infer_shm_end(call, &gc->shm, &call->err);
 }
 
+/* An ensemble's answer says which sequence it belongs to, as Triton's do. */
+static enum tern_code name_sequence(struct tern_call *call)
+{
+    const struct tern_sequence *sequence = &call->request.sequence;
+    const struct tern_param rows[] = {
+        {.key = TERN_STR("sequence_id"),
+         .kind = sequence->text.n > 0 ? TERN_PARAM_STRING : TERN_PARAM_INT64},
+        {.key = TERN_STR("sequence_start"), .kind = TERN_PARAM_BOOL, .boolean = sequence->start},
+        {.key = TERN_STR("sequence_end"), .kind = TERN_PARAM_BOOL, .boolean = sequence->end},
+    };
+
+    if (call->pinned->ensembling == NULL || (sequence->id == 0 && sequence->text.n == 0))
+        return TERN_OK;
+    for (size_t i = 0; i < TERN_COUNT_OF(rows); i++) {
+        struct tern_param param = rows[i];
+        if (param.kind == TERN_PARAM_STRING)
+            param.string = sequence->text;
+        else if (param.kind == TERN_PARAM_INT64)
+            param.int64 = (int64_t)sequence->id;
+        TERN_TRY(tern_params_add(call->arena, &call->response.params, &param, &call->err));
+    }
+    return TERN_OK;
+}
+
 static void on_done(struct tern_work *work)
 {
     struct gateway_call *gc = TERN_CONTAINER_OF(work, struct gateway_call, work);
@@ -206,8 +230,12 @@ static void on_done(struct tern_work *work)
     gc->observation.cache_ns = work->cache_ns;
     gc->observation.from_cache = work->from_cache;
     gc->observation.cache_shared = work->cache_shared;
-    bool is_whole = work->code == TERN_OK && gc->sink == NULL; /* a sink's answers came before */
-    gateway_finish(gc, is_whole ? gateway_finish_outputs(gc) : work->code);
+    enum tern_code code = work->code;
+    if (code == TERN_OK && gc->sink == NULL) /* a sink's answers came before */
+        code = gateway_finish_outputs(gc);
+    if (code == TERN_OK)
+        code = name_sequence(call);
+    gateway_finish(gc, code);
 }
 
 /* A decoupled model answers as often as it likes: where there is room for that, or for one. */

@@ -71,7 +71,10 @@ static void on_step_done(struct tern_work *work)
         struct ensemble_slot *slot = &run->slots[plan->outputs[i].tensor];
         if (!slot->wanted)
             continue;
-        slot->tensor = &work->run.outputs[n++];
+        const struct tern_tensor *output = &work->run.outputs[n++];
+        if (output->dtype == TERN_DTYPE_INVALID)
+            continue; /* the model left it out: so it is for those whose optional input it is */
+        slot->tensor = output;
         slot->batch = info->max_batch_size > 0 ? work->rows : 0;
     }
     tern_graph_done(&run->graph, step->at, TERN_GRAPH_ALL);

@@ -192,6 +192,24 @@ def test_classes_of_an_output(server):
     client.close()
 
 
+def test_labels_come_from_the_model_that_makes_the_output(tmp_path):
+    models = tmp_path / "models"
+    put_model(models, "add_sub", ONNX / "add_sub.onnx", config=BATCH + 'output { name: "OUTPUT0" label_filename: "names" }\n')
+    (models / "add_sub" / "names").write_text("".join(f"class {i}\n" for i in range(16)))
+    inner = ensemble(INPUTS, OUTPUTS, add_sub("INPUT0", "INPUT1", "OUTPUT0", "OUTPUT1"))
+    put_sample(models, "inner", inner)
+    put_sample(models, "outer", inner.replace('"add_sub"', '"inner"'))
+    with Server(tmp_path / "server", models) as one:
+        module, client = client_of(one, "http")
+        given = []
+        for name in ("INPUT0", "INPUT1"):
+            given.append(module.InferInput(name, [1, 16], "INT32"))
+            given[-1].set_data_from_numpy(numbers(1))
+        wanted = [module.InferRequestedOutput("OUTPUT0", class_count=1)]
+        assert client.infer("outer", given, outputs=wanted).as_numpy("OUTPUT0").tolist() == [[b"30:15:class 15"]]
+        client.close()
+
+
 @pytest.mark.parametrize("bias", [None, [1, 2]])
 def test_optional_inputs(triton, bias):
     module, client = triton
@@ -281,6 +299,9 @@ def test_sequences_in_ensembles(tmp_path):
             given.set_data_from_numpy(numpy.array([[i * sequence]], "float32"))
             result = client.infer("e", [given], sequence_id=sequence, sequence_start=i == 1, sequence_end=i == 3)
             totals.append(result.as_numpy("OUT").item())
+            said = result.get_response().parameters
+            assert said["sequence_id"].int64_param == sequence
+            assert (said["sequence_start"].bool_param, said["sequence_end"].bool_param) == (i == 1, i == 3)
         assert totals == [5, 6, 15, 18, 30, 36]
         with pytest.raises(InferenceServerException, match="in ensemble 'e', .*must specify the START flag"):
             client.infer("e", [given], sequence_id=7)

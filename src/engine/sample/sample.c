@@ -156,6 +156,28 @@ static enum tern_code take_time(const struct sample_model *state, struct sample_
                         : wait_until(instance, run, start + delay, err);
 }
 
+/* An output whose optional input was not given is zeros (texts: empty), as Triton's own is. */
+static enum tern_code give_zeros(const struct tern_engine_run *run,
+                                 const struct tern_tensor_spec *spec, struct tern_tensor *output,
+                                 struct tern_err *err)
+{
+    size_t size = spec->dtype == TERN_DTYPE_BYTES ? 4 : tern_dtype_size(spec->dtype), n = 0;
+
+    output->dtype = spec->dtype;
+    output->shape = spec->shape;
+    for (int i = 0; i < output->shape.rank; i++) {
+        bool is_batch = i == 0 && run->n_inputs > 0 && run->inputs[0].shape.rank > 0;
+        if (output->shape.dim[i] < 0)
+            output->shape.dim[i] = is_batch ? run->inputs[0].shape.dim[0] : 1;
+    }
+    if (!tern_shape_count(&output->shape, &n))
+        return tern_fail(err, TERN_INVALID_ARGUMENT, "output '%.*s' is too large",
+                         TERN_STR_ARG(output->name));
+    output->n_bytes = n * size;
+    output->data = tern_arena_zalloc(run->arena, n, size);
+    return output->data == NULL ? tern_arena_fail(run->arena, err, "an output") : TERN_OK;
+}
+
 static enum tern_code run_identity(const struct tern_engine_model *model, void *self,
                                    const struct tern_engine_run *run, struct tern_err *err)
 {
@@ -166,11 +188,10 @@ static enum tern_code run_identity(const struct tern_engine_model *model, void *
     for (uint32_t i = 0; i < run->n_outputs; i++) {
         struct tern_tensor *output = &run->outputs[i];
         const struct tern_tensor *input = input_at(run, run->output_spec[i]);
-        if (input == NULL)
-            return tern_fail(err, TERN_INVALID_ARGUMENT,
-                             "output '%.*s' needs the input '%.*s', which was not given",
-                             TERN_STR_ARG(output->name),
-                             TERN_STR_ARG(model->inputs[run->output_spec[i]].name));
+        if (input == NULL) {
+            TERN_TRY(give_zeros(run, &model->outputs[run->output_spec[i]], output, err));
+            continue;
+        }
         output->dtype = input->dtype;
         output->shape = input->shape;
         output->n_bytes = input->n_bytes;
