@@ -275,7 +275,6 @@ static void any_history_leaves_it_sane(void **state)
 /* A first run of more rows than the table has: it is not taken for one of the last size. */
 static void a_very_large_first_run_predicts_itself(void **state)
 {
-    struct tern_service service;
     (void)state;
     tern_service_init(&service, 4000000, 2000000000);
     uint64_t p50_ns = tern_service_p50_ns(&service, 4000000);
