@@ -117,8 +117,12 @@ void *tern_arena_alloc_slow(struct tern_arena *arena, size_t align, size_t size)
 {
     size_t want;
 
-    if (size == 0)
-        return tern_arena_alloc(arena, align, 1);
+    if (size == 0) {
+        size = 1;
+        void *p = tern_arena_fit(arena, align, size);
+        if (p != NULL)
+            return p;
+    }
     if (size > arena->max - arena->used || tern_num_add(size, align, &want))
         return NULL;
     size_t chunk_size = arena->current == NULL ? arena->first_size : arena->current->size * 2;
@@ -132,11 +136,7 @@ void *tern_arena_alloc_slow(struct tern_arena *arena, size_t align, size_t size)
     arena->current = chunk;
     arena->at = chunk_bytes(chunk);
     arena->end = arena->at + chunk_size;
-    size_t pad = (size_t)(-(size_t)arena->at) & (align - 1);
-    char *p = arena->at + pad;
-    arena->at = p + size;
-    arena->used += size;
-    return p;
+    return tern_arena_fit(arena, align, size);
 }
 
 void *tern_arena_zalloc(struct tern_arena *arena, size_t count, size_t size)

@@ -39,23 +39,29 @@ void tern_arena_reset(struct tern_arena *arena);
 /* Like reset, and gives the first chunk back too. */
 void tern_arena_release(struct tern_arena *arena);
 
-/* Uninitialised memory aligned to `align` (a power of two); NULL at max or without memory. */
+/* What the current chunk has room for, or NULL. Nothing asked for is NULL, too: size - 1 wraps. */
+TERN_INLINE TERN_MUST_USE void *tern_arena_fit(struct tern_arena *arena, size_t align, size_t size)
+{
+    size_t pad = (size_t)(-(size_t)arena->at) & (align - 1);
+    size_t room = (size_t)(arena->end - arena->at);
+
+    if (TERN_UNLIKELY(size - 1 >= room || pad > room - size || size > arena->max - arena->used))
+        return NULL;
+    char *p = arena->at + pad;
+    arena->at = p + size;
+    arena->used += size;
+    return p;
+}
+
+/* Uninitialised memory aligned to `align` (a power of two); NULL at max or without memory. Nothing
+ * is asked for as one byte is. */
 TERN_MUST_USE void *tern_arena_alloc_slow(struct tern_arena *arena, size_t align, size_t size);
 
 TERN_INLINE TERN_MUST_USE void *tern_arena_alloc(struct tern_arena *arena, size_t align,
                                                  size_t size)
 {
-    size_t pad = (size_t)(-(size_t)arena->at) & (align - 1);
-    size_t room = (size_t)(arena->end - arena->at);
-
-    /* Nothing is asked for as one byte is, or an empty arena would give NULL: size - 1 wraps. */
-    if (TERN_LIKELY(size - 1 < room && pad <= room - size && size <= arena->max - arena->used)) {
-        char *p = arena->at + pad;
-        arena->at = p + size;
-        arena->used += size;
-        return p;
-    }
-    return tern_arena_alloc_slow(arena, align, size);
+    void *p = tern_arena_fit(arena, align, size);
+    return TERN_LIKELY(p != NULL) ? p : tern_arena_alloc_slow(arena, align, size);
 }
 
 /* Zeroed array of count elements; the product is checked. */
