@@ -9,6 +9,8 @@
 #define WORTH_FACTOR    1.02      /* throughput that refusing somebody must bring at least */
 #define MARGIN_DIVISOR  20        /* of the SLO: how much earlier than the latest start */
 #define GAP_FACTOR      6         /* times the usual gap between arrivals: one in 400 is longer */
+#define GOOD_SHARE      0.93      /* of the largest batch's throughput, see good_rows */
+#define GOOD_FACTOR     1.75      /* of the smallest batch that keeps up, see good_rows */
 
 /* Items that follow one another in the queue and can run together. */
 struct batch {
@@ -131,9 +133,10 @@ static bool has_a_chance(const struct tern_policy_view *view, const struct tern_
            tern_service_p50_ns(view->service, item->rows) <= left_ns(view, item->deadline_ns);
 }
 
-/* As many as will be answered in time if they run now. None: it is too late even for the first. */
+/* As many as will be answered in time if they run now, until there are enough rows. None: it is too
+ * late even for the first. */
 static struct batch gather(const struct tern_policy_view *view, const struct tern_queue_item *first,
-                           uint32_t max_rows)
+                           uint32_t enough_rows, uint32_t max_rows)
 {
     struct batch batch = {.deadline_ns = TERN_QUEUE_NEVER, .end = TERN_POLICY_EMPTY};
     uint32_t in_time = UINT32_MAX;
@@ -142,6 +145,10 @@ static struct batch gather(const struct tern_policy_view *view, const struct ter
          item = tern_queue_next(view->queue, item)) {
         if (is_cut(&batch, first, item, max_rows)) {
             batch.end = batch.rows >= max_rows ? TERN_POLICY_LARGEST : TERN_POLICY_CUT;
+            break;
+        }
+        if (batch.rows >= enough_rows) {
+            batch.end = TERN_POLICY_LARGE_ENOUGH;
             break;
         }
         if (item->deadline_ns < batch.deadline_ns) {
@@ -198,26 +205,53 @@ static uint32_t count_in_the_way(const struct tern_policy_view *view,
     if (best_n == 0)
         return 0;
     /* Those behind may have other deadlines and shapes: is it really so? */
-    struct batch then = gather(view, best_first, max_rows);
+    struct batch then = gather(view, best_first, max_rows, max_rows);
     return throughput(view, then.rows) > now * WORTH_FACTOR ? best_n : 0;
 }
 
-/* The batch at which the executors take turns evenly. Of E executors one becomes idle every S(n)/E;
- * with S(n) = a + b n the smallest n that keeps up with lambda is lambda a / (E - lambda b). A
- * third more leaves room for chance: without it the executors would never be idle, and with as much
- * as the deadline allows, work would always wait for its latest start. */
-static uint32_t target_rows(const struct tern_policy_view *view, uint32_t n_executors,
-                            uint32_t max_rows)
+/* The smallest batch that keeps up with what arrives. Of E executors one becomes idle every S(n)/E;
+ * with S(n) = a + b n that is lambda a / (E - lambda b). None keeps up: max_rows. */
+static double keep_up_rows(const struct tern_policy_view *view, uint32_t n_executors,
+                           uint32_t max_rows)
 {
     double a, b, lambda = view->rows_per_s / 1e9;
-    uint64_t most_ns = tern_policy_slo_ns(view) - tern_policy_slo_ns(view) / 10;
-    uint32_t most = tern_service_rows_within(view->service, most_ns, max_rows);
 
     tern_service_line(view->service, max_rows, &a, &b);
     double spare = n_executors - lambda * b;
-    double rows = spare > 0 ? lambda * a / spare * TARGET_FACTOR + 0.5 : max_rows;
+    return spare > 0 ? lambda * a / spare : max_rows;
+}
+
+/* The batch at which the executors take turns evenly. A third more than what keeps up leaves room
+ * for chance: without it the executors would never be idle, and with as much as the deadline
+ * allows, work would always wait for its latest start. */
+static uint32_t target_rows(const struct tern_policy_view *view, uint32_t n_executors,
+                            uint32_t max_rows)
+{
+    uint64_t most_ns = tern_policy_slo_ns(view) - tern_policy_slo_ns(view) / 10;
+    uint32_t most = tern_service_rows_within(view->service, most_ns, max_rows);
+    double rows = keep_up_rows(view, n_executors, max_rows) * TARGET_FACTOR + 0.5;
+
     most = most > 0 ? most : 1;
     return rows >= most ? most : rows < 1 ? 1 : (uint32_t)rows;
+}
+
+/* Where nobody named a deadline, everyone is to be answered soon, and a batch is not larger than
+ * does good: the rest of the queue is quicker in the next executor. One of m rows at most and S(n)
+ * = a + b n has the share s of the largest one's throughput at s m a / (a + (1 - s) m b) rows;
+ * executors that take turns need not much more than what keeps up, or than an even share of what
+ * waits. When more waits than they all would take, only throughput helps. */
+static uint32_t good_rows(const struct tern_policy_view *view, uint32_t max_rows)
+{
+    double a, b;
+
+    tern_service_line(view->service, max_rows, &a, &b);
+    double good = GOOD_SHARE * max_rows * a / (a + (1 - GOOD_SHARE) * max_rows * b) + 1;
+    if (!(good < max_rows) || (double)view->queue->rows > good * view->n_executors)
+        return max_rows;
+    double turns = keep_up_rows(view, view->n_executors, max_rows) * GOOD_FACTOR + 1;
+    double even = (double)view->queue->rows / view->n_executors;
+    turns = turns > even ? turns : even;
+    return (uint32_t)(view->n_executors > 1 && turns < good ? turns + 0.5 : good);
 }
 
 /* When it is clear that nobody else will come for now: clients that wait for their answers before
@@ -248,6 +282,11 @@ static struct tern_policy_decision take_turns(const struct tern_policy_view *vie
         latest_ns = latest_ns > need_ns ? latest_ns - need_ns : 0;
         if (latest_ns <= view->now_ns)
             return decision(TERN_POLICY_RUN, TERN_POLICY_LATEST_START, batch, target);
+    } else {
+        latest_ns =
+            tern_queue_first(view->queue)->queued_ns + tern_service_p50_ns(view->service, 1);
+        if (latest_ns <= view->now_ns)
+            return decision(TERN_POLICY_RUN, TERN_POLICY_WAITED, batch, target);
     }
     uint64_t end_ns = dry_ns(view, batch);
     if (end_ns <= view->now_ns)
@@ -261,7 +300,9 @@ static struct tern_policy_decision decide_adaptive(const struct tern_policy_view
     const struct tern_queue_item *first = tern_queue_first(view->queue);
     bool gains = view->max_batch > 1 && tern_service_gains(view->service);
     uint32_t max_rows = gains ? view->max_batch : 1;
-    struct batch batch = gather(view, first, max_rows);
+    bool is_timed = first->deadline_ns != TERN_QUEUE_NEVER;
+    struct batch batch =
+        gather(view, first, is_timed ? max_rows : good_rows(view, max_rows), max_rows);
     struct batch lost = {.items = 1, .rows = first->rows};
 
     if (batch.items == 0)
@@ -480,6 +521,7 @@ static const char *why_now(enum tern_policy_reason reason)
         [TERN_POLICY_NO_GAIN] = "this model is not quicker in batches",
         [TERN_POLICY_LARGE_ENOUGH] = "with so many the executors take turns evenly",
         [TERN_POLICY_LATEST_START] = "the first to be due would be late in a larger or later one",
+        [TERN_POLICY_WAITED] = "the first one has waited for as long as it runs",
         [TERN_POLICY_DRY] = "nobody else seems to come before this is answered",
         [TERN_POLICY_PREFERRED] = "this is the largest preferred size that is there",
         [TERN_POLICY_DELAY_OVER] = "the oldest has waited for max_queue_delay",

@@ -57,6 +57,7 @@ enum tern_policy_action {
     X(NO_GAIN, "no_gain")       /* this model is not quicker in batches */                      \
     X(LARGE_ENOUGH, "enough")   /* the size at which the executors take turns evenly */         \
     X(LATEST_START, "latest")   /* the first one would be late if it waited any longer */       \
+    X(WAITED, "waited")         /* nobody named a deadline, and it waited as long as a run */   \
     X(DRY, "dry")               /* nobody came for longer than is usual */                      \
     X(PREFERRED, "preferred")   /* a preferred size */                                          \
     X(DELAY_OVER, "delay_over") /* the oldest waited max_queue_delay */                         \

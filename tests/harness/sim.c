@@ -180,7 +180,7 @@ static struct tern_policy_view view_now(const struct sim *sim)
         .service = &sim->service,
         .rows_per_s = tern_arrivals_rate(&sim->arrivals, sim->now_ns),
         .max_batch = sim->s->max_batch,
-        .slo_ns = sim->s->slo_ns,
+        .slo_ns = sim->s->keep_late ? 0 : sim->s->slo_ns,
         .triton = sim->s->triton,
     };
 }

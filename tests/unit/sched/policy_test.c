@@ -188,16 +188,57 @@ static void a_batch_is_cut(void **state)
     expect(TERN_POLICY_RUN, TERN_POLICY_ALONE, 3);
     begin(2);
     be_busy(0, 500);
-    add(5, 2, 0, 0);
+    add(5, 2, 0, 9000);
     w.items[3].bucket = 2;
     expect(TERN_POLICY_RUN, TERN_POLICY_CUT, 3);
     begin(2);
     be_busy(0, 500);
-    add(5, 5, 0, 0); /* 15 of 16 rows are full enough */
+    add(5, 5, 0, 9000); /* 15 of 16 rows are full enough */
     expect(TERN_POLICY_RUN, TERN_POLICY_CUT, 3);
     begin(1);
     add(2, 100, 0, 0); /* larger than any batch: alone */
     expect(TERN_POLICY_RUN, TERN_POLICY_ALONE, 1);
+}
+
+/* Runs of one row take 1100 us here, so that is what the first one waits at most. */
+static void without_a_deadline_nobody_waits_longer_than_a_run(void **state)
+{
+    (void)state;
+    begin(2);
+    be_busy(0, 5000);
+    w.view.rows_per_s = 6000;
+    add(2, 1, 1000, 0);
+    add(1, 1, 0, 0);
+    expect_wait(TERN_POLICY_GATHERING, 3, 100);
+    w.view.now_ns += 100 * US;
+    expect(TERN_POLICY_RUN, TERN_POLICY_WAITED, 3);
+    expect_words("runs 3 rows of 3: the first one has waited for as long as it runs");
+}
+
+/* s(n) = 1000 + 100 n us: 42 rows have 93 % of the throughput of 64. */
+static void without_a_deadline_a_batch_is_as_large_as_does_good(void **state)
+{
+    (void)state;
+    begin(1);
+    w.view.max_batch = 64;
+    add(31, 1, 0, 0);
+    expect(TERN_POLICY_RUN, TERN_POLICY_ALONE,
+           31); /* more than that waits: only throughput helps */
+    begin(2);
+    w.view.max_batch = 64;
+    w.view.rows_per_s = 20000;
+    add(50, 1, 0, 0);
+    expect(TERN_POLICY_RUN, TERN_POLICY_ALONE, 42);
+    begin(2);
+    w.view.max_batch = 64;
+    w.view.rows_per_s = 1000;
+    add(20, 1, 0, 0); /* a burst is shared */
+    expect(TERN_POLICY_RUN, TERN_POLICY_ALONE, 10);
+    begin(2);
+    w.view.max_batch = 64;
+    w.view.rows_per_s = 1000;
+    add(20, 1, 0, 9000);
+    expect(TERN_POLICY_RUN, TERN_POLICY_ALONE, 20);
 }
 
 static void no_deadline_in_a_batch_is_missed(void **state)
@@ -477,6 +518,8 @@ int main(void)
         cmocka_unit_test(nobody_waits_for_who_does_not_come),
         cmocka_unit_test(an_executor_that_is_stuck_does_not_count),
         cmocka_unit_test(a_batch_is_cut),
+        cmocka_unit_test(without_a_deadline_nobody_waits_longer_than_a_run),
+        cmocka_unit_test(without_a_deadline_a_batch_is_as_large_as_does_good),
         cmocka_unit_test(no_deadline_in_a_batch_is_missed),
         cmocka_unit_test(who_is_in_nobodys_way_is_kept),
         cmocka_unit_test(the_urgent_are_not_refused_for_others),
