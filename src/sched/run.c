@@ -2,19 +2,24 @@
 
 #include "registry/reshape.h"
 
-/* A batch of one in memory of its own. */
-static enum tern_code run_gathered(struct tern_work *work)
+/* A batch in memory of its own. */
+static enum tern_code new_batch(struct tern_batch **ret_batch, struct tern_err *err)
 {
     const struct tern_batch_settings settings = {.memory_max = TERN_RUN_MEMORY_MAX};
     struct tern_batch_pool *pool;
+
+    TERN_TRY(tern_batch_pool_new(&settings, &pool, err));
+    enum tern_code code = tern_batch_take(pool, ret_batch, err);
+    tern_batch_pool_close(pool); /* it stays while the batch is out */
+    return code;
+}
+
+static enum tern_code run_gathered(struct tern_work *work)
+{
     struct tern_batch *batch;
 
-    TERN_TRY(tern_batch_pool_new(&settings, &pool, work->err));
-    enum tern_code code = tern_batch_take(pool, &batch, work->err);
-    tern_batch_pool_close(pool); /* it stays while the batch is out */
-    if (code != TERN_OK)
-        return code;
-    code = tern_batch_gather(batch, &work, 1, work->err);
+    TERN_TRY(new_batch(&batch, work->err));
+    enum tern_code code = tern_batch_gather(batch, &work, 1, work->err);
     if (code != TERN_OK) {
         tern_batch_give_back(batch);
         return code;
@@ -41,14 +46,12 @@ static bool is_wanted(const struct tern_work *work)
     return !atomic_load_explicit(&work->cancelled, memory_order_acquire);
 }
 
-static void run_each(struct tern_work *const *works, uint32_t n)
+static void run_one(struct tern_work *work)
 {
-    for (uint32_t i = 0; i < n; i++) {
-        if (is_wanted(works[i]))
-            tern_run_alone(works[i]);
-        else
-            works[i]->code = tern_fail(works[i]->err, TERN_CANCELLED, "the client went away");
-    }
+    if (is_wanted(work))
+        tern_run_alone(work);
+    else
+        work->code = tern_fail(work->err, TERN_CANCELLED, "the client went away");
 }
 
 static void tell(struct tern_work *const *works, uint32_t n, uint64_t rows)
@@ -59,29 +62,69 @@ static void tell(struct tern_work *const *works, uint32_t n, uint64_t rows)
     }
 }
 
-bool tern_run_batch(struct tern_batch *batch, struct tern_work *const *works, uint32_t n,
-                    const atomic_bool *cancelled)
+/* False: they do not run together; the batch is used up all the same. */
+static bool run_together(struct tern_batch *batch, struct tern_work *const *works, uint32_t n,
+                         const atomic_bool *cancelled)
 {
-    const struct tern_model_version *version = works[0]->version;
     struct tern_err err;
 
-    if (batch != NULL && tern_batch_gather(batch, works, n, &err) != TERN_OK) {
+    if (tern_batch_gather(batch, works, n, &err) != TERN_OK) {
         tern_batch_give_back(batch);
-        batch = NULL;
-    }
-    if (batch == NULL) {
-        run_each(works, n);
-        return n == 1;
+        return false;
     }
     if (cancelled != NULL)
         batch->run.cancelled = cancelled;
     uint64_t rows = batch->rows;
-    enum tern_code code = tern_reshape_infer(version, works[0]->instance, &batch->run, &err);
+    enum tern_code code =
+        tern_reshape_infer(works[0]->version, works[0]->instance, &batch->run, &err);
     tern_batch_scatter(batch, code, &err);
     tell(works, n, rows);
-    if (n == 1 || works[0]->code == TERN_OK || code == TERN_CANCELLED)
+    return n == 1 || works[0]->code == TERN_OK || code == TERN_CANCELLED;
+}
+
+/* False: the engine refuses it, or one of them. */
+static bool run_part(struct tern_work *const *works, uint32_t n, const atomic_bool *cancelled)
+{
+    struct tern_batch *batch;
+    struct tern_err err;
+
+    if (n > 1)
+        return new_batch(&batch, &err) == TERN_OK && run_together(batch, works, n, cancelled);
+    run_one(works[0]);
+    return works[0]->code == TERN_OK || works[0]->code == TERN_CANCELLED;
+}
+
+/* Works that did not run together. Mostly it is one that the engine refuses: it is looked for by
+ * halves, and from there on the parts grow again, so that whoever sends such requests does not take
+ * the batches from all others. When there are many of them, this is hardly more than one by one. */
+static void run_parts(struct tern_work *const *works, uint32_t n, const atomic_bool *cancelled)
+{
+    uint32_t at = 0, bad = n, size = 1; /* of the next `bad` works at least one is refused */
+
+    while (at < n) {
+        uint32_t part = bad > 1 ? bad / 2 : bad == 1 ? 1 : size;
+        part = part < n - at ? part : n - at;
+        bool ran = run_part(works + at, part, cancelled);
+        if (!ran && part > 1) {
+            bad = part;
+            continue;
+        }
+        at += part;
+        bad = ran && bad > part ? bad - part : 0;
+        size = ran ? part * 2 : 1;
+    }
+}
+
+bool tern_run_batch(struct tern_batch *batch, struct tern_work *const *works, uint32_t n,
+                    const atomic_bool *cancelled)
+{
+    for (uint32_t i = 0; batch == NULL && i < n; i++)
+        run_one(works[i]);
+    if (batch == NULL)
+        return n == 1;
+    if (run_together(batch, works, n, cancelled))
         return true;
-    run_each(works, n);
+    run_parts(works, n, cancelled);
     return false;
 }
 
