@@ -1,5 +1,6 @@
 #include "sched/batch.h"
 
+#include "base/account.h"
 #include "base/mem.h"
 #include "sched/batch_int.h"
 
@@ -113,6 +114,9 @@ void batch_empty(struct tern_batch *batch)
     batch->rows = batch->run_rows = batch->n_works = 0;
     batch->is_joined = false;
     tern_arena_reset(arena);
+    tern_till_give(arena->till, batch->charged);
+    arena->till = NULL;
+    batch->charged = 0;
     while (size / 2 < used && size <= keep_max / 2)
         size *= 2; /* twice what was handed out: alignment takes its part */
     if (size == arena->first_size)

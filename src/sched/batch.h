@@ -34,7 +34,10 @@ struct tern_batch_pool;
 struct tern_batch_member;
 
 struct tern_batch_settings {
-    size_t memory_max; /* bytes of one batch, those that the engine takes for outputs included */
+    /* Bytes of one batch, those that the engine takes for outputs included. While it is out they are
+     * charged to what the first work's arena is charged to: a client that does not read its part of
+     * the answer keeps all of it. */
+    size_t memory_max;
     size_t keep_max;   /* bytes an idle batch may hold on to */
     uint32_t idle_max; /* batches kept for the next time */
 };
@@ -51,6 +54,7 @@ struct tern_batch {
     struct tern_batch_member *members; /* arena */
     bool is_joined;                    /* inputs and outputs are not those of the one work */
     struct tern_arena arena;
+    size_t charged;   /* to arena.till, for the arena's first chunk */
     atomic_uint refs; /* works whose arena still shows into this batch's */
     struct tern_batch_pool *pool;
     struct tern_batch *next_idle;

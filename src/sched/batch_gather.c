@@ -1,5 +1,6 @@
 #include <assert.h>
 #include <string.h>
+#include "base/account.h"
 #include "base/num.h"
 #include "registry/batch_input.h"
 #include "sched/batch_int.h"
@@ -415,6 +416,16 @@ static bool stands_alone(const struct tern_work *work, uint64_t rows)
            (rows == 0 || allowed_rows(scheduling, rows) == rows);
 }
 
+/* The chunk that an arena keeps from batch to batch is nobody's until it is used. */
+static enum tern_code charge(struct tern_batch *batch, struct tern_till *till, struct tern_err *err)
+{
+    if (!tern_till_take(till, batch->arena.first_size))
+        return tern_till_fail(err);
+    batch->charged = batch->arena.first_size;
+    batch->arena.till = till;
+    return TERN_OK;
+}
+
 static enum tern_code gather(struct tern_batch *batch, struct tern_work *const *works, uint32_t n,
                              struct tern_err *err)
 {
@@ -433,6 +444,7 @@ static enum tern_code gather(struct tern_batch *batch, struct tern_work *const *
         batch->members[0] = (struct tern_batch_member){works[0], rows};
         return TERN_OK;
     }
+    TERN_TRY(charge(batch, run->arena->till, err));
     for (uint32_t k = 0; k < n; k++)
         TERN_TRY(count_rows(batch, works[k], &batch->members[k], err));
     batch->run_rows = allowed_rows(works[0]->version->scheduling, batch->rows);

@@ -4,6 +4,7 @@
 #include "batch_fixture.h"
 
 #include <pthread.h>
+#include "base/account.h"
 #include "harness/mem_fails.h"
 
 static void count(void *arg)
@@ -76,6 +77,43 @@ static void test_nothing_allocated_in_steady_state(void **state)
         fini_clients(WORKS_MAX);
     }
     tern_batch_pool_close(pool);
+}
+
+/* What the last client holds is charged until it lets go of it, to where its own memory is. */
+static void test_a_batch_is_charged_while_it_is_out(void **state)
+{
+    struct tern_batch_pool *pool = new_pool();
+    struct tern_account *account = NULL;
+    struct tern_err err;
+
+    (void)state;
+    assert_int_equal(tern_account_new(64 << 20, 1, &account, NULL), TERN_OK);
+    for (int64_t times = 1; times <= 80; times += 79) {
+        for (int round = 0; round < 3; round++) { /* what it keeps for itself is used later, too */
+            init_clients(WORKS_MAX, times);
+            size_t least = 0;
+            for (uint32_t k = 0; k < WORKS_MAX; k++) {
+                clients[k].arena.till = tern_account_till(account, 0);
+                least += 2 * (clients[k].inputs[0].n_bytes + clients[k].inputs[1].n_bytes);
+            }
+            assert_int_equal(serve(pool, WORKS_MAX, NULL), TERN_OK);
+            for (uint32_t k = 0; k < WORKS_MAX; k++) {
+                assert_true(tern_account_used(account) >= least);
+                assert_answered(&clients[k]);
+                tern_arena_reset(&clients[k].arena);
+            }
+            assert_int_equal(tern_account_used(account), 0);
+            fini_clients(WORKS_MAX);
+        }
+    }
+    tern_account_set_max(account, 4096);
+    init_clients(2, 1);
+    clients[0].arena.till = clients[1].arena.till = tern_account_till(account, 0);
+    assert_int_equal(serve(pool, 2, &err), TERN_RESOURCE_EXHAUSTED);
+    assert_int_equal(tern_account_used(account), 0);
+    fini_clients(2);
+    tern_batch_pool_close(pool);
+    tern_account_free(account);
 }
 
 /* More idle ones than are kept. */
@@ -205,6 +243,7 @@ int main(void)
         cmocka_unit_test(test_the_last_one_releases),
         cmocka_unit_test(test_the_pool_goes_first),
         cmocka_unit_test(test_nothing_allocated_in_steady_state),
+        cmocka_unit_test(test_a_batch_is_charged_while_it_is_out),
         cmocka_unit_test(test_idle_max),
         cmocka_unit_test(test_no_memory),
         cmocka_unit_test(test_no_room),
