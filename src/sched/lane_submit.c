@@ -232,6 +232,8 @@ void tern_lane_cancel(struct tern_sched *sched, struct tern_work *work)
         take_back(lane, work);
     else if (work->state == TERN_WORK_RUNNING)
         stop_running(work);
+    else
+        work->is_unwanted = true; /* its run is over: there is to be no other */
     pthread_mutex_unlock(&sched->executors.lock);
     if (!was_waiting)
         return; /* its on_done is on the way */

@@ -2,6 +2,8 @@
 // wrap: tern_clock_mono_ns
 #include "sequence_fixture.h"
 
+#include "sched/sched_int.h"
+
 static int32_t wait_answer(struct item *item)
 {
     int32_t y;
@@ -120,6 +122,38 @@ static void test_who_leaves_or_is_late_is_not_run_again(void **state)
     end_between((struct plan){.iterative = true, .rows = 2});
 }
 
+/* On the loop, which therefore does not learn of the run's end in between. */
+static void cancel_after_the_run(void *arg)
+{
+    struct item *item = arg;
+    enum tern_work_state state = TERN_WORK_RUNNING;
+
+    open_gate(1);
+    while (state != TERN_WORK_DONE) {
+        pthread_mutex_lock(&item->rig->sched->executors.lock);
+        state = item->work.state;
+        pthread_mutex_unlock(&item->rig->sched->executors.lock);
+    }
+    tern_sched_cancel(item->rig->sched, &item->work);
+}
+
+static void test_who_leaves_as_a_run_ends_is_not_run_again(void **state)
+{
+    struct rig r;
+    struct item gone;
+    (void)state;
+    rig_start(&r, (struct plan){.iterative = true, .oldest = 4});
+    arm_gate();
+    item_init(&gone, &r, 0, 3, 0);
+    submit(&gone);
+    wait_entered(1);
+    loop_thread_call(&r.loops[0], cancel_after_the_run, &gone);
+    open_gate(2);
+    assert_int_equal(wait_done(&gone), TERN_CANCELLED);
+    assert_int_equal(n_runs, 1);
+    rig_stop(&r);
+}
+
 static void test_many_iterations_need_no_more_memory(void **state)
 {
     struct rig r;
@@ -144,6 +178,7 @@ int main(void)
         cmocka_unit_test(test_without_an_id_a_request_is_a_sequence_by_itself),
         cmocka_unit_test(test_iterations_of_several_share_runs),
         cmocka_unit_test(test_who_leaves_or_is_late_is_not_run_again),
+        cmocka_unit_test(test_who_leaves_as_a_run_ends_is_not_run_again),
         cmocka_unit_test(test_many_iterations_need_no_more_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
