@@ -4,6 +4,8 @@
 #include "base/mem.h"
 #include "sched/sched_int.h"
 
+#define LATELY_NS TERN_NS_PER_S
+
 static struct tern_work *work_of(struct tern_queue_item *item)
 {
     return TERN_CONTAINER_OF(item, struct tern_work, item);
@@ -40,6 +42,7 @@ static void note(struct tern_lane *lane, const struct tern_policy_view *view,
 {
     lane->notes[lane->n_notes++ % TERN_LANE_NOTES] = (struct tern_lane_note){
         .at_ns = view->now_ns,
+        .service = view->service,
         .decision = *decision,
         .queue_rows = view->queue->rows,
         .n_busy = lane->n_slots - lane->n_idle,
@@ -187,12 +190,37 @@ uint64_t tern_lane_deadline(const struct tern_lane *lane, const struct tern_lane
     return now_ns + tern_policy_slo_ns(&view);
 }
 
-/* Shapes are not known yet: the first bucket that has one of its own stands for all. */
+/* Shapes are not known yet: of those that somebody asked for lately, the one with the best chance
+ * stands for all, so that who floods a model with large shapes does not lock out small ones. What
+ * then turns out to be another is refused when it is known. */
+static struct tern_lane_bucket *best_bucket(struct tern_lane *lane, uint64_t deadline_ns,
+                                            uint64_t now_ns)
+{
+    struct tern_lane_bucket *best = lane->buckets[lane->n_buckets > 1 ? 1 : 0];
+    uint64_t answer_in_ns, least_ns = UINT64_MAX;
+
+    for (uint32_t i = 1; lane->n_buckets > 2 && i < lane->n_buckets; i++) {
+        struct tern_lane_bucket *bucket = lane->buckets[i];
+        if (bucket->used_ns + LATELY_NS < now_ns)
+            continue;
+        struct tern_policy_view view = view_of(lane, bucket, now_ns);
+        bool admits = tern_policy_admits(
+            &view, tern_lane_deadline(lane, bucket, deadline_ns, now_ns), &answer_in_ns);
+        if (admits)
+            return bucket;
+        if (answer_in_ns < least_ns) {
+            least_ns = answer_in_ns;
+            best = bucket;
+        }
+    }
+    return best;
+}
+
 static enum tern_code admit(struct tern_lane *lane, uint64_t deadline_ns,
                             uint64_t *ret_answer_in_ns, struct tern_err *err)
 {
-    struct tern_lane_bucket *bucket = lane->buckets[lane->n_buckets > 1 ? 1 : 0];
     uint64_t now = tern_clock_mono_ns();
+    struct tern_lane_bucket *bucket = best_bucket(lane, deadline_ns, now);
     uint32_t depth = atomic_load_explicit(&lane->depth, memory_order_relaxed);
     uint32_t queue_max = lane->sched->queue_max;
 

@@ -54,6 +54,7 @@ struct tern_lane_slot {
 #define TERN_LANE_NOTES 16u
 struct tern_lane_note {
     uint64_t at_ns;
+    const struct tern_service *service; /* of the bucket that was decided on */
     struct tern_policy_decision decision;
     uint64_t queue_rows;
     uint32_t n_busy, n_slots;

@@ -97,7 +97,7 @@ static enum tern_code explain_note(const struct tern_lane *lane, const struct te
         .queue = &queue,
         .busy_until_ns = busy_until_ns,
         .n_executors = note->n_slots,
-        .service = &lane->buckets[0]->service,
+        .service = note->service,
         .rows_per_s = note->rows_per_s,
         .max_batch = lane->max_rows,
         .triton = is_configured ? &lane->triton : NULL,
@@ -127,15 +127,32 @@ static enum tern_code copy_notes(const struct tern_lane *lane, struct tern_arena
 
 /* ---- all of it ---- */
 
+/* What is planned for, by what was learned last; the first bucket may have learned nothing. */
+static uint64_t slo_of(const struct tern_lane *lane, const struct tern_service *service)
+{
+    const struct tern_policy_view view = {
+        .service = service, .slo_ns = lane->scheduling == NULL ? 0 : lane->scheduling->slo_ns};
+
+    return tern_policy_slo_ns(&view);
+}
+
+static const struct tern_service *newest_service(const struct tern_lane *lane)
+{
+    const struct tern_lane_bucket *newest = lane->buckets[0];
+
+    for (uint32_t i = 1; i < lane->n_buckets; i++) {
+        if (lane->buckets[i]->used_ns >= newest->used_ns)
+            newest = lane->buckets[i];
+    }
+    return &newest->service;
+}
+
 static enum tern_code copy_lane(const struct tern_lane *lane, struct tern_arena *arena,
                                 struct tern_schedule *report, struct tern_err *err)
 {
     uint64_t now = tern_clock_mono_ns();
-    const struct tern_policy_view view = {
-        .service = &lane->buckets[0]->service,
-        .slo_ns = lane->scheduling == NULL ? 0 : lane->scheduling->slo_ns};
 
-    report->slo_ns = tern_policy_slo_ns(&view);
+    report->slo_ns = slo_of(lane, newest_service(lane));
     report->instances = lane->n_slots;
     report->busy = lane->n_slots - lane->n_idle;
     report->waiting = atomic_load_explicit(&lane->depth, memory_order_relaxed);
@@ -176,6 +193,8 @@ enum tern_code tern_sched_report(const struct tern_model_version *version, uint3
     pthread_mutex_lock(&lane->sched->executors.lock);
     enum tern_code code = copy_lane(lane, arena, ret_report, err);
     pthread_mutex_unlock(&lane->sched->executors.lock);
+    if (lane->inlines != NULL)
+        ret_report->slo_ns = slo_of(lane, &lane->inlines[loop].service);
     if (code == TERN_OK && lane->inlines != NULL)
         code = copy_inline(&lane->inlines[loop], arena, ret_report, err);
     return code;

@@ -10,6 +10,8 @@
 #include <string.h>
 #include "base/clock.h"
 #include "harness/sched_rig.h"
+#include "sched/lane.h"
+#include "sched/sched_int.h"
 
 #define HOUR_NS (3600 * (uint64_t)TERN_NS_PER_S)
 
@@ -195,6 +197,51 @@ static void test_the_door_refuses_what_has_no_chance(void **state)
     sched_rig_stop(&rig);
 }
 
+/* What a bucket of shapes would know after a flood of requests that take a second each. */
+static void flood(struct tern_lane_bucket *bucket, uint64_t now_ns)
+{
+    tern_service_init(&bucket->service, 1, TERN_NS_PER_S);
+    for (int i = 0; i < 64; i++)
+        tern_arrivals_add(&bucket->arrivals, now_ns, 1000);
+    bucket->used_ns = now_ns + HOUR_NS;
+}
+
+static void test_a_flood_of_large_shapes_does_not_lock_out_small_ones(void **state)
+{
+    struct sched_rig rig;
+    struct sched_item items[2];
+    uint64_t answer_in_ns = 0, deadline_ns;
+    struct tern_err err;
+    (void)state;
+    sched_rig_start(&rig, &(struct sched_rig_setup){.kind = "fake",
+                                                    .run_ns = TERN_NS_PER_MS,
+                                                    .queue_max = 10,
+                                                    .scheduling = &adaptive});
+    sched_items_init(&rig, items, 2);
+    items[0].x.shape = (struct tern_shape){3, {1, 2, 2}};
+    for (int i = 0; i < 2; i++) {
+        sched_item_submit(&items[i]);
+        sched_item_wait(&items[i]);
+    }
+    struct tern_lane *lane = rig.version.lane;
+    pthread_mutex_lock(&rig.sched->executors.lock);
+    assert_int_equal(lane->n_buckets, 3);
+    flood(lane->buckets[1], tern_clock_mono_ns());
+    lane->buckets[2]->used_ns += HOUR_NS;
+    pthread_mutex_unlock(&rig.sched->executors.lock);
+    deadline_ns = tern_clock_mono_ns() + TERN_NS_PER_S / 2;
+    assert_int_equal(tern_sched_admits(rig.sched, &rig.version, deadline_ns, &answer_in_ns, &err),
+                     TERN_OK);
+    pthread_mutex_lock(&rig.sched->executors.lock);
+    flood(lane->buckets[2], tern_clock_mono_ns());
+    pthread_mutex_unlock(&rig.sched->executors.lock);
+    deadline_ns = tern_clock_mono_ns() + TERN_NS_PER_S / 2;
+    assert_int_equal(tern_sched_admits(rig.sched, &rig.version, deadline_ns, &answer_in_ns, &err),
+                     TERN_RESOURCE_EXHAUSTED);
+    sched_items_fini(items, 2);
+    sched_rig_stop(&rig);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -205,6 +252,7 @@ int main(void)
         cmocka_unit_test(test_a_short_delay_ends_by_itself),
         cmocka_unit_test(test_order_is_kept_where_it_is_asked_for),
         cmocka_unit_test(test_the_door_refuses_what_has_no_chance),
+        cmocka_unit_test(test_a_flood_of_large_shapes_does_not_lock_out_small_ones),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -9,7 +9,9 @@
 #include <string.h>
 #include "base/clock.h"
 #include "harness/sched_rig.h"
+#include "sched/lane.h"
 #include "sched/report.h"
+#include "sched/sched_int.h"
 
 static const struct tern_scheduling adaptive = {
     .batching = TERN_BATCHING_ADAPTIVE, .max_rows = 8, .slo_ns = 1000 * TERN_NS_PER_MS};
@@ -138,6 +140,33 @@ static void test_other_places(void **state)
     sched_rig_stop(&rig);
 }
 
+/* The first bucket stands for no shape and may have learned nothing. */
+static void test_the_objective_is_of_what_was_learned(void **state)
+{
+    static const struct tern_scheduling without_slo = {.batching = TERN_BATCHING_ADAPTIVE,
+                                                       .max_rows = 8};
+    struct sched_rig rig;
+    struct sched_item item;
+    struct asking asking;
+    (void)state;
+    sched_rig_start(&rig, &(struct sched_rig_setup){.kind = "fake",
+                                                    .run_ns = TERN_NS_PER_MS,
+                                                    .queue_max = 4,
+                                                    .scheduling = &without_slo});
+    sched_items_init(&rig, &item, 1);
+    sched_item_submit(&item);
+    sched_items_assert_answered(&item, 1);
+    struct tern_lane *lane = rig.version.lane;
+    pthread_mutex_lock(&rig.sched->executors.lock);
+    tern_service_init(&lane->buckets[1]->service, 1, 3 * TERN_NS_PER_S);
+    pthread_mutex_unlock(&rig.sched->executors.lock);
+    const struct tern_schedule *r = ask(&asking, &rig);
+    assert_in_range(r->slo_ns, 30 * (uint64_t)TERN_NS_PER_S, 40 * (uint64_t)TERN_NS_PER_S);
+    tern_arena_fini(&asking.arena);
+    sched_items_fini(&item, 1);
+    sched_rig_stop(&rig);
+}
+
 static void test_without_memory_it_says_so(void **state)
 {
     struct sched_rig rig;
@@ -167,6 +196,7 @@ int main(void)
         cmocka_unit_test(test_a_lane_and_its_decisions),
         cmocka_unit_test(test_the_last_decisions_are_a_ring),
         cmocka_unit_test(test_other_places),
+        cmocka_unit_test(test_the_objective_is_of_what_was_learned),
         cmocka_unit_test(test_without_memory_it_says_so),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
