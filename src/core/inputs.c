@@ -155,11 +155,13 @@ uint64_t tern_inputs_units(const struct tern_tensor *inputs, uint32_t n)
     return units > 0 ? units : 1;
 }
 
-uint64_t tern_inputs_rows(const struct tern_model_info *info, const struct tern_tensor *inputs,
+uint32_t tern_inputs_rows(const struct tern_model_info *info, const struct tern_tensor *inputs,
                           uint32_t n)
 {
     bool batched = info->n_inputs > 0 && info->inputs[0].shape.rank > 0 &&
                    (info->max_batch_size > 0 || info->inputs[0].shape.dim[0] < 0);
 
-    return batched && n > 0 ? (uint64_t)inputs[0].shape.dim[0] : 1;
+    if (!batched || n == 0)
+        return 1;
+    return inputs[0].shape.dim[0] < UINT32_MAX ? (uint32_t)inputs[0].shape.dim[0] : UINT32_MAX;
 }

@@ -20,8 +20,8 @@ enum tern_code tern_inputs_check(const struct tern_model_info *info,
                                  uint32_t n, struct tern_err *err);
 /* How much work they are, in elements; at least 1. */
 uint64_t tern_inputs_units(const struct tern_tensor *inputs, uint32_t n);
-/* Rows of the batch; 1 for a model without one. */
-uint64_t tern_inputs_rows(const struct tern_model_info *info, const struct tern_tensor *inputs,
+/* Rows of the batch; 1 for a model without one, UINT32_MAX for what is more than that. */
+uint32_t tern_inputs_rows(const struct tern_model_info *info, const struct tern_tensor *inputs,
                           uint32_t n);
 
 #endif

@@ -294,8 +294,7 @@ enum tern_code gateway_run_infer(struct gateway_call *gc, bool *ret_pending, str
         TERN_TRY(open_sink(gc, err));
     gc->work.version = call->pinned;
     gc->work.units = tern_inputs_units(call->request.inputs, call->request.n_inputs);
-    gc->work.rows =
-        (uint32_t)tern_inputs_rows(call->info, call->request.inputs, call->request.n_inputs);
+    gc->work.rows = tern_inputs_rows(call->info, call->request.inputs, call->request.n_inputs);
     gc->work.priority = call->request.priority;
     gc->work.timeout_ns = call->request.timeout_ns;
     gc->work.sequence = &call->request.sequence;

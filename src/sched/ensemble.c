@@ -195,8 +195,7 @@ static enum tern_code prepare(struct tern_ensemble_run *run, struct ensemble_ste
     TERN_TRY(give_arena(run, step));
     work->run.params = parent->run.params;
     work->units = tern_inputs_units(work->run.inputs, work->run.n_inputs);
-    work->rows =
-        (uint32_t)tern_inputs_rows(&work->version->info, work->run.inputs, work->run.n_inputs);
+    work->rows = tern_inputs_rows(&work->version->info, work->run.inputs, work->run.n_inputs);
     work->priority = parent->priority;
     work->sequence = parent->sequence;
     work->loop = parent->loop;
