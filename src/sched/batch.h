@@ -34,9 +34,9 @@ struct tern_batch_pool;
 struct tern_batch_member;
 
 struct tern_batch_settings {
-    /* Bytes of one batch, those that the engine takes for outputs included. While it is out they are
-     * charged to what the first work's arena is charged to: a client that does not read its part of
-     * the answer keeps all of it. */
+    /* Bytes of one batch, those that the engine takes for outputs included. While it is out they
+     * are charged to what the first work's arena is charged to: a client that does not read its
+     * part of the answer keeps all of it. */
     size_t memory_max;
     size_t keep_max;   /* bytes an idle batch may hold on to */
     uint32_t idle_max; /* batches kept for the next time */

@@ -13,8 +13,8 @@ void tern_run_alone(struct tern_work *work);
 
 /* The same for works of one version and instance, all at once. A batch that cannot be put together,
  * or that fails, is run in parts: a request that the engine refuses spoils no other's answer. The
- * batch is used up; NULL: there was no memory for one, they run one by one. `cancelled` (may be NULL) is what the engine
- * looks at. True: it was one run. */
+ * batch is used up; NULL: there was no memory for one, they run one by one. `cancelled` (may be
+ * NULL) is what the engine looks at. True: it was one run. */
 bool tern_run_batch(struct tern_batch *batch, struct tern_work *const *works, uint32_t n,
                     const atomic_bool *cancelled);
 

@@ -106,8 +106,8 @@ struct tern_work {
     struct tern_loop_task task;
     struct tern_loop_timer timer; /* runs from joining a lane until the next limit of its time */
     bool expired;
-    bool is_unwanted; /* cancelled, or past its deadline, since its run began */
-    struct tern_sequence_member *member;    /* sched/sequence.h; NULL: it stands alone */
+    bool is_unwanted;                    /* cancelled, or past its deadline, since its run began */
+    struct tern_sequence_member *member; /* sched/sequence.h; NULL: it stands alone */
     struct tern_cache_member *cache_member; /* sched/cache.h; NULL: not asked, or answered */
     struct tern_ensemble_run *ensemble;     /* sched/ensemble.h; NULL: it is none, or is over */
 };
