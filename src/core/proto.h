@@ -176,8 +176,9 @@ struct tern_call {
     /* METRICS: the exposition; WELCOME: the page; REFLECTION: the question; arena or static */
     struct tern_str text;
 
-    /* Stages, monotonic ns; 0: not reached. */
-    uint64_t decoded_ns, queued_ns, started_ns, finished_ns, encoded_ns;
+    /* Stages, monotonic ns; 0: not reached. An answer that has to leave in order is released after
+     * those before it, others when they are finished. */
+    uint64_t queued_ns, started_ns, finished_ns, released_ns;
 
     /* The gateway's and the scheduler's own. */
     struct tern_model_version *pinned;

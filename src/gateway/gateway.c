@@ -66,6 +66,7 @@ static enum tern_code pin_model(struct gateway_call *gc, struct tern_err *err)
     tern_version_pin(gc->version, gc->loop->index);
     call->pinned = gc->version;
     call->info = &gc->version->info;
+    tern_observer_sample(gc->gateway->settings.observer, call, &gc->observation);
     if (call->op != TERN_OP_MODEL_METADATA)
         return TERN_OK;
     const struct tern_model_entry *entry = gc->entry;
@@ -293,8 +294,10 @@ static void on_head(void *self, struct tern_exchange *x)
         code = gateway_enter(gc, &gc->call.err);
     if (code == TERN_OK && match.route->stream == TERN_STREAM_BOTH)
         code = gateway_stream_open(gc, &gc->call.err);
-    if (code != TERN_OK)
-        gateway_finish(gc, is_plain_no(&gc->call) ? TERN_OK : code);
+    if (code == TERN_OK)
+        return;
+    tern_observer_sample(gateway->settings.observer, &gc->call, &gc->observation);
+    gateway_finish(gc, is_plain_no(&gc->call) ? TERN_OK : code);
 }
 
 static void plan_body(void *self, const struct tern_exchange *x, struct tern_body_plan *plan)

@@ -226,6 +226,7 @@ static void on_done(struct tern_work *work)
     call->queued_ns = work->queued_ns;
     call->started_ns = work->started_ns;
     call->finished_ns = work->finished_ns;
+    call->released_ns = work->released_ns != 0 ? work->released_ns : work->finished_ns;
     gc->observation.run = tern_observer_share(work);
     gc->observation.cache_ns = work->cache_ns;
     gc->observation.from_cache = work->from_cache;

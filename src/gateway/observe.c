@@ -289,6 +289,23 @@ static void log_access(struct tern_observer *observer, const struct tern_exchang
 
 /* ---- traces ---- */
 
+static struct tern_tracing tracing_of(const struct tern_observer *observer,
+                                      const struct tern_call *call)
+{
+    struct observer_loop *loop = &observer->loops[tern_loop_index(call->x->loop)];
+
+    return (struct tern_tracing){observer->settings.sampler, observer->settings.tracer, &loop->ids};
+}
+
+void tern_observer_sample(const struct tern_observer *observer, const struct tern_call *call,
+                          struct tern_observation *observation)
+{
+    if (TERN_LIKELY(!tern_sampler_is_armed(observer->traces)))
+        return;
+    struct tern_tracing tracing = tracing_of(observer, call);
+    tern_tracing_sample(&tracing, call, observation);
+}
+
 static void push_sent(struct tern_observer *observer, struct observer_loop *loop)
 {
     struct tern_trace_record *record = loop->sending;
@@ -310,8 +327,7 @@ static void trace(struct tern_observer *observer, const struct tern_call *call,
                   const struct tern_tracing_times *times)
 {
     struct observer_loop *loop = &observer->loops[tern_loop_index(call->x->loop)];
-    const struct tern_tracing tracing = {observer->settings.sampler, observer->settings.tracer,
-                                         &loop->ids};
+    struct tern_tracing tracing = tracing_of(observer, call);
 
     if (loop->sending != NULL)
         push_sent(observer, loop);
@@ -337,7 +353,7 @@ void tern_observer_end(struct tern_observer *observer, struct tern_exchange *x,
     tern_latency_record(&cells->duration, duration);
     if (call != NULL)
         count_model(call, observation, code, x->start_ns, x->body_ns, now);
-    if (TERN_UNLIKELY(tern_sampler_is_armed(observer->traces)) && call != NULL)
+    if (TERN_UNLIKELY(observation->sample.level != 0) && call != NULL)
         trace(observer, call, observation, code,
               &(struct tern_tracing_times){x->start_ns, x->body_ns, now});
     if (observer->access_log)
@@ -351,7 +367,7 @@ void tern_observer_count(struct tern_observer *observer, const struct tern_call 
     uint64_t now = tern_clock_mono_ns();
 
     count_model(call, observation, code, came_ns, came_ns, now);
-    if (TERN_UNLIKELY(tern_sampler_is_armed(observer->traces))) {
+    if (TERN_UNLIKELY(observation->sample.level != 0)) {
         trace(observer, call, observation, code,
               &(struct tern_tracing_times){came_ns, came_ns, now});
         tern_observer_sent(observer, tern_loop_index(call->x->loop));

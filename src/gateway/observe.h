@@ -43,6 +43,7 @@ struct tern_observation {
     struct tern_str request_id; /* the client's when it sent a fit one, or drawn; may be empty */
     struct tern_trace trace;
     bool traced;               /* trace is filled */
+    struct tern_sample sample; /* INFER: how it is traced */
     bool entered;              /* it counts as in flight */
     struct tern_run_share run; /* INFER */
     /* INFER, of a model whose answers are remembered: as in struct tern_work. */
@@ -73,6 +74,9 @@ void tern_observer_join(struct tern_observer *observer, const struct tern_exchan
 /* On the loop, when the request was read: it is in flight until tern_observer_end. */
 void tern_observer_enter(struct tern_observer *observer, const struct tern_exchange *x,
                          struct tern_observation *observation);
+/* On the loop, once for a call whose model is known: whether it is traced, and with which id. */
+void tern_observer_sample(const struct tern_observer *observer, const struct tern_call *call,
+                          struct tern_observation *observation);
 /* On the loop, when the answer is encoded and before it is sent. call may be NULL: a request that
  * reached no operation. code and text: how it ended. */
 void tern_observer_end(struct tern_observer *observer, struct tern_exchange *x,

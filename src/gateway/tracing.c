@@ -31,11 +31,26 @@ static void set_times(struct tern_trace_record *record, const struct tern_call *
         [TERN_TRACE_AT_COMPUTE_INPUT_END] = call->started_ns,
         [TERN_TRACE_AT_COMPUTE_OUTPUT_START] = call->finished_ns,
         [TERN_TRACE_AT_COMPUTE_END] = call->finished_ns,
-        [TERN_TRACE_AT_RESPONSE_COMPLETE] = call->finished_ns,
+        [TERN_TRACE_AT_RESPONSE_COMPLETE] = call->released_ns,
         [TERN_TRACE_AT_REQUEST_END] = times->end_ns,
         [TERN_TRACE_AT_SEND_START] = times->end_ns,
     };
     memcpy(record->at, at, sizeof(at));
+}
+
+static bool is_spans(const struct tern_tracing *tracing)
+{
+    return tern_sampler_mode(tracing->sampler) == TERN_TRACE_MODE_OPENTELEMETRY;
+}
+
+void tern_tracing_sample(const struct tern_tracing *tracing, const struct tern_call *call,
+                         struct tern_observation *observation)
+{
+    bool propagated = is_spans(tracing) && observation->traced &&
+                      (observation->trace.flags & TERN_TRACE_SAMPLED) != 0;
+
+    if (call->op == TERN_OP_INFER && call->info != NULL)
+        tern_sampler_take(tracing->sampler, call->info->name, propagated, &observation->sample);
 }
 
 struct tern_trace_record *tern_tracing_record(const struct tern_tracing *tracing,
@@ -44,18 +59,16 @@ struct tern_trace_record *tern_tracing_record(const struct tern_tracing *tracing
                                               enum tern_code code,
                                               const struct tern_tracing_times *times)
 {
-    bool spans = tern_sampler_mode(tracing->sampler) == TERN_TRACE_MODE_OPENTELEMETRY;
-    bool propagated =
-        spans && observation->traced && (observation->trace.flags & TERN_TRACE_SAMPLED) != 0;
+    bool spans = is_spans(tracing);
+    const struct tern_sample *sample = &observation->sample;
     struct tern_trace_tensor tensors[TERN_TRACE_TENSORS_MAX];
-    struct tern_sample sample;
 
-    if (call->op != TERN_OP_INFER || call->info == NULL ||
-        !tern_sampler_take(tracing->sampler, call->info->name, propagated, &sample))
+    if (call->op != TERN_OP_INFER || sample->level == 0)
         return NULL;
     struct tern_trace_record record = {
-        .level = sample.level,
-        .log_frequency = sample.log_frequency,
+        .id = sample->id,
+        .level = sample->level,
+        .log_frequency = sample->log_frequency,
         .grpc = tern_str_starts(call->x->content_type, TERN_STR("application/grpc")),
         .code = code,
         .status = call->x->status,
@@ -69,7 +82,7 @@ struct tern_trace_record *tern_tracing_record(const struct tern_tracing *tracing
         record.trace = observation->trace;
     else if (spans)
         tern_trace_begin(&record.trace, TERN_STR(""), tracing->ids);
-    if ((sample.level & TERN_TRACE_TENSORS) != 0 && !spans) {
+    if ((sample->level & TERN_TRACE_TENSORS) != 0 && !spans) {
         add_tensors(tensors, &record.n_tensors, call->request.inputs, call->request.n_inputs,
                     false);
         if (code == TERN_OK)

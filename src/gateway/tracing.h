@@ -21,6 +21,11 @@ struct tern_tracing_times {
     uint64_t start_ns, body_ns, end_ns;
 };
 
+/* Whether the call is to be traced, and the which one it is: to observation->sample. Asked once,
+ * when its model is known. */
+void tern_tracing_sample(const struct tern_tracing *tracing, const struct tern_call *call,
+                         struct tern_observation *observation);
+
 /* NULL when it is not to be traced. On the call's loop, before its answer is sent; the record is to
  * be pushed after that. */
 struct tern_trace_record *tern_tracing_record(const struct tern_tracing *tracing,

@@ -66,6 +66,7 @@ static void send_home(struct tern_lane *lane, struct tern_work *work)
         if (first->state != TERN_WORK_DONE)
             return;
         tern_list_remove(&first->link);
+        first->released_ns = tern_clock_mono_ns();
         tern_loop_post(first->loop, &first->task);
     }
 }

@@ -168,7 +168,7 @@ static void prepare(struct tern_work *work)
     work->run.cancelled = &work->cancelled;
     work->timer.slot = 0;
     work->task.run = deliver;
-    work->started_ns = work->finished_ns = 0;
+    work->started_ns = work->finished_ns = work->released_ns = 0;
     work->batch_rows = 0;
     work->leads_batch = false;
     work->queued_ns = tern_clock_mono_ns();

@@ -88,8 +88,9 @@ struct tern_work {
     enum tern_code code;
     struct tern_err *err; /* the owner's; filled when code != OK */
     uint64_t queued_ns, started_ns, finished_ns;
-    uint32_t batch_rows; /* of the run that it was part of; 0: it did not run (a cache knew) */
-    bool leads_batch;    /* it is the one of that run's works that counts the run */
+    uint64_t released_ns; /* where answers leave in order: when those before it had left; else 0 */
+    uint32_t batch_rows;  /* of the run that it was part of; 0: it did not run (a cache knew) */
+    bool leads_batch;     /* it is the one of that run's works that counts the run */
     bool from_cache;
     bool cache_shared; /* from_cache: it waited for another work's run */
     uint64_t cache_ns; /* spent on looking for the answer and on keeping it; 0: not cached */

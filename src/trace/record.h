@@ -49,6 +49,7 @@ struct tern_trace_tensor {
 
 struct tern_trace_record {
     struct tern_trace_record *next; /* the tracer's */
+    uint64_t id;                    /* in files: the sampler's */
     unsigned level;                 /* TERN_TRACE_TIMESTAMPS ... */
     uint64_t log_frequency;
     bool grpc;
@@ -57,7 +58,7 @@ struct tern_trace_record {
     struct tern_str model;
     int64_t version;
     struct tern_str request_id;
-    struct tern_trace trace;             /* ids; zero in files, which count traces by themselves */
+    struct tern_trace trace;             /* ids; zero in files */
     uint64_t at[TERN_TRACE_POINT_COUNT]; /* monotonic ns; 0: not reached */
     const struct tern_trace_tensor *tensors;
     uint32_t n_tensors;

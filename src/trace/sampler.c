@@ -27,6 +27,7 @@ struct row {
 struct tern_sampler {
     atomic_bool armed;
     struct row all;
+    _Atomic uint64_t last_id;
     _Atomic(struct row *) slots[SLOTS]; /* owned: open addressing by name */
     struct tern_sampler_settings settings;
     pthread_mutex_t lock; /* over updates */
@@ -188,7 +189,11 @@ bool tern_sampler_take(struct tern_sampler *sampler, struct tern_str model, bool
     }
     if (!take_count(owner(sampler, row, COUNT)))
         return false;
-    *ret_sample = (struct tern_sample){(unsigned)level, value_of(sampler, row, FREQUENCY)};
+    *ret_sample = (struct tern_sample){
+        .level = (unsigned)level,
+        .log_frequency = value_of(sampler, row, FREQUENCY),
+        .id = atomic_fetch_add_explicit(&sampler->last_id, 1, memory_order_relaxed) + 1,
+    };
     return true;
 }
 

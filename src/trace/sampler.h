@@ -38,8 +38,9 @@ struct tern_sampler;
 
 /* How a request is to be traced. */
 struct tern_sample {
-    unsigned level;
+    unsigned level; /* 0: not at all */
     uint64_t log_frequency;
+    uint64_t id; /* 1, 2, ... in the order in which they were taken */
 };
 
 enum tern_code tern_sampler_new(const struct tern_sampler_settings *settings,
@@ -54,8 +55,8 @@ TERN_INLINE bool tern_sampler_is_armed(const atomic_bool *armed)
 const atomic_bool *tern_sampler_armed(const struct tern_sampler *sampler);
 enum tern_trace_mode tern_sampler_mode(const struct tern_sampler *sampler);
 
-/* Asked once for a request. `propagated`: its caller traces it, which overrides the rate (not OFF,
- * nor the count). Any thread. */
+/* Asked once for a request, when it comes: ids tell the order. `propagated`: its caller traces it,
+ * which overrides the rate (not OFF, nor the count). Any thread. */
 bool tern_sampler_take(struct tern_sampler *sampler, struct tern_str model, bool propagated,
                        struct tern_sample *ret_sample);
 

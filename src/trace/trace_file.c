@@ -25,7 +25,6 @@ struct tern_trace_file {
     struct part whole;  /* FILE */
     struct part number; /* FILE.<index> */
     uint64_t index;
-    uint64_t last_id;
     struct tern_buf text;
 };
 
@@ -37,13 +36,12 @@ static void add_id(struct tern_buf *out, uint64_t id)
     tern_buf_add_u64(out, id);
 }
 
-static void add_timestamps(struct tern_buf *out, const struct tern_trace_record *record,
-                           uint64_t id)
+static void add_timestamps(struct tern_buf *out, const struct tern_trace_record *record)
 {
     bool first = true;
 
     TERN_BUF_ADD_LITERAL(out, ",\n");
-    add_id(out, id);
+    add_id(out, record->id);
     TERN_BUF_ADD_LITERAL(out, ",\"timestamps\":[");
     for (unsigned i = 0; i < TERN_TRACE_POINT_COUNT; i++) {
         if (record->at[i] == 0)
@@ -108,10 +106,9 @@ static void add_tensor(struct tern_buf *out, const struct tern_trace_tensor *ten
     tern_buf_fini(&values);
 }
 
-void tern_trace_file_format(const struct tern_trace_record *record, uint64_t id,
-                            struct tern_buf *out)
+void tern_trace_file_format(const struct tern_trace_record *record, struct tern_buf *out)
 {
-    add_id(out, id);
+    add_id(out, record->id);
     TERN_BUF_ADD_LITERAL(out, ",\"model_name\":");
     tern_json_add_string(out, record->model);
     TERN_BUF_ADD_LITERAL(out, ",\"model_version\":");
@@ -122,9 +119,9 @@ void tern_trace_file_format(const struct tern_trace_record *record, uint64_t id,
     }
     tern_buf_add_char(out, '}');
     if ((record->level & TERN_TRACE_TIMESTAMPS) != 0)
-        add_timestamps(out, record, id);
+        add_timestamps(out, record);
     for (uint32_t i = 0; i < record->n_tensors; i++)
-        add_tensor(out, &record->tensors[i], id);
+        add_tensor(out, &record->tensors[i], record->id);
 }
 
 /* ---- files ---- */
@@ -193,7 +190,7 @@ static uint32_t write_some(struct tern_trace_file *file,
            (frequency == 0 || part->n + i < frequency)) {
         if (i > 0)
             TERN_BUF_ADD_LITERAL(&file->text, ",\n");
-        tern_trace_file_format(records[i++], ++file->last_id, &file->text);
+        tern_trace_file_format(records[i++], &file->text);
     }
     if (append(file, part, i, &err) != TERN_OK) {
         uint32_t suppressed = 0;

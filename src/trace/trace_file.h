@@ -20,7 +20,6 @@ void tern_trace_file_free(struct tern_trace_file *file);
 struct tern_trace_sink tern_trace_file_sink(struct tern_trace_file *file);
 
 /* The objects of one request, separated by commas. */
-void tern_trace_file_format(const struct tern_trace_record *record, uint64_t id,
-                            struct tern_buf *out);
+void tern_trace_file_format(const struct tern_trace_record *record, struct tern_buf *out);
 
 #endif

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from harness import EXAMPLES, Server, example, put_sample, rows_of, wait_for
+from harness import EXAMPLES, SAMPLES, Server, example, put_sample, rows_of, wait_for
 
 
 def traces(path):
@@ -36,6 +36,42 @@ def test_a_file(tmp_path):
     # a request that was refused never reached the model
     (times,) = [o["timestamps"] for o in objects if "timestamps" in o and o["id"] == 2]
     assert "COMPUTE_START" not in {row["name"] for row in times}
+
+
+def test_the_order_of_arrival_and_of_answers(tmp_path, repository):
+    """Ids are given when requests come; an answer that waits for those before it is complete when it leaves."""
+    text = """
+        instance_group [ { count: 2 kind: KIND_CPU } ]
+        dynamic_batching { preferred_batch_size: [ 1 ] preserve_ordering: true }
+        parameters { key: "execute_delay_ms" value { string_value: "300" } }
+        parameters { key: "instance_wise_delay_multiplier" value { string_value: "3" } }
+    """
+    put_sample(repository, "two", SAMPLES["identity_fp32"].replace("max_batch_size: 8", "max_batch_size: 1") + text)
+    path = tmp_path / "trace.json"
+    flags = ("--trace-file", str(path), "--trace-level", "TIMESTAMPS", "--trace-rate", "1")
+    with Server(tmp_path / "server", repository, *flags) as server:
+        asked = []
+        for name in "abc":
+            request = {"inputs": [{"name": "INPUT0", "datatype": "FP32", "shape": [1, 1], "data": [1.0]}]}
+            one = threading.Thread(target=server.infer, args=("two", request, {"X-Request-Id": name}))
+            one.start()
+            asked.append(one)
+            there = len(asked)
+            wait_for(lambda: waits_or_ran(server) == there, "the request to be there")
+        for one in asked:
+            one.join()
+        wait_for(lambda: len([o for o in traces(path) if "model_name" in o]) == 3, "three traces")
+    objects = traces(path)
+    assert {o["id"]: o["request_id"] for o in objects if "model_name" in o} == {1: "a", 2: "b", 3: "c"}
+    times = {o["id"]: {row["name"]: row["ns"] for row in o["timestamps"]} for o in objects if "timestamps" in o}
+    ran = [times[i]["COMPUTE_END"] for i in (1, 2, 3)]
+    left = [times[i]["INFER_RESPONSE_COMPLETE"] for i in (1, 2, 3)]
+    assert ran != sorted(ran) and left == sorted(left)
+
+
+def waits_or_ran(server):
+    now = server.get("/v2/models/two/schedule").json()
+    return now["busy"] + now["waiting"] + now["requests"]
 
 
 def test_a_level_without_a_file(tmp_path):

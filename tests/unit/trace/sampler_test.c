@@ -80,9 +80,11 @@ static void one_of_rate_is_taken_until_the_count_ends(void **state)
     assert_false(tern_sampler_take(sampler, TERN_STR("m"), false, &sample));
     assert_true(tern_sampler_take(sampler, TERN_STR("m"), false, &sample));
     assert_int_equal(sample.level, TERN_TRACE_TIMESTAMPS);
+    assert_int_equal(sample.id, 1);
     assert_int_equal(count_taken(sampler, "m", 8), 2);
     expect_text(sampler, "", "trace_count", "1");
     assert_true(tern_sampler_take(sampler, TERN_STR("m"), true, &sample)); /* whatever the rate */
+    assert_int_equal(sample.id, 4);
     assert_int_equal(count_taken(sampler, "m", 100), 0);
     tern_sampler_free(sampler);
 }

@@ -187,6 +187,7 @@ static void objects_of_a_request(void **state)
          .n_bytes = 2},
     };
     const struct tern_trace_record record = {
+        .id = 9,
         .level = TERN_TRACE_TIMESTAMPS | TERN_TRACE_TENSORS,
         .grpc = true,
         .model = TERN_STR("m\""),
@@ -199,7 +200,7 @@ static void objects_of_a_request(void **state)
     struct tern_buf out;
     (void)state;
     tern_buf_init(&out, 1 << 20);
-    tern_trace_file_format(&record, 9, &out);
+    tern_trace_file_format(&record, &out);
     tern_buf_add_char(&out, '\0');
     assert_string_equal(
         out.p,
