@@ -195,6 +195,12 @@ static void count_run(struct tern_model_cells *cells, const struct tern_run_shar
     tern_batch_count(cells->batch, share->batch_rows, decode_ns, infer_ns, encode_ns);
 }
 
+/* Why is the step's to say; of the ensemble, Triton does not. */
+static enum tern_failure failure_of(const struct tern_model_version *version, enum tern_code code)
+{
+    return version->ensembling != NULL ? TERN_FAILURE_OTHER : tern_failure_of(code);
+}
+
 /* start_ns: the request began to come; body_ns: it was complete. */
 static void count_model(const struct tern_call *call, const struct tern_observation *observation,
                         enum tern_code code, uint64_t start_ns, uint64_t body_ns, uint64_t now)
@@ -205,7 +211,7 @@ static void count_model(const struct tern_call *call, const struct tern_observat
         tern_metric_set_cells(call->pinned->stat, tern_loop_index(call->x->loop));
     tern_counter_add(&cells->requests[tern_outcome_of(code)], 1);
     if (code != TERN_OK) {
-        tern_counter_add(&cells->failures[tern_failure_of(code)], 1);
+        tern_counter_add(&cells->failures[failure_of(call->pinned, code)], 1);
         tern_counter_add(&cells->failed_ns, body_ns > 0 ? now - body_ns : 0);
         return;
     }
@@ -231,7 +237,7 @@ void tern_observer_step(const struct tern_work *work)
         tern_metric_set_cells(work->version->stat, tern_loop_index(work->loop));
     tern_counter_add(&cells->requests[tern_outcome_of(work->code)], 1);
     if (work->code != TERN_OK) {
-        tern_counter_add(&cells->failures[tern_failure_of(work->code)], 1);
+        tern_counter_add(&cells->failures[failure_of(work->version, work->code)], 1);
         return;
     }
     count_cache(cells, work->cache_ns, work->from_cache, work->cache_shared);

@@ -2,6 +2,7 @@
  * demands. */
 #include "stat/metrics_int.h"
 
+#include <stdio.h>
 #include "base/num.h"
 
 static const char *const bound_text[TERN_LATENCY_BOUNDS + 1] = {
@@ -66,6 +67,24 @@ struct prefix {
     char text[LABELS_TEXT_MAX + 256];
 };
 
+/* Where a row's own label goes. Triton has its labels in the order of the alphabet; ours stand
+ * last. A quote within a value is escaped, so that what is looked for is no part of one. */
+static size_t place_of_label(const struct tern_metric_set *set, const struct tern_metric_row *row)
+{
+    const char *const *labels = set->group->labels;
+
+    if (row->part == TERN_METRIC_PART_OWN)
+        return set->labels_n;
+    for (uint32_t i = 0; i < TERN_METRIC_LABELS_MAX && labels[i] != NULL; i++) {
+        char text[LABEL_NAME_MAX + 4];
+        int n = snprintf(text, sizeof(text), ",%s=\"", labels[i]);
+        const char *at = memmem(set->labels, set->labels_n, text, (size_t)n);
+        if (strcmp(labels[i], row->label) > 0)
+            return at == NULL ? 0 : (size_t)(at - set->labels);
+    }
+    return set->labels_n;
+}
+
 static void make_prefix(struct prefix *prefix, const struct tern_metric_set *set,
                         const struct tern_metric_row *row, uint32_t cell, const char *suffix)
 {
@@ -75,15 +94,19 @@ static void make_prefix(struct prefix *prefix, const struct tern_metric_set *set
     prefix->has_labels = set->labels_n > 0 || row->label != NULL;
     if (prefix->has_labels)
         *at++ = '{';
-    at = put(at, set->labels, set->labels_n);
+    size_t before = row->label == NULL ? set->labels_n : place_of_label(set, row);
+    at = put(at, set->labels, before);
     if (row->label != NULL) {
-        if (set->labels_n > 0)
+        if (before > 0)
             *at++ = ',';
         at = put_z(at, row->label);
         at = put_z(at, "=\"");
         at = put_z(at, row->values[cell]);
         *at++ = '"';
+        if (before == 0 && set->labels_n > 0)
+            *at++ = ',';
     }
+    at = put(at, set->labels + before, set->labels_n - before);
     prefix->n = (size_t)(at - prefix->text);
 }
 

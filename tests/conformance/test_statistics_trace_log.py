@@ -118,7 +118,7 @@ def test_metrics(traced):
     assert lines[f"nv_inference_request_success{labels}"] == "3"
     assert lines[f"nv_inference_count{labels}"] == "6"
     assert lines[f"nv_inference_exec_count{labels}"] == "3"
-    assert lines['nv_inference_request_failure{model="iris",version="1",reason="BACKEND"}'] == "0"
+    assert lines['nv_inference_request_failure{model="iris",reason="BACKEND",version="1"}'] == "0"
     assert int(lines[f"nv_inference_request_duration_us{labels}"]) > 0
     assert lines[f"nv_inference_pending_request_count{labels}"] == "0"
     assert 0 <= float(lines["nv_cpu_utilization"]) <= 1

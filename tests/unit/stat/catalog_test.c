@@ -140,8 +140,8 @@ static void test_page_in_tritons_names(void **state)
     tern_buf_add_char(&buf, '\0');
     static const char *const lines[] = {
         "\nnv_inference_request_success{model=\"iris\",version=\"1\"} 2\n",
-        "\nnv_inference_request_failure{model=\"iris\",version=\"1\",reason=\"CANCELED\"} 3\n",
-        "\nnv_inference_request_failure{model=\"iris\",version=\"1\",reason=\"OTHER\"} 0\n",
+        "\nnv_inference_request_failure{model=\"iris\",reason=\"CANCELED\",version=\"1\"} 3\n",
+        "\nnv_inference_request_failure{model=\"iris\",reason=\"OTHER\",version=\"1\"} 0\n",
         "\nnv_inference_queue_duration_us{model=\"iris\",version=\"1\"} 4\n",
         "\n# TYPE nv_inference_queue_summary_us summary\n",
         "\nnv_inference_queue_summary_us{model=\"iris\",version=\"1\",quantile=\"0.5\"} 2\n",
