@@ -33,6 +33,8 @@ struct tern_triton {
     bool *is_ignored;                              /* one a row of the table */
     struct tern_opt_field redis[REDIS_FIELDS_MAX]; /* of cache.redis */
     uint32_t n_redis;
+    struct tern_str cache; /* that --cache-config is about; "": none */
+    bool has_two_caches, has_cache_size;
     bool verbose, no_info, no_warning;
     bool vertex_off;
 };
@@ -205,6 +207,32 @@ static void take_redis(struct tern_triton *triton, const struct given *given)
     set_redis(triton, strcmp(key, "db") == 0 ? "database" : key, given->value);
 }
 
+/* Triton has one cache at most, and one way at a time to ask for it. */
+static void note_cache(struct tern_triton *triton, const struct given *given)
+{
+    struct tern_str name =
+        given->flag->key == NULL ? given->value : tern_str_of(given->flag->key); /* "redis,host" */
+
+    name.n = tern_str_find(name, ',');
+    triton->has_two_caches |= triton->cache.n > 0 && !tern_str_eq(triton->cache, name);
+    triton->cache = name;
+}
+
+static void check_caches(const struct tern_triton *triton)
+{
+    struct tern_str place = TERN_STR("flag --cache-config");
+
+    if (triton->has_two_caches)
+        tern_problem_add(triton->load->problems, place,
+                         "found multiple cache configurations, but only a single cache is "
+                         "currently supported; a file of options may have a cache.local and a "
+                         "cache.redis");
+    if (triton->has_cache_size && triton->cache.n > 0)
+        tern_problem_add(triton->load->problems, place,
+                         "Incompatible flags --response-cache-byte-size and --cache-config both "
+                         "provided. Please provide one or the other.");
+}
+
 static void take_log_format(struct tern_triton *triton, const struct given *given)
 {
     bool text = tern_str_eq(given->value, TERN_STR("default")) ||
@@ -228,6 +256,9 @@ static void take_refused(struct tern_triton *triton, const struct given *given)
 
 static void take(struct tern_triton *triton, const struct given *given)
 {
+    if (strcmp(given->flag->name, "cache-config") == 0)
+        note_cache(triton, given);
+    triton->has_cache_size |= strcmp(given->flag->name, "response-cache-byte-size") == 0;
     switch (given->flag->take) {
     case TERN_TRITON_OPTION:
     case TERN_TRITON_OPTION_NOT:
@@ -511,6 +542,15 @@ static void add_repositories(struct tern_triton *triton, struct tern_opt_rest *r
     rest->n = n;
 }
 
+static bool has_redis(const struct tern_triton *triton, const char *name)
+{
+    bool has = false;
+
+    for (uint32_t i = 0; i < triton->n_redis; i++)
+        has = has || strcmp(triton->redis[i].name, name) == 0;
+    return has;
+}
+
 /* What flags say counts before what variables say. */
 static void open_redis(struct tern_triton *triton, char *const *environment)
 {
@@ -522,13 +562,13 @@ static void open_redis(struct tern_triton *triton, char *const *environment)
 
     if (triton->n_redis == 0)
         return;
+    if (!has_redis(triton, "host"))
+        tern_problem_add(load->problems, TERN_STR("flag --cache-config"),
+                         "redis: Must at a minimum specify a host");
     for (; *environment != NULL; environment++) {
         for (size_t i = 0; i < TERN_COUNT_OF(known); i++) {
             struct tern_str text = tern_str_of(*environment), name = tern_str_of(known[i].variable);
-            bool given = false;
-            for (uint32_t at = 0; at < triton->n_redis; at++)
-                given = given || strcmp(triton->redis[at].name, known[i].name) == 0;
-            if (!given && tern_str_starts(text, name))
+            if (tern_str_starts(text, name) && !has_redis(triton, known[i].name))
                 set_redis(triton, known[i].name, tern_str_from(text, name.n));
         }
     }
@@ -555,6 +595,7 @@ void tern_triton_finish(struct tern_triton *triton, char *const *environment,
 {
     open_doors(triton);
     set_log_level(triton);
+    check_caches(triton);
     open_redis(triton, environment);
     add_repositories(triton, rest);
     imply(triton, "server_name", TERN_STR("triton"));

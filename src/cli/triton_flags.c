@@ -177,7 +177,7 @@ const struct tern_triton_flag tern_triton_flags[] = {
     {"cache-config", "local,size", NUMBER, AS("cache.local.size"),
      .help = "Memory for the answers of models with `response_cache`."},
     {"cache-config", "redis,host", TEXT, DO(REDIS), .option = "cache.redis",
-     .help = "A Redis server that keeps answers too; it may be beside a local one."},
+     .help = "A Redis server that keeps answers, instead of `local`."},
     {"cache-config", "redis,port", NUMBER, DO(REDIS), .option = "cache.redis",
      .help = "Its port; 6379 if not given."},
     {"cache-config", "redis,user", TEXT, DO(REDIS), .option = "cache.redis",

@@ -250,6 +250,21 @@ static void every_mistake_is_told_with_its_flag(void **state)
         "byte 2: missing closing parenthesis\n");
 }
 
+static void there_is_one_cache(void **state)
+{
+    struct world *w = *state;
+    READ(w, "--cache-config=local,size=8192");
+    assert_string_equal(said(w), "");
+    READ(w, "--cache-config", "redis,host=h", "--cache-config", "redis,port=80");
+    assert_string_equal(said(w), "");
+    READ(w, "--cache-config=local,size=8192", "--cache-config=redis,key=value");
+    assert_non_null(strstr(said(w), "flag --cache-config: found multiple cache configurations"));
+    READ(w, "--response-cache-byte-size=12345", "--cache-config=local,size=67890");
+    assert_non_null(strstr(said(w), "flag --cache-config: Incompatible flags"));
+    READ(w, "--cache-config=redis,port=80");
+    assert_non_null(strstr(said(w), "redis: Must at a minimum specify a host"));
+}
+
 static void vertex_is_refused_unless_turned_off(void **state)
 {
     struct world *w = *state;
@@ -306,6 +321,7 @@ int main(void)
         TEST(secrets_are_not_said),
         TEST(what_has_no_effect_is_told),
         TEST(every_mistake_is_told_with_its_flag),
+        TEST(there_is_one_cache),
         TEST(vertex_is_refused_unless_turned_off),
         TEST(own_addresses_are_kept),
         TEST(is_wanted_by_flag_or_variable),
