@@ -65,9 +65,10 @@ static void read_preferred(struct tern_config_reader *r, const struct tern_tree 
 }
 
 static struct tern_scheduling_level read_level(const struct tern_config_reader *r,
-                                               const struct tern_tree *policy)
+                                               const struct tern_tree *policy, uint64_t level)
 {
     return (struct tern_scheduling_level){
+        .level = level,
         .delay = tern_str_eq(tern_config_node_text(policy, "timeout_action"), TERN_STR("DELAY")),
         .allow_timeout_override = tern_config_node_bool(policy, "allow_timeout_override"),
         .default_timeout_ns = duration_of(r, policy, "default_timeout_microseconds"),
@@ -80,6 +81,8 @@ static struct tern_scheduling_level read_level(const struct tern_config_reader *
 static void read_own_levels(const struct tern_config_reader *r, const struct tern_tree *batching,
                             struct tern_scheduling_level *levels, uint64_t n)
 {
+    uint32_t *n_own = &r->config->scheduling->n_own_levels;
+
     for (const struct tern_tree *node = tern_config_node_first(batching, "priority_queue_policy");
          node != NULL && n > 0; node = node->next) {
         uint64_t level = 0;
@@ -88,8 +91,13 @@ static void read_own_levels(const struct tern_config_reader *r, const struct ter
                              "priority_queue_policy: expected a level from 1 to priority_levels "
                              "(%llu), got %.*s",
                              (unsigned long long)n, TERN_STR_ARG(node->key));
+        else if (*n_own == TERN_SCHEDULING_LEVELS_MAX)
+            tern_problem_add(r->problems, tern_config_reader_place(r, node),
+                             "priority_queue_policy: expected at most %u levels with a policy of "
+                             "their own",
+                             TERN_SCHEDULING_LEVELS_MAX);
         else
-            levels[level - 1] = read_level(r, node);
+            levels[++*n_own] = read_level(r, node, level);
     }
 }
 
@@ -99,15 +107,7 @@ static void read_levels(struct tern_config_reader *r, const struct tern_tree *ba
     const struct tern_tree *policy = tern_tree_find(batching, TERN_STR("default_queue_policy"));
     uint64_t said = tern_config_node_uint(batching, "priority_levels");
     uint64_t level = tern_config_node_uint(batching, "default_priority_level");
-    uint32_t n = said > TERN_SCHEDULING_LEVELS_MAX ? TERN_SCHEDULING_LEVELS_MAX : (uint32_t)said;
 
-    if (said > n) {
-        const struct tern_tree *node = tern_tree_find(batching, TERN_STR("priority_levels"));
-        tern_problem_add(r->problems, tern_config_reader_place(r, node),
-                         "priority_levels: expected at most %u, got %llu", n,
-                         (unsigned long long)said);
-        return;
-    }
     if (level > said || (said > 0 && level == 0)) {
         const struct tern_tree *node = tern_tree_find(batching, TERN_STR("default_priority_level"));
         tern_problem_add(r->problems, tern_config_reader_place(r, node == NULL ? batching : node),
@@ -116,14 +116,14 @@ static void read_levels(struct tern_config_reader *r, const struct tern_tree *ba
                          said > 0, (unsigned long long)said, (unsigned long long)level);
         return;
     }
-    r->config->scheduling->n_levels = n > 0 ? n : 1;
-    r->config->scheduling->default_level = level > 0 ? (uint32_t)level : 1;
+    r->config->scheduling->n_levels = said > 0 ? said : 1;
+    r->config->scheduling->default_level = level > 0 ? level : 1;
     struct tern_scheduling_level *levels =
-        tern_config_reader_many(r, r->config->scheduling->n_levels, sizeof(*levels));
-    for (uint32_t i = 0; i < r->config->scheduling->n_levels && levels != NULL; i++)
-        levels[i] = read_level(r, policy == NULL ? &nothing : policy);
-    if (levels != NULL)
-        read_own_levels(r, batching, levels, n);
+        tern_config_reader_many(r, 1 + TERN_SCHEDULING_LEVELS_MAX, sizeof(*levels));
+    if (levels == NULL)
+        return;
+    levels[0] = read_level(r, policy == NULL ? &nothing : policy, 0);
+    read_own_levels(r, batching, levels, said);
     r->config->scheduling->levels = levels;
 }
 
@@ -237,14 +237,15 @@ static void read_groups(struct tern_config_reader *r)
 static void read_cache(struct tern_config_reader *r)
 {
     const struct tern_tree *cache = tern_tree_find(r->config->tree, TERN_STR("response_cache"));
-    const char *other = r->config->decoupled            ? "decoupled"
-                        : r->config->sequencing != NULL ? "sequence_batching"
+    const char *other = r->config->decoupled            ? "'decoupled' transaction policy"
+                        : r->config->sequencing != NULL ? "sequence batching scheduler"
                                                         : NULL;
 
     r->config->scheduling->cached = cache != NULL && tern_config_node_bool(cache, "enable");
     if (r->config->scheduling->cached && other != NULL)
         tern_problem_add(r->problems, tern_config_reader_place(r, cache),
-                         "response_cache: a model with %s answers the same request differently",
+                         "Response Cache does not currently support a model with %s: it answers "
+                         "the same request differently. Please disable the response cache.",
                          other);
 }
 

@@ -89,7 +89,8 @@ static void print_intro(struct tern_buf *out)
         "| `batch_cost_input` | `input_ids` | the input whose elements (tokens) count instead of "
         "rows |\n"
         "| `batch_cost_max` | `4096` | how many of them one batch has at most |\n\n"
-        "At most 16 `priority_levels` are served. Of a `passive` instance group no instances are "
+        "Any `priority_levels` are served, requests of at most 16 of them at a time. Of a "
+        "`passive` instance group no instances are "
         "made.\n\n");
     TERN_BUF_ADD_LITERAL(
         out,

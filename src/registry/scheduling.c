@@ -10,7 +10,7 @@ bool tern_scheduling_needs_queue(const struct tern_scheduling *scheduling)
     bool needs = scheduling->max_queue_delay_ns > 0 || scheduling->preserve_ordering ||
                  scheduling->n_levels > 1 || scheduling->gathers;
 
-    for (uint32_t i = 0; i < scheduling->n_levels; i++)
+    for (uint32_t i = 0; scheduling->levels != NULL && i <= scheduling->n_own_levels; i++)
         needs |= limits_the_wait(&scheduling->levels[i]);
     for (uint32_t i = 0; i < scheduling->n_groups; i++)
         needs |= scheduling->groups[i].n_resources > 0;

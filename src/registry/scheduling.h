@@ -12,7 +12,7 @@
 #include "base/str.h"
 #include "core/tensor.h"
 
-#define TERN_SCHEDULING_LEVELS_MAX    16u /* of priority */
+#define TERN_SCHEDULING_LEVELS_MAX    16u /* of priority, with a policy of their own */
 #define TERN_SCHEDULING_PREFERRED_MAX 32u
 #define TERN_SCHEDULING_INSTANCES_MAX 1024u
 
@@ -24,7 +24,8 @@ enum tern_batching {
 
 /* ModelQueuePolicy. All zero: no limit but the server's own. */
 struct tern_scheduling_level {
-    bool delay; /* on timeout: serve late instead of refusing */
+    uint64_t level; /* whose it is */
+    bool delay;     /* on timeout: serve late instead of refusing */
     bool allow_timeout_override;
     uint64_t default_timeout_ns; /* 0: none */
     uint32_t max_queue_size;     /* 0: the server's own limit */
@@ -81,9 +82,12 @@ struct tern_scheduling {
     /* optimization.eager_batching: a batch is gathered before an instance is idle. */
     bool eager;
 
-    uint32_t n_levels;                          /* of priority; 1: all requests are equal */
-    uint32_t default_level;                     /* 1 to n_levels */
-    const struct tern_scheduling_level *levels; /* of level 1, 2, ... */
+    uint64_t n_levels;      /* of priority; 1: all requests are equal */
+    uint64_t default_level; /* 1 to n_levels */
+    /* The first one is any level's that has none of the others, of which there are n_own_levels;
+     * NULL: no level has limits. */
+    const struct tern_scheduling_level *levels;
+    uint32_t n_own_levels;
 
     /* Any of the next four is there: also a request that runs alone is made into a batch of one,
      * since the model sees other shapes than clients do. */

@@ -9,6 +9,17 @@
 
 /* ---- buckets ---- */
 
+static struct tern_queue_policy policy_of(const struct tern_scheduling_level *level)
+{
+    return (struct tern_queue_policy){
+        .level = level->level,
+        .timeout_action = level->delay ? TERN_QUEUE_DELAY : TERN_QUEUE_REJECT,
+        .allow_timeout_override = level->allow_timeout_override,
+        .default_timeout_ns = level->default_timeout_ns,
+        .max_queue_size = level->max_queue_size,
+    };
+}
+
 static void init_queue(const struct tern_lane *lane, struct tern_queue *queue)
 {
     const struct tern_scheduling *scheduling = lane->scheduling;
@@ -24,14 +35,10 @@ static void init_queue(const struct tern_lane *lane, struct tern_queue *queue)
         s.levels = scheduling->n_levels;
         s.default_level = scheduling->default_level;
     }
-    for (uint32_t i = 0; scheduling != NULL && scheduling->levels != NULL && i < s.levels; i++) {
-        const struct tern_scheduling_level *level = &scheduling->levels[i];
-        s.policies[i] = (struct tern_queue_policy){
-            .timeout_action = level->delay ? TERN_QUEUE_DELAY : TERN_QUEUE_REJECT,
-            .allow_timeout_override = level->allow_timeout_override,
-            .default_timeout_ns = level->default_timeout_ns,
-            .max_queue_size = level->max_queue_size,
-        };
+    if (scheduling != NULL && scheduling->levels != NULL) {
+        s.policy = policy_of(&scheduling->levels[0]);
+        for (; s.n_own < scheduling->n_own_levels; s.n_own++)
+            s.own[s.n_own] = policy_of(&scheduling->levels[1 + s.n_own]);
     }
     tern_queue_init(queue, &s);
 }

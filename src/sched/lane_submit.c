@@ -119,7 +119,7 @@ static void fill_item(const struct tern_lane *lane, struct tern_work *work)
     struct tern_queue_item *item = &work->item;
 
     item->rows = cost_of(lane, work);
-    item->priority = work->priority <= UINT32_MAX ? (uint32_t)work->priority : 0;
+    item->priority = work->priority;
     item->timeout_ns = work->timeout_ns;
     item->bytes = 0;
     for (uint32_t i = 0; i < work->run.n_inputs; i++)

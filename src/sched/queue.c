@@ -82,13 +82,65 @@ static void heap_add(struct tern_queue *queue, struct tern_queue_item *item)
 
 void tern_queue_init(struct tern_queue *queue, const struct tern_queue_settings *settings)
 {
-    assert(settings->levels >= 1 && settings->levels <= TERN_QUEUE_LEVELS_MAX);
+    assert(settings->levels >= 1 && settings->n_own <= TERN_QUEUE_LEVELS_MAX);
     assert(settings->default_level >= 1 && settings->default_level <= settings->levels);
     *queue = (struct tern_queue){.settings = *settings};
-    for (uint32_t i = 0; i < TERN_QUEUE_LEVELS_MAX; i++) {
-        tern_list_init(&queue->waiting[i]);
-        tern_list_init(&queue->delayed[i]);
+}
+
+static const struct tern_queue_policy *policy_of(const struct tern_queue_settings *settings,
+                                                 uint64_t level)
+{
+    for (uint32_t i = 0; i < settings->n_own; i++) {
+        if (settings->own[i].level == level)
+            return &settings->own[i];
     }
+    return &settings->policy;
+}
+
+/* A band that is free: a new one, or one that is empty; NULL: none. It is in no order. */
+static struct tern_queue_band *find_free(struct tern_queue *queue)
+{
+    struct tern_queue_band *band = NULL;
+
+    if (queue->n_bands < TERN_QUEUE_LEVELS_MAX)
+        return &queue->bands[queue->n_bands++];
+    for (uint32_t i = 0; i < TERN_QUEUE_LEVELS_MAX && band == NULL; i++)
+        band = queue->bands[i].n == 0 ? &queue->bands[i] : NULL;
+    if (band == NULL)
+        return NULL;
+    for (uint32_t at = band->place; at + 1 < TERN_QUEUE_LEVELS_MAX; at++) {
+        queue->order[at] = queue->order[at + 1];
+        queue->bands[queue->order[at]].place = at;
+    }
+    return band;
+}
+
+static struct tern_queue_band *begin_band(struct tern_queue *queue, uint64_t level)
+{
+    struct tern_queue_band *band = find_free(queue);
+
+    if (band == NULL)
+        return NULL;
+    uint32_t at = queue->n_bands - 1;
+    for (; at > 0 && queue->bands[queue->order[at - 1]].level > level; at--) {
+        queue->order[at] = queue->order[at - 1];
+        queue->bands[queue->order[at]].place = at;
+    }
+    queue->order[at] = (uint8_t)(band - queue->bands);
+    *band = (struct tern_queue_band){
+        .level = level, .policy = policy_of(&queue->settings, level), .place = at};
+    tern_list_init(&band->waiting);
+    tern_list_init(&band->delayed);
+    return band;
+}
+
+static struct tern_queue_band *find_band(struct tern_queue *queue, uint64_t level)
+{
+    for (uint32_t i = 0; i < queue->n_bands; i++) {
+        if (queue->bands[i].level == level)
+            return &queue->bands[i];
+    }
+    return begin_band(queue, level);
 }
 
 static uint64_t expiry(const struct tern_queue_policy *policy, const struct tern_queue_item *item,
@@ -103,16 +155,20 @@ static uint64_t expiry(const struct tern_queue_policy *policy, const struct tern
     return now_ns + timeout_ns;
 }
 
-static enum tern_code may_join(const struct tern_queue *queue, uint32_t level,
+static enum tern_code may_join(const struct tern_queue *queue, const struct tern_queue_band *band,
                                const struct tern_queue_item *item, struct tern_err *err)
 {
     const struct tern_queue_settings *s = &queue->settings;
-    uint32_t level_max = s->policies[level - 1].max_queue_size;
 
-    if (level_max != 0 && queue->n_of_level[level - 1] >= level_max)
+    if (band == NULL)
         return tern_fail(err, TERN_UNAVAILABLE,
-                         "Exceeds maximum queue size: %u requests of priority %u wait", level_max,
-                         level);
+                         "Exceeds maximum queue size: requests of %u other priorities wait",
+                         TERN_QUEUE_LEVELS_MAX);
+    uint32_t level_max = band->policy->max_queue_size;
+    if (level_max != 0 && band->n >= level_max)
+        return tern_fail(err, TERN_UNAVAILABLE,
+                         "Exceeds maximum queue size: %u requests of priority %llu wait", level_max,
+                         (unsigned long long)band->level);
     if (queue->n >= s->max_items)
         return tern_fail(err, TERN_UNAVAILABLE, "Exceeds maximum queue size: %u requests wait",
                          queue->n);
@@ -130,17 +186,18 @@ enum tern_code tern_queue_add(struct tern_queue *queue, struct tern_queue_item *
 {
     const struct tern_queue_settings *s = &queue->settings;
     bool is_level = item->priority >= 1 && item->priority <= s->levels;
-    uint32_t level = is_level ? item->priority : s->default_level;
+    struct tern_queue_band *band = find_band(queue, is_level ? item->priority : s->default_level);
 
-    TERN_TRY(may_join(queue, level, item, err));
+    TERN_TRY(may_join(queue, band, item, err));
     item->rows = item->rows > 0 ? item->rows : 1;
-    item->level = level;
+    item->level = band->level;
+    item->band = (uint32_t)(band - queue->bands);
     item->is_delayed = false;
     item->queued_ns = now_ns;
-    item->expires_ns = expiry(&s->policies[level - 1], item, now_ns);
-    tern_list_append(&queue->waiting[level - 1], &item->link);
+    item->expires_ns = expiry(band->policy, item, now_ns);
+    tern_list_append(&band->waiting, &item->link);
     heap_add(queue, item);
-    queue->n_of_level[level - 1]++;
+    band->n++;
     queue->n++;
     queue->rows += item->rows;
     queue->bytes += item->bytes;
@@ -153,7 +210,7 @@ void tern_queue_remove(struct tern_queue *queue, struct tern_queue_item *item)
         return;
     tern_list_remove(&item->link);
     heap_remove(queue, item);
-    queue->n_of_level[item->level - 1]--;
+    queue->bands[item->band].n--;
     queue->n--;
     queue->rows -= item->rows;
     queue->bytes -= item->bytes;
@@ -167,14 +224,15 @@ static struct tern_queue_item *item_of(struct tern_list *link)
     return TERN_CONTAINER_OF(link, struct tern_queue_item, link);
 }
 
-/* The first of a level, counted from 0, and those behind it. */
-static struct tern_queue_item *first_from(const struct tern_queue *queue, uint32_t level)
+/* The first of the band at this place, and those behind it. */
+static struct tern_queue_item *first_from(const struct tern_queue *queue, uint32_t place)
 {
-    for (; level < queue->settings.levels; level++) {
-        if (!tern_list_is_empty(&queue->waiting[level]))
-            return item_of(queue->waiting[level].next);
-        if (!tern_list_is_empty(&queue->delayed[level]))
-            return item_of(queue->delayed[level].next);
+    for (; place < queue->n_bands; place++) {
+        const struct tern_queue_band *band = &queue->bands[queue->order[place]];
+        if (!tern_list_is_empty(&band->waiting))
+            return item_of(band->waiting.next);
+        if (!tern_list_is_empty(&band->delayed))
+            return item_of(band->delayed.next);
     }
     return NULL;
 }
@@ -187,14 +245,15 @@ struct tern_queue_item *tern_queue_first(const struct tern_queue *queue)
 struct tern_queue_item *tern_queue_next(const struct tern_queue *queue,
                                         const struct tern_queue_item *item)
 {
-    uint32_t level = item->level - 1;
-    const struct tern_list *delayed = &queue->delayed[level];
+    const struct tern_queue_band *band = &queue->bands[item->band];
 
-    if (item->is_delayed)
-        return item->link.next != delayed ? item_of(item->link.next) : first_from(queue, level + 1);
-    if (item->link.next != &queue->waiting[level])
+    if (!item->is_delayed && item->link.next != &band->waiting)
         return item_of(item->link.next);
-    return tern_list_is_empty(delayed) ? first_from(queue, level + 1) : item_of(delayed->next);
+    if (item->is_delayed && item->link.next != &band->delayed)
+        return item_of(item->link.next);
+    if (!item->is_delayed && !tern_list_is_empty(&band->delayed))
+        return item_of(band->delayed.next);
+    return first_from(queue, band->place + 1);
 }
 
 /* ---- limits in time ---- */
@@ -211,7 +270,7 @@ static void move_behind(struct tern_queue *queue, struct tern_queue_item *item)
     tern_list_remove(&item->link);
     item->expires_ns = TERN_QUEUE_NEVER;
     item->is_delayed = true;
-    tern_list_append(&queue->delayed[item->level - 1], &item->link);
+    tern_list_append(&queue->bands[item->band].delayed, &item->link);
     heap_add(queue, item);
 }
 
@@ -222,7 +281,7 @@ struct tern_queue_item *tern_queue_take_lost(struct tern_queue *queue, uint64_t 
 
     *ret_loss = TERN_QUEUE_KEPT;
     while ((item = queue->earliest) != NULL && limit_ns(item) < cutoff_ns) {
-        enum tern_queue_action action = queue->settings.policies[item->level - 1].timeout_action;
+        enum tern_queue_action action = queue->bands[item->band].policy->timeout_action;
         if (item->deadline_ns < cutoff_ns)
             *ret_loss = TERN_QUEUE_TOO_LATE;
         else if (item->expires_ns >= now_ns)

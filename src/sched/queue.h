@@ -17,6 +17,7 @@
 #include "base/err.h"
 #include "base/list.h"
 
+/* Levels at most of which items wait at the same time, and that have policies of their own. */
 #define TERN_QUEUE_LEVELS_MAX 16u
 #define TERN_QUEUE_NEVER      UINT64_MAX
 
@@ -25,8 +26,9 @@ enum tern_queue_action {
     TERN_QUEUE_DELAY,  /* behind the others of its level, without a limit */
 };
 
-/* One level's policy. All zero: no limit but the queue's own. */
+/* A level's policy. All zero: no limit but the queue's own. */
 struct tern_queue_policy {
+    uint64_t level; /* whose it is */
     enum tern_queue_action timeout_action;
     bool allow_timeout_override; /* a request may lower the timeout, never raise it */
     uint64_t default_timeout_ns; /* 0: none; then there is nothing that a request could lower */
@@ -34,17 +36,19 @@ struct tern_queue_policy {
 };
 
 struct tern_queue_settings {
-    uint32_t levels;        /* 1 to TERN_QUEUE_LEVELS_MAX */
-    uint32_t default_level; /* for priority 0 and those out of range */
+    uint64_t levels;        /* at least 1 */
+    uint64_t default_level; /* for priority 0 and those out of range */
     uint32_t max_items;     /* of all levels */
     uint64_t max_bytes;
-    struct tern_queue_policy policies[TERN_QUEUE_LEVELS_MAX]; /* of level 1, 2, ... */
+    struct tern_queue_policy policy; /* of any level without its own */
+    struct tern_queue_policy own[TERN_QUEUE_LEVELS_MAX];
+    uint32_t n_own;
 };
 
 struct tern_queue_item {
     /* The owner's, before it is added. */
     uint32_t rows;        /* or tokens: what the batch's size is counted in; at least 1 */
-    uint32_t priority;    /* 0: the default */
+    uint64_t priority;    /* 0: the default */
     uint64_t bytes;       /* of memory that the item holds while it waits */
     uint64_t bucket;      /* only items of one bucket can be in one batch: a hash of the shapes
                              of inputs that are not ragged, of the contents of shape tensors, and
@@ -55,17 +59,29 @@ struct tern_queue_item {
     /* The queue's; the owner may read them. */
     uint64_t queued_ns;
     uint64_t expires_ns;
-    uint32_t level; /* 1 ...; 0: it is not in a queue */
+    uint64_t level; /* 1 ...; 0: it is not in a queue */
+    uint32_t band;  /* where that level waits */
     bool is_delayed;
     struct tern_list link;
     struct tern_queue_item *child, *next, *prev; /* heap; prev: elder sibling, or the parent */
 };
 
+/* The items of one level. A level gets a band when its first item comes, and keeps it until another
+ * level needs it while it is empty. */
+struct tern_queue_band {
+    uint64_t level;
+    const struct tern_queue_policy *policy; /* in the queue's settings */
+    struct tern_list waiting, delayed;
+    uint32_t n;
+    uint32_t place; /* in queue->order */
+};
+
+/* Points into itself: it stays where it was made. */
 struct tern_queue {
     struct tern_queue_settings settings;
-    struct tern_list waiting[TERN_QUEUE_LEVELS_MAX];
-    struct tern_list delayed[TERN_QUEUE_LEVELS_MAX];
-    uint32_t n_of_level[TERN_QUEUE_LEVELS_MAX];
+    struct tern_queue_band bands[TERN_QUEUE_LEVELS_MAX];
+    uint8_t order[TERN_QUEUE_LEVELS_MAX]; /* bands by rising level */
+    uint32_t n_bands;
     uint32_t n;
     uint64_t rows, bytes;
     struct tern_queue_item *earliest; /* the heap's root */
@@ -81,7 +97,7 @@ enum tern_queue_loss {
 void tern_queue_init(struct tern_queue *queue, const struct tern_queue_settings *settings);
 
 /* UNAVAILABLE "Exceeds maximum queue size" when its level, or the queue, is full, in items or in
- * bytes; the item is then not in the queue. */
+ * bytes, or when too many other levels wait; the item is then not in the queue. */
 enum tern_code tern_queue_add(struct tern_queue *queue, struct tern_queue_item *item,
                               uint64_t now_ns, struct tern_err *err);
 /* Taken to run, or cancelled. Harmless when it is in no queue and all zero. */

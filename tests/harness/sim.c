@@ -140,7 +140,7 @@ static void start(struct sim *sim, const struct tern_policy_decision *decision)
     for (uint32_t i = 0; i < decision->items; i++) {
         struct tern_queue_item *item = tern_queue_first(&sim->queue);
         struct client *c = client_of(item);
-        uint32_t level = item->level;
+        uint32_t level = (uint32_t)item->level;
         r->started_too_late += c->item.deadline_ns < sim->now_ns;
         r->out_of_order += c->order < sim->started_of_level[level];
         sim->started_of_level[level] = c->order;

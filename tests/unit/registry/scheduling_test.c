@@ -172,10 +172,25 @@ static void test_dynamic_batching(void **state)
     assert_int_equal(s->default_level, 2);
     assert_true(s->levels[0].delay && s->levels[0].allow_timeout_override);
     assert_int_equal(s->levels[0].default_timeout_ns, 7000);
-    assert_int_equal(s->levels[1].max_queue_size, 9);
-    assert_false(s->levels[2].delay || s->levels[2].allow_timeout_override);
-    assert_int_equal(s->levels[2].default_timeout_ns, 0);
-    assert_int_equal(s->levels[2].max_queue_size, 1);
+    assert_int_equal(s->levels[0].max_queue_size, 9);
+    assert_int_equal(s->n_own_levels, 1);
+    assert_int_equal(s->levels[1].level, 3);
+    assert_false(s->levels[1].delay || s->levels[1].allow_timeout_override);
+    assert_int_equal(s->levels[1].default_timeout_ns, 0);
+    assert_int_equal(s->levels[1].max_queue_size, 1);
+}
+
+static void test_levels_are_as_many_as_triton_counts(void **state)
+{
+    const struct tern_scheduling *s = plain(
+        *state, "max_batch_size: 16 dynamic_batching { priority_levels: 18446744073709551615\n"
+                "default_priority_level: 4294967296\n"
+                "priority_queue_policy { key: 18446744073709551615 value { max_queue_size: 1 } } "
+                "}");
+    assert_true(s->n_levels == UINT64_MAX);
+    assert_true(s->default_level == (uint64_t)1 << 32);
+    assert_int_equal(s->n_own_levels, 1);
+    assert_true(s->levels[1].level == UINT64_MAX);
 }
 
 static void test_what_only_a_queue_can_give(void **state)
@@ -345,8 +360,6 @@ static void test_mistakes(void **state)
          "expected at most 32 sizes, got 33"},
         {"dynamic_batching { max_queue_delay_microseconds: 18446744073709552 }",
          "max_queue_delay_microseconds: expected at most 18446744073709551"},
-        {"dynamic_batching { priority_levels: 17 default_priority_level: 1 }",
-         "priority_levels: expected at most 16, got 17"},
         {"dynamic_batching { priority_levels: 2 }",
          "default_priority_level: expected a level from 1 to priority_levels (2), got 0"},
         {"dynamic_batching { priority_levels: 2 default_priority_level: 3 }",
@@ -368,9 +381,9 @@ static void test_mistakes(void **state)
          "count: 1 } ] } }",
          "resources: \"R\" is asked for twice"},
         {"response_cache { enable: true } model_transaction_policy { decoupled: true }",
-         "response_cache: a model with decoupled answers"},
+         "with 'decoupled' transaction policy: it answers the same request differently"},
         {"response_cache { enable: true } sequence_batching { }",
-         "response_cache: a model with sequence_batching answers"},
+         "with sequence batching scheduler: it answers the same request differently"},
     };
     struct world *w = *state;
     for (size_t i = 0; i < TERN_COUNT_OF(rows); i++) {
@@ -441,6 +454,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_nothing_said_is_adaptive, setup, teardown),
         cmocka_unit_test_setup_teardown(test_the_servers_rule, setup, teardown),
         cmocka_unit_test_setup_teardown(test_dynamic_batching, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_levels_are_as_many_as_triton_counts, setup, teardown),
         cmocka_unit_test_setup_teardown(test_what_only_a_queue_can_give, setup, teardown),
         cmocka_unit_test_setup_teardown(test_instance_groups, setup, teardown),
         cmocka_unit_test_setup_teardown(test_sequences, setup, teardown),

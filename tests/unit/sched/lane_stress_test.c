@@ -88,8 +88,8 @@ static const struct tern_engine_ops engine = {.name = "odd", .infer = infer, .ca
 static const uint32_t preferred[] = {3};
 static const struct tern_scheduling_level levels[3] = {
     {.default_timeout_ns = 500 * US, .allow_timeout_override = true, .max_queue_size = 5},
-    {.default_timeout_ns = 300 * US, .delay = true},
-    {.max_queue_size = 9},
+    {.level = 2, .default_timeout_ns = 300 * US, .delay = true},
+    {.level = 3, .max_queue_size = 9},
 };
 static const struct tern_scheduling_resource wants = {{"R", 1}, 1, false};
 static const struct tern_scheduling_group limited = {
@@ -110,7 +110,8 @@ static const struct kind {
       .preserve_ordering = true,
       .n_levels = 3,
       .default_level = 2,
-      .levels = levels},
+      .levels = levels,
+      .n_own_levels = 2},
      false,
      3},
     {{.batching = TERN_BATCHING_ADAPTIVE, .max_rows = 4, .groups = &limited, .n_groups = 1},

@@ -37,11 +37,15 @@ static void add(uint32_t i, uint64_t now_ns)
 static const char *order(void)
 {
     static char text[N_ITEMS + 1];
+    uint64_t level = 0;
     uint32_t n = 0;
 
     for (const struct tern_queue_item *item = tern_queue_first(&queue); item != NULL;
-         item = tern_queue_next(&queue, item))
+         item = tern_queue_next(&queue, item)) {
+        assert_true(item->level >= level);
+        level = item->level;
         text[n++] = (char)('a' + (item - items));
+    }
     text[n] = '\0';
     assert_int_equal(n, queue.n);
     return text;
@@ -90,6 +94,37 @@ static void levels_are_strict(void **state)
     assert_string_equal(order(), "bdcefag"); /* 0 and 9 are the default */
 }
 
+static void a_few_of_many_levels_wait(void **state)
+{
+    (void)state;
+    struct tern_queue_settings settings = plain();
+
+    settings.levels = UINT64_MAX;
+    settings.default_level = (uint64_t)1 << 32;
+    begin(&settings);
+    items[0].priority = UINT64_MAX;
+    items[1].priority = UINT64_MAX - 1;
+    items[3].priority = 1;
+    for (uint32_t i = 0; i < 4; i++)
+        add(i, i);
+    assert_string_equal(order(), "dcba");
+    assert_true(items[2].level == settings.default_level);
+    for (uint32_t i = 4; i < TERN_QUEUE_LEVELS_MAX; i++) {
+        items[i].priority = 1000 - i;
+        add(i, i);
+    }
+    items[20].priority = 500;
+    assert_int_equal(tern_queue_add(&queue, &items[20], 0, &err), TERN_UNAVAILABLE);
+    assert_string_equal(err.text,
+                        "Exceeds maximum queue size: requests of 16 other priorities wait");
+    items[21].priority = 1; /* one that waits already */
+    add(21, 0);
+    assert_string_equal(order(), "dvponmlkjihgfecba");
+    tern_queue_remove(&queue, &items[8]);
+    add(20, 0); /* where that was */
+    assert_string_equal(order(), "dvuponmlkjhgfecba");
+}
+
 static void it_is_bounded(void **state)
 {
     (void)state;
@@ -98,7 +133,8 @@ static void it_is_bounded(void **state)
     settings.levels = 2;
     settings.max_items = 3;
     settings.max_bytes = 1000;
-    settings.policies[1].max_queue_size = 1;
+    settings.own[0] = (struct tern_queue_policy){.level = 2, .max_queue_size = 1};
+    settings.n_own = 1;
     begin(&settings);
     items[0].priority = items[1].priority = 2;
     add(0, 0);
@@ -125,7 +161,7 @@ static void who_waited_too_long_is_rejected(void **state)
     struct tern_queue_settings settings = plain();
     enum tern_queue_loss loss;
 
-    settings.policies[0].default_timeout_ns = 100;
+    settings.policy.default_timeout_ns = 100;
     begin(&settings);
     add(0, 1000);
     add(1, 1050);
@@ -145,8 +181,9 @@ static void or_goes_behind(void **state)
     enum tern_queue_loss loss;
 
     settings.levels = 2;
-    settings.policies[0] =
-        (struct tern_queue_policy){.timeout_action = TERN_QUEUE_DELAY, .default_timeout_ns = 100};
+    settings.own[0] = (struct tern_queue_policy){
+        .level = 1, .timeout_action = TERN_QUEUE_DELAY, .default_timeout_ns = 100};
+    settings.n_own = 1;
     begin(&settings);
     items[3].priority = 2;
     items[0].deadline_ns = 5000;
@@ -173,10 +210,11 @@ static void a_request_may_lower_its_timeout(void **state)
     struct tern_queue_settings settings = plain();
 
     settings.levels = 3;
-    settings.policies[0] =
+    settings.policy =
         (struct tern_queue_policy){.allow_timeout_override = true, .default_timeout_ns = 100};
-    settings.policies[1] = (struct tern_queue_policy){.default_timeout_ns = 100};
-    settings.policies[2] = (struct tern_queue_policy){.allow_timeout_override = true};
+    settings.own[0] = (struct tern_queue_policy){.level = 2, .default_timeout_ns = 100};
+    settings.own[1] = (struct tern_queue_policy){.level = 3, .allow_timeout_override = true};
+    settings.n_own = 2;
     begin(&settings);
     items[0].timeout_ns = 30;
     items[1].timeout_ns = 300;
@@ -197,7 +235,7 @@ static void a_timeout_beyond_time_is_none(void **state)
     (void)state;
     struct tern_queue_settings settings = plain();
 
-    settings.policies[0].default_timeout_ns = UINT64_MAX - 10;
+    settings.policy.default_timeout_ns = UINT64_MAX - 10;
     begin(&settings);
     add(0, 1000);
     assert_true(items[0].expires_ns == TERN_QUEUE_NEVER);
@@ -253,7 +291,7 @@ static void step(uint64_t *random, uint64_t now)
     if (item->level != 0) {
         tern_queue_remove(&queue, item);
     } else {
-        item->priority = (uint32_t)(random_u64(random) % 4);
+        item->priority = random_u64(random) % 41;
         item->deadline_ns =
             random_u64(random) % 3 == 0 ? TERN_QUEUE_NEVER : now + random_u64(random) % 500;
         (void)tern_queue_add(&queue, item, now, &err);
@@ -271,10 +309,11 @@ static void any_history_keeps_it_whole(void **state)
     (void)state;
     struct tern_queue_settings settings = plain();
 
-    settings.levels = 3;
-    settings.policies[0].default_timeout_ns = 200;
-    settings.policies[1] =
-        (struct tern_queue_policy){.timeout_action = TERN_QUEUE_DELAY, .default_timeout_ns = 100};
+    settings.levels = 40; /* more than may wait at a time */
+    settings.own[0] = (struct tern_queue_policy){.level = 1, .default_timeout_ns = 200};
+    settings.own[1] = (struct tern_queue_policy){
+        .level = 2, .timeout_action = TERN_QUEUE_DELAY, .default_timeout_ns = 100};
+    settings.n_own = 2;
     for (uint64_t seed = 1; seed <= 50; seed++) {
         uint64_t random = seed, now = 1;
         begin(&settings);
@@ -295,6 +334,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_oldest_is_first),
         cmocka_unit_test(levels_are_strict),
+        cmocka_unit_test(a_few_of_many_levels_wait),
         cmocka_unit_test(it_is_bounded),
         cmocka_unit_test(who_waited_too_long_is_rejected),
         cmocka_unit_test(or_goes_behind),
