@@ -71,19 +71,49 @@ static void send_home(struct tern_lane *lane, struct tern_work *work)
     }
 }
 
-static enum tern_code explain_late(const struct tern_work *work, uint64_t now_ns)
+/* What has so much time has none for a run of its own, with nobody before it: more time helps it,
+ * and asking again later does not. */
+static bool is_too_little(const struct tern_lane_bucket *bucket, uint32_t rows, uint64_t time_ns)
 {
-    struct tern_str name = work->version->info.name;
+    return tern_service_p50_ns(&bucket->service, rows) > time_ns;
+}
+
+static enum tern_code fail_too_little(const struct tern_lane *lane,
+                                      const struct tern_lane_bucket *bucket, uint32_t rows,
+                                      uint64_t time_ns, struct tern_err *err)
+{
+    return tern_fail(err, TERN_DEADLINE_EXCEEDED,
+                     "Deadline Exceeded: a run of model '%.*s' takes about %.1f ms, and there are "
+                     "%.1f ms for the answer",
+                     TERN_STR_ARG(lane->version->info.name),
+                     (double)tern_service_p50_ns(&bucket->service, rows) / TERN_NS_PER_MS,
+                     (double)time_ns / TERN_NS_PER_MS);
+}
+
+static enum tern_code fail_overloaded(const struct tern_lane *lane, struct tern_err *err)
+{
+    return tern_fail(err, TERN_RESOURCE_EXHAUSTED,
+                     "model '%.*s' is overloaded: the request could not be answered before its "
+                     "deadline",
+                     TERN_STR_ARG(lane->version->info.name));
+}
+
+/* Others' work is why it is late, or it never had a chance: that is not the same to its client. */
+static enum tern_code explain_late(const struct tern_lane *lane,
+                                   const struct tern_lane_bucket *bucket,
+                                   const struct tern_work *work, uint64_t now_ns)
+{
+    const struct tern_queue_item *item = &work->item;
+    uint64_t had_ns = item->deadline_ns > item->queued_ns ? item->deadline_ns - item->queued_ns : 0;
 
     if (work->deadline_ns != 0 && now_ns >= work->deadline_ns)
         return tern_fail(
             work->err, TERN_DEADLINE_EXCEEDED,
             "Deadline Exceeded: the deadline passed while the request waited for model '%.*s'",
-            TERN_STR_ARG(name));
-    return tern_fail(work->err, TERN_RESOURCE_EXHAUSTED,
-                     "model '%.*s' is overloaded: the request could not be answered before its "
-                     "deadline",
-                     TERN_STR_ARG(name));
+            TERN_STR_ARG(lane->version->info.name));
+    if (is_too_little(bucket, item->rows, had_ns))
+        return fail_too_little(lane, bucket, item->rows, had_ns, work->err);
+    return fail_overloaded(lane, work->err);
 }
 
 /* It left the queue without running. */
@@ -99,9 +129,9 @@ static void lose(struct tern_lane *lane, struct tern_lane_bucket *bucket,
     } else {
         if (item->deadline_ns > now_ns)
             tern_service_refused(&bucket->service);
-        lane->n_late += now_ns >= work->deadline_ns;
-        lane->n_shed += now_ns < work->deadline_ns;
-        work->code = explain_late(work, now_ns);
+        work->code = explain_late(lane, bucket, work, now_ns);
+        lane->n_late += work->code == TERN_DEADLINE_EXCEEDED;
+        lane->n_shed += work->code != TERN_DEADLINE_EXCEEDED;
     }
     send_home(lane, work);
 }
@@ -235,7 +265,7 @@ static enum tern_code admit(struct tern_lane *lane, uint64_t deadline_ns,
     deadline_ns = tern_lane_deadline(lane, bucket, deadline_ns, now);
     if (deadline_ns == TERN_QUEUE_NEVER || lane->threads != NULL)
         return TERN_OK;
-    enum tern_code code = tern_lane_ask(lane, bucket, deadline_ns, now, ret_answer_in_ns, err);
+    enum tern_code code = tern_lane_ask(lane, bucket, 1, deadline_ns, now, ret_answer_in_ns, err);
     if (code != TERN_OK) {
         tern_lane_came(lane, bucket, now);
         tern_arrivals_add(&bucket->arrivals, now, 1);
@@ -243,20 +273,23 @@ static enum tern_code admit(struct tern_lane *lane, uint64_t deadline_ns,
     return code;
 }
 
-enum tern_code tern_lane_ask(struct tern_lane *lane, struct tern_lane_bucket *bucket,
+enum tern_code tern_lane_ask(struct tern_lane *lane, struct tern_lane_bucket *bucket, uint32_t rows,
                              uint64_t deadline_ns, uint64_t now_ns, uint64_t *ret_answer_in_ns,
                              struct tern_err *err)
 {
     struct tern_policy_view view = view_of(lane, bucket, now_ns);
+    uint64_t left_ns = deadline_ns > now_ns ? deadline_ns - now_ns : 0;
 
     if (tern_policy_admits(&view, deadline_ns, ret_answer_in_ns))
         return TERN_OK;
     tern_service_refused(&bucket->service);
+    if (is_too_little(bucket, rows, left_ns)) {
+        *ret_answer_in_ns = 0;
+        lane->n_late++;
+        return fail_too_little(lane, bucket, rows, left_ns, err);
+    }
     lane->n_shed++;
-    return tern_fail(err, TERN_RESOURCE_EXHAUSTED,
-                     "model '%.*s' is overloaded: the request could not be answered before its "
-                     "deadline",
-                     TERN_STR_ARG(lane->version->info.name));
+    return fail_overloaded(lane, err);
 }
 
 enum tern_code tern_lane_admits(const struct tern_sched *sched,

@@ -140,8 +140,9 @@ void tern_lane_came(struct tern_lane *lane, struct tern_lane_bucket *bucket, uin
  */
 uint64_t tern_lane_deadline(const struct tern_lane *lane, const struct tern_lane_bucket *bucket,
                             uint64_t own_ns, uint64_t now_ns);
-/* Whether work for the bucket that comes now has a chance (tern_policy_admits). */
-enum tern_code tern_lane_ask(struct tern_lane *lane, struct tern_lane_bucket *bucket,
+/* Whether work for the bucket that comes now has a chance (tern_policy_admits). RESOURCE_EXHAUSTED:
+ * not with those before it; DEADLINE_EXCEEDED: so many rows would take longer on an idle model. */
+enum tern_code tern_lane_ask(struct tern_lane *lane, struct tern_lane_bucket *bucket, uint32_t rows,
                              uint64_t deadline_ns, uint64_t now_ns, uint64_t *ret_answer_in_ns,
                              struct tern_err *err);
 /* Refuses what is lost and decides; the executors learn whether and when there is something to do.

@@ -140,8 +140,8 @@ static enum tern_code join(struct tern_lane *lane, struct tern_work *work)
     uint64_t deadline_ns = tern_lane_deadline(
         lane, bucket, work->has_own_deadline ? work->deadline_ns : 0, work->queued_ns);
     if (deadline_ns != TERN_QUEUE_NEVER)
-        TERN_TRY(
-            tern_lane_ask(lane, bucket, deadline_ns, work->queued_ns, &answer_in_ns, work->err));
+        TERN_TRY(tern_lane_ask(lane, bucket, work->item.rows, deadline_ns, work->queued_ns,
+                               &answer_in_ns, work->err));
     if (work->deadline_ns != 0 && work->deadline_ns < deadline_ns)
         deadline_ns = work->deadline_ns;
     work->item.deadline_ns = deadline_ns;

@@ -131,8 +131,9 @@ enum tern_code tern_sched_set_instances(struct tern_model_version *version, void
 
 /* Before the body of a request is read: whether work for this version that arrives now has a chance
  * to be answered by its deadline. UNAVAILABLE: the queue is full; RESOURCE_EXHAUSTED: it would be
- * late. deadline_ns 0: the client names none. In the two cases *ret_answer_in_ns is when there
- * would be an answer (0: not estimated). Any loop; constant time. */
+ * late; in these two cases *ret_answer_in_ns is when there would be an answer (0: not estimated).
+ * DEADLINE_EXCEEDED: an idle model would take longer. deadline_ns 0: the client names none. Any
+ * loop; constant time. */
 enum tern_code tern_sched_admits(const struct tern_sched *sched,
                                  const struct tern_model_version *version, uint64_t deadline_ns,
                                  uint64_t *ret_answer_in_ns, struct tern_err *err);

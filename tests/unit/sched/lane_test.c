@@ -237,7 +237,68 @@ static void test_a_flood_of_large_shapes_does_not_lock_out_small_ones(void **sta
     pthread_mutex_unlock(&rig.sched->executors.lock);
     deadline_ns = tern_clock_mono_ns() + TERN_NS_PER_S / 2;
     assert_int_equal(tern_sched_admits(rig.sched, &rig.version, deadline_ns, &answer_in_ns, &err),
+                     TERN_DEADLINE_EXCEEDED);
+    sched_items_fini(items, 2);
+    sched_rig_stop(&rig);
+}
+
+/* With nobody before it a run takes ten seconds: less time than that is nobody's fault but its own.
+ */
+static void test_too_little_time_is_told_from_an_overload(void **state)
+{
+    struct sched_rig rig;
+    struct sched_item items[4];
+    const uint64_t run_ns = 10 * (uint64_t)TERN_NS_PER_S;
+    (void)state;
+    sched_rig_start(
+        &rig, &(struct sched_rig_setup){.kind = "fake gated", .run_ns = run_ns, .queue_max = 10});
+    sched_items_init(&rig, items, 4);
+    items[0].work.deadline_ns = tern_clock_mono_ns() + run_ns / 10; /* all is idle */
+    sched_item_submit(&items[0]);
+    sched_item_wait(&items[0]);
+    assert_int_equal(items[0].work.code, TERN_DEADLINE_EXCEEDED);
+    assert_memory_equal(items[0].err.text, "Deadline Exceeded: a run of model 'm' takes about ",
+                        50);
+    sched_items_hold_first(items + 1, 1);
+    items[2].work.deadline_ns = tern_clock_mono_ns() + run_ns / 10;
+    items[3].work.deadline_ns = tern_clock_mono_ns() + run_ns + run_ns / 2;
+    sched_items_submit(items + 2, 2);
+    sched_item_wait(&items[2]);
+    sched_item_wait(&items[3]);
+    assert_int_equal(items[2].work.code, TERN_DEADLINE_EXCEEDED);
+    assert_int_equal(items[3].work.code, TERN_RESOURCE_EXHAUSTED); /* but for the one that runs */
+    assert_non_null(strstr(items[3].err.text, "overloaded"));
+    fake_engine_open(1);
+    sched_items_assert_answered(items + 1, 1);
+    sched_items_fini(items, 4);
+    sched_rig_stop(&rig);
+}
+
+/* The same at the door: two questions in an instant are more than the model can take. */
+static void test_the_door_tells_them_apart(void **state)
+{
+    struct sched_rig rig;
+    struct sched_item items[2];
+    struct tern_err err;
+    const uint64_t run_ns = 10 * (uint64_t)TERN_NS_PER_S;
+    uint64_t answer_in_ns = 0;
+    (void)state;
+    sched_rig_start(
+        &rig, &(struct sched_rig_setup){.kind = "fake gated", .run_ns = run_ns, .queue_max = 10});
+    sched_items_init(&rig, items, 2);
+    sched_items_hold_first(items, 2);
+    assert_int_equal(tern_sched_admits(rig.sched, &rig.version, tern_clock_mono_ns() + run_ns / 10,
+                                       &answer_in_ns, &err),
+                     TERN_DEADLINE_EXCEEDED);
+    assert_int_equal(answer_in_ns, 0);
+    assert_memory_equal(err.text, "Deadline Exceeded: ", 19);
+    assert_int_equal(tern_sched_admits(rig.sched, &rig.version,
+                                       tern_clock_mono_ns() + run_ns + run_ns / 2, &answer_in_ns,
+                                       &err),
                      TERN_RESOURCE_EXHAUSTED);
+    assert_true(answer_in_ns > run_ns);
+    fake_engine_open(2);
+    sched_items_assert_answered(items, 2);
     sched_items_fini(items, 2);
     sched_rig_stop(&rig);
 }
@@ -253,6 +314,8 @@ int main(void)
         cmocka_unit_test(test_order_is_kept_where_it_is_asked_for),
         cmocka_unit_test(test_the_door_refuses_what_has_no_chance),
         cmocka_unit_test(test_a_flood_of_large_shapes_does_not_lock_out_small_ones),
+        cmocka_unit_test(test_too_little_time_is_told_from_an_overload),
+        cmocka_unit_test(test_the_door_tells_them_apart),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

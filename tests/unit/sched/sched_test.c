@@ -11,7 +11,8 @@
 #include "base/clock.h"
 #include "harness/sched_rig.h"
 
-#define HOUR_NS (3600 * (uint64_t)TERN_NS_PER_S)
+#define SECOND_NS ((uint64_t)TERN_NS_PER_S)
+#define HOUR_NS   (3600 * SECOND_NS)
 
 static _Atomic uint64_t clock_added_ns; /* what a test lets pass, all threads see it */
 
@@ -135,7 +136,7 @@ static void test_what_cannot_be_in_time_is_refused_at_once(void **state)
     struct sched_item running, waiting, hopeless;
     (void)state;
     sched_rig_start(&f, &(struct sched_rig_setup){
-                            .kind = "fake gated", .run_ns = 100 * TERN_NS_PER_MS, .queue_max = 10});
+                            .kind = "fake gated", .run_ns = 10 * SECOND_NS, .queue_max = 10});
     fake_engine_gate(true);
     sched_item_init(&running, &f, 1, 21);
     sched_item_init(&waiting, &f, 1, 21);
@@ -143,8 +144,8 @@ static void test_what_cannot_be_in_time_is_refused_at_once(void **state)
     sched_item_submit(&running);
     fake_engine_wait_entered(1);
     sched_item_submit(&waiting);
-    hopeless.work.deadline_ns = tern_clock_mono_ns() + 10 * TERN_NS_PER_MS;
-    sched_item_submit(&hopeless); /* 100 ms of work stand before it */
+    hopeless.work.deadline_ns = tern_clock_mono_ns() + 15 * SECOND_NS;
+    sched_item_submit(&hopeless); /* 10 s of work stand before it */
     sched_item_wait(&hopeless);
     assert_int_equal(hopeless.work.code, TERN_RESOURCE_EXHAUSTED);
     fake_engine_open(2);
