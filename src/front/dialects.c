@@ -16,8 +16,11 @@ static enum tern_code fill_set(struct tern_dialect_set *set, uint32_t mask,
     set->mask = mask;
     tern_buf_init(&set->welcome, WELCOME_MAX);
     for (uint32_t i = 0; i < n_protos && i < TERN_DIALECTS_MAX; i++) {
-        if (mask == 0 || (mask >> i & 1) != 0)
-            set->protos[set->n_protos++] = protos[i];
+        if (mask != 0 && (mask >> i & 1) == 0)
+            continue;
+        set->protos[set->n_protos++] = protos[i];
+        if (protos[i]->is_grpc && set->grpc == NULL)
+            set->grpc = protos[i];
     }
     if (set->n_protos == 0)
         return tern_fail(err, TERN_INVALID_ARGUMENT, "no dialect is spoken");

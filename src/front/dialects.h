@@ -15,6 +15,7 @@ struct tern_dialect_set {
     uint32_t mask;                                      /* as in tern_listener_info */
     const struct tern_proto *protos[TERN_DIALECTS_MAX]; /* the first answers where none fits */
     uint32_t n_protos;
+    const struct tern_proto *grpc; /* the first of them that is gRPC's; NULL: none is */
     struct tern_router *router;
     struct tern_buf welcome; /* what GET / answers */
 };

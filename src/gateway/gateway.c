@@ -240,6 +240,14 @@ static void answer_options(struct tern_gateway *gateway, struct tern_exchange *x
     tern_exchange_send(x, true);
 }
 
+/* A call of gRPC for a path that it has no method at. What another dialect has there (a page at GET
+ * /, a graph at POST /) would answer in words that no client of gRPC reads. */
+static bool is_no_method(const struct tern_dialect_set *spoken, const struct tern_match *match,
+                         const struct tern_exchange *x)
+{
+    return spoken->grpc != NULL && !match->proto->is_grpc && spoken->grpc->claims(x);
+}
+
 static bool is_of_graph(const struct tern_call *call)
 {
     return call->op == TERN_OP_GRAPH || call->op == TERN_OP_FEEDBACK;
@@ -261,8 +269,14 @@ static void on_head(void *self, struct tern_exchange *x)
 
     if (x->method != TERN_METHOD_OPTIONS)
         tern_cors_allow(&gateway->settings.cors, x);
-    const struct tern_router *router = tern_dialects_of(gateway->dialects, x->listener)->router;
-    enum tern_code code = tern_router_recall(router, &loop->memo, x->method, x->path, &match, &err);
+    const struct tern_dialect_set *spoken = tern_dialects_of(gateway->dialects, x->listener);
+    enum tern_code code =
+        tern_router_recall(spoken->router, &loop->memo, x->method, x->path, &match, &err);
+    if (TERN_UNLIKELY(is_no_method(spoken, &match, x))) {
+        code = tern_fail(&err, TERN_NOT_FOUND, "no such path: %.*s is no method of gRPC",
+                         TERN_STR_ARG(x->path));
+        match.allow.n = 0;
+    }
     if (code != TERN_OK) {
         if (match.allow.n > 0)
             tern_exchange_add_header(x, TERN_STR("allow"), match.allow);

@@ -624,19 +624,27 @@ static void the_steady_state_allocates_nothing(void **state)
     "FP32\x1a\x02\x01\x04"      \
     "\x3a\x10\0\0\x80\x3f\0\0\0\x40\0\0\x40\x40\0\0\x90\x40"
 
-static void grpc_post(struct world *w, const char *method, struct tern_str message)
+static void grpc_post_to(struct world *w, const char *path, struct tern_str message)
 {
     char head[512];
 
     snprintf(head, sizeof(head),
-             "POST " GRPC_SERVICE "%s HTTP/1.1\r\nHost: t\r\n"
+             "POST %s HTTP/1.1\r\nHost: t\r\n"
              "Content-Type: application/grpc-web+proto\r\nContent-Length: %zu\r\n\r\n",
-             method, message.n + 5);
+             path, message.n + 5);
     rig_say(w->rig, head);
     rig_send(w->rig, "\0\0\0\0", 4);
     rig_send(w->rig, &(char){(char)message.n}, 1);
     rig_send(w->rig, message.p, message.n);
     rig_pump(w->rig);
+}
+
+static void grpc_post(struct world *w, const char *method, struct tern_str message)
+{
+    char path[64];
+
+    snprintf(path, sizeof(path), GRPC_SERVICE "%s", method);
+    grpc_post_to(w, path, message);
 }
 
 static void expect_got(struct world *w, const char *bytes, size_t n)
@@ -709,6 +717,26 @@ static void wrong_calls_over_grpc(void **state)
     rig_pump(w->rig);
     EXPECT_GOT(w, "HTTP/1.1 505 ");
     EXPECT_GOT(w, "gRPC needs HTTP/2");
+    free_world(w);
+}
+
+/* Other dialects have something there, which is none of gRPC's: a graph, an operation, a page. */
+static void paths_that_no_method_of_grpc_owns(void **state)
+{
+    static const char *const paths[] = {"/",           "/v2/models/m/infer", "/v2",
+                                        "/graphs/one", "/v2/models/n/infer", "/nowhere"};
+    struct world *w = new_world("fake");
+    (void)state;
+    for (size_t i = 0; i < TERN_COUNT_OF(paths); i++) {
+        rig_connect(w->rig);
+        grpc_post_to(w, paths[i], TERN_STR(GRPC_INFER("m")));
+        EXPECT_GOT(w, "HTTP/1.1 200 ");
+        EXPECT_GOT(w, "grpc-status: 12\r\n");
+        EXPECT_GOT(w, "no such path");
+    }
+    rig_connect(w->rig);
+    struct rig_answer answer = ask_infer(w, GOOD); /* the same path, as whose it is */
+    assert_int_equal(answer.status, 200);
     free_world(w);
 }
 
@@ -849,6 +877,7 @@ int main(void)
         cmocka_unit_test(the_steady_state_allocates_nothing),
         cmocka_unit_test(a_prediction_over_grpc),
         cmocka_unit_test(wrong_calls_over_grpc),
+        cmocka_unit_test(paths_that_no_method_of_grpc_owns),
         cmocka_unit_test(calls_over_grpc_allocate_nothing),
         cmocka_unit_test(every_allocation_may_fail),
         cmocka_unit_test(a_client_that_leaves_frees_everything),
