@@ -304,7 +304,7 @@ def test_without_a_size_there_is_none(tmp_path):
             ask(client, "cached", x)
             ask(client, "cached", x)
             counts.check(runs=2, hits=0, misses=0)
-        assert {line["model"] for line in server.events("cache.off")} == {"cached", "slow", "pair", "shapes"}
+        assert {line["model"] for line in server.told("cache.off", 4)} == {"cached", "slow", "pair", "shapes"}
 
 
 @pytest.mark.parametrize("flag", ["--cache-config=local,size=8192", "--response-cache-byte-size=8192"])

@@ -162,13 +162,13 @@ def test_redis_killed_in_the_middle_of_traffic(tmp_path, redis):
             redis.kill()
             before = counts(a)[0]
             wait_for(lambda: counts(a)[0] > before + 20, "answers without Redis")
-            wait_for(lambda: a.events("cache.redis.down"), "the log")
+            a.told("cache.redis.down")
             redis.start()
             wait_for(lambda: metric(a, "tern_cache_redis_up") == 1, "Redis again")
             hits = asked(a, "found")
             wait_for(lambda: asked(a, "found") > hits + 20, "hits again")
         assert load.bad() == []
-        assert len(a.events("cache.redis.down")) == 1 and len(a.events("cache.redis.up")) == 2
+        assert len(a.told("cache.redis.up", 2)) == 2 and len(a.events("cache.redis.down")) == 1
 
 
 def test_redis_that_hangs(tmp_path, redis):
@@ -200,7 +200,7 @@ def test_redis_that_is_not_there(tmp_path):
         for _ in range(3):
             ask(a, 1)
         assert counts(a) == (3, 0, 3)
-        assert "refused" in wait_for(lambda: a.events("cache.redis.down"), "the log")[0]["error"]
+        assert "refused" in a.told("cache.redis.down")[0]["error"]
 
 
 @pytest.mark.parametrize("lie", ["", "TRN1", "x" * 200, "cut", "longer", "turned", "other"])
@@ -230,18 +230,18 @@ def test_values_that_lie(tmp_path, redis, lie):
 def test_passwords(tmp_path):
     with Redis(tmp_path / "redis", "--requirepass", SECRET) as redis:
         with serve(tmp_path, "none", redis, up=False) as a:
-            assert "NOAUTH" in wait_for(lambda: a.events("cache.redis.down"), "the log")[0]["error"]
+            assert "NOAUTH" in a.told("cache.redis.down")[0]["error"]
             ask(a, 1)
         wrong = ("--cache-redis", f"127.0.0.1,port={redis.port},password=wrong-password")
         put_models(tmp_path / "wrong" / "models")
         with Server(tmp_path / "wrong" / "server", tmp_path / "wrong" / "models", *wrong) as a:
-            assert "WRONGPASS" in wait_for(lambda: a.events("cache.redis.down"), "the log")[0]["error"]
+            assert "WRONGPASS" in a.told("cache.redis.down")[0]["error"]
             assert "wrong-password" not in a.log_file.read_text()
         (tmp_path / "secret").write_text(SECRET + "\n")
         right = ("--cache-redis", f"{tmp_path / 'redis' / 'socket'},password_file={tmp_path / 'secret'},database=3")
         put_models(tmp_path / "right" / "models")
         with Server(tmp_path / "right" / "server", tmp_path / "right" / "models", *right) as a:
-            wait_for(lambda: a.events("cache.redis.up"), "the connection")
+            a.told("cache.redis.up")
             ask(a, 1)
             wait_for(lambda: metric(a, "tern_cache_redis_puts_total") == 1, "the answer to be shared")
             assert SECRET not in a.log_file.read_text()

@@ -79,7 +79,7 @@ def test_a_ragged_request_alone(server):
 
 
 def test_what_the_load_found_out(server):
-    said = {event["model"]: event["batches"] for event in server.events("model.ready")}
+    said = {event["model"]: event["batches"] for event in server.told("model.ready", len(server.index()))}
     assert said["ragged"] == "up to 16 rows"
     assert said["iris"].startswith("up to 64 rows (proven at load")
     assert said["transpose"].startswith("none: output 'y' of 2 rows has shape")

@@ -130,7 +130,7 @@ def test_a_drain_lets_a_stream_end(tmp_path, repository):
         response = connection.getresponse()
         first = response.readline()
         server.process.terminate()
-        wait_for(lambda: server.events("server.draining"), "the drain")
+        server.told("server.draining")
         rest = response.read().decode().split("\n\n")
         assert first.startswith(b"data: ") and sum("data: " in part for part in rest) == 19
         assert server.process.wait(DEADLINE) == 0

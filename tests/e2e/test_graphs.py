@@ -79,7 +79,7 @@ def test_models_of_this_server_need_no_socket(graphs):
     assert server.state("by-name") == "READY"
     assert server.get("/v2/models/by-name").json()["platform"] == "kserve_graph"
     assert server.infer("by-name", tensor(1)).json()["outputs"][0]["data"] == [1]
-    wait_for(lambda: len(server.events("access")) >= 4, "a line for each step")
+    server.told("access", 4)  # a line for each step
 
 
 def test_sequence(graphs, unit):

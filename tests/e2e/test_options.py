@@ -209,12 +209,12 @@ def test_hup_applies_what_it_can(tmp_path):
             "http2: {streams_max: 7, control_rate_max: 20}\nrequest: {timeout: 7s}\nloops: 3\n"
         )
         one.process.send_signal(signal.SIGHUP)
-        done = wait_for(lambda: one.events("server.options_changed"), "the reload")
+        done = one.told("server.options_changed")
         assert set(done[0]["options"].split(", ")) == {
             "http.uri_max", "http.body_max", "http.compression_min", "json.depth_max", "log.access",
             "http2.streams_max", "http2.control_rate_max", "request.timeout",
         }  # fmt: skip
-        assert [line["options"] for line in one.events("server.restart_needed")] == ["loops"]
+        assert [line["options"] for line in one.told("server.restart_needed")] == ["loops"]
         wait_for(lambda: ask(one, target) == 414, "the shorter target")
         assert one.infer("iris", nested).status == 400
         assert one.infer("iris", b" " * 3000).status == 413
@@ -225,7 +225,7 @@ def test_hup_applies_what_it_can(tmp_path):
         wait_for(lambda: one.events("http.request") or any("status" in line for line in one.log()), "an access line")
         # Once more with nothing new: only the restart is still owed.
         one.process.send_signal(signal.SIGHUP)
-        wait_for(lambda: len(one.events("server.restart_needed")) == 2, "the second reload")
+        one.told("server.restart_needed", 2)
         assert len(one.events("server.options_changed")) == 1
 
 
@@ -236,7 +236,7 @@ def test_hup_changes_the_poll_interval(tmp_path, repository):
     with Server(tmp_path / "server", repository, "--config", str(config)) as one:
         config.write_text("model: {control: poll, poll_interval: 100ms}\n")
         one.process.send_signal(signal.SIGHUP)
-        wait_for(lambda: one.events("server.options_changed"), "the reload")
+        one.told("server.options_changed")
         wait_for(lambda: one.state("iris") == "READY", "the model")
         put_model(repository, "more", model_file("diabetes"))
         wait_for(lambda: one.state("more") == "READY", "a model that no signal told of")
@@ -249,8 +249,8 @@ def test_a_restart_after_a_crash_keeps_what_was_reloaded(tmp_path):
     with Server(tmp_path / "server", EXAMPLES / "models" / "iris", "--config", str(config)) as one:
         config.write_text("http: {uri_max: 300}\n")
         one.process.send_signal(signal.SIGHUP)
-        wait_for(lambda: one.events("server.options_changed"), "the reload")
+        one.told("server.options_changed")
         child = pathlib.Path(f"/proc/{one.process.pid}/task/{one.process.pid}/children").read_text().split()[0]
         os.kill(int(child), signal.SIGKILL)
-        wait_for(lambda: len(one.events("server.ready")) == 2, "the next server")
+        one.told("server.ready", 2)
         assert ask(one, target) == 414

@@ -54,8 +54,7 @@ def triton(tmp_path_factory):
 
 
 def test_a_port_says_what_it_speaks(triton):
-    lines = [json.loads(line) for line in triton.log_file.read_text().splitlines()]
-    speaks = [line["speaks"] for line in lines if line["event"] == "server.listening"]
+    speaks = [line["speaks"] for line in triton.told("server.listening", 3)]
     assert ["oip" in names.split(",") for names in speaks] == [True, False, False]
     assert ["oip_grpc" in names.split(",") for names in speaks] == [False, True, False]
 
@@ -84,8 +83,8 @@ def test_each_port_speaks_its_own(triton):
 
 
 def test_the_risk_and_what_has_no_effect_are_told(triton):
-    assert triton.events("server.persona")[0]["level"] == "warn"
-    (told,) = triton.events("server.persona_flags")
+    assert triton.told("server.persona")[0]["level"] == "warn"
+    (told,) = triton.told("server.persona_flags")
     assert told["flags"] == "--pinned-memory-pool-byte-size"
 
 
@@ -182,7 +181,8 @@ def test_under_the_name_of_tritonserver(tmp_path):
         assert server.infer("iris", IRIS).status == 200
         # options are read again by SIGHUP, in the same form
         server.process.send_signal(1)
-        wait_for(lambda: server.events("server.reloaded") or server.infer("iris", IRIS).status == 200, "the reload")
+        server.told("server.reload")
+        assert server.infer("iris", IRIS).status == 200
 
 
 @pytest.mark.parametrize(

@@ -64,7 +64,7 @@ def test_who_comes_while_it_drains_is_refused_at_once(tmp_path, supervise):
         slow.sendall(head)
         server.get("/v2/health/live")  # the loops have seen the connection
         server.process.send_signal(signal.SIGTERM)
-        wait_for(lambda: any(line["event"] == "server.draining" for line in server.log()), "the drain")
+        server.told("server.draining")
 
         wait_for(lambda: is_refused(socket.AF_INET, (server.host, server.port)), "the TCP port to refuse")
         wait_for(lambda: is_refused(socket.AF_UNIX, str(path)), "the Unix socket to refuse")
@@ -229,7 +229,7 @@ def test_the_server_drains_when_its_parent_is_killed(tmp_path):
         assert server.get("/v2/health/live", connection=connection).status == 200
         server.process.kill()
         server.process.wait(DEADLINE)
-        wait_for(lambda: server.events("server.draining"), "the drain to start")
+        server.told("server.draining")
         sock.sendall(TEXT[20:])
         got = b""
         while part := sock.recv(65536):
@@ -252,7 +252,7 @@ def test_signals_reach_the_server_through_its_parent(tmp_path):
     server = Server(tmp_path, EXAMPLES / "models" / "iris").start()
     assert children(server.process.pid)
     server.process.send_signal(signal.SIGHUP)
-    wait_for(lambda: server.events("server.reload"), "the reload")
+    server.told("server.reload")
     server.process.send_signal(signal.SIGTERM)
     assert server.process.wait(DEADLINE) == 0
     assert [line["signal"] for line in server.events("server.draining")] == ["Terminated"]

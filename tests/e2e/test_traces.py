@@ -78,7 +78,7 @@ def test_a_level_without_a_file(tmp_path):
     with Server(tmp_path / "server", EXAMPLES / "models", "--trace-level", "TIMESTAMPS", "--trace-rate", "1") as server:
         ask(server)
         assert server.get("/v2/trace/setting").json()["trace_file"] == ""
-        assert server.events("trace.nowhere")
+        server.told("trace.nowhere")
 
 
 # ---- OpenTelemetry ----
@@ -215,7 +215,7 @@ def test_a_collector_that_refuses_or_is_gone(tmp_path, collector):
     with Server(tmp_path / "server", EXAMPLES / "models", *otlp(collector, "--trace-rate", "1")) as server:
         ask(server)
         wait_for(lambda: value(server, "tern_traces_dropped_total") == 1, "the loss")
-        (line,) = wait_for(lambda: server.events("trace.failed"), "the line")
+        (line,) = server.told("trace.failed")
         assert "503" in line["error"]
         collector.server.shutdown()
         collector.server.server_close()

@@ -103,10 +103,17 @@ class Server:
             raise
 
     def log(self):
-        return [json.loads(line) for line in self.log_file.read_text().splitlines() if line.startswith("{")]
+        """The lines that are written by now: its writer is a thread of its own, and may be late."""
+        whole = self.log_file.read_text().rpartition("\n")[0]
+        return [json.loads(line) for line in whole.splitlines() if line.startswith("{")]
 
     def events(self, name):
+        """Those of the log so far: to count, or to find none after the last line that matters."""
         return [line for line in self.log() if line.get("event") == name]
+
+    def told(self, name, n=1):
+        """The same, as soon as there are n."""
+        return wait_for(lambda: len(found := self.events(name)) >= n and found, f"{n} log lines '{name}'")
 
     def connect(self):
         return http.client.HTTPConnection(self.host, self.port, timeout=DEADLINE)
