@@ -95,12 +95,29 @@ uint64_t gateway_deadline(const struct gateway_call *gc)
     return asked != 0 && asked < deadline ? asked : deadline;
 }
 
+/* 0: it says nothing. */
+static uint64_t framing_time(const struct gateway_call *gc)
+{
+    const struct tern_framing *framing = gc->call.route->framing;
+    return framing == NULL || framing->timeout == NULL ? 0 : framing->timeout(gc->call.x);
+}
+
+/* A stream whose time is over is not begun: its first messages would be answered before anybody
+ * looks at the clock again. */
+static enum tern_code check_framing_time(const struct gateway_call *gc, struct tern_err *err)
+{
+    uint64_t left = framing_time(gc), at;
+
+    if (left == 0 || __builtin_add_overflow(gc->came_ns, left, &at) || at > tern_clock_mono_ns())
+        return TERN_OK;
+    return tern_fail(err, TERN_DEADLINE_EXCEEDED,
+                     "Deadline Exceeded: the deadline passed before the request was read");
+}
+
 /* With what the framing says, which its decoder will read again. 0: the client names none. */
 static uint64_t deadline_by_head(const struct gateway_call *gc)
 {
-    const struct tern_framing *framing = gc->call.route->framing;
-    uint64_t deadline = gateway_deadline(gc), at;
-    uint64_t left = framing == NULL || framing->timeout == NULL ? 0 : framing->timeout(gc->call.x);
+    uint64_t deadline = gateway_deadline(gc), left = framing_time(gc), at;
 
     if (left == 0 && gc->call.request.deadline_ns == 0)
         return 0;
@@ -132,6 +149,7 @@ static enum tern_code ask_for_room(struct gateway_call *gc, struct tern_err *err
 enum tern_code gateway_enter(struct gateway_call *gc, struct tern_err *err)
 {
     TERN_TRY(read_times(gc, err));
+    TERN_TRY(check_framing_time(gc, err));
     return ask_for_room(gc, err);
 }
 

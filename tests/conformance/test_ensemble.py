@@ -358,6 +358,28 @@ def test_loads_and_unloads(tmp_path):
         client.close()
 
 
+def test_a_step_that_does_not_fit_any_more(tmp_path):
+    """Another model comes under its name: the ensemble leaves, says why, and is back with one that fits."""
+    fill(tmp_path / "models")
+    with Server(tmp_path / "server", tmp_path / "models", "--model-control", "explicit") as one:
+        _, client = triton = client_of(one, "http")
+        client.load_model("sequence")
+        infer(triton, "sequence", numbers(1), numbers(1))
+        rows = [dict(row, data_type="TYPE_FP32") for row in rows_of_config(INPUTS)]
+        other = {"max_batch_size": 8, "backend": "identity", "input": rows, "output": rows_of_config(OUTPUTS)}
+        other["output"] = [dict(row, data_type="TYPE_FP32") for row in other["output"]]
+        client.load_model("nop", config=json.dumps(other))
+        wait_for(lambda: not client.is_model_ready("sequence"), "the ensemble to leave")
+        with pytest.raises(InferenceServerException, match="'sequence'"):
+            infer(triton, "sequence", numbers(1), numbers(1))
+        (reason,) = [row["reason"] for row in client.get_model_repository_index() if row["name"] == "sequence"]
+        assert "inconsistent data type: INT32 is inferred from model sequence while FP32 is inferred from model nop" in reason
+        client.load_model("nop")
+        wait_for(lambda: client.is_model_ready("sequence"), "the ensemble to be back")
+        infer(triton, "sequence", numbers(1), numbers(1))
+        client.close()
+
+
 def of_ghost():
     rows = [{"name": "x", "data_type": "TYPE_FP32", "dims": [1]}]
     one = {"model_name": "ghost", "model_version": -1, "input_map": {"x": "x"}, "output_map": {"y": "y"}}

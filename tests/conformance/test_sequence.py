@@ -291,6 +291,19 @@ def test_idle_sequences_are_forgotten(client):
     assert client.ask("hasty", 2, 0, start=True)[0] == READY + START  # gets the slot of the idle one
     with pytest.raises(InferenceServerException, match="must specify the START flag"):
         client.ask("hasty", 1, 0)
+    # Its id is as good as new.
+    assert client.ask("hasty", 1, 5, start=True, end=True) == (5 + READY + START + END, 1)
+
+
+def test_two_starts(client):
+    """The second begins anew, also while the first has not been answered."""
+    assert client.ask("oldest", 51, 1, start=True) == (1 + READY + START, 51)
+    assert client.ask("oldest", 51, 2, start=True) == (2 + READY + START, 51)
+    if client.kind == "stream":
+        for value in (3, 4):
+            client.send("oldest", 51, value, start=True)
+        assert [client.take().as_numpy("OUTPUT").item() for _ in range(2)] == [3 + READY + START, 4 + READY + START]
+    assert client.ask("oldest", 51, 5, end=True) == (5 + READY + END, 51)
 
 
 # What is in a run, by the statistics: its first one begins when so many requests wait.

@@ -1,12 +1,9 @@
 """Every request that comes ends in exactly one way, wherever its client leaves, and the ledger says which."""
 
-import collections
-import json
 import os
 import random
 import re
 import socket
-import struct
 import threading
 import time
 
@@ -16,13 +13,11 @@ import pytest
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 
 from harness import DEADLINE, SAMPLES, Server, put_sample, wait_for
+from outcomes import IN_FLIGHT, Ledger, connect, message, read_all, vanish, waiting
 
 SECONDS = float(os.environ.get("TERN_LEDGER_SECONDS", "4"))
 SEED = int(os.environ.get("TERN_LEDGER_SEED", "1"))
-ENDED = re.compile(r'^tern_requests_ended_total\{outcome="(\w+)"\} (\d+)$', re.M)
-CAME = re.compile(r"^tern_requests_received_total (\d+)$", re.M)
-IN_FLIGHT = re.compile(r"^tern_requests_in_flight (\d+)$", re.M)
-WAITING = re.compile(r'^tern_model_queue_depth\{model="long",version="1"\} (\d+)$', re.M)
+WAITING = waiting("long")
 
 
 def delayed(ms):
@@ -41,64 +36,9 @@ def server(tmp_path, repository):
         yield one
 
 
-class Ledger:
-    """What has ended since; asking is a request too, which has not ended when it is answered."""
-
-    def __init__(self, server):
-        self.server = server
-        self.before = self.read()[1]
-
-    def page(self):
-        return self.server.get("/metrics").body.decode()
-
-    def read(self):
-        page = self.page()
-        return int(CAME.search(page).group(1)), collections.Counter({k: int(v) for k, v in ENDED.findall(page)})
-
-    def settles(self):
-        """Waits until all that came has ended; answers how, without our own questions."""
-        wait_for(lambda: self.is_even(), "every request to end")
-        asked, after = self.asked, self.after
-        changes = collections.Counter({k: after[k] - self.before[k] for k in after})
-        changes["ok"] -= asked
-        return {k: n for k, n in changes.items() if n != 0}
-
-    def is_even(self):
-        self.asked = getattr(self, "asked", 0) + 1
-        came, self.after = self.read()
-        return came == sum(self.after.values()) + 1
-
-    def number(self, pattern):
-        self.asked = getattr(self, "asked", 0) + 1
-        return int(pattern.search(self.page()).group(1))
-
-
 @pytest.fixture
 def ledger(server):
     return Ledger(server)
-
-
-def message(model, n=1, *lines):
-    body = json.dumps({"inputs": [{"name": "INPUT0", "datatype": "FP32", "shape": [1, n], "data": [1] * n}]})
-    head = [f"POST /v2/models/{model}/infer HTTP/1.1", "Host: a", f"Content-Length: {len(body)}", *lines, "", ""]
-    return "\r\n".join(head).encode() + body.encode()
-
-
-def connect(server):
-    return socket.create_connection((server.host, server.port), timeout=DEADLINE)
-
-
-def vanish(sock):
-    """By a reset."""
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    sock.close()
-
-
-def read_all(sock):
-    text = b""
-    while piece := sock.recv(1 << 16):
-        text += piece
-    return text
 
 
 @pytest.mark.parametrize("leave", [socket.socket.close, vanish])

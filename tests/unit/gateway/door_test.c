@@ -202,6 +202,10 @@ static void the_scheduler_is_asked_with_the_earliest_deadline(void **state)
     framing_ns = UINT64_MAX;
     assert_int_equal(gateway_enter(&w->gc, &w->err), TERN_OK);
     assert_int_equal(sched.deadline_ns, CAME + SERVER_MAX);
+    int asked = sched.asked;
+    framing_ns = 1; /* before anything was read */
+    assert_int_equal(gateway_enter(&w->gc, &w->err), TERN_DEADLINE_EXCEEDED);
+    assert_int_equal(sched.asked, asked);
     assert_int_equal(w->pins[0].count, 0);
 }
 
