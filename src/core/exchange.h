@@ -60,6 +60,8 @@ struct tern_slice {
 #define TERN_STREAM_HIGH (256u << 10)
 #define TERN_STREAM_LOW  (64u << 10)
 
+struct tern_trace_place;
+
 struct tern_exchange_ops {
     /* Sends what the response part holds. The first call sends the head. `end`: nothing follows.
      * Without end the body is streamed (h1: chunked; h2: DATA); x->unsent and x->on_room tell about
@@ -151,6 +153,9 @@ struct tern_exchange {
     struct tern_loop *loop;
     const struct tern_listener_info *listener; /* where it came in: access class, dialects */
     const struct tern_exchange_ops *ops;
+    /* Asked by this server itself: where it stands in the trace of the request that does, maybe
+     * nowhere (trace/family.h). NULL: a client's. */
+    const struct tern_trace_place *within;
     struct tern_str peer; /* "127.0.0.1:5123" or "unix" */
     uint64_t start_ns;    /* monotonic: first byte of the head seen */
     uint64_t body_ns;     /* monotonic: the request was complete */

@@ -66,7 +66,8 @@ static enum tern_code pin_model(struct gateway_call *gc, struct tern_err *err)
     tern_version_pin(gc->version, gc->loop->index);
     call->pinned = gc->version;
     call->info = &gc->version->info;
-    tern_observer_sample(gc->gateway->settings.observer, call, &gc->observation);
+    if (call->op == TERN_OP_INFER)
+        tern_observer_trace(gc->gateway->settings.observer, call, &gc->observation);
     if (call->op != TERN_OP_MODEL_METADATA)
         return TERN_OK;
     const struct tern_model_entry *entry = gc->entry;
@@ -310,7 +311,8 @@ static void on_head(void *self, struct tern_exchange *x)
         code = gateway_stream_open(gc, &gc->call.err);
     if (code == TERN_OK)
         return;
-    tern_observer_sample(gateway->settings.observer, &gc->call, &gc->observation);
+    if (gc->call.op == TERN_OP_INFER)
+        tern_observer_trace(gateway->settings.observer, &gc->call, &gc->observation);
     gateway_finish(gc, is_plain_no(&gc->call) ? TERN_OK : code);
 }
 

@@ -6,6 +6,7 @@
 #include "core/inputs.h"
 #include "gateway/classify.h"
 #include "gateway/gateway_int.h"
+#include "gateway/tracing.h"
 #include "os/loop.h"
 #include "registry/binding.h"
 #include "registry/seen.h"
@@ -294,6 +295,7 @@ enum tern_code gateway_run_infer(struct gateway_call *gc, bool *ret_pending, str
     if (TERN_UNLIKELY(tern_binding_decouples(call->pinned, tern_loop_index(call->x->loop))))
         TERN_TRY(open_sink(gc, err));
     gc->work.version = call->pinned;
+    gc->work.place = tern_tracing_place(call, &gc->observation);
     gc->work.units = tern_inputs_units(call->request.inputs, call->request.n_inputs);
     gc->work.rows = tern_inputs_rows(call->info, call->request.inputs, call->request.n_inputs);
     gc->work.priority = call->request.priority;

@@ -131,6 +131,10 @@ void tern_observer_begin(struct tern_observer *observer, struct tern_exchange *x
     }
     if (observation->request_id.n > 0)
         tern_exchange_add_header(x, TERN_STR("x-request-id"), observation->request_id);
+    if (x->within != NULL) {
+        observation->trace_decided = true;
+        observation->place = *x->within;
+    }
     if (parent.n == 0)
         return;
     tern_trace_begin(&observation->trace, parent, &loop->ids);
@@ -152,6 +156,8 @@ void tern_observer_join(struct tern_observer *observer, const struct tern_exchan
     struct tern_trace_ids *ids = &observer->loops[tern_loop_index(x->loop)].ids;
 
     observation->request_id = stream->request_id;
+    observation->trace_decided = stream->trace_decided;
+    observation->place = tern_trace_place_in(&stream->place);
     if (!stream->traced)
         return;
     observation->traced = true;
@@ -231,6 +237,8 @@ static void count_model(const struct tern_call *call, const struct tern_observat
 
 void tern_observer_step(const struct tern_work *work)
 {
+    if (TERN_UNLIKELY(work->place.family != NULL))
+        tern_tracing_step(work);
     if (work->version->stat == NULL)
         return;
     struct tern_model_cells *cells =
@@ -295,23 +303,6 @@ static void log_access(struct tern_observer *observer, const struct tern_exchang
 
 /* ---- traces ---- */
 
-static struct tern_tracing tracing_of(const struct tern_observer *observer,
-                                      const struct tern_call *call)
-{
-    struct observer_loop *loop = &observer->loops[tern_loop_index(call->x->loop)];
-
-    return (struct tern_tracing){observer->settings.sampler, observer->settings.tracer, &loop->ids};
-}
-
-void tern_observer_sample(const struct tern_observer *observer, const struct tern_call *call,
-                          struct tern_observation *observation)
-{
-    if (TERN_LIKELY(!tern_sampler_is_armed(observer->traces)))
-        return;
-    struct tern_tracing tracing = tracing_of(observer, call);
-    tern_tracing_sample(&tracing, call, observation);
-}
-
 static void push_sent(struct tern_observer *observer, struct observer_loop *loop)
 {
     struct tern_trace_record *record = loop->sending;
@@ -327,13 +318,28 @@ void tern_observer_sent(struct tern_observer *observer, uint32_t loop)
         push_sent(observer, &observer->loops[loop]);
 }
 
+static struct tern_tracing tracing_of(struct tern_observer *observer, struct observer_loop *loop)
+{
+    return (struct tern_tracing){observer->settings.sampler, observer->settings.tracer, &loop->ids};
+}
+
+void tern_observer_trace(struct tern_observer *observer, const struct tern_call *call,
+                         struct tern_observation *observation)
+{
+    if (TERN_LIKELY(!tern_sampler_is_armed(observer->traces)))
+        return;
+    const struct tern_tracing tracing =
+        tracing_of(observer, &observer->loops[tern_loop_index(call->x->loop)]);
+    tern_tracing_open(&tracing, call, observation);
+}
+
 /* The record that the loop then has in `sending`; sending may begin the next request's. */
 static void trace(struct tern_observer *observer, const struct tern_call *call,
                   const struct tern_observation *observation, enum tern_code code,
                   const struct tern_tracing_times *times)
 {
     struct observer_loop *loop = &observer->loops[tern_loop_index(call->x->loop)];
-    struct tern_tracing tracing = tracing_of(observer, call);
+    const struct tern_tracing tracing = tracing_of(observer, loop);
 
     if (loop->sending != NULL)
         push_sent(observer, loop);
@@ -359,7 +365,7 @@ void tern_observer_end(struct tern_observer *observer, struct tern_exchange *x,
     tern_latency_record(&cells->duration, duration);
     if (call != NULL)
         count_model(call, observation, code, x->start_ns, x->body_ns, now);
-    if (TERN_UNLIKELY(observation->sample.level != 0) && call != NULL)
+    if (TERN_UNLIKELY(observation->place.family != NULL) && call != NULL)
         trace(observer, call, observation, code,
               &(struct tern_tracing_times){x->start_ns, x->body_ns, now});
     if (observer->access_log)
@@ -373,7 +379,7 @@ void tern_observer_count(struct tern_observer *observer, const struct tern_call 
     uint64_t now = tern_clock_mono_ns();
 
     count_model(call, observation, code, came_ns, came_ns, now);
-    if (TERN_UNLIKELY(observation->sample.level != 0)) {
+    if (TERN_UNLIKELY(observation->place.family != NULL)) {
         trace(observer, call, observation, code,
               &(struct tern_tracing_times){came_ns, came_ns, now});
         tern_observer_sent(observer, tern_loop_index(call->x->loop));

@@ -11,7 +11,7 @@
 #include "core/trace.h"
 #include "registry/snapshot.h"
 #include "stat/catalog.h"
-#include "trace/sampler.h"
+#include "trace/family.h"
 #include "trace/tracer.h"
 
 struct tern_observer;
@@ -42,8 +42,10 @@ struct tern_run_share {
 struct tern_observation {
     struct tern_str request_id; /* the client's when it sent a fit one, or drawn; may be empty */
     struct tern_trace trace;
-    bool traced;               /* trace is filled */
-    struct tern_sample sample; /* INFER: how it is traced */
+    bool traced;        /* trace is filled */
+    bool trace_decided; /* whether it goes where traces go; `place` says so where others run
+                           inside of it, or it runs inside of another */
+    struct tern_trace_place place;
     bool entered;              /* it counts as in flight */
     struct tern_run_share run; /* INFER */
     /* INFER, of a model whose answers are remembered: as in struct tern_work. */
@@ -74,9 +76,6 @@ void tern_observer_join(struct tern_observer *observer, const struct tern_exchan
 /* On the loop, when the request was read: it is in flight until tern_observer_end. */
 void tern_observer_enter(struct tern_observer *observer, const struct tern_exchange *x,
                          struct tern_observation *observation);
-/* On the loop, once for a call whose model is known: whether it is traced, and with which id. */
-void tern_observer_sample(const struct tern_observer *observer, const struct tern_call *call,
-                          struct tern_observation *observation);
 /* On the loop, when the answer is encoded and before it is sent. call may be NULL: a request that
  * reached no operation. code and text: how it ended. */
 void tern_observer_end(struct tern_observer *observer, struct tern_exchange *x,
@@ -89,6 +88,10 @@ void tern_observer_count(struct tern_observer *observer, const struct tern_call 
                          const struct tern_observation *observation, uint64_t came_ns,
                          enum tern_code code);
 
+/* On the loop, once the model is known: decides, unless it was decided, whether the request is
+ * traced. What runs inside of it, at observation->place, belongs to its trace. */
+void tern_observer_trace(struct tern_observer *observer, const struct tern_call *call,
+                         struct tern_observation *observation);
 /* On the loop, when a step of an ensemble is done: it counts for its model as a request does. */
 void tern_observer_step(const struct tern_work *work);
 /* What is to be counted of a work that is done. */

@@ -4,6 +4,7 @@
 #include <string.h>
 #include "base/clock.h"
 #include "base/num.h"
+#include "gateway/tracing.h"
 #include "simd/numbers.h"
 #include "wire/json.h"
 
@@ -82,22 +83,12 @@ static enum tern_code take_headers(struct walk *walk, struct tern_err *err)
 
     TERN_TRY(read_hops(x, &hops, err));
     walk->inside_headers = tern_arena_zalloc(arena, 2 * room, sizeof(*walk->inside_headers));
-    char *parent = tern_arena_alloc(arena, 1, TERN_TRACE_PARENT_LEN + 1);
     struct tern_str count = tern_arena_printf(arena, "%" PRIu64, hops + 1);
-    if (walk->inside_headers == NULL || parent == NULL || count.p == NULL)
+    if (walk->inside_headers == NULL || count.p == NULL)
         return tern_arena_fail(arena, err, "the headers of a graph's steps");
     walk->remote_headers = walk->inside_headers + room;
-    struct tern_str trace = tern_exchange_header(x, TERN_STR("traceparent"));
-    if (gc->observation.traced) {
-        tern_trace_format(&gc->observation.trace, parent);
-        trace = tern_str_make(parent, TERN_TRACE_PARENT_LEN);
-    }
     add(walk->inside_headers, &walk->n_inside_headers, GATEWAY_HOPS_HEADER, count);
     add(walk->remote_headers, &walk->n_remote_headers, GATEWAY_HOPS_HEADER, count);
-    if (trace.n > 0) {
-        add(walk->inside_headers, &walk->n_inside_headers, "traceparent", trace);
-        add(walk->remote_headers, &walk->n_remote_headers, "traceparent", trace);
-    }
     if (walk->puid.n > 0) {
         add(walk->inside_headers, &walk->n_inside_headers, "seldon-puid", walk->puid);
         add(walk->remote_headers, &walk->n_remote_headers, "seldon-puid", walk->puid);
@@ -140,6 +131,8 @@ static void on_remote_done(struct tern_remote_call *call)
                                          tern_str_of(call->answer_type), call->status};
 
     wc->over = true;
+    if (wc->place.family != NULL)
+        tern_tracing_call(&wc->place, wc->name, call->code, call->status, wc->start_ns);
     if (call->code != TERN_OK)
         fail_call(wc, call->code, &call->err);
     else
@@ -181,20 +174,41 @@ static enum tern_code find_inside(struct gateway_loop *loop, struct tern_loop *o
                                 : tern_inside_new(of, &loop->gateway->handler, &loop->inside, err);
 }
 
-/* The headers of all calls, and how much time is left for this one. */
-static enum tern_code make_headers(struct walk *walk, const struct tern_header *headers, uint32_t n,
-                                   uint64_t left_ns, const struct tern_header **ret,
+/* The span that the call is part of. A request to this server makes one of its own. */
+static void trace_of(const struct walk_call *wc, struct tern_trace *ret_trace)
+{
+    const struct tern_observation *observation = &wc->walk->gc->observation;
+
+    *ret_trace = observation->trace;
+    if (observation->place.family != NULL)
+        tern_trace_place_context(wc->is_remote ? &wc->place : &observation->place, ret_trace);
+}
+
+/* The headers of all calls, how much time is left for this one, and its trace. */
+static enum tern_code make_headers(const struct walk_call *wc, uint64_t left_ns,
+                                   const struct tern_header **ret, uint32_t *ret_n,
                                    struct tern_err *err)
 {
+    const struct walk *walk = wc->walk;
+    const struct tern_header *headers = wc->is_remote ? walk->remote_headers : walk->inside_headers;
+    uint32_t n = wc->is_remote ? walk->n_remote_headers : walk->n_inside_headers;
     struct tern_arena *arena = walk->gc->call.arena;
-    struct tern_header *all = tern_arena_zalloc(arena, n + 1, sizeof(*all));
+    struct tern_header *all = tern_arena_zalloc(arena, n + 2, sizeof(*all));
     struct tern_str ms = tern_arena_printf(arena, "%" PRIu64, left_ns / TERN_NS_PER_MS + 1);
+    char *parent = tern_arena_alloc(arena, 1, TERN_TRACE_PARENT_LEN + 1);
+    struct tern_trace trace;
 
-    if (all == NULL || ms.p == NULL)
+    if (all == NULL || ms.p == NULL || parent == NULL)
         return tern_arena_fail(arena, err, "the headers of a graph's step");
     memcpy(all, headers, n * sizeof(*all));
-    all[n] = (struct tern_header){TERN_STR("x-request-timeout-ms"), ms};
+    add(all, &n, "x-request-timeout-ms", ms);
+    if (walk->gc->observation.traced) {
+        trace_of(wc, &trace);
+        tern_trace_format(&trace, parent);
+        add(all, &n, "traceparent", tern_str_make(parent, TERN_TRACE_PARENT_LEN));
+    }
     *ret = all;
+    *ret_n = n;
     return TERN_OK;
 }
 
@@ -204,16 +218,12 @@ static enum tern_code begin_remote(struct walk_call *wc, const struct tern_plan_
 {
     struct walk *walk = wc->walk;
     struct gateway_call *gc = walk->gc;
-    const struct tern_header *headers;
 
     TERN_TRY(find_remote(gc->loop, gc->call.x->loop, err));
-    TERN_TRY(
-        make_headers(walk, walk->remote_headers, walk->n_remote_headers, left_ns, &headers, err));
+    TERN_TRY(make_headers(wc, left_ns, &wc->remote.headers, &wc->remote.n_headers, err));
     wc->remote.url = endpoint->url;
     wc->remote.body = document->bytes;
     wc->remote.type = document->type;
-    wc->remote.headers = headers;
-    wc->remote.n_headers = walk->n_remote_headers + 1;
     wc->remote.timeout_ns = left_ns;
     wc->remote.answer_max = gc->call.x->body_max;
     wc->remote.on_done = on_remote_done;
@@ -229,18 +239,15 @@ static enum tern_code begin_inside(struct walk_call *wc, const struct tern_plan_
     struct gateway_call *gc = walk->gc;
     const struct tern_exchange *x = gc->call.x;
     const struct tern_listener_info *inside = gc->gateway->settings.inside;
-    const struct tern_header *headers;
 
     TERN_TRY(find_inside(gc->loop, x->loop, err));
-    TERN_TRY(
-        make_headers(walk, walk->inside_headers, walk->n_inside_headers, left_ns, &headers, err));
+    TERN_TRY(make_headers(wc, left_ns, &wc->inside.headers, &wc->inside.n_headers, err));
     wc->inside.method = TERN_METHOD_POST;
     wc->inside.path = endpoint->path;
     wc->inside.query = endpoint->query;
     wc->inside.type = document->type;
     wc->inside.body = document->bytes;
-    wc->inside.headers = headers;
-    wc->inside.n_headers = walk->n_inside_headers + 1;
+    wc->inside.within = &wc->place;
     wc->inside.listener = inside != NULL ? inside : x->listener;
     wc->inside.body_max = x->body_max;
     wc->inside.memory_max = x->arena->max;
@@ -264,10 +271,13 @@ static enum tern_code begin_call(struct walk *walk, uint32_t point,
         return tern_fail(err, TERN_DEADLINE_EXCEEDED, "the time for the graph is over");
     if (wc == NULL)
         return tern_arena_fail(arena, err, "a step of the graph");
+    struct tern_trace_place place = tern_tracing_place(&walk->gc->call, &walk->gc->observation);
     wc->walk = walk;
     wc->point = point;
     wc->name = name;
     wc->is_remote = endpoint->url != NULL;
+    wc->place = tern_trace_place_in(&place);
+    wc->start_ns = now;
     TERN_TRY(tern_arena_on_reset(arena, forget_call, wc, err));
     walk->calls[point] = wc;
     return wc->is_remote ? begin_remote(wc, endpoint, document, walk->deadline_ns - now, err)
@@ -474,6 +484,7 @@ enum tern_code gateway_run_graph(struct gateway_call *gc, bool *ret_pending, str
                          TERN_STR_ARG(call->info->name));
     if (walk == NULL)
         return tern_arena_fail(call->arena, err, "the way through a graph");
+    tern_observer_trace(gc->gateway->settings.observer, call, &gc->observation);
     walk->gc = gc;
     walk->plan = call->pinned->engine.state;
     walk->graph.err = err;

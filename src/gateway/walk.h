@@ -23,6 +23,8 @@ struct walk_call {
     uint32_t point;
     struct tern_str name; /* of the step */
     bool is_remote, over;
+    struct tern_trace_place place;
+    uint64_t start_ns;
     struct tern_remote_call remote;
     struct tern_inside_call inside;
 };

@@ -162,6 +162,7 @@ static void fill(struct inside_exchange *ix, struct tern_inside_call *call)
     x->ops = &ops;
     x->out = &inside->out;
     x->peer = call->peer;
+    x->within = call->within;
     x->start_ns = tern_clock_mono_ns();
     fill_headers(ix);
 }

@@ -25,10 +25,11 @@ struct tern_inside_call {
     uint32_t n_headers;
     const struct tern_listener_info *listener; /* what it may do is what comes in there may */
     size_t body_max;
-    size_t memory_max;      /* of the request */
-    struct tern_till *till; /* that it is charged to; NULL: none */
-    size_t answer_max;      /* bytes of its body */
-    struct tern_str peer;   /* on whose behalf; for the access log */
+    size_t memory_max;                     /* of the request */
+    struct tern_till *till;                /* that it is charged to; NULL: none */
+    size_t answer_max;                     /* bytes of its body */
+    struct tern_str peer;                  /* on whose behalf; for the access log */
+    const struct tern_trace_place *within; /* as in struct tern_exchange */
     /* On the loop, once; not from within start or cancel. */
     void (*on_done)(struct tern_inside_call *call);
 

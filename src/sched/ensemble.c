@@ -197,6 +197,7 @@ static enum tern_code prepare(struct tern_ensemble_run *run, struct ensemble_ste
     work->units = tern_inputs_units(work->run.inputs, work->run.n_inputs);
     work->rows = tern_inputs_rows(&work->version->info, work->run.inputs, work->run.n_inputs);
     work->priority = parent->priority;
+    work->place = tern_trace_place_in(&parent->place);
     work->sequence = parent->sequence;
     work->loop = parent->loop;
     work->err = &step->err;

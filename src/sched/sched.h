@@ -20,6 +20,7 @@
 #include "os/loop.h"
 #include "registry/snapshot.h"
 #include "sched/queue.h"
+#include "trace/family.h"
 
 struct tern_sched;
 struct tern_binding;
@@ -74,6 +75,7 @@ struct tern_work {
     uint64_t priority;     /* 1 is the most urgent; 0: the model's default */
     uint64_t timeout_ns; /* how long it may wait at most, where the model's queue lets a request say
                             so; 0: as the model says */
+    struct tern_trace_place place;        /* in the trace of its request, which its steps inherit */
     const struct tern_sequence *sequence; /* it belongs to; borrowed from the run's arena; NULL or
                                              for another kind of model: none */
     const struct tern_binding *binding;   /* of a step that is an ensemble: the models of its own

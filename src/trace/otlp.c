@@ -3,7 +3,6 @@
 #include <inttypes.h>
 #include <string.h>
 #include "base/clock.h"
-#include "base/hash.h"
 #include "base/mem.h"
 #include "base/version.h"
 #include "os/curl.h"
@@ -16,6 +15,7 @@
 /* Values of the protocol's enums. */
 #define KIND_INTERNAL 1
 #define KIND_SERVER   2
+#define KIND_CLIENT   3
 #define STATUS_ERROR  2
 
 struct tern_otlp {
@@ -86,19 +86,15 @@ static void open_span(struct tern_buf *out, const struct tern_trace_record *reco
                     record->at[span->to] + wall_offset_ns);
 }
 
-/* Ids of the spans below the request's: random because it is. */
-static void derive_id(const uint8_t id[8], uint64_t nth, uint8_t ret[8])
-{
-    uint64_t hash = tern_hash_bytes(tern_str_make((const char *)id, 8), nth);
-
-    hash += hash == 0; /* zero stands for "none" */
-    memcpy(ret, &hash, 8);
-}
-
 static bool is_zero(const uint8_t id[8])
 {
     static const uint8_t zero[8];
     return memcmp(id, zero, 8) == 0;
+}
+
+static void add_failure(struct tern_buf *out)
+{
+    tern_buf_printf(out, ",\"status\":{\"code\":%d}", STATUS_ERROR);
 }
 
 static void add_request(struct tern_buf *out, const struct tern_trace_record *record,
@@ -115,32 +111,38 @@ static void add_request(struct tern_buf *out, const struct tern_trace_record *re
     add_int(out, "http.response.status_code", record->status);
     tern_buf_add_char(out, ']');
     if (record->code != TERN_OK)
-        tern_buf_printf(out, ",\"status\":{\"code\":%d}", STATUS_ERROR);
+        add_failure(out);
     tern_buf_add_char(out, '}');
 }
 
+/* Of the model, or of the call of another server. */
 static void add_model(struct tern_buf *out, const struct tern_trace_record *record,
-                      const uint8_t id[8], uint64_t wall_offset_ns)
+                      uint64_t wall_offset_ns)
 {
-    const struct span span = {record->model,
-                              KIND_INTERNAL,
-                              id,
-                              record->trace.span_id,
-                              TERN_TRACE_AT_REQUEST_START,
-                              TERN_TRACE_AT_REQUEST_END};
+    bool is_call = record->kind == TERN_TRACE_CALL;
+    const struct span span = {
+        record->model,         is_call ? KIND_CLIENT : KIND_INTERNAL, record->span,
+        record->trace.span_id, TERN_TRACE_AT_REQUEST_START,           TERN_TRACE_AT_REQUEST_END};
 
     open_span(out, record, &span, wall_offset_ns);
-    add_text(out, TERN_STR("triton.model_name"), record->model);
-    tern_buf_add_char(out, ',');
-    add_int(out, "triton.model_version", record->version);
+    if (is_call) {
+        add_int(out, "http.response.status_code", record->status);
+    } else {
+        add_text(out, TERN_STR("triton.model_name"), record->model);
+        tern_buf_add_char(out, ',');
+        add_int(out, "triton.model_version", record->version);
+    }
     if (record->request_id.n > 0) {
         tern_buf_add_char(out, ',');
         add_text(out, TERN_STR("triton.request_id"), record->request_id);
     }
-    TERN_BUF_ADD_LITERAL(out, "]}");
+    tern_buf_add_char(out, ']');
+    if (record->kind != TERN_TRACE_REQUEST && record->code != TERN_OK)
+        add_failure(out);
+    tern_buf_add_char(out, '}');
 }
 
-/* The spans of a request. A point that was not reached leaves its span out. */
+/* The spans of a request, step or call. A point that was not reached leaves its span out. */
 static void add_spans(struct tern_buf *out, const struct tern_trace_record *record,
                       uint64_t wall_offset_ns)
 {
@@ -151,18 +153,19 @@ static void add_spans(struct tern_buf *out, const struct tern_trace_record *reco
         {TERN_STR("queue"), TERN_TRACE_AT_QUEUE_START, TERN_TRACE_AT_COMPUTE_START},
         {TERN_STR("compute"), TERN_TRACE_AT_COMPUTE_START, TERN_TRACE_AT_COMPUTE_END},
     };
-    uint8_t model_id[8], part_id[8];
+    uint8_t part_id[8];
 
-    derive_id(record->trace.span_id, 1, model_id);
-    add_request(out, record, wall_offset_ns);
-    tern_buf_add_char(out, ',');
-    add_model(out, record, model_id, wall_offset_ns);
+    if (record->kind == TERN_TRACE_REQUEST) {
+        add_request(out, record, wall_offset_ns);
+        tern_buf_add_char(out, ',');
+    }
+    add_model(out, record, wall_offset_ns);
     for (size_t i = 0; i < TERN_COUNT_OF(parts); i++) {
         if (record->at[parts[i].from] == 0 || record->at[parts[i].to] == 0)
             continue;
-        derive_id(record->trace.span_id, 2 + i, part_id);
+        tern_trace_span_below(record->span, 2 + i, part_id);
         const struct span span = {parts[i].name, KIND_INTERNAL, part_id,
-                                  model_id,      parts[i].from, parts[i].to};
+                                  record->span,  parts[i].from, parts[i].to};
         tern_buf_add_char(out, ',');
         open_span(out, record, &span, wall_offset_ns);
         TERN_BUF_ADD_LITERAL(out, "]}");
@@ -180,6 +183,10 @@ void tern_otlp_format(struct tern_str resource_json, const struct tern_trace_rec
         if (i > 0)
             tern_buf_add_char(out, ',');
         add_spans(out, records[i], wall_offset_ns);
+        for (const struct tern_trace_record *at = records[i]->members; at != NULL; at = at->next) {
+            tern_buf_add_char(out, ',');
+            add_spans(out, at, wall_offset_ns);
+        }
     }
     TERN_BUF_ADD_LITERAL(out, "]}]}]}");
 }

@@ -1,6 +1,7 @@
 /* Traces as OpenTelemetry's spans, sent over OTLP/HTTP in its JSON form
  * (https://opentelemetry.io/docs/specs/otlp/#otlphttp): for each request one span, in it one of the
- * model, in that one of waiting and one of computing. */
+ * model, in that one of waiting and one of computing, and those of what ran inside of it
+ * (trace/family.h). */
 #ifndef TERN_TRACE_OTLP_H
 #define TERN_TRACE_OTLP_H
 

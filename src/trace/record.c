@@ -1,6 +1,7 @@
 #include "trace/record.h"
 
 #include <string.h>
+#include "base/hash.h"
 #include "base/mem.h"
 
 /* How much of the tensor is kept, in whole elements. */
@@ -62,6 +63,7 @@ struct tern_trace_record *tern_trace_record_new(const struct tern_trace_record *
     char *at = (char *)record + heads;
     *record = cut;
     record->next = NULL;
+    record->members = NULL;
     record->tensors = tensors;
     record->model.p = put(&at, from->model);
     record->request_id.p = put(&at, from->request_id);
@@ -75,9 +77,33 @@ struct tern_trace_record *tern_trace_record_new(const struct tern_trace_record *
     return record;
 }
 
+void tern_trace_record_free_all(struct tern_trace_record *first)
+{
+    while (first != NULL) {
+        struct tern_trace_record *next = first->next;
+        tern_mem_free(first); /* members have none */
+        first = next;
+    }
+}
+
 void tern_trace_record_free(struct tern_trace_record *record)
 {
+    tern_trace_record_free_all(record->members);
     tern_mem_free(record);
+}
+
+void tern_trace_span_below(const uint8_t span[8], uint64_t nth, uint8_t ret[8])
+{
+    uint64_t hash = tern_hash_bytes(tern_str_make((const char *)span, 8), nth);
+
+    hash += hash == 0; /* zero stands for "none" */
+    memcpy(ret, &hash, 8);
+}
+
+/* Below the request's: its model's is the first; numbers are told apart by the upper half. */
+void tern_trace_span_of(const uint8_t request[8], uint32_t number, uint8_t ret[8])
+{
+    tern_trace_span_below(request, (uint64_t)number << 32 | 1, ret);
 }
 
 const char *tern_trace_point_name(enum tern_trace_point point, bool grpc)

@@ -47,10 +47,21 @@ struct tern_trace_tensor {
     size_t n_bytes;
 };
 
+enum tern_trace_kind {
+    TERN_TRACE_REQUEST, /* with a client, or a graph of this server that asks as one */
+    TERN_TRACE_STEP,    /* a model's run for an ensemble */
+    TERN_TRACE_CALL,    /* of another server; `model` is the name of the step */
+};
+
 struct tern_trace_record {
-    struct tern_trace_record *next; /* the tracer's */
-    uint64_t id;                    /* in files: the sampler's */
-    unsigned level;                 /* TERN_TRACE_TIMESTAMPS ... */
+    struct tern_trace_record *next; /* the tracer's; of a member: the next one */
+    enum tern_trace_kind kind;
+    uint64_t id, parent_id; /* in files: the sampler's; 0: has no parent */
+    /* In its family (trace/family.h): 0 for the request that all belongs to, which owns the others.
+     */
+    uint32_t number, parent;
+    struct tern_trace_record *members; /* in the order of their ends */
+    unsigned level;                    /* TERN_TRACE_TIMESTAMPS ... */
     uint64_t log_frequency;
     bool grpc;
     enum tern_code code; /* how the request ended */
@@ -58,7 +69,10 @@ struct tern_trace_record {
     struct tern_str model;
     int64_t version;
     struct tern_str request_id;
-    struct tern_trace trace;             /* ids; zero in files */
+    /* Ids; zero in files, which count traces by themselves. trace.span_id is the request's, or that
+     * of what a step or call is part of; `span` that of the model, step or call. */
+    struct tern_trace trace;
+    uint8_t span[8];
     uint64_t at[TERN_TRACE_POINT_COUNT]; /* monotonic ns; 0: not reached */
     const struct tern_trace_tensor *tensors;
     uint32_t n_tensors;
@@ -67,7 +81,16 @@ struct tern_trace_record {
 /* A copy of everything that `from` points to: one block. Tensors are cut to their bounds. NULL
  * without memory. */
 struct tern_trace_record *tern_trace_record_new(const struct tern_trace_record *from);
+/* With its members. */
 void tern_trace_record_free(struct tern_trace_record *record);
+/* A list of them. NULL is fine. */
+void tern_trace_record_free_all(struct tern_trace_record *first);
+
+/* The span of the request's model (number 0), or of what has that number in its family: random
+ * because the request's span is. */
+void tern_trace_span_of(const uint8_t request[8], uint32_t number, uint8_t ret[8]);
+/* The nth span below another. */
+void tern_trace_span_below(const uint8_t span[8], uint64_t nth, uint8_t ret[8]);
 
 /* What Triton's files call the moment. */
 const char *tern_trace_point_name(enum tern_trace_point point, bool grpc);

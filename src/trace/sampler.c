@@ -172,6 +172,11 @@ static bool take_count(struct row *row)
     return true;
 }
 
+uint64_t tern_sampler_next_id(struct tern_sampler *sampler)
+{
+    return atomic_fetch_add_explicit(&sampler->last_id, 1, memory_order_relaxed) + 1;
+}
+
 bool tern_sampler_take(struct tern_sampler *sampler, struct tern_str model, bool propagated,
                        struct tern_sample *ret_sample)
 {
@@ -192,7 +197,7 @@ bool tern_sampler_take(struct tern_sampler *sampler, struct tern_str model, bool
     *ret_sample = (struct tern_sample){
         .level = (unsigned)level,
         .log_frequency = value_of(sampler, row, FREQUENCY),
-        .id = atomic_fetch_add_explicit(&sampler->last_id, 1, memory_order_relaxed) + 1,
+        .id = tern_sampler_next_id(sampler),
     };
     return true;
 }

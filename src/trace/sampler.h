@@ -60,6 +60,9 @@ enum tern_trace_mode tern_sampler_mode(const struct tern_sampler *sampler);
 bool tern_sampler_take(struct tern_sampler *sampler, struct tern_str model, bool propagated,
                        struct tern_sample *ret_sample);
 
+/* For what runs inside of a request that is traced. Any thread. */
+uint64_t tern_sampler_next_id(struct tern_sampler *sampler);
+
 /* model empty: the settings of all. Nothing is changed when one of them is wrong. Any thread, not
  * on the hot path. */
 enum tern_code tern_sampler_update(struct tern_sampler *sampler, struct tern_str model,

@@ -106,7 +106,7 @@ static void add_tensor(struct tern_buf *out, const struct tern_trace_tensor *ten
     tern_buf_fini(&values);
 }
 
-void tern_trace_file_format(const struct tern_trace_record *record, struct tern_buf *out)
+static void add_record(struct tern_buf *out, const struct tern_trace_record *record)
 {
     add_id(out, record->id);
     TERN_BUF_ADD_LITERAL(out, ",\"model_name\":");
@@ -117,11 +117,25 @@ void tern_trace_file_format(const struct tern_trace_record *record, struct tern_
         TERN_BUF_ADD_LITERAL(out, ",\"request_id\":");
         tern_json_add_string(out, record->request_id);
     }
+    if (record->parent_id > 0) {
+        TERN_BUF_ADD_LITERAL(out, ",\"parent_id\":");
+        tern_buf_add_u64(out, record->parent_id);
+    }
     tern_buf_add_char(out, '}');
     if ((record->level & TERN_TRACE_TIMESTAMPS) != 0)
         add_timestamps(out, record);
     for (uint32_t i = 0; i < record->n_tensors; i++)
         add_tensor(out, &record->tensors[i], record->id);
+}
+
+void tern_trace_file_format(const struct tern_trace_record *record, uint64_t id,
+                            struct tern_buf *out)
+{
+    add_record(out, record, id);
+    for (const struct tern_trace_record *at = record->members; at != NULL; at = at->next) {
+        TERN_BUF_ADD_LITERAL(out, ",\n");
+        add_record(out, at);
+    }
 }
 
 /* ---- files ---- */

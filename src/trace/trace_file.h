@@ -19,7 +19,7 @@ void tern_trace_file_free(struct tern_trace_file *file);
 /* For a tracer, which then owns the file. */
 struct tern_trace_sink tern_trace_file_sink(struct tern_trace_file *file);
 
-/* The objects of one request, separated by commas. */
+/* The objects of one request and what ran inside of it, separated by commas. */
 void tern_trace_file_format(const struct tern_trace_record *record, struct tern_buf *out);
 
 #endif

@@ -9,6 +9,7 @@ import time
 import pytest
 
 from harness import EXAMPLES, SAMPLES, Server, example, put_sample, rows_of, wait_for
+from units import Unit
 
 
 def traces(path):
@@ -189,6 +190,123 @@ def test_requests_of_a_stream_belong_to_its_trace(tmp_path, collector, repositor
     assert names == ["InferRequest", "square_int32", "queue", "compute"]
     assert {span["traceId"] for span in collector.spans()} == {TRACE}
     assert collector.spans()[0]["parentSpanId"] == CALLER
+
+
+# ---- what runs inside of a request ----
+
+
+def ensemble(repository, name, step):
+    """One tensor through one step."""
+    config = (
+        'platform: "ensemble"\nmax_batch_size: 0\n'
+        'input { name: "X" data_type: TYPE_FP32 dims: [ -1, -1 ] }\n'
+        'output { name: "Y" data_type: TYPE_FP32 dims: [ -1, -1 ] }\n'
+        f'ensemble_scheduling {{ step {{ model_name: "{step[0]}" model_version: -1 '
+        f'input_map {{ key: "{step[1]}" value: "X" }} output_map {{ key: "{step[2]}" value: "Y" }} }} }}\n'
+    )
+    put_sample(repository, name, config)
+
+
+NEST = {"inputs": [{"name": "X", "shape": [1, 2], "datatype": "FP32", "data": [1, 2]}]}
+
+
+def nest(repository):
+    put_sample(repository, "identity_fp32")
+    ensemble(repository, "inner", ("identity_fp32", "INPUT0", "OUTPUT0"))
+    ensemble(repository, "outer", ("inner", "X", "Y"))
+
+
+def test_steps_of_an_ensemble_are_told_of_in_the_file(tmp_path, repository):
+    nest(repository)
+    path = tmp_path / "trace.json"
+    flags = ("--trace-file", str(path), "--trace-level", "TIMESTAMPS,TENSORS", "--trace-rate", "2")
+    with Server(tmp_path / "server", repository, *flags) as server:
+        for name in ("a", "b", "c", "d"):  # steps do not count as requests: b and d are traced
+            assert server.infer("outer", NEST, {"X-Request-Id": name}).status == 200
+        wait_for(lambda: len([o for o in traces(path) if "model_name" in o]) == 6, "two families")
+    objects = traces(path)
+    heads = {o["id"]: o for o in objects if "model_name" in o}
+    rows = [(o["model_name"], o.get("parent_id"), o["request_id"]) for _, o in sorted(heads.items())]
+    assert rows == [
+        ("outer", None, "b"), ("inner", 1, "b"), ("identity_fp32", 2, "b"),
+        ("outer", None, "d"), ("inner", 4, "d"), ("identity_fp32", 5, "d"),
+    ]  # fmt: skip
+    points = {o["id"]: {row["name"] for row in o["timestamps"]} for o in objects if "timestamps" in o}
+    own = {"REQUEST_START", "QUEUE_START", "INFER_RESPONSE_COMPLETE", "REQUEST_END"}
+    assert points[2] == own  # as Triton's: what an ensemble computes, its steps do
+    assert own | {"COMPUTE_START", "COMPUTE_INPUT_END", "COMPUTE_OUTPUT_START", "COMPUTE_END"} == points[3]
+    assert "HTTP_RECV_START" in points[1] and "COMPUTE_START" not in points[1]
+    tensors = [(o["id"], o["activity"], o["tensor"]["name"]) for o in objects if "tensor" in o and o["id"] == 3]
+    assert tensors == [(3, "TENSOR_QUEUE_INPUT", "INPUT0"), (3, "TENSOR_BACKEND_OUTPUT", "OUTPUT0")]
+
+
+def by_name(spans):
+    return {span["name"]: span for span in spans}
+
+
+def test_steps_of_an_ensemble_are_spans(tmp_path, collector, repository):
+    nest(repository)
+    with Server(tmp_path / "server", repository, *otlp(collector, "--trace-rate", "1")) as server:
+        assert server.infer("outer", NEST).status == 200
+        spans = wait_for(collector.spans, "the spans")
+    names = [span["name"] for span in spans]
+    assert names == ["InferRequest", "outer", "identity_fp32", "queue", "compute", "inner"]
+    named = by_name(spans)
+    for child, parent in (("outer", "InferRequest"), ("inner", "outer"), ("identity_fp32", "inner")):
+        assert named[child]["parentSpanId"] == named[parent]["spanId"]
+        assert int(named[parent]["startTimeUnixNano"]) <= int(named[child]["startTimeUnixNano"])
+        assert int(named[child]["endTimeUnixNano"]) <= int(named[parent]["endTimeUnixNano"])
+    assert len({span["spanId"] for span in spans}) == len(spans)
+    assert {span["traceId"] for span in spans} == {spans[0]["traceId"]}
+
+
+def put_graph(repository, name, *steps):
+    (repository / name).mkdir()
+    graph = {"nodes": {"root": {"routerType": "Sequence", "steps": list(steps)}}}
+    (repository / name / "graph.json").write_text(json.dumps(graph))
+
+
+@pytest.fixture
+def unit():
+    one = Unit()
+    yield one
+    one.stop()
+
+
+def test_steps_of_a_graph_are_spans(tmp_path, collector, repository, unit):
+    nest(repository)
+    far = unit.on("/far", lambda document: document)
+    steps = ({"name": "far", "serviceUrl": far}, {"name": "near", "serviceName": "outer", "data": "$response"})
+    put_graph(repository, "graph", *steps)
+    with Server(tmp_path / "server", repository, *otlp(collector, "--trace-rate", "1")) as server:
+        assert server.call("POST", "/graphs/graph", NEST).status == 200
+        spans = wait_for(collector.spans, "the spans")
+    assert len(collector.requests) == 1
+    named = by_name(spans)
+    assert named["far"]["kind"] == 3 and named["far"]["parentSpanId"] == named["graph"]["spanId"]
+    (inside,) = [s for s in spans[1:] if s["name"] == "InferRequest"]
+    assert inside["parentSpanId"] == named["graph"]["spanId"]
+    assert named["outer"]["parentSpanId"] == inside["spanId"]
+    assert named["inner"]["parentSpanId"] == named["outer"]["spanId"]
+    ((_, headers, _),) = unit.asked
+    asked = {name.lower(): value for name, value in headers.items()}["traceparent"]
+    assert asked == f"00-{spans[0]['traceId']}-{named['far']['spanId']}-03"  # sampled, and random
+    assert {span["traceId"] for span in spans} == {spans[0]["traceId"]}
+
+
+def test_steps_of_a_graph_are_told_of_in_the_file(tmp_path, repository, unit):
+    put_sample(repository, "identity_fp32")
+    far = unit.on("/far", lambda document: document)
+    steps = ({"name": "far", "serviceUrl": far}, {"name": "near", "serviceName": "identity_fp32", "data": "$response"})
+    put_graph(repository, "graph", *steps)
+    path = tmp_path / "trace.json"
+    flags = ("--trace-file", str(path), "--trace-level", "TIMESTAMPS", "--trace-rate", "1")
+    body = {"inputs": [{"name": "INPUT0", "shape": [1, 2], "datatype": "FP32", "data": [1, 2]}]}
+    with Server(tmp_path / "server", repository, *flags) as server:
+        assert server.call("POST", "/graphs/graph", body).status == 200
+        wait_for(lambda: len([o for o in traces(path) if "model_name" in o]) == 3, "the family")
+    heads = sorted((o["id"], o["model_name"], o.get("parent_id")) for o in traces(path) if "model_name" in o)
+    assert heads == [(1, "graph", None), (2, "far", 1), (3, "identity_fp32", 1)]
 
 
 def value(server, name):

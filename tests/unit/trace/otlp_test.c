@@ -18,6 +18,7 @@ static const struct tern_trace_record whole = {
     .version = 2,
     .request_id = {"r7", 2},
     .trace = {.trace_id = {0xab, 1}, .span_id = {0xcd, 2}, .parent_id = {0xef, 3}},
+    .span = {0xde, 4},
     .at = {10, 20, 20, 30, 40, 40, 50, 50, 50, 60, 60, 70},
 };
 
@@ -28,6 +29,7 @@ static const struct tern_trace_record refused = {
     .model = {"m", 1},
     .version = 2,
     .trace = {.trace_id = {1}, .span_id = {2}},
+    .span = {3},
     .at = {[TERN_TRACE_AT_RECV_START] = 1,
            [TERN_TRACE_AT_REQUEST_START] = 2,
            [TERN_TRACE_AT_REQUEST_END] = 3,
