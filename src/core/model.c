@@ -1,5 +1,7 @@
 #include "core/model.h"
 
+#include <stdatomic.h>
+
 const char *tern_model_state_name(enum tern_model_state state)
 {
     static const char *const names[] = {
@@ -45,4 +47,12 @@ const struct tern_tensor_spec *tern_model_output(const struct tern_model_info *i
                                                  struct tern_str name)
 {
     return tern_model_find_spec(info->outputs, info->n_outputs, name);
+}
+
+const struct tern_model_config_text *tern_model_config_now(const struct tern_model_info *info,
+                                                           bool decoupled)
+{
+    const struct tern_model_config_text *text =
+        atomic_load_explicit(&info->config, memory_order_acquire);
+    return decoupled && text->decoupled != NULL ? text->decoupled : text;
 }

@@ -35,6 +35,10 @@ struct tern_model_tag {
 struct tern_model_config_text {
     struct tern_str json;
     struct tern_str pb; /* serialized (api/model_config.proto) */
+    /* Of an ensemble, which is decoupled as long as one of its steps is: what it is then; else
+     * NULL.
+     */
+    const struct tern_model_config_text *decoupled;
 };
 
 struct tern_model_info {
@@ -55,6 +59,10 @@ struct tern_model_info {
     /* Another one once the number of instances changed; what was read of the old one stays. */
     const struct tern_model_config_text *_Atomic config;
 };
+
+/* The configuration of a model that is decoupled now, or is not. Any thread. */
+const struct tern_model_config_text *tern_model_config_now(const struct tern_model_info *info,
+                                                           bool decoupled);
 
 /* "READY" and so on, as the repository index spells them. */
 const char *tern_model_state_name(enum tern_model_state state);

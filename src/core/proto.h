@@ -171,6 +171,7 @@ struct tern_call {
     const struct tern_region_row *regions; /* arena */
     uint32_t n_regions;
 
+    bool decoupled;    /* MODEL_CONFIG: it is, now */
     bool yes;          /* SERVER_LIVE, SERVER_READY, MODEL_READY: the answer */
     bool absent_is_no; /* MODEL_READY, set by decode: no such model is an answer, no error */
     /* METRICS: the exposition; WELCOME: the page; REFLECTION: the question; arena or static */

@@ -425,7 +425,7 @@ static enum tern_code get_model_sets(struct tern_metrics *metrics,
     for (; n < info->n_metric_tags && n < TERN_METRIC_TAGS_MAX; n++)
         tags[n] = (struct tern_metric_tag){info->metric_tags[n].key, info->metric_tags[n].value};
     TERN_TRY(tern_metrics_get_tagged(metrics, &tern_catalog_model, labels, tags, n, &set, err));
-    if (info->decoupled) {
+    if (info->decoupled || version->ensembling != NULL) { /* its steps may be, sooner or later */
         enum tern_code code =
             tern_metrics_get_tagged(metrics, &tern_catalog_answers, labels, tags, n, &answers, err);
         if (code != TERN_OK) {

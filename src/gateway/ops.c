@@ -2,6 +2,7 @@
 #include <inttypes.h>
 #include "base/mem.h"
 #include "gateway/gateway_int.h"
+#include "registry/binding.h"
 #include "sched/report.h"
 
 /* The dialect knows all there is to say. */
@@ -41,6 +42,13 @@ static enum tern_code run_on_model(struct gateway_call *gc, bool *ret_pending, s
 {
     (void)ret_pending, (void)err;
     gc->call.yes = true;
+    return TERN_OK;
+}
+
+static enum tern_code run_config(struct gateway_call *gc, bool *ret_pending, struct tern_err *err)
+{
+    (void)ret_pending, (void)err;
+    gc->call.decoupled = tern_binding_decouples(gc->call.pinned, gc->loop->index);
     return TERN_OK;
 }
 
@@ -274,7 +282,7 @@ static run_fn *const op_runs[TERN_OP_COUNT] = {
     [TERN_OP_MODEL_LIST] = run_index,
     [TERN_OP_MODEL_METADATA] = run_on_model,
     [TERN_OP_MODEL_READY] = run_on_model,
-    [TERN_OP_MODEL_CONFIG] = run_on_model,
+    [TERN_OP_MODEL_CONFIG] = run_config,
     [TERN_OP_INFER] = gateway_run_infer,
     [TERN_OP_GRAPH] = gateway_run_graph,
     [TERN_OP_FEEDBACK] = gateway_run_graph,

@@ -6,7 +6,7 @@
 enum tern_code tern_oip_grpc_encode_config(struct tern_call *call, struct tern_err *err)
 {
     const struct tern_model_config_text *config =
-        atomic_load_explicit(&call->info->config, memory_order_acquire);
+        tern_model_config_now(call->info, call->decoupled);
 
     tern_pb_add_bytes(call->x->out, 1, config->pb);
     return tern_buf_check(call->x->out, "the response", err);

@@ -120,7 +120,7 @@ enum tern_code tern_oip_encode_model_config(struct tern_call *call, struct tern_
     TERN_TRY(need_info(call, err));
     struct tern_buf *out = tern_oip_begin_json(call->x, 200);
     /* Copied: the version may be unloaded before the last byte is written. */
-    tern_buf_add_str(out, atomic_load_explicit(&call->info->config, memory_order_acquire)->json);
+    tern_buf_add_str(out, tern_model_config_now(call->info, call->decoupled)->json);
     return tern_buf_check(out, "the response", err);
 }
 

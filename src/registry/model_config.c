@@ -7,6 +7,7 @@
 #include "registry/model_config_scheduling.h"
 #include "registry/model_schema.h"
 
+#define POLICY   "model_transaction_policy"
 #define FORM_MAX (8u << 20) /* bytes of the whole, as JSON or encoded */
 
 struct completer {
@@ -338,14 +339,27 @@ static void put_sequences(struct completer *c, struct tern_tree *batching)
 }
 
 /* What Triton fills in before it prints: a version policy, instances, pinned memory, the file. */
+/* Room for what is known when the ensemble is tied to its steps. */
+static void put_transactions(struct completer *c)
+{
+    struct tern_tree *policy = tern_tree_find(c->config->tree, TERN_STR(POLICY));
+
+    if (policy == NULL)
+        policy = put(c, c->config->tree, POLICY, TERN_TREE_MAP, TERN_STR(""));
+    if (policy != NULL && tern_tree_find(policy, TERN_STR("decoupled")) == NULL)
+        put(c, policy, "decoupled", TERN_TREE_SCALAR, TERN_STR("false"));
+}
+
 static void put_defaults(struct completer *c)
 {
     struct tern_tree *tree = c->config->tree;
 
     if (!c->config->has_version_policy)
         put_version_policy(c);
-    if (c->config->ensembling != NULL)
+    if (c->config->ensembling != NULL) {
+        put_transactions(c);
         return; /* its steps have instances, it has none */
+    }
     put_preferred(c, tern_tree_find(tree, TERN_STR("dynamic_batching")));
     put_sequences(c, tern_tree_find(tree, TERN_STR("sequence_batching")));
     struct tern_tree *optimization = put(c, tree, "optimization", TERN_TREE_MAP, TERN_STR(""));
@@ -654,19 +668,35 @@ enum tern_code tern_model_config_print_rest(const struct tern_model_config *conf
     return ret_json->p == NULL ? tern_arena_fail(arena, err, "the configuration") : TERN_OK;
 }
 
+static enum tern_code write_forms(const struct tern_model_config *config, struct tern_arena *arena,
+                                  struct tern_model_config_text *text, struct tern_err *err)
+{
+    TERN_TRY(tern_model_config_print(config, arena, &text->json, err));
+    return tern_model_config_encode(config, arena, &text->pb, err);
+}
+
 enum tern_code tern_model_config_text(const struct tern_model_config *config,
                                       struct tern_arena *arena,
                                       const struct tern_model_config_text **ret_text,
                                       struct tern_err *err)
 {
-    struct tern_model_config_text *text = tern_arena_zalloc(arena, 1, sizeof(*text));
+    struct tern_model_config_text *texts = tern_arena_zalloc(arena, 2, sizeof(*texts));
+    struct tern_tree *policy = tern_tree_find(config->tree, TERN_STR(POLICY));
+    struct tern_tree *decoupled =
+        policy == NULL ? NULL : tern_tree_find(policy, TERN_STR("decoupled"));
 
-    if (text == NULL)
+    if (texts == NULL)
         return tern_arena_fail(arena, err, "the configuration's text");
-    TERN_TRY(tern_model_config_print(config, arena, &text->json, err));
-    TERN_TRY(tern_model_config_encode(config, arena, &text->pb, err));
-    *ret_text = text;
-    return TERN_OK;
+    TERN_TRY(write_forms(config, arena, &texts[0], err));
+    *ret_text = texts;
+    if (config->ensembling == NULL || decoupled == NULL)
+        return TERN_OK;
+    struct tern_str before = decoupled->text;
+    decoupled->text = TERN_STR("true"); /* while it is written */
+    enum tern_code code = write_forms(config, arena, &texts[1], err);
+    decoupled->text = before;
+    texts[0].decoupled = &texts[1];
+    return code;
 }
 
 enum tern_code tern_model_config_print(const struct tern_model_config *config,

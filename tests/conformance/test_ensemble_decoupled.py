@@ -62,6 +62,7 @@ MODELS = {
         echo("IN", "slow_out", "slow_int32"),
         step("pair", {"A": "repeat_out", "B": "slow_out"}, {"A_OUT": "OUT", "B_OUT": "ALL"}),
     ),
+    "once": ensemble([("OUT", "INT32", -1)], echo("IN", "OUT")),
     "bounded": ensemble(
         [OUT, IDX],
         repeated(OUT="repeat_out", IDX="IDX"),
@@ -184,3 +185,26 @@ def test_one_answer_is_not_what_these_give(server, client):
             given[-1].set_data_from_numpy(numpy.array(values, kind.lower()))
         with pytest.raises(InferenceServerException, match="doesn't support models with decoupled transaction policy"):
             http.infer("simple_repeat", given)
+
+
+def test_statistics_of_the_ensemble_and_its_step(client, answers):
+    def counts(model):
+        rows = client.get_inference_statistics(model, as_json=True)["model_stats"][0]
+        return {key: int(row["success"]["count"]) for key, row in rows.get("response_stats", {}).items()}
+
+    before = counts("sequence_repeat"), counts("repeat_int32")
+    client.async_stream_infer("sequence_repeat", repeat([5, 6, 7]), enable_empty_final_response=True)
+    for _ in range(3):
+        assert not is_final(answers.take())
+    assert is_final(answers.take())
+    after = counts("sequence_repeat")
+    assert [after[key] - before[0].get(key, 0) for key in "012"] == [1, 1, 1]
+    ensemble_row = client.get_inference_statistics("sequence_repeat", as_json=True)["model_stats"][0]
+    assert int(ensemble_row["inference_stats"]["success"]["count"]) >= 1
+
+
+@pytest.mark.parametrize("model, decoupled", [("sequence_repeat", True), ("nested_square", True), ("once", False)])
+def test_the_configuration_says_so(server, client, model, decoupled):
+    policy = server.get(f"/v2/models/{model}/config").json()["model_transaction_policy"]
+    assert policy == {"decoupled": decoupled}
+    assert client.get_model_config(model).config.model_transaction_policy.decoupled == decoupled
