@@ -14,6 +14,7 @@ struct tern_remote {
     struct tern_loop_timer timer;
     struct tern_list sockets; /* struct remote_socket */
     struct tern_list calls;   /* in flight */
+    bool has_starved;         /* one of them, at least */
 };
 
 /* A descriptor of libcurl's that the loop watches. */
@@ -31,6 +32,8 @@ static enum tern_code fail_call(struct tern_remote_call *call, CURLcode rc)
     case CURLE_OPERATION_TIMEDOUT:
         return tern_fail(&call->err, TERN_DEADLINE_EXCEEDED, "no answer in time");
     case CURLE_WRITE_ERROR:
+        if (call->answer.failed)
+            return tern_mem_fail(&call->err, "an answer", call->answer.n);
         return tern_fail(&call->err, TERN_UNAVAILABLE, "the answer has more than %zu bytes",
                          call->answer_max);
     case CURLE_OUT_OF_MEMORY:
@@ -49,7 +52,9 @@ static void take_answer(struct tern_remote_call *call)
     curl_easy_getinfo(call->easy, CURLINFO_CONTENT_TYPE, &type);
     call->status = (int)status;
     tern_str_copy_z(tern_str_of(type), call->answer_type, sizeof(call->answer_type));
-    if (!tern_buf_reserve(&call->answer, TERN_TEXT_PAD))
+    if (!call->head_over) /* libcurl takes what came of it for the whole */
+        call->code = tern_fail(&call->err, TERN_UNAVAILABLE, "the answer ends within its head");
+    else if (!tern_buf_reserve(&call->answer, TERN_TEXT_PAD))
         call->code = tern_mem_fail(&call->err, "an answer", call->answer.n);
 }
 
@@ -62,6 +67,24 @@ static void close_call(struct tern_remote_call *call)
     curl_slist_free_all(call->fields);
     tern_list_remove(&call->link);
     call->easy = call->fields = NULL;
+}
+
+/* Those whose sockets found no memory: nothing would ever come of them. */
+static void finish_starved(struct tern_remote *remote)
+{
+    struct tern_list *at = remote->calls.next;
+
+    remote->has_starved = false;
+    while (at != &remote->calls) {
+        struct tern_remote_call *call = TERN_CONTAINER_OF(at, struct tern_remote_call, link);
+        at = at->next;
+        if (!call->starved)
+            continue;
+        call->code = tern_mem_fail(&call->err, "a connection", sizeof(struct remote_socket));
+        close_call(call);
+        call->on_done(call);
+        at = remote->calls.next; /* an owner may start and cancel calls in on_done */
+    }
 }
 
 /* What is over; an owner may start and cancel calls in on_done. */
@@ -82,6 +105,8 @@ static void finish_calls(struct tern_remote *remote)
         close_call(call);
         call->on_done(call);
     }
+    if (remote->has_starved)
+        finish_starved(remote);
 }
 
 /* ---- libcurl and the loop ---- */
@@ -129,21 +154,30 @@ static void drop_socket(struct remote_socket *socket)
     tern_mem_free(socket);
 }
 
-static int add_socket(struct tern_remote *remote, curl_socket_t fd, unsigned events)
+static bool add_socket(struct tern_remote *remote, curl_socket_t fd, unsigned events)
 {
     struct remote_socket *socket = tern_mem_zalloc(1, sizeof(*socket));
 
     if (socket == NULL)
-        return -1;
+        return false;
     socket->remote = remote;
     socket->io = (struct tern_loop_fd){.fd = fd, .on_ready = on_socket_ready};
     if (tern_loop_add(remote->loop, &socket->io, events, NULL) != TERN_OK) {
         tern_mem_free(socket);
-        return -1;
+        return false;
     }
     tern_list_append(&remote->sockets, &socket->link);
     curl_multi_assign(remote->multi, fd, socket);
-    return 0;
+    return true;
+}
+
+static void starve(struct tern_remote *remote, CURL *easy)
+{
+    struct tern_remote_call *call = NULL;
+
+    if (curl_easy_getinfo(easy, CURLINFO_PRIVATE, &call) != CURLE_OK || call == NULL)
+        return; /* a connection that nobody uses any more */
+    call->starved = remote->has_starved = true;
 }
 
 static int on_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *known)
@@ -151,7 +185,6 @@ static int on_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *kn
     struct remote_socket *socket = known;
     unsigned events = 0;
 
-    (void)easy;
     if (what == CURL_POLL_REMOVE) {
         if (socket != NULL)
             drop_socket(socket);
@@ -159,8 +192,11 @@ static int on_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *kn
     }
     events |= (what & CURL_POLL_IN) != 0 ? TERN_LOOP_READ : 0;
     events |= (what & CURL_POLL_OUT) != 0 ? TERN_LOOP_WRITE : 0;
-    if (socket == NULL)
-        return add_socket(arg, fd, events);
+    if (socket == NULL) {
+        if (!add_socket(arg, fd, events))
+            starve(arg, easy); /* told of a failure, libcurl would give up all calls */
+        return 0;
+    }
     tern_loop_change(socket->remote->loop, &socket->io, events);
     return 0;
 }
@@ -176,6 +212,19 @@ static size_t on_bytes(char *p, size_t size, size_t n, void *arg)
         return 0;
     tern_buf_add(&call->answer, p, n);
     return call->answer.failed ? 0 : n;
+}
+
+/* A line of an answer's head; there are several heads when an interim one comes before. */
+static size_t on_head_line(char *p, size_t size, size_t n, void *arg)
+{
+    struct tern_remote_call *call = arg;
+
+    (void)size; /* 1 */
+    if (n >= 5 && memcmp(p, "HTTP/", 5) == 0)
+        call->head_over = false;
+    else if (n > 0 && (p[0] == '\r' || p[0] == '\n'))
+        call->head_over = true; /* trailers come by here too, much later */
+    return n;
 }
 
 static bool add_field(struct tern_remote_call *call, struct tern_str name, struct tern_str value)
@@ -226,6 +275,8 @@ static enum tern_code set_up(struct tern_remote_call *call, struct tern_err *err
     curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)call->body.n);
     curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_bytes);
     curl_easy_setopt(easy, CURLOPT_WRITEDATA, call);
+    curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_head_line);
+    curl_easy_setopt(easy, CURLOPT_HEADERDATA, call);
     curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
     curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, CONNECT_TIMEOUT_MS);
@@ -260,6 +311,7 @@ void tern_remote_start(struct tern_remote *remote, struct tern_remote_call *call
     call->remote = remote;
     tern_list_append(&remote->calls, &call->link);
     call->easy = call->fields = NULL;
+    call->head_over = call->starved = false;
     call->status = 0;
     call->answer_type[0] = '\0';
     tern_buf_init(&call->answer, call->answer_max + TERN_TEXT_PAD);

@@ -43,6 +43,8 @@ struct tern_remote_call {
     /* Of net/remote. */
     struct tern_remote *remote;
     void *easy, *fields;
+    bool head_over; /* of the answer */
+    bool starved;   /* its socket cannot be watched */
     struct tern_list link;
     struct tern_loop_task task;
 };
