@@ -128,10 +128,9 @@ static void add_record(struct tern_buf *out, const struct tern_trace_record *rec
         add_tensor(out, &record->tensors[i], record->id);
 }
 
-void tern_trace_file_format(const struct tern_trace_record *record, uint64_t id,
-                            struct tern_buf *out)
+void tern_trace_file_format(const struct tern_trace_record *record, struct tern_buf *out)
 {
-    add_record(out, record, id);
+    add_record(out, record);
     for (const struct tern_trace_record *at = record->members; at != NULL; at = at->next) {
         TERN_BUF_ADD_LITERAL(out, ",\n");
         add_record(out, at);
