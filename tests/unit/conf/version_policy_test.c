@@ -21,11 +21,13 @@ static void test_texts(void **state)
         {"specific:1, 4", true, TERN_VERSION_POLICY_SPECIFIC, 2},
         {"latest:0", false, 0, 0},
         {"latest:", false, 0, 0},
+        {"latest:x", false, 0, 0},
         {"latest:4294967296", false, 0, 0},
         {"all:1", false, 0, 0},
         {"specific", false, 0, 0},
         {"specific:", false, 0, 0},
         {"specific:1,", false, 0, 0},
+        {"specific:1,,2", false, 0, 0},
         {"specific:0", false, 0, 0},
         {"newest", false, 0, 0},
         {"", false, 0, 0},
@@ -84,7 +86,7 @@ static void test_which_are_served(void **state)
     check("latest:2", "-xx");
     check("latest:9", "xxx");
     check("all", "xxx");
-    check("specific:1,3", "x--");
+    check("specific:1, 3", "x--");
 }
 
 int main(void)
