@@ -86,7 +86,7 @@ static int on_data_chunk(nghttp2_session *session, uint8_t flags, int32_t id, co
                                                                    : NGHTTP2_ERR_CALLBACK_FAILURE;
     }
     if (s != NULL)
-        tern_h2_request_add_body(s, p, n);
+        tern_h2_body_add(s, p, n);
     return nghttp2_session_consume(session, id, n) == 0 ? 0 : NGHTTP2_ERR_CALLBACK_FAILURE;
 }
 

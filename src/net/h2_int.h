@@ -1,5 +1,5 @@
 /* Shared by the files of the HTTP/2 mux: mux_h2, h2_alive, h2_fields, h2_frames,
- * h2_request, h2_parts, h2_response. */
+ * h2_request, h2_body, h2_parts, h2_response. */
 #ifndef TERN_NET_H2_INT_H
 #define TERN_NET_H2_INT_H
 
@@ -246,7 +246,6 @@ void tern_h2_request_add_header(struct tern_h2_stream *s, nghttp2_rcbuf *name,
 void tern_h2_request_reset(struct tern_h2_stream *s);
 /* The head is complete; `end`: so is the request. */
 void tern_h2_request_head_done(struct tern_h2_stream *s, bool end);
-void tern_h2_request_add_body(struct tern_h2_stream *s, const uint8_t *p, size_t n);
 void tern_h2_request_complete(struct tern_h2_stream *s);
 /* Gives a complete request, or what came of one in parts, to the handler. */
 void tern_h2_request_hand_over(struct tern_h2_stream *s);
@@ -258,12 +257,21 @@ void tern_h2_request_closed(struct tern_h2_stream *s);
 void tern_h2_request_release(struct tern_h2_stream *s);
 /* Gives the streams kept for reuse back, down to `keep`. */
 void tern_h2_request_trim(struct tern_h2_hub *shared, uint32_t keep);
+
+/* h2_body.c */
+
 /* The bodies that the connection holds leave room for another. */
-bool tern_h2_request_may_hold_more(const struct tern_h2_conn *h);
-/* Drops the received body. */
-void tern_h2_request_give_body(struct tern_h2_stream *s);
+bool tern_h2_body_may_hold_more(const struct tern_h2_conn *h);
+/* The loop's account has room for a body of n bytes, or it needs none there: it is short. */
+bool tern_h2_body_has_room(const struct tern_h2_stream *s, size_t n);
 /* Before n bytes of a body that will have `size` lie in its memory: charges them to the loop. */
-bool tern_h2_request_charge(struct tern_h2_stream *s, size_t size, size_t n);
+bool tern_h2_body_charge(struct tern_h2_stream *s, size_t size, size_t n);
+/* Takes bytes as they come; refuses the request when they cannot be kept. */
+void tern_h2_body_add(struct tern_h2_stream *s, const uint8_t *p, size_t n);
+/* Of a complete request: what was sent becomes x.body, decompressed. */
+enum tern_code tern_h2_body_decode(struct tern_h2_stream *s, struct tern_err *err);
+/* Drops what was received. */
+void tern_h2_body_give(struct tern_h2_stream *s);
 
 /* h2_parts.c: the same for a request whose handler set wants_parts. */
 

@@ -48,7 +48,7 @@ static bool make_room(struct tern_h2_stream *s, size_t n)
         s->body_at = 0;
         return true;
     }
-    if (!tern_h2_request_may_hold_more(h))
+    if (!tern_h2_body_may_hold_more(h))
         return false;
     size_t want = s->body_n + n > s->body_n * 2 ? s->body_n + n : s->body_n * 2;
     if (s->x.body_need > want && s->x.body_need <= s->x.body_max)
@@ -59,7 +59,7 @@ static bool make_room(struct tern_h2_stream *s, size_t n)
     size_t waiting = s->body_n;
     if (waiting > 0)
         memcpy(fresh, s->body + s->body_at, waiting);
-    tern_h2_request_give_body(s);
+    tern_h2_body_give(s);
     s->body = fresh;
     s->body_room = s->body_cap = cap;
     s->body_n = waiting;
@@ -86,7 +86,7 @@ void tern_h2_parts_add(struct tern_h2_stream *s, const uint8_t *p, size_t n)
 {
     if (n == 0)
         return;
-    if (!make_room(s, n) || !tern_h2_request_charge(s, s->body_room, s->body_n + n)) {
+    if (!make_room(s, n) || !tern_h2_body_charge(s, s->body_room, s->body_n + n)) {
         /* gRPC clients read this as RESOURCE_EXHAUSTED. The handler hears that the stream is gone.
          */
         s->unwanted = true;
@@ -132,7 +132,7 @@ void tern_h2_parts_take(struct tern_exchange *x, size_t n)
     s->body_at += n;
     s->body_n -= n;
     if (s->body_n == 0)
-        tern_h2_request_give_body(s); /* a stream that waits holds no memory */
+        tern_h2_body_give(s); /* a stream that waits holds no memory */
     show(s);
     if (credit(s))
         tern_mux_h2_touch(s->h);

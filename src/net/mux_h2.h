@@ -2,7 +2,7 @@
  * as core/exchange.h says.
  *
  *      conn bytes -> nghttp2 -> h2_frames (callbacks, abuse counters)
- *                                  -> h2_request (stream -> exchange, body)  -> handler
+ *                                  -> h2_request, h2_body (stream -> exchange) -> handler
  *      conn bytes <- mux_h2 flush <- nghttp2 <- h2_response (exchange -> frames) <- handler
  *
  * Requests that one read completed are handed over after the read was parsed, and what they answer

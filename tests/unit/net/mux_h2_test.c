@@ -1,4 +1,4 @@
-// covers: net/h2_request net/h2_response
+// covers: net/h2_body net/h2_request net/h2_response
 // wrap: tern_clock_mono_ns tern_mem_alloc tern_mem_zalloc tern_mem_realloc tern_mem_alloc_aligned
 /* The HTTP/2 mux from the client's side: what RFC 9113 and core/exchange.h promise. */
 #include "harness/h2_client.h"
