@@ -1,4 +1,5 @@
 #include "gateway/gateway_int.h"
+#include "gateway/part.h"
 
 #include <inttypes.h>
 #include "base/clock.h"
@@ -492,7 +493,7 @@ void tern_gateway_free(struct tern_gateway *gateway)
     if (gateway == NULL)
         return;
     for (uint32_t i = 0; gateway->dialects != NULL && i < gateway->settings.n_loops; i++) {
-        gateway_stream_fini(&gateway->loops[i]);
+        gateway_part_fini(&gateway->loops[i]);
         gateway_sink_fini(&gateway->loops[i]);
         gateway_walk_fini(&gateway->loops[i]);
     }

@@ -137,7 +137,6 @@ void gateway_stream_finish(struct gateway_call *gc, enum tern_code code);
 void gateway_emit(struct gateway_call *gc);
 /* The server ends: what waits for nothing but its client is ended. */
 void gateway_stream_drain(struct gateway_loop *loop);
-void gateway_stream_fini(struct gateway_loop *loop);
 
 /* ---- gateway/sink.c: the answers of decoupled models ---- */
 

@@ -1,5 +1,5 @@
-/* Exchanges with more than one message. Each request of a stream is a call in a part of its own:
- * its memory goes round when its answer has left, so a long stream takes no more than a short one.
+/* Exchanges with more than one message. Each request of a stream is a call in a part of its own
+ * (gateway/part.h).
  *
  * Whatever happens (bytes came, a call is done, an answer came, there is room again) is noted, and
  * then settle() does all that can be done now: sends what is ready in the order that clients may
@@ -9,34 +9,11 @@
  * Order: a call with one answer waits for older calls with one answer; the answers of a decoupled
  * model leave when they come. */
 #include <string.h>
-#include "base/account.h"
 #include "base/clock.h"
 #include "base/mem.h"
-#include "gateway/gateway_int.h"
-#include "simd/numbers.h"
+#include "gateway/part.h"
 
-#define CALLS_MAX       64u /* in flight; with so many the client's next request waits */
-#define PARTS_KEPT      64u
-#define PART_FIRST_SIZE 16384u
-#define MESSAGE_KEPT    (64u << 10) /* bytes that a part may always keep for its next message */
-#define MESSAGES_KEPT   (8u << 20)  /* and those of all parts of a loop together */
-
-/* One call of a stream. */
-struct gateway_part {
-    struct tern_list link; /* stream->parts; loop->parts_free */
-    struct gateway_stream *stream;
-    struct tern_arena arena;
-    struct tern_buf message;  /* what came, out of the exchange's way */
-    size_t held;              /* bytes of the body that it came as */
-    size_t charged;           /* for the message */
-    struct tern_list answers; /* of a decoupled model, not sent yet */
-    bool wants_final;         /* the client asked to be told which answer is the last */
-    bool emits;               /* it stays open, and answers by gateway_emit */
-    bool emit_due;
-    bool done;
-    enum tern_code code; /* how, when it is done */
-    struct gateway_call gc;
-};
+#define CALLS_MAX 64u /* in flight; with so many the client's next request waits */
 
 /* In its exchange's arena. */
 struct gateway_stream {
@@ -58,85 +35,16 @@ struct gateway_stream {
 
 static void settle(struct gateway_stream *s);
 
-/* ---- parts ---- */
-
-static void free_part(struct gateway_part *part)
-{
-    tern_buf_fini(&part->message);
-    tern_arena_fini(&part->arena);
-    tern_mem_free(part);
-}
-
-static struct gateway_part *new_part(void)
-{
-    struct gateway_part *part = tern_mem_zalloc(1, sizeof(*part));
-
-    if (part == NULL)
-        return NULL;
-    tern_list_init(&part->link);
-    tern_list_init(&part->answers);
-    tern_arena_init(&part->arena, PART_FIRST_SIZE, 0);
-    tern_buf_init(&part->message, 0);
-    return part;
-}
-
 static struct gateway_part *take_part(struct gateway_stream *s)
 {
-    const struct gateway_call *own = s->own;
-    struct gateway_loop *loop = own->loop;
-    struct tern_list *link = tern_list_pop(&loop->parts_free);
-    struct gateway_part *part =
-        link == NULL ? new_part() : TERN_CONTAINER_OF(link, struct gateway_part, link);
+    struct gateway_part *part = gateway_part_take(s->own);
 
-    if (part == NULL)
-        return NULL;
-    if (link != NULL) {
-        loop->n_parts_free--;
-        loop->part_bytes -= part->message.cap;
-    }
-    part->stream = s;
-    part->held = 0;
-    part->arena.max = own->call.x->arena->max;
-    part->arena.till = own->call.x->arena->till;
-    part->message.max = part->arena.max + TERN_TEXT_PAD;
-    part->wants_final = part->emits = part->emit_due = part->done = false;
-    gateway_init_call(&part->gc, loop, own->call.proto, own->call.route, own->call.x, &part->arena);
-    part->gc.part = part;
-    part->gc.came_ns = tern_loop_now_ns(own->call.x->loop);
-    tern_observer_join(own->gateway->settings.observer, own->call.x, &own->observation,
-                       &part->gc.observation);
-    part->gc.call.model = own->call.model;
-    part->gc.call.version = own->call.version;
-    part->gc.call.request.deadline_ns = s->deadline_ns;
-    part->gc.entry = own->entry;
-    part->gc.version = own->version;
-    part->gc.found_at = own->found_at;
+    if (part != NULL)
+        part->gc.call.request.deadline_ns = s->deadline_ns;
     return part;
 }
 
-static void give_part(struct gateway_part *part)
-{
-    struct gateway_loop *loop = part->gc.loop;
-
-    tern_till_give(part->arena.till, part->charged);
-    part->charged = 0;
-    tern_arena_reset(&part->arena);
-    tern_buf_clear(&part->message);
-    if (loop->n_parts_free == PARTS_KEPT) {
-        free_part(part);
-        return;
-    }
-    if (loop->part_bytes + part->message.cap > MESSAGES_KEPT)
-        tern_buf_shrink(&part->message, MESSAGE_KEPT);
-    loop->part_bytes += part->message.cap;
-    loop->n_parts_free++;
-    tern_list_append(loop->parts_free.next, &part->link); /* first: it is the warmest */
-}
-
-static bool is_decoupled(const struct gateway_part *part)
-{
-    return part->gc.sink != NULL;
-}
+/* ---- the end ---- */
 
 /* Its last answer has left, or will not. */
 static void retire(struct gateway_part *part)
@@ -155,10 +63,8 @@ static void retire(struct gateway_part *part)
     tern_list_remove(&part->link);
     part->stream->n_parts--;
     part->stream->held -= part->held;
-    give_part(part);
+    gateway_part_give(part);
 }
-
-/* ---- the end ---- */
 
 static void cancel_all(struct gateway_stream *s)
 {
@@ -313,7 +219,7 @@ static void send_last(struct gateway_part *part)
     struct tern_call *call = &part->gc.call;
     enum tern_code code = part->code;
 
-    if (is_decoupled(part)) {
+    if (gateway_part_is_decoupled(part)) {
         count_answer(part, tern_clock_mono_ns(),
                      code == TERN_OK          ? TERN_ANSWER_EMPTY
                      : code == TERN_CANCELLED ? TERN_ANSWER_CANCEL
@@ -361,37 +267,18 @@ static void send_ready(struct gateway_stream *s)
             send_answers(part);
         unheard = s->code != TERN_OK || x->gone;
         bool may_go = unheard || (!x->crowded && tern_list_is_empty(&part->answers) &&
-                                  (!held || is_decoupled(part)));
+                                  (!held || gateway_part_is_decoupled(part)));
         if (part->done && may_go) {
             if (!unheard)
                 send_last(part);
             retire(part);
-        } else if (!is_decoupled(part)) {
+        } else if (!gateway_part_is_decoupled(part)) {
             held = true;
         }
     }
 }
 
 /* ---- reading ---- */
-
-/* The body, in which the message may lie, moves when more comes. */
-static enum tern_code keep_message(struct gateway_part *part, struct tern_err *err)
-{
-    struct tern_str *message = &part->gc.call.message;
-    const struct tern_str body = part->gc.call.x->body;
-    struct tern_buf *buf = &part->message;
-
-    if ((uintptr_t)message->p - (uintptr_t)body.p >= body.n)
-        return TERN_OK;
-    if (!tern_till_take(part->arena.till, message->n))
-        return tern_till_fail(err);
-    part->charged = message->n;
-    if (!tern_buf_reserve(buf, message->n + TERN_TEXT_PAD))
-        return tern_buf_check(buf, "a message", err);
-    tern_buf_add_str(buf, *message);
-    *message = tern_str_make(buf->p, message->n);
-    return TERN_OK;
-}
 
 static void start(struct gateway_part *part)
 {
@@ -426,11 +313,11 @@ static bool read_one(struct gateway_stream *s)
     enum tern_code code =
         own->call.route->framing->next(x, &part->arena, &part->gc.call.message, &used, &need, err);
     if (code == TERN_OK && used > 0)
-        code = keep_message(part, err);
+        code = gateway_part_keep_message(part, err);
     if (code == TERN_OK && used == 0 && x->body_done && x->body.n > 0)
         code = tern_fail(err, TERN_INTERNAL, "the stream ends inside a message");
     if (code != TERN_OK || used == 0) {
-        give_part(part);
+        gateway_part_give(part);
         s->all_read = x->body_done;
         x->body_need = need;
         tern_exchange_take(x, 0); /* the mux looks at the need then */
@@ -565,7 +452,7 @@ static void read_only_one(struct gateway_stream *s)
         tern_mem_fail(err, "a request of the stream", sizeof(*part));
         fail(s, err);
     } else if (gateway_unframe(&part->gc.call, err) != TERN_OK) {
-        give_part(part);
+        gateway_part_give(part);
         fail(s, err);
     } else {
         start(part);
@@ -635,12 +522,4 @@ void gateway_stream_drain(struct gateway_loop *loop)
         s->early = s->own->call.x->body.n;
         settle(s);
     }
-}
-
-void gateway_stream_fini(struct gateway_loop *loop)
-{
-    struct tern_list *link;
-
-    while ((link = tern_list_pop(&loop->parts_free)) != NULL)
-        free_part(TERN_CONTAINER_OF(link, struct gateway_part, link));
 }

@@ -1,6 +1,6 @@
 /* Streams without a network: a dialect of lines, exchanges that keep what was sent, a loop that is
  * stepped by hand, and models that answer at once, at a gate, or many times. */
-// covers: gateway/stream gateway/sink gateway/watch
+// covers: gateway/part gateway/sink gateway/watch
 // wrap: tern_clock_mono_ns tern_mem_alloc tern_mem_zalloc tern_mem_alloc_aligned tern_mem_realloc
 #include "unit/net/rig.h"
 
