@@ -143,8 +143,7 @@ struct tern_registry {
 void registry_hide_path(const struct tern_registry *registry,
                         const struct registry_override *override, struct tern_err *err);
 
-/* records.c: what is wanted and what is there. */
-struct registry_record *registry_find(struct tern_registry *registry, const char *name);
+/* scan.c: what the files say is wanted. */
 /* only: a model's name (NOT_FOUND when no repository has it), NULL for all (EXPLICIT: those wanted
  * already), "*" for all, "" for none: just to learn the names. */
 enum tern_code registry_rescan(struct tern_registry *registry, const char *only, bool force,
@@ -152,6 +151,12 @@ enum tern_code registry_rescan(struct tern_registry *registry, const char *only,
 /* The record then holds the override; the caller gives up its own hold. */
 enum tern_code registry_rescan_override(struct tern_registry *registry, const char *name,
                                         struct registry_override *override, struct tern_err *err);
+
+/* records.c: what is wanted, held against what is served. */
+struct registry_record *registry_find(struct tern_registry *registry, const char *name);
+/* Found or made, both; NULL without memory. A version stays where it is until the next is made. */
+struct registry_record *registry_get_record(struct tern_registry *registry, struct tern_str name);
+struct registry_version *registry_get_version(struct registry_record *record, int64_t number);
 /* Whether some version of that number is served, as of the last registry_bind. */
 bool registry_serves(struct tern_registry *registry, const char *name, int64_t number);
 void registry_unwant(struct tern_registry *registry, struct registry_record *record);

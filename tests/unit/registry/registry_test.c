@@ -1,5 +1,6 @@
 /* How models come and go: a fake engine, real files, real loops, real threads. */
-// covers: registry/loaders registry/publish registry/records registry/version registry/resize
+// covers: registry/loaders registry/publish registry/records registry/resize
+// covers: registry/scan registry/version
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
