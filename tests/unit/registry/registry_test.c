@@ -1,6 +1,6 @@
 /* How models come and go: a fake engine, real files, real loops, real threads. */
 // covers: registry/loaders registry/publish registry/records registry/resize
-// covers: registry/scan registry/version
+// covers: registry/scan registry/version registry/version_engine
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
