@@ -193,9 +193,9 @@ bool tern_model_config_take_batches(struct tern_model_config *config,
 /* The dims of a configured tensor, or its reshape, with the batch dimension in front as -1. */
 struct tern_shape tern_model_config_whole(const struct tern_model_config *config,
                                           const struct tern_shape *dims);
-/* The described input, or NULL. */
-const struct tern_config_tensor *tern_model_config_input(const struct tern_model_config *config,
-                                                         struct tern_str name);
+/* The one of the described inputs or outputs that has the name, or NULL. */
+const struct tern_config_tensor *tern_model_config_find(const struct tern_config_tensor *rows,
+                                                        uint32_t n, struct tern_str name);
 
 /* The configuration as text without its instance groups: two that are the same need the same model,
  * and perhaps another number of instances. In the arena. */

@@ -163,7 +163,8 @@ void tern_scheduling_tie_ragged(struct tern_config_reader *r, const struct tern_
 
     for (uint32_t i = 0; i < model->n_inputs && r->config->max_batch_size > 0; i++) {
         const struct tern_tensor_spec *spec = &model->inputs[i];
-        const struct tern_config_tensor *said = tern_model_config_input(r->config, spec->name);
+        const struct tern_config_tensor *said =
+            tern_model_config_find(r->config->inputs, r->config->n_inputs, spec->name);
         if (said == NULL || !said->ragged)
             continue;
         if (ragged == NULL)

@@ -203,7 +203,8 @@ static enum tern_code make_sample_input(const struct tern_model_config *config,
         tensor->shape.dim[0] = (int64_t)sample->batch_size;
         tensor->shape.rank++;
     }
-    const struct tern_config_tensor *row = tern_model_config_input(config, input->name);
+    const struct tern_config_tensor *row =
+        tern_model_config_find(config->inputs, config->n_inputs, input->name);
     if (row != NULL && row->has_reshape) {
         struct tern_shape dims = tern_model_config_whole(config, &row->dims);
         struct tern_shape reshape = tern_model_config_whole(config, &row->reshape);

@@ -1,5 +1,6 @@
 /* A model's configuration: three formats, every mistake with its place, completion, JSON. */
-// covers: registry/model_config_extract registry/model_config_read registry/model_schema
+// covers: registry/model_config_complete registry/model_config_extract registry/model_config_fill
+// covers: registry/model_config_read registry/model_schema
 // covers: registry/model_schema_bind registry/model_schema_page registry/model_schema_print
 // covers: registry/model_schema_value registry/model_schema_write
 #include <setjmp.h>
