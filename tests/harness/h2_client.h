@@ -10,6 +10,10 @@
 #include "base/str.h"
 #include "net_rig.h"
 
+/* The fields of a request, after each other: name, value. */
+#define FIELDS(...) ((const char *const[]){__VA_ARGS__, NULL})
+static const struct tern_str no_body = {NULL, 0};
+
 #define CLIENT_STREAMS 4096
 
 struct client_stream {

@@ -4,7 +4,7 @@
 // covers: core/exchange core/proto proto/oip_stats proto/oip_settings stat/metrics_page
 // covers: sched/submit core/inputs
 // wrap: tern_clock_mono_ns tern_mem_alloc tern_mem_zalloc tern_mem_alloc_aligned tern_mem_realloc
-#include "unit/net/rig.h"
+#include "harness/h1_rig.h"
 
 #include "gateway/gateway.h"
 #include "gateway/observe.h"

@@ -2,10 +2,9 @@
 // wrap: tern_sock_recv tern_sock_send
 /* The connection below the muxes: which mux gets it, what a transport may demand, the write queue
  * under every kind of partial write, and every system call failing. */
-#include "rig.h"
+#include "harness/h1_rig.h"
 #include "os/sock.h"
 
-#define GET     "GET /a HTTP/1.1\r\nHost: h\r\n\r\n"
 #define PREFACE "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 
 /* System calls that give little, or fail. */

@@ -61,8 +61,6 @@ static int teardown(void **state)
     return 0;
 }
 
-static const struct tern_str no_body = {NULL, 0};
-
 static int32_t ask(struct fixture *f, const char *path)
 {
     int32_t id = client_request(&f->c, (const char *const[]){":path", path, NULL}, no_body, false);

@@ -7,9 +7,6 @@
 
 #include "net/mux_h2.h"
 
-#define FIELDS(...) ((const char *const[]){__VA_ARGS__, NULL})
-static const struct tern_str no_body = {NULL, 0};
-
 struct fixture {
     struct rig rig;
     struct tern_handler handler;

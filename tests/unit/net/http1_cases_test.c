@@ -2,7 +2,7 @@
 // wrap: tern_clock_mono_ns tern_mem_alloc tern_mem_zalloc tern_mem_alloc_aligned tern_mem_realloc
 /* Replays tests/wire/http1/ (see the README there): each case whole, split at every byte, and byte
  * by byte, with a prompt and with a late handler. */
-#include "rig.h"
+#include "harness/h1_rig.h"
 
 #define SPLITS_MAX 150
 

@@ -1,355 +1,13 @@
 // covers: net/h2_frames net/h2_parts net/h2_request net/h2_response net/mux_h1_read
 // wrap: tern_clock_mono_ns tern_mem_alloc tern_mem_zalloc tern_mem_realloc tern_mem_alloc_aligned
-/* Streams as gRPC uses them, from the client's side: trailers, and requests in parts. */
-#include "harness/h2_client.h"
-
-#include <stdio.h>
-
-#include "harness/mem_fails.h"
-#include "net/mux_h1.h"
-#include "net/mux_h2.h"
-
-#define BIG_SIZE (4u << 20)
-static char big[BIG_SIZE];
-
-/* What the handler does with a request in parts; a request in one piece is kept for the test. */
-enum mode {
-    WHOLE,
-    KEEP, /* takes nothing: the test does */
-    ECHO, /* answers each line as it is complete, and ends after the last */
-};
-
-struct fixture {
-    struct rig rig;
-    struct tern_handler handler;
-    struct client c;
-    struct tern_exchange *x; /* the newest request */
-    enum mode mode;
-    size_t need;  /* for body_need */
-    bool greets;  /* on_head sends the head of the answer */
-    int requests; /* in one piece */
-    int parts;    /* calls of on_part */
-    int gone;
-    int refused;
-    int asked; /* calls of plan_body, which answers: */
-    size_t pivot;
-    struct tern_exchange *owed[64]; /* gone, to be ended */
-    int n_owed;
-};
-
-static struct fixture fixture;
-
-static void on_request(void *self, struct tern_exchange *x)
-{
-    struct fixture *f = self;
-
-    f->requests++;
-    f->x = x;
-}
-
-static void on_gone(void *self, struct tern_exchange *x)
-{
-    struct fixture *f = self;
-
-    assert_true(x->gone);
-    f->gone++;
-    f->owed[f->n_owed++] = x;
-}
-
-static void say(struct tern_exchange *x, struct tern_str text, bool end);
-
-static void on_head(void *self, struct tern_exchange *x)
-{
-    struct fixture *f = self;
-
-    x->wants_parts = f->mode != WHOLE;
-    if (f->greets)
-        say(x, TERN_STR(""), false);
-}
-
-static void echo_lines(struct tern_exchange *x)
-{
-    size_t n;
-
-    while ((n = tern_str_find(x->body, '\n')) < x->body.n) {
-        say(x, tern_str_make(x->body.p, n + 1), false);
-        tern_exchange_take(x, n + 1);
-    }
-    if (x->body_done)
-        say(x, x->body, true);
-}
-
-static void on_part(void *self, struct tern_exchange *x)
-{
-    struct fixture *f = self;
-
-    for (size_t i = 0; i < TERN_TEXT_PAD; i++) {
-        volatile char pad = x->body.p[x->body.n + i]; /* readable, says the contract */
-        (void)pad;
-    }
-    f->parts++;
-    f->x = x;
-    if (f->need > 0)
-        x->body_need = f->need;
-    if (f->mode == ECHO)
-        echo_lines(x);
-}
-
-static void on_refused(void *self, struct tern_exchange *x, const struct tern_err *err)
-{
-    struct fixture *f = self;
-
-    f->refused++;
-    x->status = tern_err_http_status(err);
-    tern_exchange_body(x);
-    tern_exchange_send(x, true);
-}
-
-static int setup(void **state)
-{
-    struct fixture *f = &fixture;
-
-    *f = (struct fixture){.requests = 0};
-    f->handler = (struct tern_handler){.on_head = on_head,
-                                       .on_request = on_request,
-                                       .on_part = on_part,
-                                       .on_gone = on_gone,
-                                       .on_refused = on_refused,
-                                       .self = f};
-    rig_open(&f->rig, &f->handler, &tern_mux_h1, &tern_mux_h2);
-    client_open(&f->c, &f->rig, 65535);
-    for (size_t i = 0; i < BIG_SIZE; i++)
-        big[i] = (char)('a' + i % 23 + (i >> 16) % 3);
-    *state = f;
-    return 0;
-}
-
-/* Ends the answers that nobody waits for any more. */
-static void end_owed(struct fixture *f)
-{
-    while (f->n_owed > 0) {
-        struct tern_exchange *x = f->owed[--f->n_owed];
-        tern_exchange_body(x);
-        tern_exchange_send(x, true);
-    }
-}
-
-static int teardown(void **state)
-{
-    struct fixture *f = *state;
-
-    client_close(&f->c);
-    tern_hub_abort_all(f->rig.hub);
-    rig_step(&f->rig);
-    end_owed(f);
-    rig_close(&f->rig);
-    return 0;
-}
-
-#define FIELDS(...) ((const char *const[]){__VA_ARGS__, NULL})
-static const struct tern_str no_body = {NULL, 0};
-
-/* Sends `text`; with `end` also the trailers of a good gRPC answer. */
-static void say(struct tern_exchange *x, struct tern_str text, bool end)
-{
-    x->status = 200;
-    x->response_type = TERN_STR("application/grpc");
-    tern_buf_add_str(tern_exchange_body(x), text);
-    if (end) {
-        tern_exchange_add_trailer(x, TERN_STR("grpc-status"), TERN_STR("0"));
-        tern_exchange_add_trailer(x, TERN_STR("grpc-message"), TERN_STR(""));
-    }
-    tern_exchange_send(x, end);
-}
-
-static bool ends_with(struct client_stream *s, const char *tail)
-{
-    size_t n = strlen(tail);
-
-    return s->head.n >= n && memcmp(s->head.p + s->head.n - n, tail, n) == 0;
-}
-
-#define GOOD_TRAILERS "grpc-status: 0\ngrpc-message: \n"
-
-/* Trailers. */
-
-static struct client_stream *ask(struct fixture *f, const char *const *fields)
-{
-    int32_t id = client_request(&f->c, fields, no_body, false);
-
-    client_run(&f->c);
-    return client_stream(&f->c, id);
-}
-
-static void trailers_follow_the_body(void **state)
-{
-    static const size_t sizes[] = {1, 7, 16384, 16385, 65535, 65536, BIG_SIZE};
-    struct fixture *f = *state;
-
-    for (size_t i = 0; i < TERN_COUNT_OF(sizes); i++) {
-        struct client_stream *s = ask(f, NULL);
-        say(f->x, tern_str_make(big, sizes[i]), true);
-        client_run(&f->c);
-        assert_true(tern_str_eq(tern_buf_str(&s->body), tern_str_make(big, sizes[i])));
-        assert_true(ends_with(s, GOOD_TRAILERS));
-        assert_false(client_has(s, "content-length"));
-        assert_true(s->closed);
-        assert_int_equal(s->error, NGHTTP2_NO_ERROR);
-    }
-}
-
-static void trailers_follow_slices(void **state)
-{
-    struct fixture *f = *state;
-    struct client_stream *s = ask(f, NULL);
-    struct tern_slice *slice = tern_arena_zalloc(f->x->arena, 1, sizeof(*slice));
-
-    *slice = (struct tern_slice){big, 100000};
-    f->x->slices = slice;
-    f->x->n_slices = 1;
-    say(f->x, TERN_STR("head:"), true);
-    client_run(&f->c);
-    assert_int_equal(s->body.n, 100005);
-    assert_true(ends_with(s, GOOD_TRAILERS));
-    assert_true(s->closed);
-}
-
-static void trailers_without_a_body_are_not_in_the_head(void **state)
-{
-    struct fixture *f = *state;
-    struct client_stream *s = ask(f, NULL);
-
-    say(f->x, TERN_STR(""), true);
-    client_run(&f->c);
-    assert_int_equal(s->status, 200);
-    assert_int_equal(s->body.n, 0);
-    assert_int_equal(s->heads, 2);
-    assert_true(ends_with(s, GOOD_TRAILERS));
-    assert_true(s->closed);
-}
-
-static void an_answer_of_a_head_alone_ends_with_it(void **state)
-{
-    struct fixture *f = *state;
-    struct client_stream *s = ask(f, NULL);
-
-    tern_exchange_add_header(f->x, TERN_STR("grpc-status"), TERN_STR("5"));
-    tern_exchange_body(f->x);
-    f->x->status = 200;
-    tern_exchange_send(f->x, true);
-    client_run(&f->c);
-    assert_int_equal(s->heads, 1);
-    assert_true(client_has(s, "grpc-status: 5\n"));
-    assert_true(s->closed);
-    s = ask(f, FIELDS(":method", "HEAD")); /* nothing follows the head, trailers neither */
-    say(f->x, TERN_STR("abc"), true);
-    client_run(&f->c);
-    assert_int_equal(s->heads, 1);
-    assert_true(s->closed);
-}
-
-static void a_streamed_answer_ends_with_trailers(void **state)
-{
-    struct fixture *f = *state;
-    struct client_stream *s = ask(f, NULL);
-
-    say(f->x, TERN_STR("one;"), false);
-    client_run(&f->c);
-    say(f->x, TERN_STR("two;"), false);
-    say(f->x, TERN_STR("three;"), true);
-    client_run(&f->c);
-    assert_true(tern_str_eq(tern_buf_str(&s->body), TERN_STR("one;two;three;")));
-    assert_true(ends_with(s, GOOD_TRAILERS));
-    assert_true(s->closed);
-    s = ask(f, NULL);
-    say(f->x, TERN_STR(""), false); /* the head before anything is known */
-    client_run(&f->c);
-    assert_int_equal(s->status, 200);
-    say(f->x, TERN_STR(""), true);
-    client_run(&f->c);
-    assert_true(ends_with(s, GOOD_TRAILERS));
-    assert_true(s->closed);
-}
-
-/* The last byte has used the window up: the end must not wait for more of it. */
-static void trailers_pass_a_closed_window(void **state)
-{
-    struct fixture *f = *state;
-    struct client c;
-
-    client_open_windows(&c, &f->rig, 4, true);
-    int32_t id = client_request(&c, NULL, no_body, false);
-    client_run(&c);
-    struct client_stream *s = client_stream(&c, id);
-    say(f->x, TERN_STR("1234"), false);
-    client_run(&c);
-    assert_int_equal(s->body.n, 4);
-    say(f->x, TERN_STR(""), true);
-    client_run(&c);
-    assert_true(ends_with(s, GOOD_TRAILERS));
-    assert_true(s->closed);
-    id = client_request(&c, NULL, no_body, false);
-    client_run(&c);
-    s = client_stream(&c, id);
-    say(f->x, TERN_STR("12345"), false);
-    client_run(&c);
-    say(f->x, TERN_STR("6"), true);
-    client_run(&c);
-    assert_int_equal(s->body.n, 4);
-    assert_int_equal(s->heads, 1); /* the trailers wait behind the body */
-    nghttp2_submit_window_update(c.session, NGHTTP2_FLAG_NONE, id, 100);
-    client_run(&c);
-    assert_true(tern_str_eq(tern_buf_str(&s->body), TERN_STR("123456")));
-    assert_true(ends_with(s, GOOD_TRAILERS));
-    client_close(&c);
-}
-
-static void a_reset_before_the_trailers_frees_all(void **state)
-{
-    struct fixture *f = *state;
-    int32_t id = client_request(&f->c, NULL, no_body, false);
-
-    client_run(&f->c);
-    say(f->x, TERN_STR("one;"), false);
-    client_run(&f->c);
-    nghttp2_submit_rst_stream(f->c.session, NGHTTP2_FLAG_NONE, id, NGHTTP2_CANCEL);
-    client_run(&f->c);
-    assert_int_equal(f->gone, 1);
-    end_owed(f);
-    assert_int_equal(client_stream(&f->c, id)->body.n, 4);
-    assert_int_equal(f->rig.hub->counters.exchanges_begun, f->rig.hub->counters.exchanges_ended);
-}
-
-/* The client allocates too: only the server's rounds are counted. nghttp2 remembers the last
- * hundred streams, so that the state is steady after them. */
-static void calls_with_trailers_allocate_nothing(void **state)
-{
-    struct fixture *f = *state;
-
-    for (int i = 0; i < 200; i++) {
-        client_request(&f->c, FIELDS("te", "trailers"), TERN_STR("question"), false);
-        client_send(&f->c);
-        long before = mem_calls;
-        rig_step(&f->rig);
-        assert_int_equal(f->requests, i + 1);
-        say(f->x, TERN_STR("answer"), true);
-        rig_step(&f->rig);
-        if (i >= 150)
-            assert_int_equal(mem_calls, before);
-        client_run(&f->c);
-    }
-}
-
-static bool nothing_is_left(const struct fixture *f)
-{
-    return f->rig.hub->counters.exchanges_begun == f->rig.hub->counters.exchanges_ended;
-}
+/* Requests in parts, as gRPC streams use them, from the client's side. */
+#include "harness/h2_stream_rig.h"
 
 /* Requests in one piece, whose handler reads tensors in place. */
 
 static void plan_body(void *self, const struct tern_exchange *x, struct tern_body_plan *plan)
 {
-    struct fixture *f = self;
+    struct h2_stream_rig *f = self;
 
     (void)x;
     f->asked++;
@@ -361,7 +19,7 @@ static void plan_body(void *self, const struct tern_exchange *x, struct tern_bod
 static void a_body_is_aligned_as_its_handler_asks(void **state)
 {
     static const size_t sizes[] = {100, 16384, 16385, 70000, 1u << 20};
-    struct fixture *f = *state;
+    struct h2_stream_rig *f = *state;
 
     f->handler.plan_body = plan_body;
     for (size_t i = 0; i < TERN_COUNT_OF(sizes); i++) {
@@ -381,7 +39,7 @@ static void a_body_is_aligned_as_its_handler_asks(void **state)
 /* Requests in parts. */
 
 /* A stream that is open in both directions. */
-static int32_t open_stream(struct fixture *f, enum mode mode)
+static int32_t open_stream(struct h2_stream_rig *f, enum mode mode)
 {
     f->mode = mode;
     int32_t id = client_request(&f->c, NULL, TERN_STR(""), true);
@@ -389,15 +47,9 @@ static int32_t open_stream(struct fixture *f, enum mode mode)
     return id;
 }
 
-static void more(struct fixture *f, int32_t id, struct tern_str body, bool hold)
-{
-    client_more(&f->c, id, body, hold);
-    client_run(&f->c);
-}
-
 static void a_head_alone_is_handed_over(void **state)
 {
-    struct fixture *f = *state;
+    struct h2_stream_rig *f = *state;
     int32_t id = open_stream(f, KEEP);
 
     assert_int_equal(f->parts, 1);
@@ -422,7 +74,7 @@ static void a_head_alone_is_handed_over(void **state)
 
 static void a_request_that_came_at_once_is_one_part(void **state)
 {
-    struct fixture *f = *state;
+    struct h2_stream_rig *f = *state;
 
     f->mode = ECHO;
     struct client_stream *s = client_ask(&f->c, NULL, TERN_STR("one\ntwo\nrest"));
@@ -436,7 +88,7 @@ static void a_request_that_came_at_once_is_one_part(void **state)
 
 static void questions_and_answers_interleave(void **state)
 {
-    struct fixture *f = *state;
+    struct h2_stream_rig *f = *state;
     int32_t a = open_stream(f, ECHO);
     int32_t b = open_stream(f, ECHO);
     struct client_stream *sa = client_stream(&f->c, a);
@@ -460,7 +112,7 @@ static void questions_and_answers_interleave(void **state)
 /* Both directions are full at times; neither end may wait for the other forever. */
 static void a_long_duplex_stream_is_complete(void **state)
 {
-    struct fixture *f = *state;
+    struct h2_stream_rig *f = *state;
     static char lines[BIG_SIZE];
 
     memcpy(lines, big, BIG_SIZE);
@@ -476,7 +128,7 @@ static void a_long_duplex_stream_is_complete(void **state)
 
 static void a_head_may_be_answered_at_once(void **state)
 {
-    struct fixture *f = *state;
+    struct h2_stream_rig *f = *state;
 
     f->greets = true;
     int32_t id = open_stream(f, ECHO);
@@ -488,7 +140,7 @@ static void a_head_may_be_answered_at_once(void **state)
 
 static void a_slow_handler_holds_its_client_back(void **state)
 {
-    struct fixture *f = *state;
+    struct h2_stream_rig *f = *state;
     size_t window = f->rig.hub->limits.h2_stream_window;
     int32_t id = open_stream(f, KEEP);
 
@@ -519,7 +171,7 @@ static void a_slow_handler_holds_its_client_back(void **state)
 
 static void a_message_larger_than_the_window_arrives(void **state)
 {
-    struct fixture *f = *state;
+    struct h2_stream_rig *f = *state;
     size_t window = f->rig.hub->limits.h2_stream_window;
 
     f->rig.listener.body_max = BIG_SIZE;
@@ -539,7 +191,7 @@ static void a_message_larger_than_the_window_arrives(void **state)
 /* A handler that asks for more than it may have waits in vain, at no cost. */
 static void what_is_needed_is_bounded(void **state)
 {
-    struct fixture *f = *state;
+    struct h2_stream_rig *f = *state;
     size_t max = f->rig.listener.body_max;
 
     f->need = SIZE_MAX;
@@ -551,7 +203,7 @@ static void what_is_needed_is_bounded(void **state)
 
 static void streams_that_hold_too_much_are_cut(void **state)
 {
-    struct fixture *f = *state;
+    struct h2_stream_rig *f = *state;
 
     f->rig.listener.body_max = 65536;
     for (int i = 0; i < 8; i++) {
@@ -567,7 +219,7 @@ static void streams_that_hold_too_much_are_cut(void **state)
 
 static void an_answer_may_end_first(void **state)
 {
-    struct fixture *f = *state;
+    struct h2_stream_rig *f = *state;
     int32_t id = open_stream(f, KEEP);
     struct client_stream *s = client_stream(&f->c, id);
 
@@ -594,7 +246,7 @@ static void an_answer_may_end_first(void **state)
 static void an_early_answer_of_grpc_ends_the_stream(void **state)
 {
     static const char *const fields[] = {"content-type", "application/grpc+proto", NULL};
-    struct fixture *f = *state;
+    struct h2_stream_rig *f = *state;
 
     f->mode = KEEP;
     int32_t id = client_request(&f->c, fields, TERN_STR("one"), true);
@@ -611,7 +263,7 @@ static void an_early_answer_of_grpc_ends_the_stream(void **state)
 
 static void a_reset_is_told_whenever_it_comes(void **state)
 {
-    struct fixture *f = *state;
+    struct h2_stream_rig *f = *state;
     int32_t id = open_stream(f, KEEP);
 
     more(f, id, TERN_STR("abc"), true);
@@ -643,7 +295,7 @@ static void a_reset_is_told_whenever_it_comes(void **state)
     client_send_raw(&f->c, bytes, n);
     client_run(&f->c);
     assert_int_equal(f->parts, parts);
-    assert_int_equal(f->gone, 2); /* but on_head was one */
+    assert_int_equal(f->gone, 2); /* but h2_stream_on_head was one */
     end_owed(f);
     assert_true(nothing_is_left(f));
 }
@@ -651,7 +303,7 @@ static void a_reset_is_told_whenever_it_comes(void **state)
 /* What gRPC clients do that have their answer before they were done. */
 static void a_reset_after_the_answer_is_no_offence(void **state)
 {
-    struct fixture *f = *state;
+    struct h2_stream_rig *f = *state;
 
     for (int i = 0; i < 300; i++) {
         int32_t id = open_stream(f, KEEP);
@@ -667,7 +319,7 @@ static void a_reset_after_the_answer_is_no_offence(void **state)
 
 static void a_lost_connection_is_told(void **state)
 {
-    struct fixture *f = *state;
+    struct h2_stream_rig *f = *state;
     int32_t id = open_stream(f, KEEP);
 
     more(f, id, TERN_STR("abc"), true);
@@ -684,7 +336,7 @@ static void a_lost_connection_is_told(void **state)
 
 static void a_drain_lets_streams_finish(void **state)
 {
-    struct fixture *f = *state;
+    struct h2_stream_rig *f = *state;
     int32_t id = open_stream(f, ECHO);
     struct client_stream *s = client_stream(&f->c, id);
 
@@ -705,7 +357,7 @@ static void a_drain_lets_streams_finish(void **state)
 
 static void the_end_of_a_drain_cuts_streams(void **state)
 {
-    struct fixture *f = *state;
+    struct h2_stream_rig *f = *state;
     int32_t id = open_stream(f, ECHO);
 
     tern_hub_drain(f->rig.hub);
@@ -720,7 +372,7 @@ static void the_end_of_a_drain_cuts_streams(void **state)
 
 static void a_quiet_stream_lives_long(void **state)
 {
-    struct fixture *f = *state;
+    struct h2_stream_rig *f = *state;
     int32_t id = open_stream(f, ECHO);
 
     for (int i = 0; i < 60; i++) {
@@ -736,7 +388,7 @@ static void a_quiet_stream_lives_long(void **state)
 /* More that a handler sends is no sign of life of its client. */
 static void a_client_that_takes_nothing_is_cut(void **state)
 {
-    struct fixture *f = *state;
+    struct h2_stream_rig *f = *state;
     struct client c;
 
     client_open_windows(&c, &f->rig, 3, true);
@@ -756,7 +408,7 @@ static void a_client_that_takes_nothing_is_cut(void **state)
 
 static void compressed_streams_are_415(void **state)
 {
-    struct fixture *f = *state;
+    struct h2_stream_rig *f = *state;
 
     f->mode = KEEP;
     struct client_stream *s =
@@ -772,7 +424,7 @@ static void compressed_streams_are_415(void **state)
 
 static void http1_gives_the_whole_request_at_once(void **state)
 {
-    struct fixture *f = *state;
+    struct h2_stream_rig *f = *state;
     static const char head[] = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\none\n";
     char got[2048];
     int fd = rig_connect(&f->rig);
@@ -795,7 +447,7 @@ static void http1_gives_the_whole_request_at_once(void **state)
 
 static void http1_tells_of_a_request_that_never_ends(void **state)
 {
-    struct fixture *f = *state;
+    struct h2_stream_rig *f = *state;
     static const char head[] = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\none";
     int fd = rig_connect(&f->rig);
 
@@ -815,7 +467,7 @@ static void http1_tells_of_a_request_that_never_ends(void **state)
 /* gRPC's clients give each short message's bytes back to the windows at once. */
 static void short_messages_may_be_given_back_one_by_one(void **state)
 {
-    struct fixture *f = *state;
+    struct h2_stream_rig *f = *state;
     struct client c;
 
     f->rig.hub->limits.h2_control_max = 20;
@@ -837,7 +489,7 @@ static void short_messages_may_be_given_back_one_by_one(void **state)
 
 static void a_window_opened_byte_by_byte_is_a_flood(void **state)
 {
-    struct fixture *f = *state;
+    struct h2_stream_rig *f = *state;
     struct client c;
 
     f->rig.hub->limits.h2_control_max = 20;
@@ -859,7 +511,7 @@ static void a_window_opened_byte_by_byte_is_a_flood(void **state)
 
 static void a_stream_of_messages_allocates_nothing(void **state)
 {
-    struct fixture *f = *state;
+    struct h2_stream_rig *f = *state;
     int32_t id = open_stream(f, ECHO);
 
     for (int i = 0; i < 200; i++) {
@@ -877,7 +529,7 @@ static void a_stream_of_messages_allocates_nothing(void **state)
 
 static void every_allocation_may_fail(void **state)
 {
-    struct fixture *f = *state;
+    struct h2_stream_rig *f = *state;
 
     f->mode = ECHO;
     for (long at = 0; at < 1000; at++) {
@@ -914,16 +566,8 @@ static void every_allocation_may_fail(void **state)
 
 int main(void)
 {
-#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, h2_stream_setup, h2_stream_teardown)
     const struct CMUnitTest tests[] = {
-        TEST(trailers_follow_the_body),
-        TEST(trailers_follow_slices),
-        TEST(trailers_without_a_body_are_not_in_the_head),
-        TEST(an_answer_of_a_head_alone_ends_with_it),
-        TEST(a_streamed_answer_ends_with_trailers),
-        TEST(trailers_pass_a_closed_window),
-        TEST(a_reset_before_the_trailers_frees_all),
-        TEST(calls_with_trailers_allocate_nothing),
         TEST(a_body_is_aligned_as_its_handler_asks),
         TEST(a_head_alone_is_handed_over),
         TEST(a_request_that_came_at_once_is_one_part),

@@ -1,13 +1,13 @@
-/* A test rig for the network code: a real loop stepped by hand, a clock that the test moves, a
+/* A test rig for HTTP/1.1: a real loop stepped by hand, a clock that the test moves, a
  * client on the other end of a socketpair, a handler that echoes, and an allocator that can be told
  * to fail. Everything happens in one thread, so every test is deterministic.
  *
  * A test file that includes this names the seams:
- *   // wrap: tern_clock_mono_ns tern_mem_alloc tern_mem_zalloc tern_mem_alloc_aligned
- * tern_mem_realloc
+ *     // wrap: tern_clock_mono_ns tern_mem_alloc tern_mem_zalloc tern_mem_alloc_aligned
+ *     // wrap: tern_mem_realloc
  */
-#ifndef TESTS_UNIT_NET_RIG_H
-#define TESTS_UNIT_NET_RIG_H
+#ifndef TERN_TESTS_H1_RIG_H
+#define TERN_TESTS_H1_RIG_H
 
 #include <errno.h>
 #include <setjmp.h>
@@ -27,6 +27,8 @@
 #include "net/conn.h"
 #include "net/mux_h1.h"
 #include "os/loop.c" /* for stepping it */
+
+#define GET "GET /a HTTP/1.1\r\nHost: h\r\n\r\n"
 
 /* Not every test file uses all of the rig. */
 #define RIG_FN static __attribute__((unused))
