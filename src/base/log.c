@@ -391,17 +391,6 @@ void tern_log_init(struct tern_log *log, struct tern_log_sink sink, enum tern_lo
     atomic_init(&log->iso_times, false);
 }
 
-bool tern_log_level_from(struct tern_str name, enum tern_log_level *ret_level)
-{
-    for (size_t i = 0; i < TERN_COUNT_OF(level_rows); i++) {
-        if (tern_str_eq_nocase(name, tern_str_of(level_rows[i].name))) {
-            *ret_level = (enum tern_log_level)i;
-            return true;
-        }
-    }
-    return false;
-}
-
 bool tern_log_allow(struct tern_log_limit *limit, uint64_t now_ns, uint32_t burst,
                     uint32_t *ret_suppressed)
 {

@@ -139,9 +139,6 @@ size_t tern_log_format(const struct tern_log *log, uint64_t wall_ns, enum tern_l
 #define tern_log_debug(log, event, message, ...) \
     TERN_LOG_AT(log, TERN_LOG_DEBUG, event, message, __VA_ARGS__)
 
-/* "error", "warn", "info", "debug". */
-TERN_MUST_USE bool tern_log_level_from(struct tern_str name, enum tern_log_level *ret_level);
-
 /* At most `burst` lines a second from one place in the code; the limit lives in that place's owner,
  * zeroed. Thread-safe. When true, *ret_suppressed says how many were swallowed since the last line:
  * put it into the line. */

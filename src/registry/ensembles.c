@@ -243,7 +243,7 @@ static void give_up(struct tern_registry *registry, struct registry_job *job)
     job->version = NULL;
 }
 
-void registry_settle_held(struct tern_registry *registry)
+static void settle_held(struct tern_registry *registry)
 {
     struct registry_job **at = &registry->held;
 
@@ -286,7 +286,7 @@ void registry_come_back(struct tern_registry *registry, struct registry_job *job
         registry_take_job(registry, job);
         registry_free_job(job);
     }
-    registry_settle_held(registry);
+    settle_held(registry);
 }
 
 void registry_drop_held(struct tern_registry *registry)

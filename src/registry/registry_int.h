@@ -200,7 +200,6 @@ struct registry_record *registry_next_marked(struct tern_registry *registry,
 bool registry_steps_are_loading(struct tern_registry *registry, struct registry_record *record);
 /* A load has ended; the job is freed, now or when the steps are there. */
 void registry_come_back(struct tern_registry *registry, struct registry_job *job);
-void registry_settle_held(struct tern_registry *registry);
 /* At the end: what still waits is freed. */
 void registry_drop_held(struct tern_registry *registry);
 /* What was loaded only as a step of this one, which nobody wants any more. */

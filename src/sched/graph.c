@@ -43,11 +43,6 @@ void tern_graph_skip(struct tern_graph *graph, uint32_t step)
     graph->steps[step].unwanted = true;
 }
 
-bool tern_graph_was_skipped(const struct tern_graph *graph, uint32_t step)
-{
-    return graph->steps[step].state == SKIPPED;
-}
-
 /* All before it are through: it joins the list, where its turn comes or it is passed over. */
 static void put_ready(struct tern_graph *graph, uint32_t step)
 {

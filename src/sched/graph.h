@@ -83,7 +83,4 @@ void tern_graph_fail(struct tern_graph *graph, uint32_t step, enum tern_code cod
  * an error nothing changes. */
 void tern_graph_cancel(struct tern_graph *graph, enum tern_code code);
 
-/* Whether it was passed over; after it could have started. */
-bool tern_graph_was_skipped(const struct tern_graph *graph, uint32_t step);
-
 #endif

@@ -1,6 +1,5 @@
 #include "sched/resources.h"
 
-#include <stdio.h>
 #include <string.h>
 #include "base/mem.h"
 
@@ -441,24 +440,4 @@ void tern_resources_forgo(struct tern_resources *resources, struct tern_resource
         return;
     stop(resources, claim);
     settle(resources);
-}
-
-void tern_resources_explain(const struct tern_resources *resources,
-                            const struct tern_resource_claim *claim,
-                            char dst[TERN_RESOURCES_TEXT_MAX])
-{
-    dst[0] = '\0';
-    for (uint32_t i = 0; i < claim->n_wants && claim->state == TERN_RESOURCE_WAITING; i++) {
-        const struct tern_resource_want *want = &claim->wants[i];
-        const struct entry *e = &resources->entries[want->entry];
-        uint64_t free = e->in_use < e->total ? e->total - e->in_use : 0;
-        if (free >= want->count)
-            continue;
-        snprintf(dst, TERN_RESOURCES_TEXT_MAX, "needs %u of %s, %llu of %u are free", want->count,
-                 e->name, (unsigned long long)free, e->total);
-        return;
-    }
-    if (claim->state == TERN_RESOURCE_WAITING)
-        snprintf(dst, TERN_RESOURCES_TEXT_MAX,
-                 "what it needs is kept for another that waits longer");
 }

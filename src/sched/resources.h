@@ -24,7 +24,6 @@
 #define TERN_RESOURCES_MAX        4096u /* different ones */
 #define TERN_RESOURCES_PASSES     8u
 #define TERN_RESOURCES_ANY_DEVICE (-1) /* of a limit: as many on each device */
-#define TERN_RESOURCES_TEXT_MAX   256u
 
 struct tern_resources;
 
@@ -83,11 +82,5 @@ struct tern_resource_claim *tern_resources_granted(struct tern_resources *resour
 /* Nothing is left to run: it waits no longer. Harmless when idle. Ask for the granted afterwards.
  */
 void tern_resources_forgo(struct tern_resources *resources, struct tern_resource_claim *claim);
-
-/* What a waiting claim lacks, ended by a zero: "needs 2 of R, 1 of 2 are free"; empty when nothing.
- */
-void tern_resources_explain(const struct tern_resources *resources,
-                            const struct tern_resource_claim *claim,
-                            char dst[TERN_RESOURCES_TEXT_MAX]);
 
 #endif

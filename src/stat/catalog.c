@@ -339,13 +339,3 @@ void tern_batch_count(struct tern_batch_cells cells[TERN_BATCH_SIZES_MAX], uint6
         return;
     }
 }
-
-const char *tern_outcome_label(enum tern_outcome outcome)
-{
-    return outcome_labels[outcome];
-}
-
-const char *tern_stage_label(enum tern_stage stage)
-{
-    return stage_labels[stage];
-}

@@ -232,7 +232,5 @@ void tern_batch_count(struct tern_batch_cells cells[TERN_BATCH_SIZES_MAX], uint6
                       uint64_t input_ns, uint64_t infer_ns, uint64_t output_ns);
 /* entered: it was taken in, after the checks of its head. http_status: of the answer. */
 enum tern_ending tern_ending_of(enum tern_code code, int http_status, bool entered);
-const char *tern_outcome_label(enum tern_outcome outcome);
-const char *tern_stage_label(enum tern_stage stage);
 
 #endif

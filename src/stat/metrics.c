@@ -17,20 +17,9 @@ const uint8_t tern_latency_first[64] = {
     9,  8,  7,  6,  5,  4,  3,  2,  2,  1,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,
 };
 
-void tern_counter_add_shared(struct tern_counter *counter, uint64_t n)
-{
-    atomic_fetch_add_explicit(&counter->value, n, memory_order_relaxed);
-}
-
 void tern_counter_set_shared(struct tern_counter *counter, uint64_t value)
 {
     atomic_store_explicit(&counter->value, value, memory_order_relaxed);
-}
-
-void tern_latency_record_shared(struct tern_latency *latency, uint64_t ns)
-{
-    atomic_fetch_add_explicit(&latency->slot[tern_latency_slot(ns)], 1, memory_order_relaxed);
-    atomic_fetch_add_explicit(&latency->sum_ns, ns, memory_order_relaxed);
 }
 
 enum tern_code tern_metrics_new(const struct tern_metric_group *const *groups, uint32_t n_groups,

@@ -74,10 +74,8 @@ TERN_INLINE void tern_latency_record(struct tern_latency *latency, uint64_t ns)
     atomic_store_explicit(&latency->sum_ns, sum + ns, memory_order_relaxed);
 }
 
-/* The same from a thread without a shard, on cells of tern_metric_set_shared. */
-void tern_counter_add_shared(struct tern_counter *counter, uint64_t n);
+/* From a thread without a shard, on cells of tern_metric_set_shared: it has this value now. */
 void tern_counter_set_shared(struct tern_counter *counter, uint64_t value);
-void tern_latency_record_shared(struct tern_latency *latency, uint64_t ns);
 
 enum tern_metric_type {
     TERN_METRIC_COUNTER,

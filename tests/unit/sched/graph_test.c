@@ -190,8 +190,6 @@ static void one_way_passes_over_the_others(void **state)
     rig->ways[0] = 1; /* step 2 */
     run(rig);
     expect(rig, "+0 +2 +3 =0 ");
-    assert_true(tern_graph_was_skipped(&rig->graph, 1));
-    assert_false(tern_graph_was_skipped(&rig->graph, 3));
     free_rig(rig);
 }
 
@@ -204,8 +202,6 @@ static void what_nothing_leads_to_is_passed_over_with_all_behind_it(void **state
     rig->ways[0] = TERN_GRAPH_NONE;
     run(rig);
     expect(rig, "+0 =0 ");
-    for (uint32_t i = 1; i < 4; i++)
-        assert_true(tern_graph_was_skipped(&rig->graph, i));
     free_rig(rig);
 }
 

@@ -100,11 +100,11 @@ static void test_page(void **state)
     tern_latency_record(&one->wait, 1000);        /* le 1e-06 is inclusive */
     tern_latency_record(&two->wait, 1001);        /* 2e-06 */
     tern_latency_record(&two->wait, 10000000001); /* above all */
-    tern_latency_record_shared(&shared->wait, 0);
+    tern_latency_record(&shared->wait, 0);
     tern_counter_add(&one->depth, 5);
     tern_counter_sub(&two->depth, 7);
     tern_counter_set_shared(&shared->load_ns, 1250000000);
-    tern_counter_add_shared(&shared->calls[0], 1);
+    tern_counter_set_shared(&shared->calls[0], 1);
     assert_int_equal(tern_metric_set_sum(iris, offsetof(struct cells, calls)), 8);
     check_page(m, "# HELP t_calls_total Calls.\n"
                   "# TYPE t_calls_total counter\n"
@@ -310,7 +310,6 @@ static void test_page_over_its_maximum(void **state)
 
 struct writer {
     struct cells *cells;
-    struct cells *shared;
 };
 
 static void *write_much(void *arg)
@@ -319,7 +318,6 @@ static void *write_much(void *arg)
     for (int i = 0; i < 100000; i++) {
         tern_counter_add(&w->cells->calls[0], 1);
         tern_latency_record(&w->cells->wait, (uint64_t)i * 100);
-        tern_counter_add_shared(&w->shared->calls[1], 1);
     }
     return NULL;
 }
@@ -335,7 +333,7 @@ static void test_threads_lose_nothing(void **state)
     (void)state;
     tern_buf_init(&buf, 1 << 20);
     for (uint32_t i = 0; i < 2; i++) {
-        writers[i] = (struct writer){tern_metric_set_cells(set, i), tern_metric_set_shared(set)};
+        writers[i] = (struct writer){tern_metric_set_cells(set, i)};
         assert_int_equal(pthread_create(&threads[i], NULL, write_much, &writers[i]), 0);
     }
     for (int i = 0; i < 50; i++) { /* scrapes run beside them */
@@ -345,7 +343,6 @@ static void test_threads_lose_nothing(void **state)
     for (int i = 0; i < 2; i++)
         pthread_join(threads[i], NULL);
     assert_int_equal(tern_metric_set_sum(set, offsetof(struct cells, calls[0])), 200000);
-    assert_int_equal(tern_metric_set_sum(set, offsetof(struct cells, calls[1])), 200000);
     tern_buf_fini(&buf);
     tern_metrics_free(m);
 }
