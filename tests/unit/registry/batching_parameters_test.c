@@ -7,72 +7,48 @@
 #include <string.h>
 #include <cmocka.h>
 
+#include "harness/config_rig.h"
 #include "registry/batching_parameters.h"
 
-struct world {
-    struct tern_arena arena;
-    struct tern_problems problems;
-    struct tern_batching_parameters p;
-    struct tern_buf said;
-};
+static struct tern_batching_parameters parameters;
 
-static int setup(void **state)
-{
-    static struct world w;
-    tern_arena_init(&w.arena, 4096, 1u << 20);
-    tern_buf_init(&w.said, 1u << 16);
-    *state = &w;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    struct world *w = *state;
-    tern_buf_fini(&w->said);
-    tern_arena_fini(&w->arena);
-    return 0;
-}
-
-static const char *mistakes(struct world *w, const char *text)
+static const char *mistakes(struct config_rig *w, const char *text)
 {
     tern_problem_init(&w->problems, &w->arena);
-    tern_batching_parameters_read(tern_str_of(text), TERN_STR("b.pbtxt"), &w->arena, &w->p,
+    tern_batching_parameters_read(tern_str_of(text), TERN_STR("b.pbtxt"), &w->arena, &parameters,
                                   &w->problems);
-    tern_buf_clear(&w->said);
-    tern_problem_print(&w->problems, &w->said);
-    tern_buf_add_char(&w->said, '\0');
-    return w->said.p;
+    return config_rig_said(w);
 }
 
 static void test_what_is_left_out_is_as_there(void **state)
 {
-    struct world *w = *state;
+    struct config_rig *w = *state;
     assert_string_equal(mistakes(w, ""), "");
-    assert_int_equal(w->p.max_rows, 1000);
-    assert_int_equal(w->p.delay_ns, 0);
-    assert_int_equal(w->p.max_queue_size, 10000);
-    assert_int_equal(w->p.threads, 0);
-    assert_int_equal(w->p.n_allowed, 0);
-    assert_false(tern_batching_parameters_need_queue(&w->p));
+    assert_int_equal(parameters.max_rows, 1000);
+    assert_int_equal(parameters.delay_ns, 0);
+    assert_int_equal(parameters.max_queue_size, 10000);
+    assert_int_equal(parameters.threads, 0);
+    assert_int_equal(parameters.n_allowed, 0);
+    assert_false(tern_batching_parameters_need_queue(&parameters));
     assert_false(tern_batching_parameters_need_queue(NULL));
 }
 
 static void test_every_field(void **state)
 {
-    struct world *w = *state;
+    struct config_rig *w = *state;
     assert_string_equal(
         mistakes(w, "max_batch_size { value: 32 } batch_timeout_micros { value: 500 }\n"
                     "max_enqueued_batches { value: 4 } num_batch_threads { value: 2 }\n"
                     "thread_pool_name { value: 'a' } pad_variable_length_inputs: true\n"
                     "allowed_batch_sizes: 8 allowed_batch_sizes: 16 allowed_batch_sizes: 32"),
         "");
-    assert_int_equal(w->p.max_rows, 32);
-    assert_int_equal(w->p.delay_ns, 500000);
-    assert_int_equal(w->p.max_queue_size, 128);
-    assert_int_equal(w->p.threads, 2);
-    assert_int_equal(w->p.n_allowed, 3);
-    assert_int_equal(w->p.allowed[1], 16);
-    assert_true(tern_batching_parameters_need_queue(&w->p));
+    assert_int_equal(parameters.max_rows, 32);
+    assert_int_equal(parameters.delay_ns, 500000);
+    assert_int_equal(parameters.max_queue_size, 128);
+    assert_int_equal(parameters.threads, 2);
+    assert_int_equal(parameters.n_allowed, 3);
+    assert_int_equal(parameters.allowed[1], 16);
+    assert_true(tern_batching_parameters_need_queue(&parameters));
 }
 
 static void test_large_requests_are_not_cut(void **state)
@@ -80,10 +56,10 @@ static void test_large_requests_are_not_cut(void **state)
     static const char split[] =
         "max_batch_size { value: 100 } max_execution_batch_size { value: 10 } "
         "allowed_batch_sizes: [5, 10] ";
-    struct world *w = *state;
+    struct config_rig *w = *state;
     char text[256] = "enable_large_batch_splitting { value: true } ";
     assert_string_equal(mistakes(w, strcat(text, split)), "");
-    assert_int_equal(w->p.max_rows, 10);
+    assert_int_equal(parameters.max_rows, 10);
     assert_non_null(strstr(mistakes(w, split), "the largest batch (100), got 10"));
 }
 
@@ -108,7 +84,7 @@ static void test_mistakes(void **state)
         {"max_batchsize { value: 4 }", "unknown field \"max_batchsize\""},
         {"max_batch_size {", "b.pbtxt:1:"},
     };
-    struct world *w = *state;
+    struct config_rig *w = *state;
     for (size_t i = 0; i < TERN_COUNT_OF(rows); i++) {
         const char *said = mistakes(w, rows[i].text);
         if (strstr(said, rows[i].said) == NULL)
@@ -118,11 +94,12 @@ static void test_mistakes(void **state)
 
 int main(void)
 {
+#define TEST(name) cmocka_unit_test_setup_teardown(name, config_rig_setup, config_rig_teardown)
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_what_is_left_out_is_as_there, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_every_field, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_large_requests_are_not_cut, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_mistakes, setup, teardown),
+        TEST(test_what_is_left_out_is_as_there),
+        TEST(test_every_field),
+        TEST(test_large_requests_are_not_cut),
+        TEST(test_mistakes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

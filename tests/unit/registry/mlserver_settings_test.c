@@ -6,36 +6,12 @@
 #include <string.h>
 #include <cmocka.h>
 
+#include "harness/config_rig.h"
 #include "registry/mlserver_settings.h"
-#include "registry/model_config.h"
-
-struct world {
-    struct tern_arena arena;
-    struct tern_problems problems;
-    struct tern_model_config config;
-    struct tern_buf said;
-};
-
-static int setup(void **state)
-{
-    static struct world w;
-    tern_arena_init(&w.arena, 4096, 1u << 20);
-    tern_buf_init(&w.said, 1u << 16);
-    *state = &w;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    struct world *w = *state;
-    tern_buf_fini(&w->said);
-    tern_arena_fini(&w->arena);
-    return 0;
-}
 
 /* Completed for a model X [-1,4] FP32 -> Y [-1] INT64; `free` says whether that is its first
  * dimension. */
-static const char *mistakes_of(struct world *w, const char *text, bool free,
+static const char *mistakes_of(struct config_rig *w, const char *text, bool free,
                                const struct tern_model_config_settings *settings)
 {
     struct tern_tensor_spec x = {TERN_STR("X"), TERN_DTYPE_FP32, {2, {-1, 4}}, false, {NULL, 0}};
@@ -55,15 +31,12 @@ static const char *mistakes_of(struct world *w, const char *text, bool free,
                            &w->config, &w->problems);
     if (!tern_problem_any(&w->problems))
         tern_model_config_complete(&w->config, settings, &subject, &w->arena, &specs, &w->problems);
-    tern_buf_clear(&w->said);
-    tern_problem_print(&w->problems, &w->said);
-    tern_buf_add_char(&w->said, '\0');
-    return w->said.p;
+    return config_rig_said(w);
 }
 
 static const struct tern_model_config_settings plain;
 
-static const char *mistakes(struct world *w, const char *text)
+static const char *mistakes(struct config_rig *w, const char *text)
 {
     return mistakes_of(w, text, true, &plain);
 }
@@ -81,7 +54,7 @@ static const char full[] =
 
 static void test_every_setting(void **state)
 {
-    struct world *w = *state;
+    struct config_rig *w = *state;
     assert_string_equal(mistakes(w, full), "");
     const struct tern_model_config *c = &w->config;
     const struct tern_scheduling *s = c->scheduling;
@@ -111,7 +84,7 @@ static void test_batches_need_a_size_and_a_time(void **state)
         "{\"max_batch_size\": 1, \"max_batch_time\": 1.5}",
         "{\"max_batch_size\": 8, \"max_batch_time\": 0.0}",
     };
-    struct world *w = *state;
+    struct config_rig *w = *state;
     for (size_t i = 0; i < TERN_COUNT_OF(texts); i++) {
         assert_string_equal(mistakes(w, texts[i]), "");
         assert_null(w->config.batching);
@@ -130,7 +103,7 @@ static void test_parameters_of_all_models(void **state)
     const struct tern_batching_parameters p = {
         .max_rows = 8, .delay_ns = 7, .max_queue_size = 5, .allowed = {2, 4, 8}, .n_allowed = 3};
     const struct tern_model_config_settings all = {.batching_parameters = &p, .batch_max = 64};
-    struct world *w = *state;
+    struct config_rig *w = *state;
     assert_string_equal(mistakes_of(w, "{}", true, &all), "");
     struct tern_scheduling *s = w->config.scheduling;
     assert_int_equal(s->batching, TERN_BATCHING_NONE); /* until it is proven that it can */
@@ -174,7 +147,7 @@ static void test_mistakes(void **state)
         {"[]", "expected a map of names and values"},
         {"{", "JSON does not allow"},
     };
-    struct world *w = *state;
+    struct config_rig *w = *state;
     for (size_t i = 0; i < TERN_COUNT_OF(rows); i++) {
         const char *said = mistakes(w, rows[i].text);
         if (strstr(said, rows[i].said) == NULL || strstr(said, "model-settings.json") == NULL)
@@ -184,11 +157,12 @@ static void test_mistakes(void **state)
 
 int main(void)
 {
+#define TEST(name) cmocka_unit_test_setup_teardown(name, config_rig_setup, config_rig_teardown)
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_every_setting, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_batches_need_a_size_and_a_time, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_parameters_of_all_models, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_mistakes, setup, teardown),
+        TEST(test_every_setting),
+        TEST(test_batches_need_a_size_and_a_time),
+        TEST(test_parameters_of_all_models),
+        TEST(test_mistakes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

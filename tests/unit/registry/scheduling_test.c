@@ -10,7 +10,7 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "registry/model_config.h"
+#include "harness/config_rig.h"
 
 #define FLAT   \
     {          \
@@ -39,34 +39,10 @@ static const struct tern_tensor_spec outputs[] = {
     {{"CUT", 3}, TERN_DTYPE_FP32, FLAT, false, {NULL, 0}},
 };
 
-struct world {
-    struct tern_arena arena;
-    struct tern_problems problems;
-    struct tern_model_config config;
-    struct tern_model_config_specs specs;
-    struct tern_buf said;
-};
-
-static int setup(void **state)
-{
-    static struct world w;
-    tern_arena_init(&w.arena, 4096, 1u << 20);
-    tern_buf_init(&w.said, 1u << 16);
-    *state = &w;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    struct world *w = *state;
-    tern_buf_fini(&w->said);
-    tern_arena_fini(&w->arena);
-    return 0;
-}
-
 /* What is wrong with the text for a model of the first so many inputs and outputs. */
-static const char *mistakes(struct world *w, const char *text, uint32_t first, uint32_t n_inputs,
-                            uint32_t n_outputs, const struct tern_model_config_settings *settings)
+static const char *mistakes(struct config_rig *w, const char *text, uint32_t first,
+                            uint32_t n_inputs, uint32_t n_outputs,
+                            const struct tern_model_config_settings *settings)
 {
     static const struct tern_model_config_settings plain = {.strict = false};
     struct tern_tensor_spec in[TERN_COUNT_OF(inputs)], out[TERN_COUNT_OF(outputs)];
@@ -76,31 +52,20 @@ static const char *mistakes(struct world *w, const char *text, uint32_t first, u
                                       .n_outputs = n_outputs,
                                       .platform = "onnxruntime_onnx",
                                       .backend = "onnxruntime"};
-    const struct tern_model_config_subject subject = {.name = TERN_STR("m"), .model = &model};
-    struct tern_err err;
 
     memcpy(in, inputs + first, n_inputs * sizeof(*in));
     memcpy(out, outputs, n_outputs * sizeof(*out));
-    tern_problem_init(&w->problems, &w->arena);
-    tern_model_config_read(tern_str_of(text), TERN_STR("config.pbtxt"), &w->arena, &w->config,
-                           &w->problems);
-    if (tern_problem_fail(&w->problems, &err) == TERN_OK)
-        tern_model_config_complete(&w->config, settings == NULL ? &plain : settings, &subject,
-                                   &w->arena, &w->specs, &w->problems);
-    tern_buf_clear(&w->said);
-    tern_problem_print(&w->problems, &w->said);
-    tern_buf_add_char(&w->said, '\0');
-    return w->said.p;
+    return config_rig_complete(w, text, settings == NULL ? &plain : settings, &model);
 }
 
 /* X -> Y, an ordinary model. */
-static const struct tern_scheduling *plain(struct world *w, const char *text)
+static const struct tern_scheduling *plain(struct config_rig *w, const char *text)
 {
     assert_string_equal(mistakes(w, text, 2, 1, 1, NULL), "");
     return w->config.scheduling;
 }
 
-static const struct tern_scheduling *ruled(struct world *w, const char *text,
+static const struct tern_scheduling *ruled(struct config_rig *w, const char *text,
                                            enum tern_batching_rule rule)
 {
     const struct tern_model_config_settings settings = {.batching = rule,
@@ -219,7 +184,7 @@ static void test_what_only_a_queue_can_give(void **state)
 
 static void test_instance_groups(void **state)
 {
-    struct world *w = *state;
+    struct config_rig *w = *state;
     const struct tern_scheduling *s =
         plain(w, "instance_group [ { name: 'off' count: 4 passive: true }, { name: 'a' count: 2\n"
                  "rate_limiter { priority: 3 resources [ { name: 'R' count: 2 },\n"
@@ -268,7 +233,7 @@ static void test_sequences(void **state)
 
 static void test_tensors_made_of_the_batch(void **state)
 {
-    struct world *w = *state;
+    struct config_rig *w = *state;
     assert_string_equal(mistakes(w,
                                  RAGGED_IN COUNT_IN CUT_OUT
                                  "batch_input { kind: BATCH_ITEM_SHAPE target_name: 'SHAPES' "
@@ -336,7 +301,7 @@ static void test_mistakes_of_tensors_made_of_the_batch(void **state)
         {"batch_output { target_name: 'Y' source_input: 'X' }",
          "output \"Y\" is made of a whole batch: expected dims"},
     };
-    struct world *w = *state;
+    struct config_rig *w = *state;
     for (size_t i = 0; i < TERN_COUNT_OF(rows); i++) {
         char text[2048];
         snprintf(text, sizeof(text), "%s\n%s", RAGGED_IN, rows[i].text);
@@ -385,7 +350,7 @@ static void test_mistakes(void **state)
         {"response_cache { enable: true } sequence_batching { }",
          "with sequence batching scheduler: it answers the same request differently"},
     };
-    struct world *w = *state;
+    struct config_rig *w = *state;
     for (size_t i = 0; i < TERN_COUNT_OF(rows); i++) {
         char text[2048];
         snprintf(text, sizeof(text), "max_batch_size: 4\n%s", rows[i].text);
@@ -401,7 +366,7 @@ static void test_mistakes(void **state)
 static void test_what_triton_has_no_field_for(void **state)
 {
     const struct tern_model_config_settings settings = {.slo_ns = 5};
-    struct world *w = *state;
+    struct config_rig *w = *state;
     const struct tern_scheduling *s =
         plain(w, PARAMETER("slo", "20ms") PARAMETER("batch_cost_input", "X")
                      PARAMETER("batch_cost_max", "512") PARAMETER("intra_op_thread_count", "1"));
@@ -433,7 +398,7 @@ static void test_mistakes_in_parameters(void **state)
         {PARAMETER("batch_cost_input", "NO") PARAMETER("batch_cost_max", "1"),
          "batch_cost_input: clients send no input \"NO\""},
     };
-    struct world *w = *state;
+    struct config_rig *w = *state;
     for (size_t i = 0; i < TERN_COUNT_OF(rows); i++) {
         const char *said = mistakes(w, rows[i].text, 2, 1, 1, NULL);
         if (strstr(said, rows[i].said) == NULL)
@@ -450,20 +415,20 @@ static void test_mistakes_in_parameters(void **state)
 
 int main(void)
 {
+#define TEST(name) cmocka_unit_test_setup_teardown(name, config_rig_setup, config_rig_teardown)
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_nothing_said_is_adaptive, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_the_servers_rule, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_dynamic_batching, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_levels_are_as_many_as_triton_counts, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_what_only_a_queue_can_give, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_instance_groups, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_sequences, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_tensors_made_of_the_batch, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_mistakes_of_tensors_made_of_the_batch, setup,
-                                        teardown),
-        cmocka_unit_test_setup_teardown(test_mistakes, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_what_triton_has_no_field_for, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_mistakes_in_parameters, setup, teardown),
+        TEST(test_nothing_said_is_adaptive),
+        TEST(test_the_servers_rule),
+        TEST(test_dynamic_batching),
+        TEST(test_levels_are_as_many_as_triton_counts),
+        TEST(test_what_only_a_queue_can_give),
+        TEST(test_instance_groups),
+        TEST(test_sequences),
+        TEST(test_tensors_made_of_the_batch),
+        TEST(test_mistakes_of_tensors_made_of_the_batch),
+        TEST(test_mistakes),
+        TEST(test_what_triton_has_no_field_for),
+        TEST(test_mistakes_in_parameters),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -7,8 +7,8 @@
 #include <cmocka.h>
 
 #include <string.h>
+#include "harness/config_rig.h"
 #include "harness/tree.h"
-#include "registry/model_config.h"
 
 #define ANY_BY_1  \
     {             \
@@ -31,60 +31,24 @@ static const struct tern_tensor_spec outputs[] = {
     {{"Y", 1}, TERN_DTYPE_INT32, ANY_BY_1, false, {NULL, 0}},
 };
 
-struct world {
-    struct tern_arena arena;
-    struct tern_problems problems;
-    struct tern_model_config config;
-    struct tern_model_config_specs specs;
-    struct tern_buf said;
-};
-
-static int setup(void **state)
-{
-    static struct world w;
-    tern_arena_init(&w.arena, 4096, 1u << 20);
-    tern_buf_init(&w.said, 1u << 16);
-    *state = &w;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    struct world *w = *state;
-    tern_buf_fini(&w->said);
-    tern_arena_fini(&w->arena);
-    return 0;
-}
-
 /* What is wrong with the text, empty when nothing is. */
-static const char *mistakes(struct world *w, const char *text, bool strict)
+static const char *mistakes(struct config_rig *w, const char *text, bool strict)
 {
     struct tern_engine_model model = {.n_inputs = TERN_COUNT_OF(inputs),
                                       .n_outputs = TERN_COUNT_OF(outputs),
                                       .platform = "onnxruntime_onnx",
                                       .backend = "onnxruntime"};
     const struct tern_model_config_settings settings = {.strict = strict};
-    const struct tern_model_config_subject subject = {.name = TERN_STR("m"), .model = &model};
-    struct tern_err err;
     struct tern_tensor_spec in[TERN_COUNT_OF(inputs)], out[TERN_COUNT_OF(outputs)];
 
     memcpy(in, inputs, sizeof(in));
     memcpy(out, outputs, sizeof(out));
     model.inputs = in;
     model.outputs = out;
-    tern_problem_init(&w->problems, &w->arena);
-    tern_model_config_read(tern_str_of(text), TERN_STR("config.pbtxt"), &w->arena, &w->config,
-                           &w->problems);
-    if (tern_problem_fail(&w->problems, &err) == TERN_OK)
-        tern_model_config_complete(&w->config, &settings, &subject, &w->arena, &w->specs,
-                                   &w->problems);
-    tern_buf_clear(&w->said);
-    tern_problem_print(&w->problems, &w->said);
-    tern_buf_add_char(&w->said, '\0');
-    return w->said.p;
+    return config_rig_complete(w, text, &settings, &model);
 }
 
-static const char *json(struct world *w)
+static const char *json(struct config_rig *w)
 {
     struct tern_str text = {NULL, 0};
     assert_int_equal(tern_model_config_print(&w->config, &w->arena, &text, NULL), TERN_OK);
@@ -104,7 +68,7 @@ static const char *json(struct world *w)
 
 static void test_every_kind_of_control(void **state)
 {
-    struct world *w = *state;
+    struct config_rig *w = *state;
     const float no = -1, yes = 1.5f;
     assert_string_equal(mistakes(w, SEQUENCES(ALL), false), "");
     const struct tern_sequencing *s = w->config.sequencing;
@@ -129,7 +93,7 @@ static void test_every_kind_of_control(void **state)
 
 static void test_clients_see_the_rest(void **state)
 {
-    struct world *w = *state;
+    struct config_rig *w = *state;
     assert_string_equal(mistakes(w, SEQUENCES(ALL), false), "");
     assert_int_equal(w->specs.seen.n_inputs, 2);
     assert_true(tern_str_eq(w->specs.seen.inputs[0].name, TERN_STR("X")));
@@ -146,7 +110,7 @@ static void test_clients_see_the_rest(void **state)
 
 static void test_a_model_without_sequences_hides_nothing(void **state)
 {
-    struct world *w = *state;
+    struct config_rig *w = *state;
     assert_string_equal(mistakes(w, "max_batch_size: 4", false), "");
     assert_null(w->config.sequencing);
     assert_int_equal(w->specs.seen.n_inputs, TERN_COUNT_OF(inputs));
@@ -158,7 +122,7 @@ static const char state_z[] = SEQUENCES(ALL STATE(""));
 
 static void test_states_are_the_servers(void **state)
 {
-    struct world *w = *state;
+    struct config_rig *w = *state;
     struct tern_err err;
     assert_string_equal(mistakes(w, state_z, false), "");
     struct tern_sequencing *s = w->config.sequencing;
@@ -182,7 +146,7 @@ static void test_states_are_the_servers(void **state)
 
 static void test_first_states_from_files(void **state)
 {
-    struct world *w = *state;
+    struct config_rig *w = *state;
     struct tern_err err;
     struct tree tree;
     char folder[TREE_PATH_MAX];
@@ -208,7 +172,7 @@ static void test_first_states_from_files(void **state)
 
 static void test_a_first_state_is_bounded(void **state)
 {
-    struct world *w = *state;
+    struct config_rig *w = *state;
     struct tern_err err;
     assert_string_equal(mistakes(w, state_z, false), "");
     w->config.sequencing->states[0].first.dim[1] = TERN_SEQUENCE_STATE_MAX / 4 + 1;
@@ -224,7 +188,7 @@ static void test_a_first_state_is_bounded(void **state)
 
 static void test_strategies(void **state)
 {
-    struct world *w = *state;
+    struct config_rig *w = *state;
     assert_string_equal(mistakes(w,
                                  SEQUENCES(ALL "oldest { max_candidate_sequences: 9 } "
                                                "max_sequence_idle_microseconds: 5"),
@@ -254,7 +218,7 @@ static void test_strategies(void **state)
 
 static void test_controls_need_no_description(void **state)
 {
-    struct world *w = *state;
+    struct config_rig *w = *state;
     assert_string_equal(
         mistakes(w,
                  SEQUENCES(ALL STATE("")) "input { name: \"X\" data_type: TYPE_INT32 dims: 1 } "
@@ -265,7 +229,7 @@ static void test_controls_need_no_description(void **state)
 
 static void test_mistakes(void **state)
 {
-    struct world *w = *state;
+    struct config_rig *w = *state;
     static const struct {
         const char *text, *wrong;
     } rows[] = {
@@ -316,7 +280,7 @@ static void test_mistakes(void **state)
 
 static void test_too_little_memory_is_said(void **state)
 {
-    struct world *w = *state;
+    struct config_rig *w = *state;
     struct tern_err err;
     bool was_whole = false;
 
@@ -333,18 +297,18 @@ static void test_too_little_memory_is_said(void **state)
 
 int main(void)
 {
+#define TEST(name) cmocka_unit_test_setup_teardown(name, config_rig_setup, config_rig_teardown)
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_every_kind_of_control, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_clients_see_the_rest, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_a_model_without_sequences_hides_nothing, setup,
-                                        teardown),
-        cmocka_unit_test_setup_teardown(test_states_are_the_servers, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_first_states_from_files, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_a_first_state_is_bounded, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_strategies, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_controls_need_no_description, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_mistakes, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_too_little_memory_is_said, setup, teardown),
+        TEST(test_every_kind_of_control),
+        TEST(test_clients_see_the_rest),
+        TEST(test_a_model_without_sequences_hides_nothing),
+        TEST(test_states_are_the_servers),
+        TEST(test_first_states_from_files),
+        TEST(test_a_first_state_is_bounded),
+        TEST(test_strategies),
+        TEST(test_controls_need_no_description),
+        TEST(test_mistakes),
+        TEST(test_too_little_memory_is_said),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

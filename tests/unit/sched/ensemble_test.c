@@ -157,22 +157,30 @@ static void cancelled_while_two_steps_run(void **state)
     rig_request_fini(&r);
 }
 
-static void no_step_starts_after_the_deadline(void **state)
+/* Of an ensemble of two steps the first is held until the request's time is over. */
+static enum tern_code outlast(struct ensemble_rig *rig, struct rig_request *r, uint64_t timeout_ns,
+                              uint64_t wait_ns)
 {
-    struct ensemble_rig *rig = *state;
-    struct rig_request r;
-
     rig_config(rig, "e", RIG_1_TO_1(RIG_STEP("gated", "x", "a") RIG_STEP("d", "a", "y")));
     rig_open(rig, TERN_REGISTRY_NONE);
     fake_engine_gate(true);
-    rig_request_init(&r, rig, "e");
-    r.timeout_ns = 50 * TERN_NS_PER_MS;
-    rig_submit(&r);
+    rig_request_init(r, rig, "e");
+    r->timeout_ns = timeout_ns;
+    r->wait_ns = wait_ns;
+    rig_submit(r);
     fake_engine_wait_entered(1);
-    while (tern_clock_mono_ns() <= r.work.deadline_ns)
+    uint64_t end_ns = tern_clock_mono_ns() + timeout_ns + wait_ns;
+    while (tern_clock_mono_ns() <= end_ns)
         ;
     fake_engine_open(1);
-    assert_int_equal(rig_wait(&r), TERN_DEADLINE_EXCEEDED);
+    return rig_wait(r);
+}
+
+static void no_step_starts_after_the_deadline(void **state)
+{
+    struct rig_request r;
+
+    assert_int_equal(outlast(*state, &r, 50 * TERN_NS_PER_MS, 0), TERN_DEADLINE_EXCEEDED);
     assert_non_null(strstr(r.err.text, "in ensemble 'e', "));
     rig_request_fini(&r);
 }
@@ -180,21 +188,9 @@ static void no_step_starts_after_the_deadline(void **state)
 /* A bound of the wait where the step's configuration knows one, else a deadline. */
 static void a_timeout_is_what_it_is_for_the_step(void **state)
 {
-    struct ensemble_rig *rig = *state;
     struct rig_request r;
 
-    rig_config(rig, "e", RIG_1_TO_1(RIG_STEP("gated", "x", "a") RIG_STEP("d", "a", "y")));
-    rig_open(rig, TERN_REGISTRY_NONE);
-    fake_engine_gate(true);
-    rig_request_init(&r, rig, "e");
-    r.wait_ns = 50 * TERN_NS_PER_MS;
-    rig_submit(&r);
-    fake_engine_wait_entered(1);
-    uint64_t end_ns = tern_clock_mono_ns() + r.wait_ns;
-    while (tern_clock_mono_ns() <= end_ns)
-        ;
-    fake_engine_open(1);
-    assert_int_equal(rig_wait(&r), TERN_DEADLINE_EXCEEDED);
+    assert_int_equal(outlast(*state, &r, 0, 50 * TERN_NS_PER_MS), TERN_DEADLINE_EXCEEDED);
     rig_request_fini(&r);
 }
 

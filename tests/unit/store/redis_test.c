@@ -17,6 +17,7 @@
 #include <unistd.h>
 #include "base/clock.h"
 #include "base/mem.h"
+#include "harness/tree.h"
 #include "os/thread.h"
 #include "store/redis.h"
 
@@ -25,7 +26,8 @@
 enum mood { ANSWERS, DENIES, HANGS, HANGS_UP, BABBLES };
 
 struct fake {
-    char folder[32], path[64];
+    struct tree tree;
+    char path[TREE_PATH_MAX]; /* of its socket */
     int listening;
     pthread_t thread;
     _Atomic enum mood mood;
@@ -117,10 +119,9 @@ static void fake_start(struct fake *f)
 
     memset(f, 0, sizeof(*f));
     pthread_mutex_init(&f->lock, NULL);
-    snprintf(f->folder, sizeof(f->folder), "/tmp/tern-redis-XXXXXX");
-    assert_non_null(mkdtemp(f->folder));
-    snprintf(f->path, sizeof(f->path), "%s/socket", f->folder);
-    memcpy(at.sun_path, f->path, sizeof(f->path));
+    tree_init(&f->tree);
+    tree_path(&f->tree, "socket", f->path);
+    assert_true(tern_str_copy_z(tern_str_of(f->path), at.sun_path, sizeof(at.sun_path)));
     f->listening = socket(AF_UNIX, SOCK_STREAM, 0);
     assert_int_equal(bind(f->listening, (struct sockaddr *)&at, sizeof(at)), 0);
     assert_int_equal(listen(f->listening, 8), 0);
@@ -133,8 +134,7 @@ static void fake_stop(struct fake *f)
     shutdown(f->listening, SHUT_RDWR);
     pthread_join(f->thread, NULL);
     close(f->listening);
-    unlink(f->path);
-    rmdir(f->folder);
+    tree_fini(&f->tree);
     pthread_mutex_destroy(&f->lock);
 }
 
