@@ -1,3 +1,4 @@
+/* The result of a load test in words and bars, and as JSON. */
 #include <jansson.h>
 #include <math.h>
 #include <stdlib.h>

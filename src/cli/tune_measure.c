@@ -1,3 +1,5 @@
+/* One candidate under load: the server is given its setting, and the highest rate that it keeps up
+ * with is looked for. */
 #include <signal.h>
 #include <string.h>
 #include <time.h>

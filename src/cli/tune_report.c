@@ -1,3 +1,4 @@
+/* What came of the sweep: the table, the plot, and the configuration to paste. */
 #include <inttypes.h>
 #include <math.h>
 #include <string.h>

@@ -1,3 +1,4 @@
+/* The inputs of several works become those of one run. */
 #include <assert.h>
 #include <string.h>
 #include "base/account.h"

@@ -1,3 +1,4 @@
+/* The outputs of one run become those of its works, which are answered. */
 #include <inttypes.h>
 #include <string.h>
 #include "base/num.h"

@@ -64,7 +64,8 @@ enum tern_work_state {
     TERN_WORK_DONE,
 };
 
-/* One batch for one model version. Embedded in its owner, which keeps it valid until on_done. */
+/* One request for one model version, of one row or of several. Embedded in its owner, which keeps
+ * it valid until on_done. */
 struct tern_work {
     struct tern_model_version *version; /* pinned by the owner */
     struct tern_engine_run run;

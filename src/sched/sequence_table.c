@@ -1,3 +1,4 @@
+/* The live sequences of a model, found by their ids: who waits in each, and which have a slot. */
 #include "sched/sequence_int.h"
 
 #include <string.h>

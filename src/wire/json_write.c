@@ -1,3 +1,4 @@
+/* JSON as it is written: strings escaped, and what is no UTF-8 in them replaced. */
 #include "wire/json.h"
 #include "wire/json_int.h"
 
