@@ -7,6 +7,52 @@
 #define FOR_SHORT_RUNS 4 /* one thread more for so many */
 #define LONG_MOST      (TERN_EXECUTORS_MAX - TERN_EXECUTORS_MAX / (FOR_SHORT_RUNS + 1))
 
+/* ---- who is next, and when ---- */
+
+static bool is_long(const struct tern_lane *lane)
+{
+    return tern_lane_run_ns(lane) >= TERN_EXECUTORS_LONG_NS;
+}
+
+/* Also notes who has to wait for long runs of others. */
+static bool may_run(const struct tern_executors *all, struct tern_lane *lane, uint64_t now_ns)
+{
+    if (all->n_long < all->long_max || !is_long(lane))
+        return true;
+    if (lane->held_back_ns == 0)
+        lane->held_back_ns = now_ns;
+    return now_ns >= lane->held_back_ns + TERN_EXECUTORS_PATIENCE_NS;
+}
+
+static struct tern_lane *next_lane(struct tern_executors *all, uint64_t now_ns)
+{
+    struct tern_lane *best = NULL;
+
+    for (struct tern_list *link = all->ready.next; link != &all->ready; link = link->next) {
+        struct tern_lane *lane = TERN_CONTAINER_OF(link, struct tern_lane, ready);
+        if (may_run(all, lane, now_ns) && (best == NULL || lane->used_ns < best->used_ns))
+            best = lane;
+    }
+    return best;
+}
+
+static uint64_t next_wake(const struct tern_executors *all)
+{
+    uint64_t next = UINT64_MAX;
+
+    for (struct tern_list *link = all->delaying.next; link != &all->delaying; link = link->next) {
+        const struct tern_lane *lane = TERN_CONTAINER_OF(link, struct tern_lane, delaying);
+        next = lane->wake_ns < next ? lane->wake_ns : next;
+    }
+    for (struct tern_list *link = all->ready.next; link != &all->ready; link = link->next) {
+        const struct tern_lane *lane = TERN_CONTAINER_OF(link, struct tern_lane, ready);
+        uint64_t end_ns = lane->held_back_ns + TERN_EXECUTORS_PATIENCE_NS;
+        if (lane->held_back_ns != 0 && end_ns < next)
+            next = end_ns;
+    }
+    return next;
+}
+
 /* ---- who is idle ---- */
 
 static struct tern_executor *of_idle(struct tern_list *link)
@@ -29,17 +75,6 @@ static void call_one(struct tern_executors *all)
     pthread_cond_signal(&one->wake);
 }
 
-static uint64_t next_wake(struct tern_executors *all)
-{
-    uint64_t next = UINT64_MAX;
-
-    for (struct tern_list *link = all->delaying.next; link != &all->delaying; link = link->next) {
-        const struct tern_lane *lane = TERN_CONTAINER_OF(link, struct tern_lane, delaying);
-        next = lane->wake_ns < next ? lane->wake_ns : next;
-    }
-    return next;
-}
-
 static void wait_idle(struct tern_executor *self)
 {
     struct tern_executors *all = self->all;
@@ -54,6 +89,8 @@ static void wait_idle(struct tern_executor *self)
         if (until_ns > now)
             tern_thread_wait(&self->wake, &all->lock, until_ns - now);
     } else {
+        if (all->keeper != NULL && until_ns < all->keeper_until_ns)
+            pthread_cond_signal(&all->keeper->wake);
         while (!self->is_called && !all->stopping)
             pthread_cond_wait(&self->wake, &all->lock);
     }
@@ -61,7 +98,7 @@ static void wait_idle(struct tern_executor *self)
     if (all->keeper == self) {
         all->keeper = NULL;
         /* The time has to be kept by somebody else while this one works. */
-        if (self->is_called && !tern_list_is_empty(&all->delaying))
+        if (self->is_called && next_wake(all) != UINT64_MAX)
             call_one(all);
     }
 }
@@ -80,22 +117,16 @@ static void look_at_due(struct tern_executors *all, uint64_t now_ns)
     }
 }
 
-static bool is_long(const struct tern_lane *lane)
-{
-    return tern_lane_run_ns(lane) >= TERN_EXECUTORS_LONG_NS;
-}
+static enum tern_code add_thread(struct tern_executors *all, struct tern_err *err);
 
-static struct tern_lane *next_lane(struct tern_executors *all)
+/* One of the threads for short runs was taken for a long one: another one takes its place. Without
+ * memory for it that is how it stays, until the run is over. */
+static void make_room(struct tern_executors *all)
 {
-    struct tern_lane *best = NULL;
-
-    for (struct tern_list *link = all->ready.next; link != &all->ready; link = link->next) {
-        struct tern_lane *lane = TERN_CONTAINER_OF(link, struct tern_lane, ready);
-        bool may_run = all->n_long < all->long_max || !is_long(lane);
-        if (may_run && (best == NULL || lane->used_ns < best->used_ns))
-            best = lane;
-    }
-    return best;
+    if (all->n_long <= all->long_max || all->n == TERN_EXECUTORS_MAX)
+        return;
+    if (add_thread(all, NULL) == TERN_OK)
+        all->long_max = all->n_long;
 }
 
 /* Under the lock, which is let go during the run. */
@@ -108,7 +139,9 @@ static void serve(struct tern_executors *all, struct tern_lane *lane, uint64_t n
         return;
     all->used_ns = lane->used_ns;
     all->n_long += was_long;
-    if (next_lane(all) != NULL)
+    lane->held_back_ns = 0;
+    make_room(all);
+    if (next_lane(all, now_ns) != NULL)
         call_one(all);
     pthread_mutex_unlock(&all->lock);
     tern_lane_run(slot);
@@ -127,7 +160,7 @@ static void executor_main(void *arg)
     while (!all->stopping) {
         uint64_t now = tern_clock_mono_ns();
         look_at_due(all, now);
-        struct tern_lane *lane = next_lane(all);
+        struct tern_lane *lane = next_lane(all, now);
         if (lane == NULL)
             wait_idle(self);
         else
@@ -141,6 +174,7 @@ static void executor_main(void *arg)
 void tern_executors_offer(struct tern_executors *all, struct tern_lane *lane, bool is_ready)
 {
     if (!is_ready) {
+        lane->held_back_ns = 0;
         tern_list_remove(&lane->ready);
         return;
     }

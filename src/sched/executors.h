@@ -4,7 +4,9 @@
  *
  * Runs that take long (TERN_EXECUTORS_LONG_NS and more) never hold all threads: there are a few
  * more than were asked for, and those are for short runs. The system's scheduler then shares the
- * processors; what is kept from slow models is the whole of the line.
+ * processors; what is kept from slow models is the whole of the line. Nor do they hold back each
+ * other for ever: a lane that waited TERN_EXECUTORS_PATIENCE_NS for one of these threads brings
+ * another one.
  *
  * Idle ones are called last in, first out, whose caches are still warm. One of them keeps the time
  * for lanes that want to be looked at later (tern_policy_decision.until_ns).
@@ -19,8 +21,9 @@
 #include "base/list.h"
 #include "os/thread.h"
 
-#define TERN_EXECUTORS_MAX     1024u
-#define TERN_EXECUTORS_LONG_NS UINT64_C(10000000)
+#define TERN_EXECUTORS_MAX         1024u
+#define TERN_EXECUTORS_LONG_NS     UINT64_C(10000000)
+#define TERN_EXECUTORS_PATIENCE_NS UINT64_C(1000000000)
 
 struct tern_lane;
 

@@ -90,6 +90,7 @@ struct tern_lane {
 
     /* The executors'. */
     struct tern_list ready;    /* in executors.ready while an instance may run */
+    uint64_t held_back_ns;     /* since when it waits for other long runs; 0: it does not */
     struct tern_list delaying; /* in executors.delaying until wake_ns */
     uint64_t wake_ns;
     uint64_t used_ns;  /* of the machine, times priority */

@@ -323,8 +323,10 @@ class Bursts(Client):
             if done.returncode not in (0, 1):
                 self.ledger.note(f"tern bench ended with {done.returncode}: {done.stderr.strip()}")
                 time.sleep(0.5)
-            else:
+            elif done.stdout:
                 self.count(json.loads(done.stdout))
+            elif "429" not in done.stderr and "503" not in done.stderr:  # refused before it began
+                self.ledger.note(f"tern bench said nothing: {done.stderr.strip()}")
             time.sleep(min(self.chance.random() * 4, max(0, self.until - time.monotonic())))
         return self.ledger.close()
 

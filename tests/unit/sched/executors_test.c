@@ -50,7 +50,7 @@ static void test_lanes_share_by_weight(void **state)
     for (int i = 0; i < LANES; i++)
         tern_executors_offer(&c.all, &c.lanes[i], true);
     for (int run = 0; run < 10000; run++) {
-        struct tern_lane *lane = next_lane(&c.all);
+        struct tern_lane *lane = next_lane(&c.all, 1);
         ptrdiff_t i = lane - c.lanes;
         had_ns[i] += takes_ns[i];
         lane->used_ns += takes_ns[i] * lane->priority;
@@ -72,9 +72,9 @@ static void test_who_was_idle_has_saved_nothing_up(void **state)
         tern_executors_offer(&c.all, &c.lanes[i], true);
     assert_int_equal(c.lanes[1].used_ns, 1000);
     assert_int_equal(c.lanes[2].used_ns, 0);
-    assert_ptr_equal(next_lane(&c.all), &c.lanes[2]);
+    assert_ptr_equal(next_lane(&c.all, 1), &c.lanes[2]);
     tern_executors_offer(&c.all, &c.lanes[2], false);
-    assert_ptr_equal(next_lane(&c.all), &c.lanes[1]);
+    assert_ptr_equal(next_lane(&c.all, 1), &c.lanes[1]);
     choice_fini(&c);
 }
 
@@ -86,11 +86,32 @@ static void test_only_so_many_are_in_long_runs(void **state)
     c.lanes[0].usual_ns = TERN_EXECUTORS_LONG_NS;
     c.lanes[1].used_ns = 1;
     tern_executors_offer(&c.all, &c.lanes[0], true);
-    assert_ptr_equal(next_lane(&c.all), &c.lanes[0]);
+    assert_ptr_equal(next_lane(&c.all, 1), &c.lanes[0]);
     c.all.n_long = c.all.long_max;
-    assert_null(next_lane(&c.all));
+    assert_null(next_lane(&c.all, 1));
     tern_executors_offer(&c.all, &c.lanes[1], true);
-    assert_ptr_equal(next_lane(&c.all), &c.lanes[1]);
+    assert_ptr_equal(next_lane(&c.all, 1), &c.lanes[1]);
+    choice_fini(&c);
+}
+
+/* Not for ever: and somebody has to wake up then. */
+static void test_long_runs_do_not_hold_each_other_back_for_ever(void **state)
+{
+    const uint64_t end_ns = 5 + TERN_EXECUTORS_PATIENCE_NS;
+    struct choice c;
+    (void)state;
+    choice_init(&c);
+    c.lanes[0].usual_ns = c.lanes[1].usual_ns = TERN_EXECUTORS_LONG_NS;
+    c.all.n_long = c.all.long_max;
+    tern_executors_offer(&c.all, &c.lanes[0], true);
+    assert_null(next_lane(&c.all, 5));
+    tern_executors_offer(&c.all, &c.lanes[1], true);
+    assert_null(next_lane(&c.all, end_ns - 1));
+    assert_int_equal(next_wake(&c.all), end_ns);
+    assert_ptr_equal(next_lane(&c.all, end_ns), &c.lanes[0]);
+    tern_executors_offer(&c.all, &c.lanes[0], false);
+    tern_executors_offer(&c.all, &c.lanes[0], true); /* it waits anew */
+    assert_null(next_lane(&c.all, end_ns));
     choice_fini(&c);
 }
 
@@ -123,15 +144,15 @@ static void add_version(struct sched_rig *rig, struct tern_model_version *other)
     assert_int_equal(tern_sched_add(rig->sched, other, &err), TERN_OK);
 }
 
-/* Runs turn out to take long; then all threads but one are theirs, and the last is for others. */
-static void test_long_runs_leave_a_thread(void **state)
+/* Runs turn out to take long; then all threads but one are theirs, and the last is for others: at
+ * once for a quick run, and for another long one after a while, which brings one more. */
+static void long_runs_leave_a_thread(bool slow_first)
 {
     struct sched_rig rig;
     struct tern_model_version slow, quick;
     struct sched_item items[RIG_INSTANCES_MAX + 2];
     const int n = RIG_INSTANCES_MAX;
     struct tern_err err;
-    (void)state;
     sched_rig_start(&rig, &(struct sched_rig_setup){.kind = "fake gated",
                                                     .run_ns = TERN_EXECUTORS_LONG_NS,
                                                     .queue_max = 10,
@@ -148,10 +169,11 @@ static void test_long_runs_leave_a_thread(void **state)
     fake_engine_gate(true);
     sched_items_submit(items, (uint32_t)n); /* as many as long runs may have */
     fake_engine_wait_entered(n);
-    sched_item_submit(&items[n]);
-    sched_item_submit(&items[n + 1]);
-    fake_engine_wait_entered(n + 1); /* which is the quick one: */
-    assert_int_equal(tern_sched_depth(&slow), 1);
+    sched_item_submit(&items[slow_first ? n : n + 1]);
+    fake_engine_wait_entered(n + 1);
+    sched_item_submit(&items[slow_first ? n + 1 : n]);
+    if (slow_first)
+        fake_engine_wait_entered(n + 2);
     assert_int_equal(tern_sched_depth(&quick), 0);
     fake_engine_open(n + 2);
     sched_items_assert_answered(items, (uint32_t)n + 2);
@@ -159,6 +181,18 @@ static void test_long_runs_leave_a_thread(void **state)
     tern_sched_remove(rig.sched, &quick);
     tern_sched_remove(rig.sched, &slow);
     sched_rig_stop(&rig);
+}
+
+static void test_long_runs_leave_a_thread(void **state)
+{
+    (void)state;
+    long_runs_leave_a_thread(false);
+}
+
+static void test_who_waits_for_long_runs_brings_a_thread(void **state)
+{
+    (void)state;
+    long_runs_leave_a_thread(true);
 }
 
 /* What runs take is learned of runs of any shape. */
@@ -220,8 +254,10 @@ int main(void)
         cmocka_unit_test(test_lanes_share_by_weight),
         cmocka_unit_test(test_who_was_idle_has_saved_nothing_up),
         cmocka_unit_test(test_only_so_many_are_in_long_runs),
+        cmocka_unit_test(test_long_runs_do_not_hold_each_other_back_for_ever),
         cmocka_unit_test(test_the_time_is_that_of_the_first_lane),
         cmocka_unit_test(test_long_runs_leave_a_thread),
+        cmocka_unit_test(test_who_waits_for_long_runs_brings_a_thread),
         cmocka_unit_test(test_a_lane_becomes_long),
         cmocka_unit_test(test_the_time_is_kept_whoever_works),
     };
