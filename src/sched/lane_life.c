@@ -82,6 +82,15 @@ static struct tern_lane_bucket *spare_bucket(struct tern_lane *lane)
     return oldest;
 }
 
+/* What a run of new shapes will take. Too little costs a late answer, after which it is known; too
+ * much refuses who could be answered: what runs take otherwise is enough, for what a unit takes in
+ * small ones says nothing of large ones. */
+static uint64_t guess_ns(const struct tern_lane *lane, const struct tern_work *work)
+{
+    uint64_t ns = tern_rate_predict_ns(&lane->rate, work->units);
+    return ns < lane->usual_ns ? ns : lane->usual_ns;
+}
+
 struct tern_lane_bucket *tern_lane_find_bucket(struct tern_lane *lane, const struct tern_work *work)
 {
     const struct tern_scheduling *scheduling = lane->scheduling;
@@ -96,8 +105,7 @@ struct tern_lane_bucket *tern_lane_find_bucket(struct tern_lane *lane, const str
     if (!is_one && key != 0 && found->key != key) {
         struct tern_lane_bucket *spare = spare_bucket(lane);
         if (spare != NULL) {
-            begin_bucket(lane, spare, key, work->item.rows,
-                         tern_rate_predict_ns(&lane->rate, work->units));
+            begin_bucket(lane, spare, key, work->item.rows, guess_ns(lane, work));
             found = spare;
         }
     }

@@ -331,4 +331,4 @@ def test_models_that_answer_differently_each_time_are_refused(tmp_path, kind):
         with tritonclient.http.InferenceServerClient(server.address) as client:
             rows = client.get_model_repository_index()
             assert [line["state"] for line in rows] == ["UNAVAILABLE"]
-            assert "response_cache" in rows[0]["reason"]
+            assert "Response Cache does not currently support a model with" in rows[0]["reason"]

@@ -242,6 +242,26 @@ static void test_a_flood_of_large_shapes_does_not_lock_out_small_ones(void **sta
     sched_rig_stop(&rig);
 }
 
+/* What one number of a small tensor takes says nothing of a large one. */
+static void test_a_large_shape_that_is_new_is_tried(void **state)
+{
+    struct sched_rig rig;
+    struct sched_item item;
+    (void)state;
+    sched_rig_start(&rig, &(struct sched_rig_setup){.kind = "fake",
+                                                    .run_ns = 10 * TERN_NS_PER_MS,
+                                                    .queue_max = 10,
+                                                    .scheduling = &adaptive});
+    sched_items_init(&rig, &item, 1);
+    item.x.shape = (struct tern_shape){3, {1, 2, 2}};
+    item.work.units = 1000000000;
+    item.work.deadline_ns = tern_clock_mono_ns() + 60 * (uint64_t)TERN_NS_PER_S;
+    sched_item_submit(&item);
+    sched_items_assert_answered(&item, 1);
+    sched_items_fini(&item, 1);
+    sched_rig_stop(&rig);
+}
+
 /* With nobody before it a run takes ten seconds: less time than that is nobody's fault but its own.
  */
 static void test_too_little_time_is_told_from_an_overload(void **state)
@@ -314,6 +334,7 @@ int main(void)
         cmocka_unit_test(test_order_is_kept_where_it_is_asked_for),
         cmocka_unit_test(test_the_door_refuses_what_has_no_chance),
         cmocka_unit_test(test_a_flood_of_large_shapes_does_not_lock_out_small_ones),
+        cmocka_unit_test(test_a_large_shape_that_is_new_is_tried),
         cmocka_unit_test(test_too_little_time_is_told_from_an_overload),
         cmocka_unit_test(test_the_door_tells_them_apart),
     };
