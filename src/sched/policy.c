@@ -9,7 +9,7 @@
 #define WORTH_FACTOR    1.02      /* throughput that refusing somebody must bring at least */
 #define MARGIN_DIVISOR  20        /* of the SLO: how much earlier than the latest start */
 #define GAP_FACTOR      6         /* times the usual gap between arrivals: one in 400 is longer */
-#define GOOD_SHARE      0.93      /* of the largest batch's throughput, see good_rows */
+#define GOOD_SHARE      0.90      /* of the largest batch's throughput, see good_rows */
 #define GOOD_FACTOR     1.75      /* of the smallest batch that keeps up, see good_rows */
 
 /* Items that follow one another in the queue and can run together. */
@@ -235,23 +235,30 @@ static uint32_t target_rows(const struct tern_policy_view *view, uint32_t n_exec
     return rows >= most ? most : rows < 1 ? 1 : (uint32_t)rows;
 }
 
+/* Whether the deadline is one that somebody named for an answer that is expected then. Without an
+ * SLO, a far one only says when a client will have given up: it expects its answer soon. */
+static bool is_timed(const struct tern_policy_view *view, uint64_t deadline_ns)
+{
+    if (deadline_ns == TERN_QUEUE_NEVER)
+        return false;
+    return view->slo_ns != 0 || left_ns(view, deadline_ns) <= tern_policy_slo_ns(view);
+}
+
 /* Where nobody named a deadline, everyone is to be answered soon, and a batch is not larger than
  * does good: the rest of the queue is quicker in the next executor. One of m rows at most and S(n)
- * = a + b n has the share s of the largest one's throughput at s m a / (a + (1 - s) m b) rows;
- * executors that take turns need not much more than what keeps up, or than an even share of what
- * waits. When more waits than they all would take, only throughput helps. */
+ * = a + b n has the share s of the largest one's throughput at s m a / (a + (1 - s) m b) rows, and
+ * executors that take turns need not much more than what keeps up. But each takes its even share of
+ * what waits. */
 static uint32_t good_rows(const struct tern_policy_view *view, uint32_t max_rows)
 {
-    double a, b;
+    double a, b, even = (double)view->queue->rows / view->n_executors;
 
     tern_service_line(view->service, max_rows, &a, &b);
     double good = GOOD_SHARE * max_rows * a / (a + (1 - GOOD_SHARE) * max_rows * b) + 1;
-    if (!(good < max_rows) || (double)view->queue->rows > good * view->n_executors)
-        return max_rows;
     double turns = keep_up_rows(view, view->n_executors, max_rows) * GOOD_FACTOR + 1;
-    double even = (double)view->queue->rows / view->n_executors;
-    turns = turns > even ? turns : even;
-    return (uint32_t)(view->n_executors > 1 && turns < good ? turns + 0.5 : good);
+    good = turns < good ? turns : good;
+    good = even > good ? even + 0.5 : good;
+    return good < max_rows ? (uint32_t)good : max_rows;
 }
 
 /* When it is clear that nobody else will come for now: clients that wait for their answers before
@@ -276,7 +283,7 @@ static struct tern_policy_decision take_turns(const struct tern_policy_view *vie
 
     if (batch->rows >= target)
         return decision(TERN_POLICY_RUN, TERN_POLICY_LARGE_ENOUGH, batch, target);
-    if (latest_ns != TERN_QUEUE_NEVER) {
+    if (is_timed(view, latest_ns)) {
         uint64_t need_ns = tern_service_budget_ns(view->service, batch->rows + 1) +
                            tern_policy_slo_ns(view) / MARGIN_DIVISOR;
         latest_ns = latest_ns > need_ns ? latest_ns - need_ns : 0;
@@ -300,9 +307,9 @@ static struct tern_policy_decision decide_adaptive(const struct tern_policy_view
     const struct tern_queue_item *first = tern_queue_first(view->queue);
     bool gains = view->max_batch > 1 && tern_service_gains(view->service);
     uint32_t max_rows = gains ? view->max_batch : 1;
-    bool is_timed = first->deadline_ns != TERN_QUEUE_NEVER;
+    bool timed = is_timed(view, first->deadline_ns);
     struct batch batch =
-        gather(view, first, is_timed ? max_rows : good_rows(view, max_rows), max_rows);
+        gather(view, first, timed ? max_rows : good_rows(view, max_rows), max_rows);
     struct batch lost = {.items = 1, .rows = first->rows};
 
     if (batch.items == 0)

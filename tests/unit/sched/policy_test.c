@@ -215,20 +215,19 @@ static void without_a_deadline_nobody_waits_longer_than_a_run(void **state)
     expect_words("runs 3 rows of 3: the first one has waited for as long as it runs");
 }
 
-/* s(n) = 1000 + 100 n us: 42 rows have 93 % of the throughput of 64. */
+/* s(n) = 1000 + 100 n us: 36 rows have 90 % of the throughput of 64. */
 static void without_a_deadline_a_batch_is_as_large_as_does_good(void **state)
 {
     (void)state;
     begin(1);
     w.view.max_batch = 64;
     add(31, 1, 0, 0);
-    expect(TERN_POLICY_RUN, TERN_POLICY_ALONE,
-           31); /* more than that waits: only throughput helps */
+    expect(TERN_POLICY_RUN, TERN_POLICY_ALONE, 31); /* there is nobody to share it with */
     begin(2);
     w.view.max_batch = 64;
     w.view.rows_per_s = 20000;
     add(50, 1, 0, 0);
-    expect(TERN_POLICY_RUN, TERN_POLICY_ALONE, 42);
+    expect(TERN_POLICY_RUN, TERN_POLICY_ALONE, 36);
     begin(2);
     w.view.max_batch = 64;
     w.view.rows_per_s = 1000;
@@ -239,6 +238,24 @@ static void without_a_deadline_a_batch_is_as_large_as_does_good(void **state)
     w.view.rows_per_s = 1000;
     add(20, 1, 0, 9000);
     expect(TERN_POLICY_RUN, TERN_POLICY_ALONE, 20);
+}
+
+/* Without an SLO a far deadline is no wish for a late answer. */
+static void a_far_deadline_is_none(void **state)
+{
+    (void)state;
+    begin(2);
+    w.view.slo_ns = 0;
+    be_busy(0, 5000);
+    w.view.rows_per_s = 6000;
+    add(3, 1, 1100, 60000000);
+    expect(TERN_POLICY_RUN, TERN_POLICY_WAITED, 3);
+    begin(2);
+    w.view.slo_ns = 0;
+    be_busy(0, 5000);
+    w.view.rows_per_s = 6000;
+    add(3, 1, 100, 9000);
+    expect_wait(TERN_POLICY_GATHERING, 3, 900);
 }
 
 static void no_deadline_in_a_batch_is_missed(void **state)
@@ -520,6 +537,7 @@ int main(void)
         cmocka_unit_test(a_batch_is_cut),
         cmocka_unit_test(without_a_deadline_nobody_waits_longer_than_a_run),
         cmocka_unit_test(without_a_deadline_a_batch_is_as_large_as_does_good),
+        cmocka_unit_test(a_far_deadline_is_none),
         cmocka_unit_test(no_deadline_in_a_batch_is_missed),
         cmocka_unit_test(who_is_in_nobodys_way_is_kept),
         cmocka_unit_test(the_urgent_are_not_refused_for_others),
