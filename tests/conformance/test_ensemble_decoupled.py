@@ -15,10 +15,10 @@ INPUTS = [("IN", "INT32", -1), ("DELAY", "UINT32", -1), ("WAIT", "UINT32", 1)]
 OUT, IDX = ("OUT", "INT32", 1), ("IDX", "UINT32", 1)
 
 
-def ensemble(outputs, *steps, more=""):
+def ensemble(outputs, *steps, more="", inputs=INPUTS):
     return (
         'platform: "ensemble"\n'
-        + tensors("input", *INPUTS)
+        + tensors("input", *inputs)
         + tensors("output", *outputs)
         + "ensemble_scheduling {\n"
         + more
@@ -62,7 +62,7 @@ MODELS = {
         echo("IN", "slow_out", "slow_int32"),
         step("pair", {"A": "repeat_out", "B": "slow_out"}, {"A_OUT": "OUT", "B_OUT": "ALL"}),
     ),
-    "once": ensemble([("OUT", "INT32", -1)], echo("IN", "OUT")),
+    "once": ensemble([("OUT", "INT32", -1)], echo("IN", "OUT"), inputs=INPUTS[:1]),
     "bounded": ensemble(
         [OUT, IDX],
         repeated(OUT="repeat_out", IDX="IDX"),
