@@ -64,22 +64,24 @@ static bool take(const struct tern_tracing *tracing, const struct tern_call *cal
         family->trace = observation->trace;
     else if (spans)
         tern_trace_begin(&family->trace, TERN_STR(""), tracing->ids);
-    family->sampler = tracing->sampler;
     return true;
 }
 
 void tern_tracing_open(const struct tern_tracing *tracing, const struct tern_call *call,
                        struct tern_observation *observation)
 {
-    struct tern_trace_family *family;
+    struct tern_trace_family taken = {.sampler = tracing->sampler};
 
     if (observation->trace_decided || call->info == NULL)
         return;
     observation->trace_decided = true;
-    family = tern_arena_zalloc(call->arena, 1, sizeof(*family));
-    if (family == NULL || !take(tracing, call, observation, family) ||
+    if (!take(tracing, call, observation, &taken))
+        return; /* most: nothing is kept for them */
+    struct tern_trace_family *family = tern_arena_alloc(call->arena, 8, sizeof(*family));
+    if (family == NULL ||
         tern_arena_on_reset(call->arena, tern_trace_family_drop, family, NULL) != TERN_OK)
         return;
+    *family = taken;
     observation->place.family = family;
     if (spans_are_sent(tracing)) {
         observation->trace = family->trace;

@@ -20,6 +20,7 @@
 #include <string.h>
 #include "base/clock.h"
 #include "base/wide_hash.h"
+#include "harness/clock_ahead.h"
 #include "harness/loop_thread.h"
 #include "harness/mem_fails.h"
 #include "sched/cache.h"
@@ -28,15 +29,6 @@
 #define SECOND UINT64_C(1000000000)
 
 /* ---- time and hashes ---- */
-
-static _Atomic uint64_t jumped_ns;
-
-uint64_t __real_tern_clock_mono_ns(void);
-uint64_t __wrap_tern_clock_mono_ns(void);
-uint64_t __wrap_tern_clock_mono_ns(void)
-{
-    return __real_tern_clock_mono_ns() + jumped_ns;
-}
 
 static _Atomic int hash_words = 4; /* that tell messages apart */
 
@@ -342,7 +334,7 @@ TERN_INLINE void nothing(void *arg)
 /* The loops look at their timers as soon as something wakes them. */
 TERN_INLINE void jump(struct rig *r, uint64_t ns)
 {
-    jumped_ns += ns;
+    clock_added_ns += ns;
     for (uint32_t i = 0; i < LOOPS; i++) {
         loop_thread_call(&r->loops[i], nothing, NULL);
         loop_thread_call(&r->loops[i], nothing, NULL);

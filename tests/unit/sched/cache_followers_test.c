@@ -214,7 +214,7 @@ static void end_and_cancel(void *arg)
     tern_sched_cancel(b->leader->rig->sched, &b->leader->work);
     assert_int_equal(b->leader->answers, 1); /* it waited in the queue */
     if (b->late)
-        jumped_ns += 2 * SECOND;
+        clock_added_ns += 2 * SECOND;
     else
         tern_sched_cancel(b->next->rig->sched, &b->next->work);
     assert_int_equal(b->next->answers, 0);

@@ -36,13 +36,14 @@ static void test_instances_come_and_go_while_work_runs(void **state)
     sched_rig_stop(&rig);
 }
 
+static const struct tern_scheduling_resource wants = {{"R", 1}, 1, false};
+static const struct tern_scheduling_group group = {
+    .count = 2, .resources = &wants, .n_resources = 1};
+static const struct tern_scheduling one_at_a_time = {.groups = &group, .n_groups = 1};
+
 /* Two instances, and a resource of which there is one: one run at a time. */
 static void test_instances_wait_for_their_resources(void **state)
 {
-    static const struct tern_scheduling_resource wants = {{"R", 1}, 1, false};
-    static const struct tern_scheduling_group group = {
-        .count = 2, .resources = &wants, .n_resources = 1};
-    static const struct tern_scheduling scheduling = {.groups = &group, .n_groups = 1};
     struct sched_rig rig;
     struct sched_item items[3];
     (void)state;
@@ -51,7 +52,7 @@ static void test_instances_wait_for_their_resources(void **state)
                                                     .queue_max = 10,
                                                     .instances = 2,
                                                     .rate_limit = true,
-                                                    .scheduling = &scheduling});
+                                                    .scheduling = &one_at_a_time});
     sched_items_init(&rig, items, 3);
     sched_items_hold_first(items, 3);
     assert_int_equal(tern_sched_depth(&rig.version), 2); /* though an instance is idle */
@@ -66,10 +67,6 @@ static void test_instances_wait_for_their_resources(void **state)
 /* One that goes while it holds what it needs gives that back: the other model runs. */
 static void test_who_leaves_gives_back_what_it_holds(void **state)
 {
-    static const struct tern_scheduling_resource wants = {{"R", 1}, 1, false};
-    static const struct tern_scheduling_group group = {
-        .count = 2, .resources = &wants, .n_resources = 1};
-    static const struct tern_scheduling scheduling = {.groups = &group, .n_groups = 1};
     struct sched_rig rig;
     struct sched_item items[2];
     struct tern_model_version other;
@@ -80,7 +77,7 @@ static void test_who_leaves_gives_back_what_it_holds(void **state)
                                                     .queue_max = 10,
                                                     .instances = 2,
                                                     .rate_limit = true,
-                                                    .scheduling = &scheduling});
+                                                    .scheduling = &one_at_a_time});
     other = rig.version;
     other.lane = NULL;
     assert_int_equal(tern_sched_add(rig.sched, &other, &err), TERN_OK);

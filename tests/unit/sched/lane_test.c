@@ -9,20 +9,12 @@
 
 #include <string.h>
 #include "base/clock.h"
+#include "harness/clock_ahead.h"
 #include "harness/sched_rig.h"
 #include "sched/lane.h"
 #include "sched/sched_int.h"
 
 #define HOUR_NS (3600 * (uint64_t)TERN_NS_PER_S)
-
-static _Atomic uint64_t clock_added_ns;
-
-uint64_t __real_tern_clock_mono_ns(void);
-uint64_t __wrap_tern_clock_mono_ns(void);
-uint64_t __wrap_tern_clock_mono_ns(void)
-{
-    return __real_tern_clock_mono_ns() + clock_added_ns;
-}
 
 static const struct tern_scheduling adaptive = {.batching = TERN_BATCHING_ADAPTIVE, .max_rows = 8};
 

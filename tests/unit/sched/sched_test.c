@@ -9,19 +9,11 @@
 
 #include <string.h>
 #include "base/clock.h"
+#include "harness/clock_ahead.h"
 #include "harness/sched_rig.h"
 
 #define SECOND_NS ((uint64_t)TERN_NS_PER_S)
 #define HOUR_NS   (3600 * SECOND_NS)
-
-static _Atomic uint64_t clock_added_ns; /* what a test lets pass, all threads see it */
-
-uint64_t __real_tern_clock_mono_ns(void);
-uint64_t __wrap_tern_clock_mono_ns(void);
-uint64_t __wrap_tern_clock_mono_ns(void)
-{
-    return __real_tern_clock_mono_ns() + clock_added_ns;
-}
 
 static void test_a_long_run_takes_one_hop_and_comes_home(void **state)
 {

@@ -15,6 +15,7 @@
 #include <stdatomic.h>
 #include <string.h>
 #include "base/clock.h"
+#include "harness/clock_ahead.h"
 #include "harness/loop_thread.h"
 #include "sched/sequence.h"
 
@@ -23,15 +24,6 @@
 #define RUNS_MAX 4096
 
 /* ---- time ---- */
-
-static _Atomic uint64_t jumped_ns;
-
-uint64_t __real_tern_clock_mono_ns(void);
-uint64_t __wrap_tern_clock_mono_ns(void);
-uint64_t __wrap_tern_clock_mono_ns(void)
-{
-    return __real_tern_clock_mono_ns() + jumped_ns;
-}
 
 /* ---- the model ---- */
 
@@ -411,7 +403,7 @@ static inline void nothing(void *arg)
 /* The loops look at their timers as soon as something wakes them. */
 static inline void jump(struct rig *r, uint64_t ns)
 {
-    jumped_ns += ns;
+    clock_added_ns += ns;
     for (uint32_t i = 0; i < LOOPS; i++) {
         loop_thread_call(&r->loops[i], nothing, NULL);
         loop_thread_call(&r->loops[i], nothing, NULL);
