@@ -9,7 +9,7 @@ from tritonclient.utils import InferenceServerException
 
 from harness import SAMPLES, Server, put_sample, tensors
 from test_ensemble import step
-from test_streams import HOURS, Answers, is_final, repeat
+from test_streams import HOURS, Answers, answers, is_final, repeat
 
 INPUTS = [("IN", "INT32", -1), ("DELAY", "UINT32", -1), ("WAIT", "UINT32", 1)]
 OUT, IDX = ("OUT", "INT32", 1), ("IDX", "UINT32", 1)
@@ -92,14 +92,6 @@ def server(tmp_path_factory):
 def client(server):
     with triton.InferenceServerClient(server.address) as one:
         yield one
-
-
-@pytest.fixture
-def answers(client):
-    sink = Answers()
-    client.start_stream(sink)
-    yield sink
-    client.stop_stream(cancel_requests=True)
 
 
 @pytest.mark.parametrize("model", ["simple_repeat", "sequence_repeat", "fan_repeat", "bounded"])

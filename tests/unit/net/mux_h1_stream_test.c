@@ -18,17 +18,23 @@ static void produce(struct tern_exchange *x)
     }
 }
 
+/* A request whose answer, OK so far, the test makes itself. */
+static struct tern_exchange *hold_one(struct rig *rig)
+{
+    rig->hold = true;
+    rig_connect(rig);
+    rig_say(rig, GET);
+    rig->held[0]->status = 200;
+    return rig->held[0];
+}
+
 static void a_streaming_handler_is_told_of_room(void **state)
 {
     struct rig *rig = rig_new();
 
     (void)state;
-    rig->hold = true;
-    rig_connect(rig);
-    rig_say(rig, GET);
-    struct tern_exchange *x = rig->held[0];
+    struct tern_exchange *x = hold_one(rig);
     rig->n_held = 0; /* answered here */
-    x->status = 200;
     x->on_room = produce;
     produced = 0;
     produce(x);
@@ -122,12 +128,8 @@ static void a_stream_that_is_not_read_is_cut_off(void **state)
     struct rig *rig = rig_new();
 
     (void)state;
-    rig->hold = true;
-    rig_connect(rig);
-    rig_say(rig, GET);
-    struct tern_exchange *x = rig->held[0];
+    struct tern_exchange *x = hold_one(rig);
     rig->n_held = 0;
-    x->status = 200;
     for (int i = 0; i < 100 && !x->gone; i++) {
         tern_buf_add(tern_exchange_body(x), rig_fill(), 500000);
         tern_exchange_send(x, false);
@@ -148,11 +150,7 @@ static void who_closes_in_the_middle_of_a_stream_has_left(void **state)
     struct rig *rig = rig_new();
 
     (void)state;
-    rig->hold = true;
-    rig_connect(rig);
-    rig_say(rig, GET);
-    struct tern_exchange *x = rig->held[0];
-    x->status = 200;
+    struct tern_exchange *x = hold_one(rig);
     TERN_BUF_ADD_LITERAL(tern_exchange_body(x), "one");
     tern_exchange_send(x, false);
     rig_pump(rig);
