@@ -1,0 +1,45 @@
+/* The formats seam: who reads a model file into a program. One row a format, in formats.c.
+ *
+ * A format's load reads the whole file in one pass and checks everything: what it accepts can be
+ * run without looking again. Errors are INVALID_ARGUMENT (the file is damaged: the place and the
+ * reason), UNIMPLEMENTED (a part of the format that is not served: its name and what to do instead)
+ * or RESOURCE_EXHAUSTED (a limit: which). */
+#ifndef TERN_ENGINE_NATIVE_FORMAT_H
+#define TERN_ENGINE_NATIVE_FORMAT_H
+
+#include "base/arena.h"
+#include "base/err.h"
+#include "base/str.h"
+#include "core/engine.h"
+#include "engine/native/program.h"
+
+/* What to make of the model, from its configuration. */
+struct tern_native_options {
+    bool predict_proba; /* FIL's: a probability for each class */
+    bool output_class;  /* FIL's: the class instead of its score */
+    double threshold;   /* FIL's: of the positive class */
+};
+
+struct tern_native_source {
+    struct tern_str bytes;    /* the file; TERN_NATIVE_PAD zero bytes follow */
+    const char *path;         /* for messages about the file's kind only */
+    struct tern_arena *arena; /* where the program and its constants live */
+    const struct tern_native_options *options;
+};
+
+#define TERN_NATIVE_PAD      64
+#define TERN_NATIVE_FILE_MAX ((size_t)8 << 30)
+
+struct tern_native_format {
+    const char *name; /* "xgboost_json": FIL's model_type where it has one */
+    const char *help; /* "XGBoost, JSON" */
+    /* 0: not mine; higher is better. `head` holds the first bytes of the file. */
+    int (*probe)(struct tern_str file_name, struct tern_str head);
+    enum tern_code (*load)(const struct tern_native_source *source, struct tern_program *program,
+                           struct tern_err *err);
+};
+
+extern const struct tern_native_format *const tern_native_formats[];
+extern const uint32_t tern_native_formats_count;
+
+#endif
