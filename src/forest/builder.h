@@ -85,7 +85,8 @@ struct tern_forest_settings {
     /* Values are float32 and are added as float32, tree after tree; false: double. */
     bool float_sum;
     enum tern_forest_combine combine;
-    const double *base; /* one an output; NULL: zeros */
+    uint32_t n_averaged; /* AVERAGE: what sums are divided by; 0: the number of trees */
+    const double *base;  /* one an output; NULL: zeros */
     /* The base is what the sum starts with; else it is added to the sum of all trees (or to their
      * average). In floats that can make a difference in the last place. */
     bool base_first;

@@ -14,7 +14,7 @@ struct tern_forest;
 /* What becomes of the trees' values. */
 enum tern_forest_combine {
     TERN_FOREST_SUM,
-    TERN_FOREST_AVERAGE, /* the sum by the number of trees */
+    TERN_FOREST_AVERAGE, /* the sum, divided */
     TERN_FOREST_MIN,
     TERN_FOREST_MAX,
 };

@@ -21,8 +21,9 @@ struct tern_native_options {
 };
 
 struct tern_native_source {
-    struct tern_str bytes;    /* the file; TERN_NATIVE_PAD zero bytes follow */
-    const char *path;         /* for messages about the file's kind only */
+    struct tern_str bytes; /* the file; TERN_NATIVE_PAD zero bytes follow; gone after load: what is
+                             kept is copied */
+    const char *path;      /* for messages about the file's kind only */
     struct tern_arena *arena; /* where the program and its constants live */
     const struct tern_native_options *options;
 };
@@ -33,7 +34,9 @@ struct tern_native_source {
 struct tern_native_format {
     const char *name; /* "xgboost_json": FIL's model_type where it has one */
     const char *help; /* "XGBoost, JSON" */
-    /* 0: not mine; higher is better. `head` holds the first bytes of the file. */
+    bool has_names;   /* its files name their inputs and outputs */
+    /* 0: not mine; higher is better. `head` holds the first bytes of the file, at least 64 where it
+     * has so many; empty: judge by the name alone, and take only what is no other thing's name. */
     int (*probe)(struct tern_str file_name, struct tern_str head);
     enum tern_code (*load)(const struct tern_native_source *source, struct tern_program *program,
                            struct tern_err *err);

@@ -1,0 +1,160 @@
+#include "engine/native/native.h"
+
+#include "base/mem.h"
+#include "engine/native/convert.h"
+#include "engine/native/format.h"
+#include "engine/native/program.h"
+#include "os/file.h"
+
+static enum tern_code available(struct tern_err *err)
+{
+    (void)err;
+    return TERN_OK;
+}
+
+static const struct tern_native_format *find_format(struct tern_str file_name, struct tern_str head,
+                                                    int *ret_score)
+{
+    const struct tern_native_format *best = NULL;
+
+    *ret_score = 0;
+    for (uint32_t i = 0; i < tern_native_formats_count; i++) {
+        int score = tern_native_formats[i]->probe(file_name, head);
+        if (score > *ret_score) {
+            best = tern_native_formats[i];
+            *ret_score = score;
+        }
+    }
+    return best;
+}
+
+static int probe(const char *file_name, struct tern_str head)
+{
+    int score;
+
+    find_format(tern_str_of(file_name), head, &score);
+    return score;
+}
+
+/* ---- what the configuration calls things ---- */
+
+/* A booster's file names no tensors: where there is one, it is called what the configuration calls
+ * it, and has its datatype. */
+static void adopt(struct tern_tensor_spec *specs, uint32_t n, const struct tern_tensor_spec *wanted,
+                  uint32_t n_wanted)
+{
+    if (n != 1 || n_wanted != 1)
+        return;
+    specs[0].name = wanted[0].name;
+    if (tern_convert_has(wanted[0].dtype, specs[0].dtype))
+        specs[0].dtype = wanted[0].dtype;
+}
+
+static void adopt_names(const struct tern_engine_load *spec,
+                        const struct tern_native_format *format, struct tern_program *program)
+{
+    if (format->has_names)
+        return;
+    adopt(program->inputs, program->n_inputs, spec->inputs, spec->n_inputs);
+    adopt(program->outputs, program->n_outputs, spec->outputs, spec->n_outputs);
+}
+
+/* ---- life ---- */
+
+static enum tern_code read_program(const struct tern_engine_load *spec, struct tern_str bytes,
+                                   struct tern_program *program, struct tern_err *err)
+{
+    const struct tern_native_options options = {.threshold = 0.5};
+    const struct tern_native_source source = {
+        .bytes = bytes, .path = spec->path, .arena = program->arena, .options = &options};
+    int score;
+    const struct tern_native_format *format =
+        find_format(spec->path == NULL ? tern_str_make(NULL, 0) : tern_file_base_name(spec->path),
+                    bytes, &score);
+
+    if (format == NULL)
+        return tern_fail(err, TERN_UNIMPLEMENTED,
+                         "the model file is none of the kinds that are read here");
+    TERN_TRY(format->load(&source, program, err));
+    adopt_names(spec, format, program);
+    return tern_program_finish(program, err);
+}
+
+static enum tern_code load_program(const struct tern_engine_load *spec,
+                                   struct tern_program *program, struct tern_err *err)
+{
+    char *bytes;
+    size_t n;
+
+    if (spec->bytes.p != NULL)
+        return read_program(spec, spec->bytes, program, err);
+    TERN_TRY(tern_file_read(spec->path, TERN_NATIVE_FILE_MAX, TERN_NATIVE_PAD, &bytes, &n, err));
+    enum tern_code code = read_program(spec, tern_str_make(bytes, n), program, err);
+    tern_mem_free(bytes);
+    return code;
+}
+
+static enum tern_code load(const struct tern_engine_load *spec, struct tern_arena *arena,
+                           struct tern_engine_model *ret_model, struct tern_err *err)
+{
+    struct tern_program *program = tern_arena_zalloc(arena, 1, sizeof(*program));
+
+    if (program == NULL)
+        return tern_arena_fail(arena, err, "a program");
+    tern_program_begin(program, arena);
+    TERN_TRY(load_program(spec, program, err));
+    *ret_model = (struct tern_engine_model){
+        .ops = &tern_native_engine,
+        .inputs = program->inputs,
+        .n_inputs = program->n_inputs,
+        .outputs = program->outputs,
+        .n_outputs = program->n_outputs,
+        .platform = "tern_native",
+        .backend = "tern",
+        .state = program,
+    };
+    return TERN_OK;
+}
+
+/* What the program holds is the arena's. */
+static void unload(struct tern_engine_model *model)
+{
+    model->state = NULL;
+}
+
+/* A program has no state of its own between runs: its instances are one. */
+static enum tern_code instance_new(const struct tern_engine_model *model, void **ret_instance,
+                                   struct tern_err *err)
+{
+    (void)err;
+    *ret_instance = model->state;
+    return TERN_OK;
+}
+
+static void instance_free(const struct tern_engine_model *model, void *instance)
+{
+    (void)model;
+    (void)instance;
+}
+
+static enum tern_code infer(const struct tern_engine_model *model, void *instance,
+                            const struct tern_engine_run *run, struct tern_err *err)
+{
+    (void)instance;
+    return tern_program_run(model->state, run, err);
+}
+
+static const char *const file_names[] = {"xgboost.ubj", "xgboost.json", "model.ubj", "model.json",
+                                         "model.cbm",   "model.txt",    NULL};
+
+const struct tern_engine_ops tern_native_engine = {
+    .name = "tern",
+    .available = available,
+    .file_names = file_names,
+    .probe = probe,
+    .load = load,
+    .unload = unload,
+    .instance_new = instance_new,
+    .instance_free = instance_free,
+    .infer = infer,
+};
