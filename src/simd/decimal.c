@@ -1,6 +1,7 @@
 #include "simd/decimal.h"
 
 #include <stdlib.h>
+#include "simd/numbers.h"
 #include "simd/powers.h"
 
 void tern_decimal_recount(const char *digits, const char *end, struct tern_decimal *d)
@@ -27,11 +28,11 @@ void tern_decimal_recount(const char *digits, const char *end, struct tern_decim
  * (the longest halfway case has 767). */
 #define STRTOD_DIGITS 800
 
-/* Decides by strtod, in the "C" locale since the program never calls setlocale. The number is
- * rewritten as d.ddd...e<exp> of bounded length first: text carries no terminating zero. */
-static TERN_COLD double ask_strtod(const struct tern_decimal *d, const char *text)
+/* The number without its sign, rewritten as d.ddd...e<exp> of bounded length for strtod: text
+ * carries no terminating zero. */
+static TERN_COLD void rewrite(const struct tern_decimal *d, const char *text,
+                              char copy[STRTOD_DIGITS + 32])
 {
-    char copy[STRTOD_DIGITS + 32];
     int64_t exponent = d->exp10;
     size_t n = 0;
     size_t dropped = 0;
@@ -48,7 +49,7 @@ static TERN_COLD double ask_strtod(const struct tern_decimal *d, const char *tex
         }
     }
     if (n == 0)
-        return 0;
+        copy[n++] = '0';
     if (rest && copy[n - 1] == '0')
         copy[n - 1] = '1';
     /* digits * 10^exp10 was 19 digits long when more were cut; now it is n + dropped. */
@@ -63,6 +64,14 @@ static TERN_COLD double ask_strtod(const struct tern_decimal *d, const char *tex
     for (uint64_t scale = 100000; scale != 0; scale /= 10)
         copy[n++] = (char)('0' + e / scale % 10);
     copy[n] = '\0';
+}
+
+/* In the "C" locale, since the program never calls setlocale. */
+static TERN_COLD double ask_strtod(const struct tern_decimal *d, const char *text)
+{
+    char copy[STRTOD_DIGITS + 32];
+
+    rewrite(d, text, copy);
     return strtod(copy, NULL);
 }
 
@@ -131,6 +140,18 @@ double tern_decimal_to_double(const struct tern_decimal *d, const char *text)
     if (TERN_UNLIKELY(!sure))
         value = ask_strtod(d, text);
     return d->negative ? -value : value;
+}
+
+float tern_decimal_to_float(const struct tern_decimal *d, const char *text)
+{
+    double value = tern_decimal_to_double(d, text);
+    char copy[STRTOD_DIGITS + 32];
+
+    if (TERN_LIKELY(!tern_numbers_is_middle(value)))
+        return (float)value;
+    rewrite(d, text, copy);
+    float size = strtof(copy, NULL);
+    return d->negative ? -size : size;
 }
 
 bool tern_decimal_to_u64(const struct tern_decimal *d, uint64_t *ret)

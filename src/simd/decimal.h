@@ -133,6 +133,9 @@ TERN_INLINE bool tern_decimal_scan(const char *p, const char *end, struct tern_d
  * from, through d->end: needed only in the rare cases that strtod must decide. */
 double tern_decimal_to_double(const struct tern_decimal *d, const char *text);
 
+/* The float nearest to d, rounded once. */
+float tern_decimal_to_float(const struct tern_decimal *d, const char *text);
+
 /* Answers the magnitude when d is an integer below 2^64; false when it has a fraction or is
  * larger. */
 bool tern_decimal_to_u64(const struct tern_decimal *d, uint64_t *ret);

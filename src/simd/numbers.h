@@ -10,8 +10,10 @@
 #ifndef TERN_SIMD_NUMBERS_H
 #define TERN_SIMD_NUMBERS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 #include "base/dtype.h"
 #include "base/err.h"
 #include "base/str.h"
@@ -60,6 +62,21 @@ size_t tern_numbers_write(enum tern_dtype dtype, const void *in, size_t count, c
 /* One scalar, as in parameters: *ret_used bytes of text were the number. */
 enum tern_code tern_numbers_read_double(struct tern_str text, double *ret, size_t *ret_used,
                                         struct tern_err *err);
+/* The nearest float, rounded once. */
+enum tern_code tern_numbers_read_float(struct tern_str text, float *ret, size_t *ret_used,
+                                       struct tern_err *err);
 size_t tern_numbers_write_double(double value, char out[32]);
+
+/* Arrays of floats are rounded twice. Whether that may differ from the float nearest to a number
+ * which rounded to value first: value is the middle of two floats, or subnormal as a float. */
+TERN_INLINE bool tern_numbers_is_middle(double value)
+{
+    uint64_t bits;
+
+    memcpy(&bits, &value, sizeof(bits));
+    if (TERN_UNLIKELY(bits << 1 < UINT64_C(0x7020000000000000))) /* |value| < 2^-126 */
+        return bits << 1 != 0;
+    return (bits & 0x1fffffffu) == 0x10000000u;
+}
 
 #endif

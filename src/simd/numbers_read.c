@@ -387,20 +387,48 @@ enum tern_code tern_numbers_read(enum tern_dtype dtype, struct tern_str text, vo
     return TERN_OK;
 }
 
+static enum tern_code scan_one(struct tern_str text, struct tern_decimal *d, struct tern_err *err)
+{
+    struct tern_numbers_walk w = {
+        .dtype = TERN_DTYPE_FP64, .begin = text.p, .p = text.p, .end = text.p + text.n};
+
+    *d = (struct tern_decimal){.end = text.p, .fault = "a number"};
+    if (text.n == 0 || !tern_decimal_scan(text.p, w.end, d))
+        return fail_one(&w, text.p, ONE_GRAMMAR, d, err);
+    return TERN_OK;
+}
+
+static TERN_COLD enum tern_code fail_scalar(struct tern_str text, enum tern_dtype dtype,
+                                            struct tern_err *err)
+{
+    struct tern_numbers_walk w = {
+        .dtype = dtype, .begin = text.p, .p = text.p, .end = text.p + text.n};
+    return fail_range(&w, text.p, 0, err);
+}
+
 enum tern_code tern_numbers_read_double(struct tern_str text, double *ret, size_t *ret_used,
                                         struct tern_err *err)
 {
     struct tern_decimal d;
-    struct tern_numbers_walk w = {
-        .dtype = TERN_DTYPE_FP64, .begin = text.p, .p = text.p, .end = text.p + text.n};
 
-    if (text.n == 0 || !tern_decimal_scan(text.p, w.end, &d))
-        return fail_one(
-            &w, text.p, ONE_GRAMMAR,
-            text.n == 0 ? &(struct tern_decimal){.end = text.p, .fault = "a number"} : &d, err);
+    TERN_TRY(scan_one(text, &d, err));
     double value = tern_decimal_to_double(&d, text.p);
     if (isinf(value))
-        return fail_range(&w, text.p, 0, err);
+        return fail_scalar(text, TERN_DTYPE_FP64, err);
+    *ret = value;
+    *ret_used = (size_t)(d.end - text.p);
+    return TERN_OK;
+}
+
+enum tern_code tern_numbers_read_float(struct tern_str text, float *ret, size_t *ret_used,
+                                       struct tern_err *err)
+{
+    struct tern_decimal d;
+
+    TERN_TRY(scan_one(text, &d, err));
+    float value = tern_decimal_to_float(&d, text.p);
+    if (isinf(value))
+        return fail_scalar(text, TERN_DTYPE_FP32, err);
     *ret = value;
     *ret_used = (size_t)(d.end - text.p);
     return TERN_OK;

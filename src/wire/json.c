@@ -1,5 +1,6 @@
 #include "wire/json.h"
 
+#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -107,6 +108,9 @@ enum tern_json_kind tern_json_peek(struct tern_json *json)
     case '8':
     case '9':
         return TERN_JSON_NUMBER;
+    case 'N':
+    case 'I':
+        return json->non_finite ? TERN_JSON_NUMBER : TERN_JSON_NONE;
     default:
         return TERN_JSON_NONE;
     }
@@ -371,6 +375,22 @@ static const char *pass_digits(const char *p, const char *end)
     return p;
 }
 
+/* NaN and infinities, for those who write them. */
+static bool pass_non_finite(struct tern_json *json, double *ret)
+{
+    if (!json->non_finite)
+        return false;
+    if (pass_word(json, TERN_STR("NaN")))
+        *ret = NAN;
+    else if (pass_word(json, TERN_STR("Infinity")))
+        *ret = INFINITY;
+    else if (pass_word(json, TERN_STR("-Infinity")))
+        *ret = -INFINITY;
+    else
+        return false;
+    return true;
+}
+
 /* number = [ "-" ] int [ frac ] [ exp ] (RFC 8259 section 6). */
 static enum tern_code scan_number(struct tern_json *json, struct tern_str *ret_text,
                                   bool *ret_integer, struct tern_err *err)
@@ -436,6 +456,10 @@ enum tern_code tern_json_number(struct tern_json *json, struct tern_json_number 
         ret->kind = TERN_JSON_INT64;
         return TERN_OK;
     }
+    if (pass_non_finite(json, &ret->real)) {
+        ret->kind = TERN_JSON_DOUBLE;
+        return TERN_OK;
+    }
     const char *start = json->p;
     TERN_TRY(scan_number(json, &text, &integer, err));
     if (integer && tern_num_parse_i64(text, &ret->int64)) {
@@ -457,6 +481,7 @@ static enum tern_code skip_scalar(struct tern_json *json, enum tern_json_kind ki
                                   struct tern_err *err)
 {
     struct tern_str text;
+    double value;
     bool flag;
 
     switch (kind) {
@@ -467,7 +492,7 @@ static enum tern_code skip_scalar(struct tern_json *json, enum tern_json_kind ki
     case TERN_JSON_NULL:
         return tern_json_null(json, err);
     case TERN_JSON_NUMBER:
-        return scan_number(json, &text, &flag, err);
+        return pass_non_finite(json, &value) ? TERN_OK : scan_number(json, &text, &flag, err);
     case TERN_JSON_NONE:
     case TERN_JSON_ARRAY:
     case TERN_JSON_OBJECT:

@@ -48,6 +48,9 @@ struct tern_json {
     int depth;                /* open objects and arrays */
     int depth_max;            /* TERN_JSON_DEPTH_DEFAULT unless set after init */
     bool fresh;               /* the innermost one was opened and nothing was read from it */
+    /* NaN, Infinity and -Infinity are numbers, too, as Python and XGBoost write them; false unless
+     * set after init. */
+    bool non_finite;
 };
 
 enum tern_json_number_kind {

@@ -834,6 +834,40 @@ static void one_double(void **state)
     assert_true(value == 42);
 }
 
+/* Both texts are nearest to a double in the middle of two floats. */
+static void one_float(void **state)
+{
+    struct padded p;
+    float value = 7;
+    size_t used = 0;
+    (void)state;
+    assert_int_equal(tern_numbers_read_float(pad(&p, "7.038531e-26,"), &value, &used, NULL),
+                     TERN_OK);
+    assert_true(value == strtof("7.038531e-26", NULL) && used == 12);
+    assert_true(value != (float)strtod("7.038531e-26", NULL));
+    assert_int_equal(tern_numbers_read_float(pad(&p, "-1e-45"), &value, &used, NULL), TERN_OK);
+    assert_true(value == -0x1p-149f);
+    assert_int_equal(tern_numbers_read_float(pad(&p, "3.5e38"), &value, &used, NULL),
+                     TERN_INVALID_ARGUMENT);
+    assert_int_equal(tern_numbers_read_float(pad(&p, "-"), &value, &used, NULL),
+                     TERN_INVALID_ARGUMENT);
+    assert_true(value == -0x1p-149f);
+    for (int i = 0; i < 20000; i++) {
+        char text[64];
+        uint32_t bits = (uint32_t)random_u64();
+        float single;
+        memcpy(&single, &bits, sizeof(single));
+        if (!isfinite(single))
+            continue;
+        /* The middle of two floats and its neighbours, in decimals. */
+        double middle = ((double)single + (double)nextafterf(single, 0)) / 2;
+        snprintf(text, sizeof(text), "%.*e", 8 + i % 12, middle);
+        assert_int_equal(tern_numbers_read_float(pad(&p, text), &value, &used, NULL), TERN_OK);
+        if (value != strtof(text, NULL))
+            fail_msg("%s read as %a", text, (double)value);
+    }
+}
+
 static void half_floats(void **state)
 {
     struct padded p;
@@ -872,6 +906,7 @@ int main(void)
         cmocka_unit_test(write_doubles),
         cmocka_unit_test(write_forms),
         cmocka_unit_test(one_double),
+        cmocka_unit_test(one_float),
         cmocka_unit_test(half_floats),
     };
     int failed = 0;

@@ -518,6 +518,37 @@ static void writer_escapes_and_repairs(void **state)
     }
 }
 
+static void non_finite_numbers_are_an_option(void **state)
+{
+    static const char text[] = "[NaN, Infinity,-Infinity, {\"a\": NaN}]";
+    struct tern_json_number number;
+    struct reading r;
+    bool more;
+    (void)state;
+
+    start(&r, text, sizeof(text) - 1);
+    struct tern_json plain = r.json;
+    assert_int_equal(tern_json_skip(&plain, &r.err), TERN_INVALID_ARGUMENT);
+    r.json.non_finite = true;
+    struct tern_json skipped = r.json;
+    assert_int_equal(tern_json_skip(&skipped, &r.err), TERN_OK);
+    assert_int_equal(tern_json_end(&skipped, &r.err), TERN_OK);
+    assert_int_equal(tern_json_array(&r.json, &r.err), TERN_OK);
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(tern_json_item(&r.json, &more, &r.err), TERN_OK);
+        assert_int_equal(tern_json_peek(&r.json), TERN_JSON_NUMBER);
+        assert_int_equal(tern_json_number(&r.json, &number, &r.err), TERN_OK);
+        assert_int_equal(number.kind, TERN_JSON_DOUBLE);
+        assert_true(i == 0 ? isnan(number.real)
+                           : isinf(number.real) && (number.real < 0) == (i == 2));
+    }
+    stop(&r);
+    start(&r, "-Infinit", 8);
+    r.json.non_finite = true;
+    assert_int_equal(tern_json_number(&r.json, &number, &r.err), TERN_INVALID_ARGUMENT);
+    stop(&r);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -531,6 +562,7 @@ int main(void)
         cmocka_unit_test(unescaping_respects_the_arena),
         cmocka_unit_test(once_finds_duplicates),
         cmocka_unit_test(written_strings_read_back),
+        cmocka_unit_test(non_finite_numbers_are_an_option),
         cmocka_unit_test(writer_escapes_and_repairs),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
