@@ -59,8 +59,7 @@ void tern_forest_builder_free(struct tern_forest_builder *b)
         return;
     void *owned[] = {b->base,
                      b->nodes,
-                     b->node_covers,
-                     b->leaf_covers,
+                     b->yes_shares,
                      b->values,
                      b->trees,
                      b->columns,
@@ -326,15 +325,12 @@ static enum tern_code add_values(struct tern_forest_builder *b, const struct ter
 
     TERN_TRY(tern_grow(&b->values, &b->values_cap, b->n_values, n, sizeof(*b->values),
                        TERN_FOREST_LEAVES_MAX, "leaf values", err));
-    TERN_TRY(tern_grow(&b->leaf_covers, &b->leaf_covers_cap, b->n_leaves, tree->n_leaves,
-                       sizeof(*b->leaf_covers), TERN_FOREST_LEAVES_MAX, "leaves", err));
     for (size_t i = 0; i < n; i++) {
         if (isnan(tree->values[i]))
             return tern_fail(err, TERN_INVALID_ARGUMENT,
                              "value %zu of its leaf %zu is not a number", i % width, i / width);
         b->values[b->n_values + i] = tree->values[i];
     }
-    memset(b->leaf_covers + b->n_leaves, 0, tree->n_leaves * sizeof(*b->leaf_covers));
     return TERN_OK;
 }
 
@@ -373,9 +369,16 @@ static enum tern_code add_linear(struct tern_forest_builder *b, const struct ter
     return TERN_OK;
 }
 
-static float cover_of(double cover)
+/* Of the training weight of both children, that of the yes-side. */
+static float share_of(struct tern_forest_builder *b, const struct tern_forest_tree *tree,
+                      const struct tern_forest_node *node)
 {
-    return cover > 0 && cover < (double)INFINITY ? (float)cover : 0;
+    double yes = tree->nodes[node->yes].cover, no = tree->nodes[node->no].cover;
+    bool is_known = yes >= 0 && no >= 0 && yes + no > 0 && yes + no < (double)INFINITY;
+
+    if (!is_known)
+        b->lacks_covers = true;
+    return is_known ? (float)(yes / (yes + no)) : 0;
 }
 
 /* Looks at one node: a leaf is noted at its parent, an inner node is appended. */
@@ -391,21 +394,18 @@ static enum tern_code visit(struct tern_forest_builder *b, const struct tern_for
         return tern_fail(err, TERN_INVALID_ARGUMENT, "two nodes lead to it");
     b->seen[at->node] = 1;
     *ret_is_inner = node->test != TERN_FOREST_LEAF;
-    if (node->cover > 0)
-        b->has_covers = true;
     if (!*ret_is_inner) {
         if (node->leaf >= tree->n_leaves)
             return tern_fail(err, TERN_INVALID_ARGUMENT, "leaf %u of %u", node->leaf,
                              tree->n_leaves);
         *parent = ~(int32_t)node->leaf;
-        b->leaf_covers[b->n_leaves + node->leaf] = cover_of(node->cover);
         return TERN_OK;
     }
     if (node->yes >= tree->n_nodes || node->no >= tree->n_nodes)
         return tern_fail(err, TERN_INVALID_ARGUMENT, "its child %u is none of the %u nodes",
                          node->yes >= tree->n_nodes ? node->yes : node->no, tree->n_nodes);
     *parent = (int32_t)ret->n_nodes;
-    b->node_covers[ret->first_node + ret->n_nodes] = cover_of(node->cover);
+    b->yes_shares[ret->first_node + ret->n_nodes] = share_of(b, tree, node);
     return ask(b, node, &nodes[ret->n_nodes++], err);
 }
 
@@ -457,8 +457,8 @@ static enum tern_code make_room(struct tern_forest_builder *b, const struct tern
                        TERN_FOREST_TREES_MAX, "trees", err));
     TERN_TRY(tern_grow(&b->nodes, &b->nodes_cap, b->n_nodes, tree->n_nodes, sizeof(*b->nodes),
                        TERN_FOREST_NODES_MAX, "nodes", err));
-    TERN_TRY(tern_grow(&b->node_covers, &b->node_covers_cap, b->n_nodes, tree->n_nodes,
-                       sizeof(*b->node_covers), TERN_FOREST_NODES_MAX, "nodes", err));
+    TERN_TRY(tern_grow(&b->yes_shares, &b->yes_shares_cap, b->n_nodes, tree->n_nodes,
+                       sizeof(*b->yes_shares), TERN_FOREST_NODES_MAX, "nodes", err));
     TERN_TRY(tern_grow(&b->seen, &b->seen_cap, 0, tree->n_nodes, 1, TERN_FOREST_NODES_MAX, "nodes",
                        err));
     memset(b->seen, 0, tree->n_nodes);
@@ -498,8 +498,8 @@ enum tern_code tern_forest_builder_add_tree(struct tern_forest_builder *b,
     b->n_nodes += made.n_nodes;
     b->n_values += (size_t)tree->n_leaves * (tree->vector ? b->settings.n_outputs : 1);
     b->n_leaves += tree->n_leaves;
-    b->has_wide =
-        b->has_wide || made.n_nodes > TERN_TREE_NODES_MAX || tree->n_leaves > TERN_TREE_NODES_MAX;
+    b->has_large =
+        b->has_large || made.n_nodes > TERN_TREE_NODES_MAX || tree->n_leaves > TERN_TREE_NODES_MAX;
     b->trees[b->n_trees++] = made;
     return TERN_OK;
 }

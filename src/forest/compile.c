@@ -1,4 +1,5 @@
 /* From what the builder gathered to what runs: cuts are sorted, nodes get ranks for thresholds. */
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include "base/mem.h"
@@ -65,6 +66,32 @@ static void sort_cuts(struct compiler *c)
     }
 }
 
+static size_t cuts_of(const struct compiler *c, size_t column)
+{
+    return c->group_ends[column] - (column == 0 ? 0 : c->group_ends[column - 1]);
+}
+
+static const struct sorted_cut *first_cut_of(const struct compiler *c, size_t column)
+{
+    return c->sorted + (column == 0 ? 0 : c->group_ends[column - 1]);
+}
+
+static bool is_plain(const struct compiler *c, size_t column)
+{
+    return c->b->columns[column].column.kind == TERN_COLUMN_CUTS &&
+           cuts_of(c, column) <= TERN_TREE_RANK_MAX;
+}
+
+static bool is_wide(const struct compiler *c, size_t column)
+{
+    return cuts_of(c, column) > TERN_TREE_RANK_MAX;
+}
+
+static size_t parts_of(size_t n_cuts)
+{
+    return (n_cuts + TERN_TREE_RANK_MAX - 1) / TERN_TREE_RANK_MAX;
+}
+
 static void put_cut(struct tern_forest *f, double value)
 {
     if (f->settings.float_input)
@@ -73,46 +100,103 @@ static void put_cut(struct tern_forest *f, double value)
         ((double *)f->cuts)[f->n_cuts++] = value;
 }
 
-/* Ranks have 16 bits: a column with more cuts is cut into parts, each of which knows its own cuts
- * only. */
-static size_t parts_of(size_t n_cuts)
+/* Pivots and segments: see simd/trees.h. */
+static size_t segments_of(size_t n_cuts)
 {
-    return n_cuts == 0 ? 1 : (n_cuts + TERN_TREE_RANK_MAX - 1) / TERN_TREE_RANK_MAX;
+    return n_cuts / TERN_RANK_LANES + 1;
 }
 
+static void put_plain(struct compiler *c, size_t i)
+{
+    struct tern_forest *f = c->f;
+    const struct tern_column *column = &c->b->columns[i].column;
+    const struct sorted_cut *cuts = first_cut_of(c, i);
+    size_t n = cuts_of(c, i);
+
+    c->first_columns[i] = f->n_columns;
+    f->column_features[f->n_columns++] = column->feature;
+    f->plain[f->n_plain++] = (struct tern_rank_column){
+        .feature = column->feature,
+        .first = (uint32_t)f->n_cuts,
+        .n_cuts = (uint8_t)n,
+        .missing_rank = column->missing_yes ? 0 : TERN_TREE_RANK_MAX,
+        .zero_is_missing = column->zero_is_missing,
+    };
+    for (size_t k = 1; k <= TERN_RANK_LANES; k++) {
+        size_t last = k * TERN_RANK_LANES - 1;
+        put_cut(f, last < n ? cuts[last].value : (double)INFINITY);
+    }
+    for (size_t k = 0; k < segments_of(n) * TERN_RANK_LANES; k++)
+        put_cut(f, k < n ? cuts[k].value : (double)INFINITY);
+}
+
+static void put_wide(struct compiler *c, size_t i)
+{
+    struct tern_forest *f = c->f;
+    const struct sorted_cut *cuts = first_cut_of(c, i);
+    size_t n = cuts_of(c, i);
+
+    c->first_columns[i] = f->n_columns;
+    f->wide[f->n_wide++] = (struct tern_wide_column){
+        .column = c->b->columns[i].column,
+        .first_cut = f->n_cuts,
+        .n_cuts = n,
+        .first = f->n_columns,
+    };
+    for (size_t k = 0; k < n; k++)
+        put_cut(f, cuts[k].value);
+    for (size_t k = 0; k < parts_of(n); k++)
+        f->column_features[f->n_columns++] = c->b->columns[i].column.feature;
+}
+
+static void put_special(struct compiler *c, size_t i)
+{
+    struct tern_forest *f = c->f;
+    const struct tern_ir_column *row = &c->b->columns[i];
+
+    c->first_columns[i] = f->n_columns;
+    f->column_features[f->n_columns++] = row->column.feature;
+    f->special[f->n_special++] = (struct tern_special_column){row->column, row->value};
+}
+
+/* In the order of forest_int.h: plain ones, wide ones, special ones. */
 static void put_columns(struct compiler *c)
 {
-    size_t begin = 0;
-
-    for (size_t i = 0; i < c->b->n_columns; i++) {
-        const struct tern_ir_column *row = &c->b->columns[i];
-        size_t n = c->group_ends[i] - begin;
-        size_t parts = parts_of(n);
-        c->first_columns[i] = c->f->n_columns;
-        for (size_t part = 0; part < parts; part++) {
-            struct tern_column *column = &c->f->columns[c->f->n_columns++];
-            size_t left = n - part * TERN_TREE_RANK_MAX;
-            *column = row->column;
-            column->first_cut = c->f->n_cuts;
-            column->n_cuts = (uint32_t)(left > TERN_TREE_RANK_MAX ? TERN_TREE_RANK_MAX : left);
-            for (size_t k = 0; k < column->n_cuts; k++)
-                put_cut(c->f, c->sorted[begin + part * TERN_TREE_RANK_MAX + k].value);
-        }
-        if (row->column.kind == TERN_COLUMN_EQUAL)
-            put_cut(c->f, row->value);
-        begin = c->group_ends[i];
-    }
+    for (size_t i = 0; i < c->b->n_columns; i++)
+        if (is_plain(c, i))
+            put_plain(c, i);
+    for (size_t i = 0; i < c->b->n_columns; i++)
+        if (is_wide(c, i))
+            put_wide(c, i);
+    for (size_t i = 0; i < c->b->n_columns; i++)
+        if (!is_plain(c, i) && !is_wide(c, i))
+            put_special(c, i);
 }
 
-static size_t count_columns(const struct compiler *c)
+struct counts {
+    size_t columns, plain, wide, special, cuts;
+};
+
+static struct counts count(const struct compiler *c)
 {
-    size_t total = 0, begin = 0;
+    struct counts n = {0};
 
     for (size_t i = 0; i < c->b->n_columns; i++) {
-        total += parts_of(c->group_ends[i] - begin);
-        begin = c->group_ends[i];
+        size_t cuts = cuts_of(c, i);
+        if (is_plain(c, i)) {
+            n.plain++;
+            n.columns++;
+            n.cuts += (1 + segments_of(cuts)) * TERN_RANK_LANES;
+        } else if (is_wide(c, i)) {
+            n.wide++;
+            n.columns += parts_of(cuts);
+            n.cuts += cuts;
+        } else {
+            n.special++;
+            n.columns++;
+        }
     }
-    return total;
+    return n;
 }
 
 /* ---- nodes and values ---- */
@@ -138,7 +222,7 @@ static void put_nodes(struct compiler *c)
         else
             c->f->nodes[i] = (struct tern_tree_node){
                 .column = (uint16_t)node.column,
-                .cut = (uint16_t)node.cut,
+                .cut = (uint8_t)node.cut,
                 .child = {(int16_t)node.child[0], (int16_t)node.child[1]},
             };
     }
@@ -154,28 +238,99 @@ static void put_values(struct compiler *c)
     }
 }
 
+/* ---- how it will be run ---- */
+
+/* Of single values: where each tree's begin, and what they are added to. */
+static enum tern_code put_targets(struct tern_forest *f, struct tern_err *err)
+{
+    enum tern_code code = TERN_OK;
+
+    for (uint32_t i = 0; i < f->n_trees; i++)
+        if (f->trees[i].vector)
+            return TERN_OK;
+    f->value_at = take(f->n_trees, sizeof(*f->value_at), &code, err);
+    f->outputs = take(f->n_trees, sizeof(*f->outputs), &code, err);
+    for (uint32_t i = 0; code == TERN_OK && i < f->n_trees; i++) {
+        f->value_at[i] = (uint32_t)f->trees[i].first_value;
+        f->outputs[i] = f->trees[i].output;
+    }
+    return code;
+}
+
+/* What was measured on a processor of 2024; only the proportions matter, and they have to be right
+ * within a factor of two. */
+#define HEAD_NS      1.6  /* a tree by its head */
+#define STEP_NS      1.0  /* a level of a walk */
+#define FOLD_NS      2.0  /* a node of a fold, whatever the number of rows */
+#define FOLD_TILE_NS 0.6  /* and for each tile */
+#define ADD_TILE_NS  16.0 /* a tree's values for a tile */
+
+static void guess_times(struct tern_forest *f)
+{
+    bool has_heads = f->level_heads != NULL || f->path_heads != NULL;
+
+    for (uint32_t i = 0; i < f->n_trees; i++) {
+        const struct tern_compiled_tree *tree = &f->trees[i];
+        double walk = STEP_NS * tree->depth, head = HEAD_NS;
+        if (f->path_heads == NULL && tree->depth > 6)
+            head += STEP_NS * (tree->depth - 6);
+        f->row_ns += has_heads ? head : walk;
+        f->tile_ns += ADD_TILE_NS;
+        if (f->nodes != NULL && tree->n_leaves <= TERN_TREE_FOLD_LEAVES) {
+            f->block_ns += FOLD_NS * tree->n_nodes;
+            f->tile_ns += FOLD_TILE_NS * tree->n_nodes;
+        } else {
+            f->tile_ns += walk * TERN_TREE_TILE;
+        }
+    }
+}
+
+static enum tern_code decide(struct tern_forest *f, struct tern_err *err)
+{
+    TERN_TRY(tern_heads_make(f, err));
+    TERN_TRY(put_targets(f, err));
+    guess_times(f);
+    return TERN_OK;
+}
+
 /* ---- the whole ---- */
 
-/* What is as large in the forest as in the builder changes its owner; the rest is made. */
+/* Read by vector loads: whole cache lines. */
+static void *take_lines(size_t n, size_t size, enum tern_code *code, struct tern_err *err)
+{
+    void *p;
+
+    if (*code != TERN_OK)
+        return NULL;
+    size_t bytes = (n * size + TERN_CACHE_LINE) / TERN_CACHE_LINE * TERN_CACHE_LINE;
+    p = tern_mem_alloc_aligned(TERN_CACHE_LINE, bytes);
+    if (p == NULL)
+        *code = tern_mem_fail(err, "a forest", bytes);
+    return p;
+}
+
 static enum tern_code take_room(struct compiler *c, struct tern_err *err)
 {
-    struct tern_forest_builder *b = c->b;
+    const struct tern_forest_builder *b = c->b;
     struct tern_forest *f = c->f;
     enum tern_code code = TERN_OK;
-    size_t n_columns = count_columns(c), n_equal = 0;
+    struct counts n = count(c);
+    size_t value = f->settings.float_sum ? sizeof(float) : sizeof(double);
 
-    for (size_t i = 0; i < b->n_columns; i++)
-        n_equal += b->columns[i].column.kind == TERN_COLUMN_EQUAL;
-    bool small = !b->has_wide && n_columns <= TERN_TREE_COLUMNS_MAX;
-    f->columns = take(n_columns, sizeof(*f->columns), &code, err);
-    f->cuts = take(b->n_cuts + n_equal, f->settings.float_input ? sizeof(float) : sizeof(double),
-                   &code, err);
-    if (small)
+    if (n.columns > UINT32_MAX / 2 || n.cuts > UINT32_MAX)
+        return tern_fail(err, TERN_RESOURCE_EXHAUSTED, "too many different cuts: %zu", n.cuts);
+    bool is_small = !b->has_large && n.columns <= TERN_TREE_COLUMNS_MAX;
+    f->column_features = take(n.columns, sizeof(*f->column_features), &code, err);
+    f->plain = take(n.plain, sizeof(*f->plain), &code, err);
+    f->wide = take(n.wide, sizeof(*f->wide), &code, err);
+    f->special = take(n.special, sizeof(*f->special), &code, err);
+    f->cuts =
+        take_lines(n.cuts, f->settings.float_input ? sizeof(float) : sizeof(double), &code, err);
+    if (is_small)
         f->nodes = take(b->n_nodes, sizeof(*f->nodes), &code, err);
     else
         f->wide_nodes = take(b->n_nodes, sizeof(*f->wide_nodes), &code, err);
-    f->values =
-        take(b->n_values, f->settings.float_sum ? sizeof(float) : sizeof(double), &code, err);
+    f->values = take(b->n_values + TERN_TREE_TILE, value, &code, err);
     c->first_columns = take(b->n_columns, sizeof(*c->first_columns), &code, err);
     return code;
 }
@@ -214,17 +369,18 @@ static void hand_over(struct compiler *c)
     f->trees = GIVE(b->trees, b->n_trees);
     f->sets = GIVE(b->sets, b->n_sets);
     f->words = GIVE(b->words, b->n_words);
-    if (b->has_covers) {
-        f->node_covers = GIVE(b->node_covers, b->n_nodes);
-        f->leaf_covers = GIVE(b->leaf_covers, b->n_leaves);
-    }
+    if (!b->lacks_covers)
+        f->yes_shares = GIVE(b->yes_shares, b->n_nodes);
     if (b->has_linear) {
         f->linear = GIVE(b->linear, b->n_leaves);
         f->term_features = GIVE(b->term_features, b->n_terms);
         f->term_coefficients = GIVE(b->term_coefficients, b->n_terms);
     }
-    for (uint32_t i = 0; i < f->n_trees; i++)
-        f->depth = f->trees[i].depth > f->depth ? f->trees[i].depth : f->depth;
+    for (uint32_t i = 0; i < f->n_trees; i++) {
+        const struct tern_compiled_tree *tree = &f->trees[i];
+        f->depth = tree->depth > f->depth ? tree->depth : f->depth;
+        f->widest = tree->n_leaves > f->widest ? tree->n_leaves : f->widest;
+    }
 }
 
 static enum tern_code compile(struct compiler *c, struct tern_err *err)
@@ -242,7 +398,7 @@ static enum tern_code compile(struct compiler *c, struct tern_err *err)
     put_nodes(c);
     put_values(c);
     hand_over(c);
-    return TERN_OK;
+    return decide(c->f, err);
 }
 
 enum tern_code tern_forest_compile(struct tern_forest_builder *builder,

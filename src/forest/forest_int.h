@@ -1,9 +1,10 @@
 /* What a compiled forest consists of: known to this folder only.
  *
- * Columns are what nodes look at: a feature together with the way in which its missing values go,
- * or a question about it (is it in this set). A forest in which a feature's missing values go both
- * ways has two columns of it, and NaN has the lowest rank in the one and the highest in the other:
- * nodes know nothing of missing values. */
+ * Columns are what nodes look at, and a row's ranks stand in their order: first the plain ones (a
+ * feature with up to 255 cuts), then those of features with more, which have a column for each 255
+ * of them, then questions of another kind (is it in this set). A feature's missing values go one
+ * way in a column: where a forest sends them both ways it has two columns of that feature, in which
+ * NaN has the lowest and the highest rank, so that nodes know nothing of missing values. */
 #ifndef TERN_FOREST_FOREST_INT_H
 #define TERN_FOREST_FOREST_INT_H
 
@@ -13,18 +14,30 @@
 
 enum tern_column_kind {
     TERN_COLUMN_CUTS,  /* rank: how many cuts are below the value */
-    TERN_COLUMN_EQUAL, /* rank 0: it is cuts[0]; 1: it is not */
+    TERN_COLUMN_EQUAL, /* rank 0: it is the value; 1: it is not */
     TERN_COLUMN_SET,   /* rank 0: a member; 1: none */
 };
 
+/* What is asked of a feature. */
 struct tern_column {
     uint32_t feature;
     uint8_t kind;
     bool missing_yes;
     bool zero_is_missing;
-    uint32_t set;     /* SET */
-    uint32_t n_cuts;  /* CUTS */
-    size_t first_cut; /* in forest->cuts, ascending */
+    uint32_t set; /* SET */
+};
+
+/* A feature with more cuts than a rank can count: parts of 255 each. */
+struct tern_wide_column {
+    struct tern_column column;
+    size_t first_cut; /* in forest->cuts, ascending, one after another */
+    size_t n_cuts;
+    uint32_t first; /* its first column */
+};
+
+struct tern_special_column {
+    struct tern_column column;
+    double value; /* EQUAL */
 };
 
 /* Bit c of the words: category c is a member. */
@@ -35,10 +48,10 @@ struct tern_category_set {
 };
 
 struct tern_compiled_tree {
-    size_t first_node;  /* in nodes or wide_nodes; also in node_covers */
+    size_t first_node;  /* in nodes or wide_nodes; also in yes_shares */
     size_t first_value; /* in values */
-    size_t first_leaf;  /* in leaf_covers and linear */
-    uint32_t n_nodes;   /* inner; 0: the one leaf is row `only` */
+    size_t first_leaf;  /* in linear */
+    uint32_t n_nodes;   /* inner */
     uint32_t n_leaves;
     uint32_t output;
     uint32_t depth;
@@ -55,12 +68,17 @@ struct tern_linear_leaf {
 };
 
 struct tern_forest {
-    struct tern_forest_settings settings; /* base: owned copy below */
-    double *base;                         /* n_outputs */
-    struct tern_column *columns;
-    uint32_t n_columns;
-    uint32_t depth;
-    void *cuts; /* float when settings.float_input, else double */
+    struct tern_forest_settings settings; /* base: owned, n_outputs */
+    double *base;
+    uint32_t n_columns;        /* ranks of a row */
+    uint32_t *column_features; /* one a column */
+    struct tern_rank_column *plain;
+    uint32_t n_plain;
+    struct tern_wide_column *wide;
+    uint32_t n_wide;
+    struct tern_special_column *special;
+    uint32_t n_special;
+    void *cuts; /* float when settings.float_input, else double; aligned to 64 bytes */
     size_t n_cuts;
     struct tern_category_set *sets;
     uint32_t n_sets;
@@ -71,18 +89,33 @@ struct tern_forest {
     struct tern_tree_node *nodes; /* NULL: wide_nodes */
     struct tern_tree_wide_node *wide_nodes;
     size_t n_nodes;
-    void *values; /* float when settings.float_sum, else double */
+    void *values; /* float when settings.float_sum, else double; 64 more may be read */
     size_t n_values;
     size_t n_leaves;
-    float *node_covers, *leaf_covers; /* NULL: not known */
-    struct tern_linear_leaf *linear;  /* NULL: no tree has any */
+    float
+        *yes_shares; /* one a node: which part of the training weight went to yes; NULL: unknown */
+    struct tern_linear_leaf *linear; /* one a leaf; NULL: no tree has any */
     uint32_t *term_features;
     double *term_coefficients;
     size_t n_terms;
+    /* The tops of trees, where this machine takes them in one piece; at most one of them. */
+    struct tern_tree_level_head *level_heads;
+    struct tern_tree_path_head *path_heads;
+    size_t n_heads;               /* a multiple of 8 */
+    uint32_t *value_at, *outputs; /* one a tree: of its first value; which output it adds to */
+    /* About how long a row takes by itself, and a block of one tile and each further one, in ns. */
+    double row_ns, block_ns, tile_ns;
+    uint32_t depth;
+    uint32_t widest; /* the most leaves of a tree */
 };
 
-/* Ranks of one row, a column each. */
+/* Room for the ranks of a row: what kernels may read. */
+size_t tern_ranks_room(const struct tern_forest *forest);
+/* Ranks of one row: that of column i at ranks[i * step]. working: room for a row of doubles. */
 void tern_ranks_row(const struct tern_forest *forest, const struct tern_forest_rows *rows,
-                    size_t row, uint16_t *ranks);
+                    size_t row, void *working, uint8_t *ranks, size_t step);
+
+/* Makes the heads, if the forest and the machine are made for them. */
+enum tern_code tern_heads_make(struct tern_forest *forest, struct tern_err *err);
 
 #endif

@@ -36,10 +36,9 @@ struct tern_forest_builder {
     double *base;
     struct tern_ir_node *nodes;
     size_t n_nodes, nodes_cap;
-    float *node_covers;
-    size_t node_covers_cap;
-    float *leaf_covers;
-    size_t n_leaves, leaf_covers_cap;
+    float *yes_shares; /* one a node */
+    size_t yes_shares_cap;
+    size_t n_leaves;
     double *values;
     size_t n_values, values_cap;
     struct tern_compiled_tree *trees;
@@ -59,7 +58,7 @@ struct tern_forest_builder {
     uint32_t *term_features;
     double *term_coefficients;
     size_t n_terms, features_cap, coefficients_cap;
-    bool has_covers, has_linear, has_wide;
+    bool lacks_covers, has_linear, has_large;
     uint32_t empty_set; /* UINT32_MAX: not made yet */
     /* Of the tree that is being added: */
     struct tern_ir_visit *stack; /* TERN_FOREST_DEPTH_MAX + 2 */

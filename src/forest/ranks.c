@@ -1,30 +1,65 @@
 #include <math.h>
+#include <string.h>
 #include "forest/forest_int.h"
 
-/* How many of the cuts are below x. Without branches: what a row holds cannot be predicted. */
-static uint32_t count_below(const float *cuts, uint32_t n, float x)
+size_t tern_ranks_room(const struct tern_forest *f)
 {
-    const float *base = cuts;
-
-    while (n > 1) {
-        uint32_t half = n / 2;
-        base = base[half - 1] < x ? base + half : base;
-        n -= half;
-    }
-    return (uint32_t)(base - cuts) + (n == 1 && base[0] < x);
+    return f->n_columns < TERN_TREE_HEAD_COLUMNS ? TERN_TREE_HEAD_COLUMNS : f->n_columns;
 }
 
-static uint32_t count_below_double(const double *cuts, uint32_t n, double x)
+static bool is_zero(double x)
 {
-    const double *base = cuts;
-
-    while (n > 1) {
-        uint32_t half = n / 2;
-        base = base[half - 1] < x ? base + half : base;
-        n -= half;
-    }
-    return (uint32_t)(base - cuts) + (n == 1 && base[0] < x);
+    return x >= -(double)TERN_FOREST_ZERO && x <= (double)TERN_FOREST_ZERO;
 }
+
+static bool is_missing(const struct tern_column *column, double x)
+{
+    return isnan(x) || (column->zero_is_missing && is_zero(x));
+}
+
+/* ---- features with many cuts ---- */
+
+static size_t count_below(const struct tern_forest *f, const struct tern_wide_column *wide,
+                          double x)
+{
+    size_t low = 0, n = wide->n_cuts;
+
+    while (n > 0) {
+        size_t half = n / 2;
+        double cut = f->settings.float_input
+                         ? (double)((const float *)f->cuts)[wide->first_cut + low + half]
+                         : ((const double *)f->cuts)[wide->first_cut + low + half];
+        if (cut < x) {
+            low += half + 1;
+            n -= half + 1;
+        } else {
+            n = half;
+        }
+    }
+    return low;
+}
+
+/* Each part counts its own cuts: those before the one that the value lies in are full, those behind
+ * it empty. */
+static void rank_wide(const struct tern_forest *f, const struct tern_wide_column *wide, double x,
+                      uint8_t *ranks, size_t step)
+{
+    uint8_t *to = ranks + wide->first * step;
+    size_t parts = (wide->n_cuts + TERN_TREE_RANK_MAX - 1) / TERN_TREE_RANK_MAX;
+    size_t below;
+    bool missing = is_missing(&wide->column, x);
+    bool missing_no = missing && !wide->column.missing_yes;
+
+    below = missing ? 0 : count_below(f, wide, x);
+    for (size_t part = 0; part < parts; part++) {
+        size_t before = part * TERN_TREE_RANK_MAX;
+        size_t left = below > before ? below - before : 0;
+        to[part * step] =
+            left > TERN_TREE_RANK_MAX || missing_no ? TERN_TREE_RANK_MAX : (uint8_t)left;
+    }
+}
+
+/* ---- questions of another kind ---- */
 
 static bool is_member(const struct tern_forest *f, const struct tern_category_set *set, double x)
 {
@@ -38,37 +73,56 @@ static bool is_member(const struct tern_forest *f, const struct tern_category_se
     return f->words[set->first_word + category / 64] >> category % 64 & 1;
 }
 
-static uint16_t rank_of(const struct tern_forest *f, const struct tern_column *column, double x)
+static uint8_t rank_special(const struct tern_forest *f, const struct tern_special_column *special,
+                            double x)
 {
-    bool is_float = f->settings.float_input;
-    bool is_zero = x >= -(double)TERN_FOREST_ZERO && x <= (double)TERN_FOREST_ZERO;
+    const struct tern_column *column = &special->column;
 
-    if (isnan(x) || (column->zero_is_missing && is_zero))
-        return column->missing_yes ? 0 : TERN_TREE_RANK_MAX;
+    if (is_missing(column, x))
+        return !column->missing_yes;
     if (column->kind == TERN_COLUMN_SET)
         return !is_member(f, &f->sets[column->set], x);
-    if (is_float) {
-        const float *cuts = (const float *)f->cuts + column->first_cut;
-        if (column->kind == TERN_COLUMN_EQUAL)
-            return (float)x != cuts[0];
-        return (uint16_t)count_below(cuts, column->n_cuts, (float)x);
-    }
-    const double *cuts = (const double *)f->cuts + column->first_cut;
-    if (column->kind == TERN_COLUMN_EQUAL)
-        return x != cuts[0];
-    return (uint16_t)count_below_double(cuts, column->n_cuts, x);
+    return x != special->value;
 }
 
-void tern_ranks_row(const struct tern_forest *f, const struct tern_forest_rows *rows, size_t row,
-                    uint16_t *ranks)
+/* ---- a row ---- */
+
+/* The row in the precision in which the forest compares. */
+static const void *take_row(const struct tern_forest *f, const struct tern_forest_rows *rows,
+                            size_t row, void *working)
 {
-    for (uint32_t i = 0; i < f->n_columns; i++) {
-        const struct tern_column *column = &f->columns[i];
-        size_t at = row * rows->stride + column->feature;
-        double x = rows->is_double ? ((const double *)rows->data)[at]
-                                   : (double)((const float *)rows->data)[at];
+    const float *floats = (const float *)rows->data + row * rows->stride;
+    const double *doubles = (const double *)rows->data + row * rows->stride;
+
+    if (rows->is_double != f->settings.float_input)
+        return rows->is_double ? (const void *)doubles : (const void *)floats;
+    for (uint32_t i = 0; i < f->settings.n_features; i++) {
         if (f->settings.float_input)
-            x = (double)(float)x;
-        ranks[i] = rank_of(f, column, x);
+            ((float *)working)[i] = (float)doubles[i];
+        else
+            ((double *)working)[i] = (double)floats[i];
     }
+    return working;
+}
+
+static double feature_of(const struct tern_forest *f, const void *row, uint32_t feature)
+{
+    return f->settings.float_input ? (double)((const float *)row)[feature]
+                                   : ((const double *)row)[feature];
+}
+
+void tern_ranks_row(const struct tern_forest *f, const struct tern_forest_rows *rows, size_t at,
+                    void *working, uint8_t *ranks, size_t step)
+{
+    const void *row = take_row(f, rows, at, working);
+
+    if (f->settings.float_input)
+        tern_rank_row_f32(f->plain, f->n_plain, f->cuts, row, ranks, step);
+    else
+        tern_rank_row_f64(f->plain, f->n_plain, f->cuts, row, ranks, step);
+    for (uint32_t i = 0; i < f->n_wide; i++)
+        rank_wide(f, &f->wide[i], feature_of(f, row, f->wide[i].column.feature), ranks, step);
+    for (uint32_t i = 0; i < f->n_special; i++)
+        ranks[(f->n_columns - f->n_special + i) * step] =
+            rank_special(f, &f->special[i], feature_of(f, row, f->special[i].column.feature));
 }

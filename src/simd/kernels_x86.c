@@ -22,6 +22,9 @@ void tern_kernels_use_avx2(struct tern_simd *simd)
     simd->numbers_scan = tern_numbers_scan_avx2;
     simd->half_to_f32 = tern_half_to_f32_avx2;
     simd->half_from_f32 = tern_half_from_f32_avx2;
+    simd->rank_row_f32 = tern_rank_row_f32_avx2;
+    simd->rank_row_f64 = tern_rank_row_f64_avx2;
+    simd->tree_fold = tern_tree_fold_avx2;
 }
 
 /* On top of what AVX2 brings. */
@@ -31,6 +34,12 @@ void tern_kernels_use_avx512(struct tern_simd *simd)
     simd->numbers_advance = tern_numbers_advance_avx512;
     simd->numbers_scan = tern_numbers_scan_avx512;
     simd->numbers_write_f32 = tern_numbers_write_f32_avx512;
+    simd->rank_row_f32 = tern_rank_row_f32_avx512;
+    simd->rank_row_f64 = tern_rank_row_f64_avx512;
+    simd->tree_fold = tern_tree_fold_avx512;
+    simd->tree_add_f32 = tern_tree_add_f32_avx512;
+    simd->tree_level_heads = tern_tree_level_heads_avx512;
+    simd->tree_path_heads = tern_tree_path_heads_avx512;
 }
 #else
 typedef int tern_kernels_none; /* ISO C forbids an empty file */

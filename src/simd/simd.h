@@ -16,6 +16,10 @@
 
 struct tern_numbers_walk;
 struct tern_numbers_scan;
+struct tern_rank_column;
+struct tern_tree_level_head;
+struct tern_tree_node;
+struct tern_tree_path_head;
 
 enum tern_simd_level { TERN_SIMD_PORTABLE, TERN_SIMD_AVX2, TERN_SIMD_AVX512 };
 
@@ -31,6 +35,21 @@ struct tern_simd {
     char *(*numbers_write_f32)(const void *floats, size_t count, char *out);
     void (*half_to_f32)(const uint16_t *in, float *out, size_t count);
     void (*half_from_f32)(const float *in, uint16_t *out, size_t count);
+    /* As the functions of trees.h. */
+    void (*rank_row_f32)(const struct tern_rank_column *columns, size_t n, const float *cuts,
+                         const float *row, uint8_t *ranks, size_t step);
+    void (*rank_row_f64)(const struct tern_rank_column *columns, size_t n, const double *cuts,
+                         const double *row, uint8_t *ranks, size_t step);
+    void (*tree_fold)(const struct tern_tree_node *nodes, uint32_t n_nodes, const uint8_t *tiles,
+                      size_t tile_bytes, size_t n_tiles, uint8_t *stack);
+    void (*tree_add_f32)(const float *values, uint32_t n_leaves, const uint8_t *leaf, float *sums,
+                         size_t n);
+    /* Where a row leaves the heads of n trees, a multiple of 8. ranks: n_columns, at most 256, with
+     * room for 256 to be read. */
+    void (*tree_level_heads)(const struct tern_tree_level_head *heads, size_t n,
+                             const uint8_t *ranks, size_t n_columns, int32_t *exits);
+    void (*tree_path_heads)(const struct tern_tree_path_head *heads, size_t n, const uint8_t *ranks,
+                            size_t n_columns, int32_t *exits);
 };
 
 extern struct tern_simd tern_simd;

@@ -1,24 +1,55 @@
 /* Decision trees over ranks: the layout that the kernels share, and their loops.
  *
- * A row of features becomes a row of ranks first: one small integer a column, the number of the
- * column's cuts that lie below the value. A node then asks `rank[column] > cut`. A tree is an array
- * of its inner nodes in preorder (a node, all of its yes-side, all of its no-side), so that read
- * backwards every node comes after its children: single rows walk down it, blocks of rows fold it
- * up.
+ * A row of features becomes a row of ranks first: one byte a column, the number of the column's
+ * cuts that lie below the value. A node then asks `rank[column] > cut`. A tree is an array of its
+ * inner nodes in preorder (a node, all of its yes-side, all of its no-side): single rows walk down
+ * it, and read backwards every node comes after its children, which is how many rows are folded up
+ * at once.
  *
- * The idea of comparing ranks instead of values is that of QuickScorer's successors (Lucchese et
- * al., SIGIR 2015; Ye et al., RapidScorer, KDD 2018). */
+ * That ranks may be compared in place of values is the idea of QuickScorer's successors (Lucchese
+ * et al., SIGIR 2015; Ye et al., RapidScorer, KDD 2018).
+ *
+ * Kernels of tern_simd may be NULL; what is declared here always works. */
 #ifndef TERN_SIMD_TREES_H
 #define TERN_SIMD_TREES_H
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include "base/compiler.h"
 
-/* Children: an inner node of the same tree from 0 on, or ~leaf. [0] where rank <= cut. */
+#define TERN_TREE_RANK_MAX 255 /* the largest rank: a column has no more cuts */
+
+/* ---- ranks ---- */
+
+/* The cuts of a column lie in segments of 16, ascending, +infinity after the last of them; there is
+ * always one that is not full. When there is more than one, 16 pivots stand before them: the last
+ * cut of each full segment, then +infinity. So two comparisons of 16 find a rank. */
+#define TERN_RANK_LANES 16
+
+struct tern_rank_column {
+    uint32_t feature;
+    uint32_t first; /* in the cuts: of its pivots, or of its only segment */
+    uint8_t n_cuts;
+    uint8_t missing_rank; /* of NaN: 0 or TERN_TREE_RANK_MAX */
+    bool zero_is_missing; /* values within 1e-35 of 0 are missing, too */
+};
+
+/* Ranks of one row: ranks[i * step] of columns[i]. Cuts of float, or of double; the row is of the
+ * same.
+ */
+void tern_rank_row_f32(const struct tern_rank_column *columns, size_t n, const float *cuts,
+                       const float *row, uint8_t *ranks, size_t step);
+void tern_rank_row_f64(const struct tern_rank_column *columns, size_t n, const double *cuts,
+                       const double *row, uint8_t *ranks, size_t step);
+
+/* ---- nodes ---- */
+
+/* Children: an inner node of the same tree, or ~leaf. [0] where rank <= cut. */
 struct tern_tree_node {
-    uint16_t cut;
     uint16_t column;
+    uint8_t cut;
+    uint8_t unused;
     int16_t child[2];
 };
 
@@ -31,10 +62,60 @@ struct tern_tree_wide_node {
 
 #define TERN_TREE_NODES_MAX   INT16_MAX /* inner nodes of a tree of the small form */
 #define TERN_TREE_COLUMNS_MAX UINT16_MAX
-#define TERN_TREE_RANK_MAX    UINT16_MAX /* the largest rank: a column has no more cuts */
 
-/* The leaf that a row of ranks reaches. */
-int32_t tern_tree_walk(const struct tern_tree_node *nodes, const uint16_t *ranks);
-int32_t tern_tree_walk_wide(const struct tern_tree_wide_node *nodes, const uint16_t *ranks);
+/* ---- one row ---- */
+
+/* Walks that are not at their leaves yet: at[i] >= 0 is a node of trees[i]. Afterwards each is the
+ * ~leaf that the row reaches. */
+void tern_tree_walk(const struct tern_tree_node *const *trees, int32_t *at, size_t n,
+                    const uint8_t *ranks);
+void tern_tree_walk_wide(const struct tern_tree_wide_node *const *trees, int32_t *at, size_t n,
+                         const uint8_t *ranks);
+
+/* The top of a tree as vector instructions take it in one piece. exits: ~leaf, or the node from
+ * which to walk on. Columns have one byte: forests with up to 256 of them have heads. */
+#define TERN_TREE_HEAD_COLUMNS 256
+
+/* The first six levels, complete: node i leads to 2i+1 and 2i+2. Where the tree ends earlier the
+ * exits below are all the same. */
+struct tern_tree_level_head {
+    TERN_ALIGNED(64) uint8_t column[64]; /* the last is not used */
+    uint8_t cut[64];
+    int16_t exit[64];
+};
+
+/* A whole tree of at most 32 leaves: leaf i is reached when the answers of the nodes in mask[i] are
+ * those of answer[i]. */
+struct tern_tree_path_head {
+    TERN_ALIGNED(64) uint32_t mask[32];
+    uint32_t answer[32];
+    uint8_t column[32];
+    uint8_t cut[32];
+    int16_t exit[32];
+};
+
+/* ---- many rows ---- */
+
+/* Ranks of 64 rows: column after column, 64 bytes each. */
+#define TERN_TREE_TILE        64
+#define TERN_TREE_TILES_MAX   8
+#define TERN_TREE_FOLD_LEAVES 256 /* a leaf is one byte */
+#define TERN_TREE_FOLD_DEPTH  256
+
+/* The leaves that n_tiles x 64 rows reach in a tree of at most 256 leaves. tiles: tile_bytes apart.
+ * stack: working memory, TERN_TREE_FOLD_DEPTH x n_tiles x 64 bytes, aligned to 64; the result is
+ * its beginning. */
+void tern_tree_fold(const struct tern_tree_node *nodes, uint32_t n_nodes, const uint8_t *tiles,
+                    size_t tile_bytes, size_t n_tiles, uint8_t *stack);
+
+/* The same by walking, for any tree: the leaves of one tile's rows. */
+void tern_tree_walk_tile(const struct tern_tree_node *nodes, const uint8_t *tile,
+                         uint32_t leaves[TERN_TREE_TILE]);
+void tern_tree_walk_tile_wide(const struct tern_tree_wide_node *nodes, const uint8_t *tile,
+                              uint32_t leaves[TERN_TREE_TILE]);
+
+/* sums[i] += values[leaf[i]] for n rows, a multiple of 64. values has room for 64 to be read. */
+void tern_tree_add_f32(const float *values, uint32_t n_leaves, const uint8_t *leaf, float *sums,
+                       size_t n);
 
 #endif

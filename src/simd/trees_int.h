@@ -1,0 +1,36 @@
+/* What the forms of the tree kernels share. */
+#ifndef TERN_SIMD_TREES_INT_H
+#define TERN_SIMD_TREES_INT_H
+
+#include "simd/trees.h"
+
+/* float32 value of 1e-35, as LightGBM has it */
+#define TERN_RANK_ZERO 1e-35f
+
+/* Where the two sides of a node come from while a tree is folded up: the results that wait on the
+ * stack, the yes-side above the no-side, or a leaf. */
+struct tern_tree_sides {
+    const uint8_t *yes, *no; /* of a leaf: of no meaning, but valid */
+    bool yes_waits, no_waits;
+    uint8_t yes_leaf, no_leaf;
+    uint8_t *result; /* where the node's own goes; may be one of the two */
+};
+
+TERN_INLINE struct tern_tree_sides tern_tree_sides_of(const struct tern_tree_node *node,
+                                                      uint8_t **top, size_t slot)
+{
+    struct tern_tree_sides s = {.yes_waits = node->child[0] >= 0,
+                                .no_waits = node->child[1] >= 0,
+                                .yes_leaf = (uint8_t)~node->child[0],
+                                .no_leaf = (uint8_t)~node->child[1]};
+
+    *top -= s.yes_waits ? slot : 0;
+    s.yes = *top;
+    *top -= s.no_waits ? slot : 0;
+    s.no = *top;
+    s.result = *top;
+    *top += slot;
+    return s;
+}
+
+#endif

@@ -1,0 +1,263 @@
+#if defined(__x86_64__)
+#include <immintrin.h>
+#include "simd/kernels_x86.h"
+#include "simd/trees_int.h"
+
+#define AVX2 TERN_TARGET("avx2,bmi,bmi2,popcnt,lzcnt")
+#define AVX512 \
+    TERN_TARGET("avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx2,bmi,bmi2,popcnt,lzcnt")
+
+AVX2 static __m256i load32(const uint8_t *p)
+{
+    return _mm256_load_si256((const __m256i *)(const void *)p);
+}
+
+/* ---- ranks ----
+ * The pivots say in which segment the value lies, the segment says where. */
+
+AVX512 static uint32_t below_f32(const float *cuts, __m512 x)
+{
+    return (uint32_t)_mm_popcnt_u32(_mm512_cmp_ps_mask(x, _mm512_loadu_ps(cuts), _CMP_GT_OQ));
+}
+
+AVX512 static uint32_t below_f64(const double *cuts, __m512d x)
+{
+    __mmask8 low = _mm512_cmp_pd_mask(x, _mm512_loadu_pd(cuts), _CMP_GT_OQ);
+    __mmask8 high = _mm512_cmp_pd_mask(x, _mm512_loadu_pd(cuts + 8), _CMP_GT_OQ);
+
+    return (uint32_t)_mm_popcnt_u32((uint32_t)low | (uint32_t)high << 8);
+}
+
+AVX2 static uint32_t below_f32_avx2(const float *cuts, __m256 x)
+{
+    int low = _mm256_movemask_ps(_mm256_cmp_ps(x, _mm256_loadu_ps(cuts), _CMP_GT_OQ));
+    int high = _mm256_movemask_ps(_mm256_cmp_ps(x, _mm256_loadu_ps(cuts + 8), _CMP_GT_OQ));
+
+    return (uint32_t)_mm_popcnt_u32((uint32_t)low | (uint32_t)high << 8);
+}
+
+AVX2 static uint32_t below_f64_avx2(const double *cuts, __m256d x)
+{
+    uint32_t mask = 0;
+
+    for (int i = 0; i < 4; i++) {
+        __m256d some = _mm256_loadu_pd(cuts + 4 * i);
+        mask |= (uint32_t)_mm256_movemask_pd(_mm256_cmp_pd(x, some, _CMP_GT_OQ)) << 4 * i;
+    }
+    return (uint32_t)_mm_popcnt_u32(mask);
+}
+
+#define RANK_ROW(type, vector, broadcast, below)                                         \
+    for (size_t i = 0; i < n; i++) {                                                     \
+        const struct tern_rank_column *c = &columns[i];                                  \
+        type v = row[c->feature];                                                        \
+        vector x = broadcast(v);                                                         \
+        uint32_t segment = below(cuts + c->first, x) * TERN_RANK_LANES;                  \
+        uint32_t rank = segment + below(cuts + c->first + TERN_RANK_LANES + segment, x); \
+        bool is_zero = v >= -(type)TERN_RANK_ZERO && v <= (type)TERN_RANK_ZERO;          \
+        bool is_missing = v != v || (c->zero_is_missing && is_zero);                     \
+        ranks[i * step] = is_missing ? c->missing_rank : (uint8_t)rank;                  \
+    }
+
+AVX512 void tern_rank_row_f32_avx512(const struct tern_rank_column *columns, size_t n,
+                                     const float *cuts, const float *row, uint8_t *ranks,
+                                     size_t step){
+    RANK_ROW(float, __m512, _mm512_set1_ps, below_f32)}
+
+AVX512
+    void tern_rank_row_f64_avx512(const struct tern_rank_column *columns, size_t n,
+                                  const double *cuts, const double *row, uint8_t *ranks,
+                                  size_t step){RANK_ROW(double, __m512d, _mm512_set1_pd, below_f64)}
+
+AVX2 void tern_rank_row_f32_avx2(const struct tern_rank_column *columns, size_t n,
+                                 const float *cuts, const float *row, uint8_t *ranks, size_t step){
+    RANK_ROW(float, __m256, _mm256_set1_ps, below_f32_avx2)}
+
+AVX2 void tern_rank_row_f64_avx2(const struct tern_rank_column *columns, size_t n,
+                                 const double *cuts, const double *row, uint8_t *ranks, size_t step)
+{
+    RANK_ROW(double, __m256d, _mm256_set1_pd, below_f64_avx2)
+}
+
+/* ---- heads: one row through the top of many trees ---- */
+
+/* The ranks of a row, as table of byte permutations: 64, 128 or 256 of them. */
+struct table {
+    __m512i part[4];
+};
+
+AVX512 static struct table take_ranks(const uint8_t *ranks)
+{
+    struct table t;
+
+    for (int i = 0; i < 4; i++)
+        t.part[i] = _mm512_loadu_si512(ranks + 64 * i);
+    return t;
+}
+
+#define LOOK_UP_1(t, column) _mm512_permutexvar_epi8((column), (t).part[0])
+#define LOOK_UP_2(t, column) _mm512_permutex2var_epi8((t).part[0], (column), (t).part[1])
+#define LOOK_UP_4(t, column)                                                \
+    _mm512_mask_mov_epi8(LOOK_UP_2(t, column), _mm512_movepi8_mask(column), \
+                         _mm512_permutex2var_epi8((t).part[2], (column), (t).part[3]))
+
+/* Eight trees at a time: the answers of a tree's 63 nodes are one mask, and the eight masks walk
+ * down side by side. Counting from 1 the children of node i are 2i and 2i+1. */
+AVX512 static void descend(const struct tern_tree_level_head *heads, const uint64_t answers[8],
+                           int32_t *exits)
+{
+    const __m512i one = _mm512_set1_epi64(1);
+    __m512i masks = _mm512_slli_epi64(_mm512_loadu_si512(answers), 1);
+    __m512i at = one;
+    uint64_t found[8];
+
+    for (int level = 0; level < 6; level++) {
+        __m512i answer = _mm512_and_si512(_mm512_srlv_epi64(masks, at), one);
+        at = _mm512_add_epi64(_mm512_add_epi64(at, at), answer);
+    }
+    _mm512_storeu_si512(found, at);
+    for (int i = 0; i < 8; i++)
+        exits[i] = heads[i].exit[found[i] - 64];
+}
+
+#define LEVEL_HEADS(look_up)                                                                \
+    for (size_t i = 0; i < n; i += 8) {                                                     \
+        uint64_t answers[8];                                                                \
+        for (size_t k = 0; k < 8; k++) {                                                    \
+            __m512i rank = look_up(t, _mm512_load_si512(heads[i + k].column));              \
+            answers[k] = _mm512_cmpgt_epu8_mask(rank, _mm512_load_si512(heads[i + k].cut)); \
+        }                                                                                   \
+        descend(heads + i, answers, exits + i);                                             \
+    }
+
+AVX512 void tern_tree_level_heads_avx512(const struct tern_tree_level_head *heads, size_t n,
+                                         const uint8_t *ranks, size_t n_columns, int32_t *exits)
+{
+    struct table t = take_ranks(ranks);
+
+    if (n_columns <= 64) {
+        LEVEL_HEADS(LOOK_UP_1)
+    } else if (n_columns <= 128) {
+        LEVEL_HEADS(LOOK_UP_2)
+    } else {
+        LEVEL_HEADS(LOOK_UP_4)
+    }
+}
+
+/* The one leaf whose path is answered as it wants: of each leaf the answers that differ, among
+ * those that matter, are none. */
+AVX512 static int32_t match(const struct tern_tree_path_head *head, __mmask32 answers)
+{
+    __m512i all = _mm512_set1_epi32((int)answers);
+    __m512i low = _mm512_xor_si512(all, _mm512_load_si512(head->answer));
+    __m512i high = _mm512_xor_si512(all, _mm512_load_si512(head->answer + 16));
+    uint32_t leaves = (uint32_t)_mm512_testn_epi32_mask(low, _mm512_load_si512(head->mask)) |
+                      (uint32_t)_mm512_testn_epi32_mask(high, _mm512_load_si512(head->mask + 16))
+                          << 16;
+
+    return head->exit[__builtin_ctz(leaves)];
+}
+
+#define PATH_HEADS(look_up)                                               \
+    for (size_t i = 0; i < n; i++) {                                      \
+        __m512i column = _mm512_castsi256_si512(load32(heads[i].column)); \
+        __m256i rank = _mm512_castsi512_si256(look_up(t, column));        \
+        __m256i cut = load32(heads[i].cut);                               \
+        exits[i] = match(&heads[i], _mm256_cmpgt_epu8_mask(rank, cut));   \
+    }
+
+AVX512 void tern_tree_path_heads_avx512(const struct tern_tree_path_head *heads, size_t n,
+                                        const uint8_t *ranks, size_t n_columns, int32_t *exits)
+{
+    struct table t = take_ranks(ranks);
+
+    if (n_columns <= 64) {
+        PATH_HEADS(LOOK_UP_1)
+    } else if (n_columns <= 128) {
+        PATH_HEADS(LOOK_UP_2)
+    } else {
+        PATH_HEADS(LOOK_UP_4)
+    }
+}
+
+/* ---- many rows ---- */
+
+AVX512 void tern_tree_fold_avx512(const struct tern_tree_node *nodes, uint32_t n_nodes,
+                                  const uint8_t *tiles, size_t tile_bytes, size_t n_tiles,
+                                  uint8_t *stack)
+{
+    uint8_t *top = stack;
+
+    for (uint32_t i = n_nodes; i-- > 0;) {
+        struct tern_tree_sides s = tern_tree_sides_of(&nodes[i], &top, n_tiles * TERN_TREE_TILE);
+        __mmask64 has_yes = s.yes_waits ? ~(__mmask64)0 : 0;
+        __mmask64 has_no = s.no_waits ? ~(__mmask64)0 : 0;
+        __m512i yes_leaf = _mm512_set1_epi8((char)s.yes_leaf);
+        __m512i no_leaf = _mm512_set1_epi8((char)s.no_leaf);
+        __m512i cut = _mm512_set1_epi8((char)nodes[i].cut);
+        const uint8_t *column = tiles + (size_t)nodes[i].column * TERN_TREE_TILE;
+        for (size_t tile = 0; tile < n_tiles; tile++) {
+            size_t at = tile * TERN_TREE_TILE;
+            __m512i ranks = _mm512_load_si512(column + tile * tile_bytes);
+            __mmask64 is_no = _mm512_cmpgt_epu8_mask(ranks, cut);
+            __m512i yes = _mm512_mask_loadu_epi8(yes_leaf, has_yes, s.yes + at);
+            __m512i no = _mm512_mask_loadu_epi8(no_leaf, has_no, s.no + at);
+            _mm512_store_si512(s.result + at, _mm512_mask_mov_epi8(yes, is_no, no));
+        }
+    }
+}
+
+AVX2 static __m256i side(bool waits, const uint8_t *p, uint8_t leaf)
+{
+    return waits ? load32(p) : _mm256_set1_epi8((char)leaf);
+}
+
+/* There is no unsigned comparison of bytes: rank > cut is max(rank, cut + 1) == rank. */
+AVX2 void tern_tree_fold_avx2(const struct tern_tree_node *nodes, uint32_t n_nodes,
+                              const uint8_t *tiles, size_t tile_bytes, size_t n_tiles,
+                              uint8_t *stack)
+{
+    uint8_t *top = stack;
+
+    for (uint32_t i = n_nodes; i-- > 0;) {
+        struct tern_tree_sides s = tern_tree_sides_of(&nodes[i], &top, n_tiles * TERN_TREE_TILE);
+        __m256i above = _mm256_set1_epi8((char)(nodes[i].cut + 1));
+        const uint8_t *column = tiles + (size_t)nodes[i].column * TERN_TREE_TILE;
+        for (size_t at = 0; at < n_tiles * TERN_TREE_TILE; at += 32) {
+            const uint8_t *from = column + at / TERN_TREE_TILE * tile_bytes + at % TERN_TREE_TILE;
+            __m256i ranks = load32(from);
+            __m256i is_no = _mm256_cmpeq_epi8(_mm256_max_epu8(ranks, above), ranks);
+            __m256i leaf = _mm256_blendv_epi8(side(s.yes_waits, s.yes + at, s.yes_leaf),
+                                              side(s.no_waits, s.no + at, s.no_leaf), is_no);
+            _mm256_store_si256((__m256i *)(void *)(s.result + at), leaf);
+        }
+    }
+}
+
+/* Up to 64 values fit into registers, where a permutation finds them. */
+AVX512 void tern_tree_add_f32_avx512(const float *values, uint32_t n_leaves, const uint8_t *leaf,
+                                     float *sums, size_t n)
+{
+    __m512 v[4];
+
+    if (n_leaves > 64) {
+        for (size_t i = 0; i < n; i++)
+            sums[i] += values[leaf[i]];
+        return;
+    }
+    for (int i = 0; i < 4; i++)
+        v[i] = _mm512_loadu_ps(values + 16 * i);
+    for (size_t i = 0; i < n; i += 16) {
+        __m512i at =
+            _mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)(const void *)(leaf + i)));
+        __m512 found = _mm512_permutex2var_ps(v[0], at, v[1]);
+        if (n_leaves > 32) {
+            __mmask16 is_high = _mm512_test_epi32_mask(at, _mm512_set1_epi32(32));
+            found = _mm512_mask_mov_ps(found, is_high, _mm512_permutex2var_ps(v[2], at, v[3]));
+        }
+        _mm512_storeu_ps(sums + i, _mm512_add_ps(_mm512_loadu_ps(sums + i), found));
+    }
+}
+#else
+typedef int tern_trees_none; /* ISO C forbids an empty file */
+#endif
