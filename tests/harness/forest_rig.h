@@ -102,7 +102,24 @@ static inline void forest_rig_grow(struct forest_rig *rig, struct tern_forest_tr
     };
 }
 
-/* Fails the test by an empty forest: rig->forest is NULL then, and err says why. */
+static inline enum tern_code
+forest_rig_fill(struct forest_rig *rig, struct tern_forest_builder *builder, struct tern_err *err)
+{
+    for (uint32_t i = 0; i < FOREST_RIG_SETS; i++) {
+        for (uint32_t k = 0; k < 8; k++)
+            rig->members[i][k] = (uint32_t)(random_u64(&rig->random) % 70) / (i + 1);
+        enum tern_forest_rounding rounding = (enum tern_forest_rounding)(i % 3);
+        TERN_TRY(
+            tern_forest_builder_add_set(builder, rig->members[i], 8, rounding, &rig->sets[i], err));
+    }
+    for (uint32_t i = 0; i < rig->shape.n_trees; i++) {
+        forest_rig_grow(rig, &rig->trees[i]);
+        TERN_TRY(tern_forest_builder_add_tree(builder, &rig->trees[i], err));
+    }
+    return tern_forest_builder_finish(builder, &rig->forest, err);
+}
+
+/* rig->forest is NULL when it could not be made, and err says why. */
 static inline void forest_rig_make(struct forest_rig *rig, const struct forest_rig_shape *shape,
                                    uint64_t seed, struct tern_err *err)
 {
@@ -124,20 +141,7 @@ static inline void forest_rig_make(struct forest_rig *rig, const struct forest_r
     };
     if (tern_forest_builder_new(&settings, &builder, err) != TERN_OK)
         return;
-    for (uint32_t i = 0; i < FOREST_RIG_SETS; i++) {
-        for (uint32_t k = 0; k < 8; k++)
-            rig->members[i][k] = (uint32_t)(random_u64(&rig->random) % 70) / (i + 1);
-        enum tern_forest_rounding rounding = (enum tern_forest_rounding)(i % 3);
-        if (tern_forest_builder_add_set(builder, rig->members[i], 8, rounding, &rig->sets[i],
-                                        err) != TERN_OK)
-            return;
-    }
-    for (uint32_t i = 0; i < shape->n_trees; i++) {
-        forest_rig_grow(rig, &rig->trees[i]);
-        if (tern_forest_builder_add_tree(builder, &rig->trees[i], err) != TERN_OK)
-            return;
-    }
-    if (tern_forest_builder_finish(builder, &rig->forest, err) != TERN_OK)
+    if (forest_rig_fill(rig, builder, err) != TERN_OK)
         rig->forest = NULL;
     tern_forest_builder_free(builder);
 }
