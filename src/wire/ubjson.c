@@ -91,13 +91,13 @@ struct tern_json_number tern_ubjson_read(char type, const char *p)
 
     switch (type) {
     case 'i':
-        number.int64 = (int8_t)bits;
+        number.int64 = (int64_t)(bits ^ 0x80) - 0x80; /* two's complement */
         break;
     case 'I':
-        number.int64 = (int16_t)bits;
+        number.int64 = (int64_t)(bits ^ 0x8000) - 0x8000;
         break;
     case 'l':
-        number.int64 = (int32_t)bits;
+        number.int64 = (int64_t)(bits ^ 0x80000000) - 0x80000000;
         break;
     case 'd':
         memcpy(&single, &half, sizeof(single));

@@ -1,0 +1,194 @@
+/* Links, in the arithmetic of the libraries whose files ask for them: XGBoost's for float,
+ * LightGBM's for double. Both call the C library's exp, so that with the same C library the bits
+ * are the same. */
+#include <math.h>
+
+#include "engine/native/ops.h"
+
+struct link {
+    enum tern_link kind;
+    double parameter;
+};
+
+/* ---- float ---- */
+
+static float sigmoid_float(float x)
+{
+    float t = 88.7f < -x ? 88.7f : -x; /* e^88.7 is just below the largest float */
+
+    return 1.0f / (expf(t) + 1.0f);
+}
+
+/* The sum is a double; everything else is a float. */
+static void softmax_float(const float *x, float *y, size_t k)
+{
+    float largest = x[0];
+    double sum = 0;
+
+    for (size_t i = 1; i < k; i++)
+        largest = fmaxf(x[i], largest);
+    for (size_t i = 0; i < k; i++) {
+        y[i] = expf(x[i] - largest);
+        sum += (double)y[i];
+    }
+    for (size_t i = 0; i < k; i++)
+        y[i] /= (float)sum;
+}
+
+static void each_float(const struct link *link, const float *x, float *y, size_t n)
+{
+    float p = (float)link->parameter;
+
+    for (size_t i = 0; i < n; i++) {
+        switch ((int)link->kind) {
+        case TERN_LINK_SIGMOID:
+            y[i] = sigmoid_float(p * x[i]);
+            break;
+        case TERN_LINK_EXP:
+            y[i] = expf(x[i]);
+            break;
+        case TERN_LINK_LOG1P_EXP:
+            y[i] = log1pf(expf(x[i]));
+            break;
+        case TERN_LINK_SQUARE:
+            y[i] = x[i] * fabsf(x[i]);
+            break;
+        case TERN_LINK_STEP:
+            y[i] = x[i] > 0 ? 1 : 0;
+            break;
+        default:
+            y[i] = x[i];
+            break;
+        }
+    }
+}
+
+/* ---- double ---- */
+
+static void softmax_double(const double *x, double *y, size_t k)
+{
+    double largest = x[0], sum = 0;
+
+    for (size_t i = 1; i < k; i++)
+        largest = x[i] > largest ? x[i] : largest;
+    for (size_t i = 0; i < k; i++) {
+        y[i] = exp(x[i] - largest);
+        sum += y[i];
+    }
+    for (size_t i = 0; i < k; i++)
+        y[i] /= sum;
+}
+
+static void each_double(const struct link *link, const double *x, double *y, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        switch ((int)link->kind) {
+        case TERN_LINK_SIGMOID:
+            y[i] = 1.0 / (1.0 + exp(-link->parameter * x[i]));
+            break;
+        case TERN_LINK_EXP:
+            y[i] = exp(x[i]);
+            break;
+        case TERN_LINK_LOG1P_EXP:
+            y[i] = log1p(exp(x[i]));
+            break;
+        case TERN_LINK_SQUARE:
+            y[i] = x[i] * fabs(x[i]);
+            break;
+        case TERN_LINK_STEP:
+            y[i] = x[i] > 0 ? 1 : 0;
+            break;
+        default:
+            y[i] = x[i];
+            break;
+        }
+    }
+}
+
+/* ---- rows ---- */
+
+static size_t largest_float(const float *x, size_t k)
+{
+    size_t at = 0;
+
+    for (size_t i = 1; i < k; i++)
+        at = x[i] > x[at] ? i : at;
+    return at;
+}
+
+static size_t largest_double(const double *x, size_t k)
+{
+    size_t at = 0;
+
+    for (size_t i = 1; i < k; i++)
+        at = x[i] > x[at] ? i : at;
+    return at;
+}
+
+static void apply_float(const struct link *link, const float *x, float *y, size_t n, size_t k)
+{
+    if (link->kind == TERN_LINK_ARGMAX) {
+        for (size_t i = 0; i < n; i++)
+            y[i] = (float)largest_float(x + i * k, k);
+    } else if (link->kind == TERN_LINK_SOFTMAX) {
+        for (size_t i = 0; i < n; i++)
+            softmax_float(x + i * k, y + i * k, k);
+    } else {
+        each_float(link, x, y, n * k);
+    }
+}
+
+static void apply_double(const struct link *link, const double *x, double *y, size_t n, size_t k)
+{
+    if (link->kind == TERN_LINK_ARGMAX) {
+        for (size_t i = 0; i < n; i++)
+            y[i] = (double)largest_double(x + i * k, k);
+    } else if (link->kind == TERN_LINK_SOFTMAX) {
+        for (size_t i = 0; i < n; i++)
+            softmax_double(x + i * k, y + i * k, k);
+    } else {
+        each_double(link, x, y, n * k);
+    }
+}
+
+static enum tern_code run_link(const struct tern_step *step, struct tern_program_run *run,
+                               struct tern_err *err)
+{
+    const struct tern_tensor *in = tern_step_in(step, run, 0);
+    const struct link *link = step->state;
+    struct tern_tensor *out;
+
+    if (in->shape.rank != 2 || in->shape.dim[1] < 1)
+        return tern_fail(err, TERN_INVALID_ARGUMENT, "expected rows of scores, got rank %d",
+                         in->shape.rank);
+    struct tern_shape shape = in->shape;
+    if (link->kind == TERN_LINK_ARGMAX)
+        shape.dim[1] = 1;
+    TERN_TRY(tern_step_out(step, run, 0, &shape, &out, err));
+    size_t n = (size_t)in->shape.dim[0], k = (size_t)in->shape.dim[1];
+    if (in->dtype == TERN_DTYPE_FP32)
+        apply_float(link, in->data, out->data, n, k);
+    else
+        apply_double(link, in->data, out->data, n, k);
+    return TERN_OK;
+}
+
+static const struct tern_op op_link = {.name = "link", .run = run_link};
+
+enum tern_code tern_op_link(struct tern_program *program, enum tern_link link, double parameter,
+                            uint32_t *value, struct tern_err *err)
+{
+    enum tern_dtype dtype = program->values[*value].tensor.dtype;
+    struct link *state;
+
+    if (link == TERN_LINK_IDENTITY)
+        return TERN_OK;
+    if (dtype != TERN_DTYPE_FP32 && dtype != TERN_DTYPE_FP64)
+        return tern_fail(err, TERN_INTERNAL, "a link of %s", tern_dtype_name(dtype));
+    state = tern_arena_zalloc(program->arena, 1, sizeof(*state));
+    if (state == NULL)
+        return tern_arena_fail(program->arena, err, "a link");
+    state->kind = link;
+    state->parameter = parameter;
+    return tern_program_then(program, &op_link, state, dtype, value, err);
+}
