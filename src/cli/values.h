@@ -5,12 +5,8 @@
 #include <stdbool.h>
 #include "base/buf.h"
 #include "core/tensor.h"
+#include "core/value.h"
 
-/* Element i as a double. Integers beyond 2^53 lose digits; BYTES give NaN. */
-double tern_value_get(const struct tern_tensor *tensor, size_t i);
-/* False when dtype cannot hold v: a fraction in an integer, out of range, a string. Floats round.
- */
-TERN_MUST_USE bool tern_value_set(enum tern_dtype dtype, void *data, size_t i, double v);
 /* The shortest text that means the value; strings as they are, or their length when not UTF-8. For
  * BYTES, which have no index, the cost grows with i. */
 void tern_value_print(const struct tern_tensor *tensor, size_t i, struct tern_buf *out);
