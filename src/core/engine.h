@@ -15,6 +15,7 @@
 #include <stdint.h>
 #include "base/arena.h"
 #include "base/err.h"
+#include "core/explain.h"
 #include "core/model.h"
 #include "core/request.h"
 #include "core/tensor.h"
@@ -44,6 +45,15 @@ struct tern_engine_load {
     uint32_t n_outputs;
 };
 
+/* What a model can attribute exactly (core/explain.h). What is explained is its raw score for each
+ * output, before any link function, as the shap package does: the sum of trees, or of weights. */
+struct tern_engine_explains {
+    unsigned methods;    /* TERN_EXPLAIN_BIT of TREE, TREE_INTERVENTIONAL, LINEAR; 0: none */
+    bool interactions;   /* TREE can tell them */
+    uint32_t n_features; /* elements of all inputs of one row */
+    uint32_t n_outputs;  /* scores of one row */
+};
+
 /* Filled by load; strings and arrays live in the arena given to load. */
 struct tern_engine_model {
     const struct tern_engine_ops *ops;
@@ -51,9 +61,14 @@ struct tern_engine_model {
     uint32_t n_inputs;
     struct tern_tensor_spec *outputs;
     uint32_t n_outputs;
-    const char *platform; /* "onnxruntime_onnx"; static */
-    const char *backend;  /* "onnxruntime"; static */
-    void *state;          /* the engine's own; freed by unload */
+    const char *platform;                        /* "onnxruntime_onnx"; static */
+    const char *backend;                         /* "onnxruntime"; static */
+    void *state;                                 /* the engine's own; freed by unload */
+    const struct tern_engine_explains *explains; /* NULL: nothing exactly */
+    /* What the features of a row are called, as the file says: explains->n_features, or as many as
+     * the inputs have elements; NULL: it does not. */
+    const struct tern_str *feature_names;
+    uint32_t n_feature_names;
 };
 
 /* One run. inputs: every required input of the model, checked against its specification, in any
@@ -80,6 +95,25 @@ struct tern_engine_run {
     /* Set before ops->cancel is called for this run; NULL: it is never cancelled. What cancel left
      * at the instance may be an older run's: this is not. */
     const atomic_bool *cancelled;
+};
+
+/* Exact attributions of some rows. Features are counted over all elements of the inputs of a row,
+ * in the order of model->inputs, each row-major, and come as doubles, which hold every FP32 and
+ * FP64 exactly; a missing value is NaN. Arrays are row-major; the engine fills those that are not
+ * NULL whole. `base` is what the raw score is on average: over the training data that went through
+ * the trees (TREE), or over the background. */
+struct tern_engine_explain {
+    enum tern_explain_method method; /* one of model->explains->methods */
+    const double *rows;              /* n_rows x n_features */
+    size_t n_rows;
+    const double *background; /* TREE_INTERVENTIONAL, LINEAR: n_background x n_features */
+    size_t n_background;
+    double *values;       /* n_rows x n_outputs x n_features */
+    double *interactions; /* TREE: n_rows x n_outputs x n_features x n_features, or NULL */
+    double *base;         /* n_outputs */
+    double *raw;          /* n_rows x n_outputs: the raw scores, which values + base add up to */
+    struct tern_arena *arena;     /* working memory */
+    const atomic_bool *cancelled; /* looked at now and then; NULL: never set */
 };
 
 /* A row that is run until its engine has enough of it (Triton's iterative sequences): each run is
@@ -135,6 +169,10 @@ struct tern_engine_ops {
     void (*instance_free)(const struct tern_engine_model *model, void *instance);
     enum tern_code (*infer)(const struct tern_engine_model *model, void *instance,
                             const struct tern_engine_run *run, struct tern_err *err);
+    /* (optional) Of models with `explains`: exact attributions. Any thread, beside runs: it uses
+     * nothing that an instance has to itself. CANCELLED when run->cancelled is set meanwhile. */
+    enum tern_code (*explain)(const struct tern_engine_model *model,
+                              const struct tern_engine_explain *run, struct tern_err *err);
     /* (optional) asks a run in progress on this instance to stop soon; from any thread. */
     void (*cancel)(const struct tern_engine_model *model, void *instance);
     /* (optional) frees what the engine holds for the process; no model is loaded then. */

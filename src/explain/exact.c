@@ -1,0 +1,87 @@
+/* Methods that the engine itself knows: a few rows at a time. */
+#include <math.h>
+#include "base/clock.h"
+#include "explain/explain_int.h"
+
+#define SHORT_NS (TERN_NS_PER_MS / 4)
+#define LONG_NS  (TERN_NS_PER_MS * 2)
+
+static enum tern_code name_scores(struct tern_explain *job, struct tern_err *err)
+{
+    struct tern_explain_answer *answer = &job->answer;
+
+    answer->outputs = tern_arena_zalloc(job->arena, answer->n_outputs, sizeof(*answer->outputs));
+    if (answer->outputs == NULL)
+        return tern_arena_fail(job->arena, err, "the names of the outputs");
+    for (uint32_t k = 0; k < answer->n_outputs; k++) {
+        answer->outputs[k] = answer->n_outputs == 1
+                                 ? TERN_STR("margin")
+                                 : tern_arena_printf(job->arena, "margin[%u]", k);
+        if (answer->outputs[k].p == NULL)
+            return tern_arena_fail(job->arena, err, "the names of the outputs");
+    }
+    return TERN_OK;
+}
+
+enum tern_code explain_begin_exact(struct tern_explain *job, struct tern_err *err)
+{
+    const struct tern_engine_explains *explains = job->task.explains;
+    struct tern_explain_answer *answer = &job->answer;
+    size_t m = answer->n_features, width = explains->n_outputs;
+
+    if (explains->n_features != m)
+        return tern_fail(err, TERN_INVALID_ARGUMENT,
+                         "a row has %zu features, the model explains rows of %u", m,
+                         explains->n_features);
+    answer->is_margin = true;
+    answer->n_outputs = explains->n_outputs;
+    TERN_TRY(name_scores(job, err));
+    TERN_TRY(explain_numbers(job, &answer->values, answer->n, width, m, err));
+    TERN_TRY(explain_numbers(job, &answer->predictions, answer->n, width, 1, err));
+    TERN_TRY(explain_numbers(job, &answer->base, width, 1, 1, err));
+    if (job->task.request->interactions)
+        TERN_TRY(explain_numbers(job, &answer->interactions, answer->n * width, m, m, err));
+    TERN_TRY(explain_numbers(job, &job->numbers, answer->n, m, 1, err));
+    TERN_TRY(tern_grid_numbers(&job->x, job->numbers, err));
+    if (job->has_background) {
+        TERN_TRY(explain_numbers(job, &job->background_numbers, job->background.n_rows, m, 1, err));
+        TERN_TRY(tern_grid_numbers(&job->background, job->background_numbers, err));
+    }
+    job->at = 0;
+    job->n = answer->n;
+    job->run_rows = 1;
+    return TERN_OK;
+}
+
+enum tern_code explain_exact(struct tern_explain *job, const struct tern_explain_model *model,
+                             const atomic_bool *cancelled, struct tern_err *err)
+{
+    const struct tern_explain_answer *answer = &job->answer;
+    size_t m = answer->n_features, width = answer->n_outputs, at = (size_t)job->at;
+    uint64_t n = job->n - job->at < job->run_rows ? job->n - job->at : job->run_rows;
+    const struct tern_engine_explain run = {
+        .method = job->method,
+        .rows = job->numbers + at * m,
+        .n_rows = (size_t)n,
+        .background = job->background_numbers,
+        .n_background = job->has_background ? job->background.n_rows : 0,
+        .values = answer->values + at * width * m,
+        .interactions =
+            answer->interactions == NULL ? NULL : answer->interactions + at * width * m * m,
+        .base = answer->base,
+        .raw = answer->predictions + at * width,
+        .arena = &job->scratch,
+        .cancelled = cancelled,
+    };
+
+    tern_arena_reset(&job->scratch);
+    uint64_t start_ns = tern_clock_mono_ns();
+    TERN_TRY(model->explain(model->arg, &run, err));
+    uint64_t took_ns = tern_clock_mono_ns() - start_ns;
+    if (took_ns < SHORT_NS)
+        job->run_rows *= 2;
+    else if (took_ns > LONG_NS && job->run_rows > 1)
+        job->run_rows /= 2;
+    job->at += n;
+    return TERN_OK;
+}
