@@ -339,6 +339,12 @@ static enum tern_code open_gateway(struct serve_process *p, struct tern_err *err
         .cors = {p->options.http.cors_origins.items, p->options.http.cors_origins.n},
         .inside = &p->inside,
         .graph_headers = p->guard.forward_graph,
+        .explain = {.rows = p->options.explain.rows_max,
+                    .background = p->options.explain.background_max,
+                    .features = p->options.explain.features_max,
+                    .evaluations = p->options.explain.evaluations_max,
+                    .memory = (size_t)p->options.request.memory_max},
+        .explains_max = (uint32_t)p->options.explain.concurrent_max,
     };
     return tern_gateway_new(&settings, &p->gateway, err);
 }

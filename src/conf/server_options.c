@@ -278,6 +278,23 @@ static const struct tern_opt rows[] = {
     {.name = "request.memory_max", .type = TERN_OPT_SIZE, IN(request.memory_max),
      .section = "Requests", .flags = RELOAD, .preset = "256MiB", .min = 1 * MIB,
      .max = 64 * GIB, .help = "Memory one request may take, its decoded tensors included."},
+    {.name = "explain.rows_max", .type = TERN_OPT_UINT, IN(explain.rows_max),
+     .section = "Explanations", .preset = "1000", .min = 1, .max = 1000000,
+     .help = "Rows that one request may ask to be explained."},
+    {.name = "explain.background_max", .type = TERN_OPT_UINT, IN(explain.background_max),
+     .section = "Explanations", .preset = "1000", .min = 1, .max = 1000000,
+     .help = "Rows of background that they are compared with."},
+    {.name = "explain.features_max", .type = TERN_OPT_UINT, IN(explain.features_max),
+     .section = "Explanations", .preset = "16384", .min = 1, .max = 1000000,
+     .help = "Features of a row that is explained: elements of all inputs."},
+    {.name = "explain.evaluations_max", .type = TERN_OPT_UINT, IN(explain.evaluations_max),
+     .section = "Explanations", .preset = "10000000", .min = 1, .max = 1000000000000,
+     .help = "Rows that a model may be asked about for one request, by methods that explain any "
+             "model."},
+    {.name = "explain.concurrent_max", .type = TERN_OPT_UINT, IN(explain.concurrent_max),
+     .section = "Explanations", .preset = "64", .min = 1, .max = 65536,
+     .help = "Explanations on their way at a time in one event loop; they take turns, and further "
+             "ones are refused."},
     {.name = "memory.max", .type = TERN_OPT_SIZE, IN(memory.max), .section = "Requests",
      .flags = RELOAD, .preset = "0", .max = 1024ull * 1024 * GIB,
      .help = "Memory that all requests together may take: bodies, tensors, answers. Above nine "

@@ -230,6 +230,11 @@ struct tern_server_options {
     } request;
 
     struct {
+        uint64_t rows_max, background_max, features_max, evaluations_max;
+        uint64_t concurrent_max; /* of one loop */
+    } explain;
+
+    struct {
         uint64_t max; /* 0: a share of what there is */
     } memory;
 

@@ -8,6 +8,7 @@
 #define TERN_CORE_PROTO_H
 
 #include "core/exchange.h"
+#include "core/explain.h"
 #include "core/model.h"
 #include "core/request.h"
 #include "core/schedule.h"
@@ -56,6 +57,7 @@ enum tern_subject {
     X(MODEL_READY, "model_ready", OPEN, HEALTH, MODEL)                           \
     X(MODEL_CONFIG, "model_config", READ, MODEL_CONFIG, MODEL)                   \
     X(INFER, "infer", INFER, INFERENCE, MODEL)                                   \
+    X(EXPLAIN, "explain", INFER, INFERENCE, MODEL)                               \
     X(GRAPH, "graph", INFER, INFERENCE, MODEL)                                   \
     X(FEEDBACK, "feedback", INFER, INFERENCE, MODEL)                             \
     X(REPOSITORY_INDEX, "repository_index", READ, MODEL_REPOSITORY, SERVER)      \
@@ -139,9 +141,14 @@ struct tern_call {
     const int64_t *versions; /* of that model that are served, ascending; arena */
     uint32_t n_versions;
 
-    /* INFER */
+    /* INFER; EXPLAIN: the rows to explain, and as outputs those of the model that are explained */
     struct tern_infer_request request;
     struct tern_infer_response response;
+
+    /* EXPLAIN: what is asked, then the answer (arena). The request's parameters say the rest:
+     * method, background, interactions, nsamples and seed. */
+    struct tern_explain_request explain;
+    const struct tern_explain_answer *explanation;
 
     /* GRAPH, FEEDBACK: call->message goes in, this comes out. Where call->model is empty the
      * listener's graph is meant, else the only one that is served. */

@@ -255,6 +255,12 @@ static bool is_of_graph(const struct tern_call *call)
     return call->op == TERN_OP_GRAPH || call->op == TERN_OP_FEEDBACK;
 }
 
+/* By its head alone it may be refused (gateway/door.c). */
+static bool waits_its_turn(const struct tern_call *call)
+{
+    return call->op == TERN_OP_INFER || call->op == TERN_OP_EXPLAIN || is_of_graph(call);
+}
+
 /* Where health is answered as Triton does, a model that is not there is not ready and no more. */
 static bool is_plain_no(const struct tern_call *call)
 {
@@ -306,7 +312,7 @@ static void on_head(void *self, struct tern_exchange *x)
     code = TERN_OK;
     if (needs_model(&gc->call) && gc->call.model.n > 0)
         code = find_model(gc, &gc->call.err);
-    if (code == TERN_OK && (gc->call.op == TERN_OP_INFER || is_of_graph(&gc->call)))
+    if (code == TERN_OK && waits_its_turn(&gc->call))
         code = gateway_enter(gc, &gc->call.err);
     if (code == TERN_OK && match.route->stream == TERN_STREAM_BOTH)
         code = gateway_stream_open(gc, &gc->call.err);
@@ -397,6 +403,8 @@ void gateway_cancel(struct gateway_call *gc)
 {
     if (gc->walk != NULL) {
         gateway_walk_cancel(gc);
+    } else if (gc->explain != NULL) {
+        gateway_explain_cancel(gc);
     } else if (gc->submitted) {
         tern_sched_cancel(gc->gateway->settings.sched, &gc->work);
     } else if (gateway_unwatch(gc)) {
@@ -444,6 +452,7 @@ static void init_loop(struct tern_gateway *gateway, uint32_t index)
     tern_load_init(&loop->load);
     tern_list_init(&loop->streams);
     tern_list_init(&loop->watches);
+    tern_list_init(&loop->explains);
     tern_list_init(&loop->parts_free);
     tern_list_init(&loop->sinks_free);
 }

@@ -10,6 +10,7 @@
 #include "base/err.h"
 #include "core/exchange.h"
 #include "core/proto.h"
+#include "explain/explain.h"
 #include "front/cors.h"
 #include "front/forward.h"
 #include "front/restrict.h"
@@ -42,6 +43,8 @@ struct tern_gateway_settings {
      * of listeners; NULL: the one where the graph was asked. */
     const struct tern_listener_info *inside;
     const struct tern_forward *graph_headers; /* that go on to other servers; NULL: none */
+    struct tern_explain_limits explain;
+    uint32_t explains_max; /* at a time, of one loop */
 };
 
 enum tern_code tern_gateway_new(const struct tern_gateway_settings *settings,

@@ -35,6 +35,9 @@ struct gateway_loop {
     _Atomic(struct tern_loop *) loop;
     struct tern_loop_task drain;
 
+    struct tern_list explains; /* gateway_call.explains: those that come next are first */
+    uint32_t n_explains;
+
     /* Of graphs, from the first on that needs them. */
     struct tern_inside *inside;
     struct tern_remote *remote;
@@ -69,7 +72,7 @@ struct gateway_call {
     const struct tern_model_entry *entry;
     struct tern_model_version *version;
     uint64_t found_at;
-    struct tern_work work; /* INFER */
+    struct tern_work work; /* INFER, EXPLAIN */
     struct tern_infer_shm_uses shm;
     struct tern_observation observation;
     bool submitted;                /* to the scheduler, and not yet done */
@@ -78,6 +81,9 @@ struct gateway_call {
     struct gateway_part *part;     /* a call of a stream; NULL: the exchange's own */
     struct gateway_sink *sink;     /* of a run of a decoupled model */
     struct walk *walk;             /* of a graph that is on its way */
+    struct tern_explain *explain;  /* that is on its way */
+    struct tern_list explains;     /* in loop->explains */
+    bool explained;                /* it is done */
     struct tern_list watch;        /* in loop->watches; next == NULL: it never was */
     struct tern_call call;         /* last: its error text need not be zeroed */
 };
@@ -193,6 +199,12 @@ enum tern_code gateway_name_graph(struct gateway_call *gc, struct tern_err *err)
 void gateway_walk_cancel(struct gateway_call *gc);
 void gateway_walk_stop(struct gateway_loop *loop);
 void gateway_walk_fini(struct gateway_loop *loop);
+
+/* ---- gateway/explain.c ---- */
+
+enum tern_code gateway_run_explain(struct gateway_call *gc, bool *ret_pending,
+                                   struct tern_err *err);
+void gateway_explain_cancel(struct gateway_call *gc);
 
 /* ---- gateway/watch.c ---- */
 

@@ -284,6 +284,7 @@ static run_fn *const op_runs[TERN_OP_COUNT] = {
     [TERN_OP_MODEL_READY] = run_on_model,
     [TERN_OP_MODEL_CONFIG] = run_config,
     [TERN_OP_INFER] = gateway_run_infer,
+    [TERN_OP_EXPLAIN] = gateway_run_explain,
     [TERN_OP_GRAPH] = gateway_run_graph,
     [TERN_OP_FEEDBACK] = gateway_run_graph,
     [TERN_OP_REPOSITORY_INDEX] = run_index,

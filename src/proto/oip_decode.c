@@ -12,6 +12,7 @@ struct decoder {
     struct tern_json json;
     struct tern_str binary; /* after the JSON, not yet taken by an input */
     uint32_t seen;          /* members of the request */
+    bool explains;          /* it is one for an explanation */
     /* Outputs that say themselves whether they want to be binary, one bit each. */
     uint64_t explicit_binary[TERN_TENSORS_MAX / 64];
 };
@@ -26,7 +27,13 @@ struct input {
     struct tern_json later; /* where an early "data" starts; p == NULL: none */
 };
 
-enum request_member { REQUEST_ID, REQUEST_PARAMETERS, REQUEST_INPUTS, REQUEST_OUTPUTS };
+enum request_member {
+    REQUEST_ID,
+    REQUEST_PARAMETERS,
+    REQUEST_INPUTS,
+    REQUEST_OUTPUTS,
+    REQUEST_BACKGROUND,
+};
 enum tensor_member { TENSOR_NAME, TENSOR_SHAPE, TENSOR_DATATYPE, TENSOR_DATA, TENSOR_PARAMETERS };
 
 #define HAS(seen, member) (((seen) & (1u << (member))) != 0)
@@ -349,8 +356,35 @@ static enum tern_code read_list(struct decoder *d,
     }
 }
 
+/* (explanations) Tensors as the inputs are, which stand aside meanwhile. */
+static enum tern_code read_background(struct decoder *d, struct tern_err *err)
+{
+    struct tern_explain_request *explain = &d->call->explain;
+    struct tern_infer_request *request = d->request;
+    struct tern_tensor *inputs = request->inputs;
+    uint32_t n_inputs = request->n_inputs;
+
+    request->inputs = NULL;
+    request->n_inputs = 0;
+    TERN_TRY(read_list(d, read_input, err));
+    explain->background = TERN_EXPLAIN_BACKGROUND_GIVEN;
+    explain->rows = request->inputs;
+    explain->n_rows = request->n_inputs;
+    request->inputs = inputs;
+    request->n_inputs = n_inputs;
+    for (uint32_t i = 0; i < explain->n_rows; i++) {
+        if (explain->rows[i].region != NULL)
+            return tern_fail(err, TERN_UNIMPLEMENTED, "the background stands in the message");
+    }
+    return TERN_OK;
+}
+
 static enum tern_code read_member(struct decoder *d, struct tern_str key, struct tern_err *err)
 {
+    if (TERN_UNLIKELY(d->explains) && tern_str_eq(key, TERN_STR("background"))) {
+        TERN_TRY(tern_json_once(&d->json, &d->seen, REQUEST_BACKGROUND, key, err));
+        return read_background(d, err);
+    }
     if (tern_str_eq(key, TERN_STR("inputs"))) {
         TERN_TRY(tern_json_once(&d->json, &d->seen, REQUEST_INPUTS, key, err));
         return read_list(d, read_input, err);
@@ -450,17 +484,13 @@ static enum tern_code decode_json(struct decoder *d, struct tern_err *err)
     return finish(d, err);
 }
 
-enum tern_code tern_oip_decode_infer(struct tern_call *call, struct tern_err *err)
+static enum tern_code decode(struct decoder *d, struct tern_err *err)
 {
+    struct tern_call *call = d->call;
     struct tern_exchange *x = call->x;
-    struct decoder d = {.call = call, .request = &call->request, .arena = call->arena};
     uint64_t n_json;
     bool given;
 
-    if (TERN_UNLIKELY(call->info != NULL && call->info->documents)) {
-        call->op = TERN_OP_GRAPH; /* which takes the message as it is */
-        return TERN_OK;
-    }
     TERN_TRY(tern_oip_check_content_type(x, err));
     TERN_TRY(json_length(x, &n_json, &given, err));
     if (given && n_json == 0) {
@@ -472,11 +502,30 @@ enum tern_code tern_oip_decode_infer(struct tern_call *call, struct tern_err *er
     if (x->body.n == 0)
         return tern_fail(err, TERN_INVALID_ARGUMENT,
                          "the request has no body, expected JSON with 'inputs'");
-    d.binary = tern_str_make(x->body.p + n_json, x->body.n - (size_t)n_json);
-    tern_oip_json_init(&d.json, call, tern_str_make(x->body.p, (size_t)n_json));
-    if (!given && tern_json_peek(&d.json) != TERN_JSON_OBJECT &&
+    d->binary = tern_str_make(x->body.p + n_json, x->body.n - (size_t)n_json);
+    tern_oip_json_init(&d->json, call, tern_str_make(x->body.p, (size_t)n_json));
+    if (!given && tern_json_peek(&d->json) != TERN_JSON_OBJECT &&
         tern_str_eq_nocase(x->content_type, TERN_STR("application/octet-stream")))
         return tern_fail(err, TERN_INVALID_ARGUMENT,
                          "a binary body needs the header " TERN_OIP_LENGTH_HEADER);
-    return decode_json(&d, err);
+    return decode_json(d, err);
+}
+
+enum tern_code tern_oip_decode_infer(struct tern_call *call, struct tern_err *err)
+{
+    struct decoder d = {.call = call, .request = &call->request, .arena = call->arena};
+
+    if (TERN_UNLIKELY(call->info != NULL && call->info->documents)) {
+        call->op = TERN_OP_GRAPH; /* which takes the message as it is */
+        return TERN_OK;
+    }
+    return decode(&d, err);
+}
+
+enum tern_code tern_oip_decode_explain(struct tern_call *call, struct tern_err *err)
+{
+    struct decoder d = {
+        .call = call, .request = &call->request, .arena = call->arena, .explains = true};
+
+    return decode(&d, err);
 }

@@ -74,6 +74,10 @@ void tern_oip_plan_body(const struct tern_exchange *x, struct tern_body_plan *pl
 enum tern_code tern_oip_decode_infer(struct tern_call *call, struct tern_err *err);
 enum tern_code tern_oip_encode_infer(struct tern_call *call, struct tern_err *err);
 
+/* oip_explain.c: the same request with "background", tensors as "inputs" has them. */
+enum tern_code tern_oip_decode_explain(struct tern_call *call, struct tern_err *err);
+enum tern_code tern_oip_encode_explain(struct tern_call *call, struct tern_err *err);
+
 /* oip_generate.c */
 enum tern_code tern_oip_decode_generate(struct tern_call *call, struct tern_err *err);
 enum tern_code tern_oip_encode_generate(struct tern_call *call, struct tern_err *err);

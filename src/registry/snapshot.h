@@ -78,6 +78,7 @@ struct tern_model_version {
     uint64_t model_files;           /* fingerprint of the files that are no configuration */
     struct tern_str rest_of_config; /* its configuration as text, but for instance_group */
     struct tern_str file_name;      /* of the model; empty: it is no file */
+    const char *background_path;    /* rows that explanations compare with; NULL: no such file */
 };
 
 /* A model as the loops see it. */

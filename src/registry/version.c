@@ -57,6 +57,22 @@ static void take_sequencing(struct tern_version_loading *l)
         slots < TERN_SEQUENCE_SLOTS_MAX ? (uint32_t)slots : TERN_SEQUENCE_SLOTS_MAX;
 }
 
+/* In the version's folder, else in the model's. */
+static void find_background(struct tern_version_loading *l)
+{
+    struct tern_arena *arena = &l->version->arena;
+    const char *const folders[] = {l->load->path, l->load->folder};
+    struct tern_file_info info;
+
+    for (size_t i = 0; i < TERN_COUNT_OF(folders) && l->version->background_path == NULL; i++) {
+        const char *path = folders[i] == NULL ? NULL
+                                              : tern_file_join(arena, folders[i],
+                                                               TERN_STR(TERN_VERSION_BACKGROUND));
+        if (path != NULL && tern_file_stat(path, &info, NULL) == TERN_OK && info.is_regular)
+            l->version->background_path = path;
+    }
+}
+
 static enum tern_code fill_info(struct tern_version_loading *l, struct tern_err *err)
 {
     struct tern_model_version *version = l->version;
@@ -88,6 +104,7 @@ static enum tern_code fill_info(struct tern_version_loading *l, struct tern_err 
     version->input_at = specs.seen.input_at;
     version->output_at = specs.seen.output_at;
     version->scheduling = l->config.scheduling;
+    find_background(l);
     take_sequencing(l);
     if (version->sequencing != NULL)
         TERN_TRY(tern_sequencing_load(l->config.sequencing, l->load->folder, arena, err));

@@ -7,6 +7,10 @@
 #include "registry/registry.h"
 #include "registry/snapshot.h"
 
+/* Rows of its input that a model brings for explanations to compare with, in its own folder or in
+ * that of a version. */
+#define TERN_VERSION_BACKGROUND "background.npy"
+
 struct tern_version_load {
     struct tern_str name;
     int64_t number;

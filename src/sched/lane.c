@@ -490,7 +490,7 @@ struct tern_lane_slot *tern_lane_start(struct tern_lane *lane, uint64_t now_ns)
     take_works(lane, slot, decision.items);
     slot->batch = NULL;
     atomic_store_explicit(&slot->cancelled, false, memory_order_relaxed);
-    if ((slot->n_works > 1 || lane->gathers) &&
+    if ((slot->n_works > 1 || (lane->gathers && slot->works[0]->task_run == NULL)) &&
         tern_batch_take(lane->pool, &slot->batch, &err) != TERN_OK)
         slot->batch = NULL; /* one by one, then */
     slot->is_busy = true;
@@ -526,6 +526,8 @@ static void learn(struct tern_lane *lane, const struct tern_lane_slot *slot)
     const struct tern_work *first = slot->works[0];
 
     lane->used_ns += took_ns * lane->priority;
+    if (TERN_UNLIKELY(first->task_run != NULL))
+        return;
     tern_overload_left(&lane->overload, slot->n_works);
     lane->usual_ns = lane->usual_ns - lane->usual_ns / 4 + took_ns / 4;
     lane->n_runs++;

@@ -31,7 +31,7 @@ static void deliver(struct tern_loop_task *task)
     struct tern_inline *here = inline_of(work);
 
     tern_loop_timer_stop(work->loop, &work->timer);
-    if (here != NULL && work->started_ns != 0)
+    if (here != NULL && work->started_ns != 0 && work->task_run == NULL)
         tern_inline_learn(here, work);
     if (work->expired && work->code != TERN_OK)
         work->code = tern_fail(work->err, TERN_DEADLINE_EXCEEDED,
@@ -181,9 +181,9 @@ void tern_lane_submit(struct tern_sched *sched, struct tern_work *work)
     struct tern_inline *here = inline_of(work);
 
     prepare(work);
-    if (here != NULL && tern_inline_submit(here, work))
+    if (here != NULL && work->task_run == NULL && tern_inline_submit(here, work))
         return;
-    work->item.bucket = tern_batch_bucket(work->version, &work->run);
+    work->item.bucket = work->task_run != NULL ? 0 : tern_batch_bucket(work->version, &work->run);
     fill_item(lane, work);
     pthread_mutex_lock(&sched->executors.lock);
     enum tern_code code = join(lane, work);

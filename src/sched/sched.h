@@ -83,6 +83,10 @@ struct tern_work {
                                              steps, held by the outer one; else NULL */
     uint32_t pin;                   /* 1 + the version's instance that has to run it; 0: any */
     struct tern_run_joined *joined; /* it stands for these (sched/run.h); NULL: for itself */
+    /* Instead of a run of the model: this, on an executor, beside no other work, with an instance
+     * to itself for a few milliseconds (longer work comes again). run has its inputs all the same.
+     * Of models whose requests stand alone only. NULL: a run. */
+    enum tern_code (*task_run)(struct tern_work *work);
     struct tern_loop *loop;
     /* On the loop's thread, once. From within submit when the work ran inline or was refused. */
     void (*on_done)(struct tern_work *work);

@@ -9,7 +9,7 @@
 
 static bool is_cached(const struct tern_work *work)
 {
-    return work->version->cache != NULL;
+    return work->version->cache != NULL && work->task_run == NULL;
 }
 
 static bool is_sequenced(const struct tern_work *work)
