@@ -8,6 +8,7 @@
 #include "cli/explain.h"
 #include "cli/infer.h"
 #include "cli/models.h"
+#include "cli/schedule.h"
 #include "cli/serve.h"
 #include "cli/tune.h"
 
@@ -16,13 +17,10 @@ extern char **environ;
 int main(int argc, char **argv)
 {
     static const struct tern_command_row rows[] = {
-        {"serve", tern_serve_run},
-        {"check", tern_check_run},
-        {"infer", tern_infer_run},
-        {"models", tern_models_run},
-        {"explain-schedule", tern_explain_run},
-        {"bench", tern_bench_run},
-        {"tune", tern_tune_run},
+        {"serve", tern_serve_run},   {"check", tern_check_run},
+        {"infer", tern_infer_run},   {"explain", tern_explain_run},
+        {"models", tern_models_run}, {"explain-schedule", tern_schedule_run},
+        {"bench", tern_bench_run},   {"tune", tern_tune_run},
     };
     const struct tern_commands_program program = {
         .rows = rows,

@@ -33,13 +33,13 @@ static const struct tern_opt models_rows[] = {
 };
 #undef IN
 
-#define IN(field) .offset = offsetof(struct tern_explain_options, field)
-static const struct tern_opt explain_rows[] = {
-    URL(tern_explain_options),
+#define IN(field) .offset = offsetof(struct tern_schedule_options, field)
+static const struct tern_opt schedule_rows[] = {
+    URL(tern_schedule_options),
     {.name = "model_version", .type = TERN_OPT_UINT, IN(model_version), .preset = "0",
      .max = INT64_MAX, .section = "Server",
      .help = "Version of the model; 0 lets the server decide."},
-    FORM(tern_explain_options),
+    FORM(tern_schedule_options),
 };
 #undef IN
 
@@ -107,7 +107,7 @@ static const struct tern_opt bench_rows[] = {
 
 const struct tern_opt_table tern_models_options_table = {models_rows, TERN_COUNT_OF(models_rows),
                                                          sizeof(struct tern_models_options)};
-const struct tern_opt_table tern_explain_options_table = {explain_rows, TERN_COUNT_OF(explain_rows),
-                                                          sizeof(struct tern_explain_options)};
+const struct tern_opt_table tern_schedule_options_table = {
+    schedule_rows, TERN_COUNT_OF(schedule_rows), sizeof(struct tern_schedule_options)};
 const struct tern_opt_table tern_bench_options_table = {bench_rows, TERN_COUNT_OF(bench_rows),
                                                         sizeof(struct tern_bench_options)};

@@ -19,7 +19,7 @@ struct tern_models_options {
     bool config; /* print the configuration of the models named */
 };
 
-struct tern_explain_options {
+struct tern_schedule_options {
     struct tern_str url;
     uint64_t timeout_ns;
     uint64_t model_version;
@@ -51,7 +51,7 @@ struct tern_bench_options {
 };
 
 extern const struct tern_opt_table tern_models_options_table;
-extern const struct tern_opt_table tern_explain_options_table;
+extern const struct tern_opt_table tern_schedule_options_table;
 extern const struct tern_opt_table tern_bench_options_table;
 
 #endif

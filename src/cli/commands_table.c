@@ -1,6 +1,7 @@
 /* The commands. Their options stand in conf/server_options.c and cli/client_options.c. */
 #include "cli/client_options.h"
 #include "cli/commands.h"
+#include "cli/explain_options.h"
 #include "cli/infer_options.h"
 #include "cli/tune_options.h"
 #include "conf/server_options.h"
@@ -69,6 +70,25 @@ const struct tern_command tern_commands[] = {
         .options = &tern_infer_options_table,
     },
     {
+        .name = "explain",
+        .args = "MODEL [ROWS]",
+        .args_max = 2,
+        .summary = "Say what each feature of a row adds to a model's prediction",
+        .help =
+            "MODEL and ROWS are what `infer` takes. Each row becomes a waterfall: from what the "
+            "model answers on average over the background, by one bar for each feature, to its "
+            "prediction. The values are Shapley values and add up.\n"
+            "Without --method it is the exact one that the model has (trees, linear models: of the "
+            "raw score, before a link function), else KernelSHAP, which takes any model and a "
+            "background: rows of data that stand for the usual ones.",
+        .examples =
+            "tern explain examples/models/iris row.json --background examples/data/iris.csv\n"
+            "tern explain iris row.json --class 2 --top 3\n"
+            "tern explain http://127.0.0.1:8080 --model iris rows.csv --background zeros "
+            "--output json\n",
+        .options = &tern_explain_options_table,
+    },
+    {
         .name = "models",
         .args = "[NAME...]",
         .args_max = 256,
@@ -92,7 +112,7 @@ const struct tern_command tern_commands[] = {
                 "what one of the loops learned.",
         .examples = "tern explain-schedule iris\n"
                     "tern explain-schedule iris --output json\n",
-        .options = &tern_explain_options_table,
+        .options = &tern_schedule_options_table,
     },
     {
         .name = "bench",

@@ -1,236 +1,146 @@
 #include "cli/explain.h"
 
-#include <inttypes.h>
-#include <jansson.h>
-#include <math.h>
 #include <stdio.h>
-#include <string.h>
-#include "cli/client_options.h"
-#include "cli/commands.h"
-#include "cli/duration.h"
-#include "cli/remote.h"
+#include <unistd.h>
+#include "base/mem.h"
+#include "cli/place.h"
 #include "cli/table.h"
+#include "simd/simd.h"
 
-#define MEMORY_MAX ((size_t)16 << 20)
-#define BAR_WIDTH  32
+#define ARENA_MAX  ((size_t)4 << 30)
+#define OUTPUT_MAX ((size_t)2 << 30)
 
-struct page {
-    struct tern_arena *arena;
-    struct tern_buf *out;
-    const json_t *root;
-    bool colour;
+struct explain {
+    struct tern_explain_options options;
+    struct tern_place place;
+    struct tern_arena arena; /* of the model */
+    struct tern_arena work;  /* rows and answers, which may be the engine's memory: goes first */
+    struct tern_infer_model model;
+    bool is_open;
 };
 
-/* ---- members ---- */
-
-static const char *text_of(const json_t *object, const char *key)
+static enum tern_code open_model(struct explain *explain, struct tern_err *err)
 {
-    const char *text = json_string_value(json_object_get(object, key));
-    return text == NULL ? "" : text;
-}
+    const struct tern_explain_options *o = &explain->options;
+    const struct tern_infer_options options = {.url = explain->place.url,
+                                               .timeout_ns = o->timeout_ns,
+                                               .model = o->model,
+                                               .model_version = o->model_version,
+                                               .library = o->library};
 
-static double number_of(const json_t *object, const char *key)
-{
-    return json_number_value(json_object_get(object, key));
-}
-
-/* Members called something_us. */
-static const char *time_of(const json_t *object, const char *key, char dst[TERN_DURATION_MAX])
-{
-    double us = number_of(object, key);
-    return tern_duration_print(us > 0 ? (uint64_t)(us * 1e3) : 0, dst);
-}
-
-/* Nothing that steers a terminal. */
-static void add_plain(struct tern_buf *out, const char *text)
-{
-    for (const char *c = text; *c != '\0'; c++)
-        tern_buf_add_char(out, (unsigned char)*c < 0x20 || *c == 0x7f ? '?' : *c);
-}
-
-/* ---- the page ---- */
-
-static void print_head(const struct page *page)
-{
-    const json_t *root = page->root;
-    struct tern_buf *out = page->out;
-    char slo[TERN_DURATION_MAX];
-
-    add_plain(out, text_of(root, "name"));
-    tern_buf_printf(out, ", version ");
-    add_plain(out, text_of(root, "version"));
-    tern_buf_printf(out, "\n  batches     ");
-    add_plain(out, text_of(root, "batching"));
-    tern_buf_printf(out, "; ");
-    add_plain(out, text_of(root, "why"));
-    if (strcmp(text_of(root, "runs_on"), "loop") == 0)
-        tern_buf_printf(out, "\n  runs        on the event loops: it takes less time than waking "
-                             "another thread\n");
-    else if (strcmp(text_of(root, "runs_on"), "graph") == 0)
-        tern_buf_printf(out, "\n  runs        as a graph: ask for its steps\n");
+    if (explain->place.path != NULL)
+        TERN_TRY(tern_infer_open_local(explain->place.path, &options, &explain->arena,
+                                       &explain->model, err));
     else
-        tern_buf_printf(out,
-                        "\n  runs        on %.0f instances, %.0f of them busy; %.0f requests "
-                        "wait\n",
-                        number_of(root, "instances"), number_of(root, "busy"),
-                        number_of(root, "waiting"));
-    if (number_of(root, "slo_us") > 0)
-        tern_buf_printf(out, "  planned     for answers within %s\n", time_of(root, "slo_us", slo));
+        TERN_TRY(tern_infer_open_remote(explain->place.url, &options, &explain->arena,
+                                        &explain->model, err));
+    explain->is_open = true;
+    return TERN_OK;
 }
 
-static void print_counts(const struct page *page)
+static enum tern_code ask(struct explain *explain, const struct tern_rows *rows,
+                          struct tern_explain_answer *ret, struct tern_err *err)
 {
-    double runs = number_of(page->root, "runs"), requests = number_of(page->root, "requests");
+    const struct tern_explain_options *options = &explain->options;
+    struct tern_explain_question question = {
+        .options = options, .model = &explain->model, .rows = rows, .arena = &explain->work};
+    struct tern_rows background;
 
-    if (runs > 0)
-        tern_buf_printf(page->out,
-                        "  so far      %.0f requests in %.0f runs (%.1f a run); refused as too "
-                        "late %.0f, waited too long %.0f, past their deadline %.0f\n",
-                        requests, runs, requests / runs, number_of(page->root, "shed"),
-                        number_of(page->root, "timed_out"), number_of(page->root, "late"));
-}
-
-/* Rows a second of one instance that does nothing else. */
-static double throughput(const json_t *size)
-{
-    double us = number_of(size, "p50_us");
-    return us > 0 ? number_of(size, "size") * 1e6 / us : 0;
-}
-
-static void print_sizes(const struct page *page, const json_t *sizes)
-{
-    struct tern_table table;
-    double best = 0;
-    char p50[TERN_DURATION_MAX], p99[TERN_DURATION_MAX], bar[BAR_WIDTH + 1];
-
-    tern_table_init(&table, page->arena);
-    tern_table_column(&table, text_of(page->root, "unit"), true);
-    tern_table_column(&table, "runs", true);
-    tern_table_column(&table, "p50", true);
-    tern_table_column(&table, "p99", true);
-    tern_table_column(&table, "a second", true);
-    tern_table_column(&table, "", false);
-    for (size_t i = 0; i < json_array_size(sizes); i++)
-        best = fmax(best, throughput(json_array_get(sizes, i)));
-    for (size_t i = 0; i < json_array_size(sizes); i++) {
-        const json_t *size = json_array_get(sizes, i);
-        int n = best > 0 ? (int)(BAR_WIDTH * throughput(size) / best + 0.5) : 0;
-        memset(bar, '#', (size_t)n);
-        bar[n] = '\0';
-        tern_table_row(&table);
-        tern_table_cell(&table, TERN_TONE_STRONG, "%.0f", number_of(size, "size"));
-        tern_table_cell(&table, TERN_TONE_QUIET, "%.0f", number_of(size, "runs"));
-        tern_table_cell(&table, TERN_TONE_PLAIN, "%s", time_of(size, "p50_us", p50));
-        tern_table_cell(&table, TERN_TONE_PLAIN, "%s", time_of(size, "p99_us", p99));
-        tern_table_cell(&table, TERN_TONE_PLAIN, "%.0f", throughput(size));
-        tern_table_cell(&table, TERN_TONE_GOOD, "%s", bar);
+    if (options->background.n > 0 && !tern_str_eq(options->background, TERN_STR("zeros"))) {
+        enum tern_code code = tern_rows_read(options->background.p, &explain->model.info,
+                                             &explain->work, &background, err);
+        if (code != TERN_OK) {
+            tern_err_prefix(err, "the background");
+            return code;
+        }
+        question.background = background.inputs;
     }
-    tern_table_print(&table, 2, page->colour, page->out);
+    return explain->model.version != NULL ? tern_explain_ask_local(&question, ret, err)
+                                          : tern_explain_ask_remote(&question, ret, err);
 }
 
-/* A shape that nothing was run for, beside others that were, is not worth a table. */
-static void print_shapes(const struct page *page)
+static enum tern_code print(struct explain *explain, const struct tern_rows *rows,
+                            const struct tern_explain_answer *answer, struct tern_err *err)
 {
-    const json_t *shapes = json_object_get(page->root, "shapes");
-    size_t n = json_array_size(shapes);
-
-    for (size_t i = 0; i < n; i++) {
-        const json_t *shape = json_array_get(shapes, i);
-        double rate = number_of(shape, "arrivals_per_second");
-        bool pays = json_is_true(json_object_get(shape, "batches_pay"));
-        if (n > 1 && i == 0 && rate <= 0)
-            continue;
-        tern_buf_printf(page->out,
-                        "\nHow long runs take%s: %.0f %s a second arrive, %.0f requests "
-                        "wait%s\n",
-                        n > 2 ? ", of one shape" : "", rate, text_of(page->root, "unit"),
-                        number_of(shape, "waiting"), pays ? "; larger batches pay" : "");
-        print_sizes(page, json_object_get(shape, "run_times"));
-    }
-}
-
-static void print_decisions(const struct page *page)
-{
-    const json_t *rows = json_object_get(page->root, "decisions");
-    char ago[TERN_DURATION_MAX];
-
-    if (json_array_size(rows) > 0)
-        tern_buf_printf(page->out, "\nThe last decisions\n");
-    for (size_t i = 0; i < json_array_size(rows); i++) {
-        const json_t *row = json_array_get(rows, i);
-        tern_buf_printf(page->out, "  %8s ago  ", time_of(row, "ago_us", ago));
-        add_plain(page->out, text_of(row, "text"));
-        tern_buf_add_char(page->out, '\n');
-    }
-}
-
-/* ---- the command ---- */
-
-static enum tern_code fetch(const struct tern_explain_options *options, struct tern_str model,
-                            struct tern_arena *arena, json_t **ret, bool *ret_unreachable,
-                            struct tern_err *err)
-{
-    const struct tern_remote_choice choice = {.url = options->url,
-                                              .model = model,
-                                              .version = options->model_version,
-                                              .timeout_ns = options->timeout_ns};
-    struct tern_remote remote;
-    struct tern_str body = {NULL, 0};
-    json_error_t where;
-
-    enum tern_code code = tern_remote_open(&remote, &choice, arena, err);
-    *ret_unreachable = remote.unreachable;
-    if (code != TERN_OK)
-        return code;
-    struct tern_str path = tern_arena_printf(arena, "%.*s/schedule", TERN_STR_ARG(remote.path));
-    code = tern_remote_call(&remote, "GET", path, TERN_STR(""), arena, &body, err);
-    *ret_unreachable = remote.unreachable;
-    tern_remote_close(&remote);
-    if (code != TERN_OK)
-        return code;
-    *ret = json_loadb(body.p, body.n, 0, &where);
-    return *ret != NULL ? TERN_OK
-                        : tern_fail(err, TERN_UNKNOWN, "the answer is not JSON: %s", where.text);
-}
-
-static void print(const json_t *root, const struct tern_explain_options *options,
-                  struct tern_arena *arena)
-{
+    const struct tern_explain_report report = {
+        .options = &explain->options,
+        .info = &explain->model.info,
+        .rows = rows,
+        .answer = answer,
+        .arena = &explain->work,
+        .colour = tern_table_colour(STDOUT_FILENO),
+    };
+    enum tern_code code = TERN_OK;
     struct tern_buf out;
-    const struct page page = {
-        .arena = arena, .out = &out, .root = root, .colour = tern_table_colour(fileno(stdout))};
 
-    if (options->form == TERN_OUTPUT_FORM_JSON) {
-        (void)json_dumpf(root, stdout, JSON_INDENT(2));
-        (void)putchar('\n');
-        return;
-    }
-    tern_buf_init(&out, MEMORY_MAX);
-    print_head(&page);
-    print_counts(&page);
-    print_shapes(&page);
-    print_decisions(&page);
-    (void)fwrite(out.p, 1, out.n, stdout);
+    tern_buf_init(&out, OUTPUT_MAX);
+    if (explain->options.form == TERN_OUTPUT_FORM_JSON || answer->interactions != NULL)
+        tern_explain_print_json(&report, &out);
+    else
+        code = tern_explain_print(&report, &out, err);
+    if (code == TERN_OK)
+        code = tern_buf_check(&out, "the output", err);
+    if (code == TERN_OK && (fwrite(out.p, 1, out.n, stdout) != out.n || fflush(stdout) != 0))
+        code = tern_fail(err, TERN_UNAVAILABLE, "the output cannot be written");
     tern_buf_fini(&out);
+    return code;
+}
+
+static enum tern_code run(struct explain *explain, const struct tern_command_call *call,
+                          int *ret_exit, struct tern_err *err)
+{
+    struct tern_explain_options *options = &explain->options;
+    struct tern_explain_answer answer;
+    struct tern_rows rows;
+
+    explain->place = (struct tern_place){.url = options->url,
+                                         .data = options->data.n > 0 ? options->data.p : NULL};
+    TERN_TRY(tern_place_find(call, &options->model, &explain->place, err));
+    *ret_exit = TERN_EXIT_FAILED;
+    TERN_TRY(open_model(explain, err));
+    TERN_TRY(tern_rows_read(explain->place.data == NULL ? "-" : explain->place.data,
+                            &explain->model.info, &explain->work, &rows, err));
+    TERN_TRY(ask(explain, &rows, &answer, err));
+    TERN_TRY(print(explain, &rows, &answer, err));
+    *ret_exit = TERN_EXIT_OK;
+    return TERN_OK;
+}
+
+static void tell(const struct explain *explain, const struct tern_err *err)
+{
+    fprintf(stderr, "tern explain: %s\n", err->text);
+    if (!explain->model.unreachable)
+        return;
+    fprintf(stderr,
+            "Is the server running? `tern serve PATH` starts one; --url says where it is.\n");
+    if (explain->place.named)
+        fprintf(stderr, "There is no file or folder '%.*s' to run without a server.\n",
+                TERN_STR_ARG(explain->options.model));
 }
 
 int tern_explain_run(const struct tern_command_call *call)
 {
-    const struct tern_explain_options *options = call->options;
-    struct tern_arena arena;
-    struct tern_err err;
-    json_t *root = NULL;
-    bool unreachable = false;
+    struct tern_err err = {.code = TERN_OK};
+    int exit_code = TERN_EXIT_USAGE;
+    struct explain *explain = tern_mem_zalloc(1, sizeof(*explain));
 
-    tern_arena_init(&arena, 16384, MEMORY_MAX);
-    enum tern_code code = fetch(options, call->args[0], &arena, &root, &unreachable, &err);
-    if (code == TERN_OK)
-        print(root, options, &arena);
-    else
-        (void)fprintf(stderr, "tern explain-schedule: %s\n", err.text);
-    json_decref(root);
-    tern_arena_fini(&arena);
-    if (code == TERN_OK)
-        return TERN_EXIT_OK;
-    return unreachable ? TERN_EXIT_UNREACHABLE : TERN_EXIT_FAILED;
+    if (explain == NULL) {
+        fprintf(stderr, "tern explain: no memory\n");
+        return TERN_EXIT_FAILED;
+    }
+    tern_simd_init();
+    explain->options = *(const struct tern_explain_options *)call->options;
+    tern_arena_init(&explain->arena, 1u << 12, ARENA_MAX);
+    tern_arena_init(&explain->work, 1u << 16, ARENA_MAX);
+    if (run(explain, call, &exit_code, &err) != TERN_OK) {
+        tell(explain, &err);
+        if (explain->model.unreachable)
+            exit_code = TERN_EXIT_UNREACHABLE;
+    }
+    tern_arena_fini(&explain->work);
+    if (explain->is_open)
+        explain->model.close(&explain->model);
+    tern_arena_fini(&explain->arena);
+    tern_mem_free(explain);
+    return exit_code;
 }

@@ -4,15 +4,15 @@
 #include <unistd.h>
 #include "base/clock.h"
 #include "base/mem.h"
+#include "cli/place.h"
 #include "cli/table.h"
 #include "cli/values.h"
 #include "os/file.h"
 #include "simd/simd.h"
 #include "wire/npy.h"
 
-#define ARENA_MAX    ((size_t)4 << 30)
-#define OUTPUT_MAX   ((size_t)2 << 30)
-#define LOCAL_SERVER TERN_STR("http://127.0.0.1:8080")
+#define ARENA_MAX  ((size_t)4 << 30)
+#define OUTPUT_MAX ((size_t)2 << 30)
 
 struct infer {
     const struct tern_command_call *call;
@@ -30,58 +30,7 @@ struct infer {
 
 /* ---- where the model is, and the data ---- */
 
-struct place {
-    const char *path;    /* of the model's files; NULL: a server */
-    struct tern_str url; /* of the server */
-    const char *data;    /* NULL: not said */
-};
-
-static bool is_url(struct tern_str text)
-{
-    return tern_str_starts(text, TERN_STR("http://")) ||
-           tern_str_starts(text, TERN_STR("https://")) || tern_str_starts(text, TERN_STR("unix:"));
-}
-
-/* Takes the arguments apart: MODEL, if there is one, then DATA. */
-static enum tern_code find_place(struct infer *infer, struct place *ret, struct tern_err *err)
-{
-    const struct tern_command_call *call = infer->call;
-    struct tern_infer_options *options = &infer->options;
-    struct place place = {.url = options->url,
-                          .data = options->data.n > 0 ? options->data.p : NULL};
-    struct tern_file_info info;
-    uint32_t at = 0;
-
-    /* An existing file is the model, unless --model says that it can only be the data. */
-    if (call->n_args > 0 && place.url.n == 0 && is_url(call->args[0])) {
-        place.url = call->args[at++];
-    } else if (place.url.n > 0 && call->n_args > 0 && options->model.n == 0 &&
-               (call->n_args == 2 || place.data != NULL)) {
-        options->model = call->args[at++];
-    } else if (place.url.n == 0 && call->n_args > 0 &&
-               tern_file_stat(call->args[0].p, &info, NULL) == TERN_OK &&
-               !(options->model.n > 0 && info.is_regular && call->n_args == 1)) {
-        place.path = call->args[at++].p;
-    } else if (place.url.n == 0) {
-        place.url = LOCAL_SERVER;
-        infer->named = options->model.n == 0 && call->n_args > 0;
-        if (infer->named)
-            options->model = call->args[at++];
-        if (options->model.n > 0 && !tern_model_name_is_valid(options->model))
-            return tern_fail(err, TERN_NOT_FOUND,
-                             "%s: no such file or folder, and no name of a model either",
-                             options->model.p);
-    }
-    if (at < call->n_args && place.data == NULL)
-        place.data = call->args[at++].p;
-    if (at < call->n_args)
-        return tern_fail(err, TERN_INVALID_ARGUMENT, "'%s' is one argument too many",
-                         call->args[at].p);
-    *ret = place;
-    return TERN_OK;
-}
-
-static enum tern_code open_model(struct infer *infer, const struct place *place,
+static enum tern_code open_model(struct infer *infer, const struct tern_place *place,
                                  struct tern_err *err)
 {
     if (place->path != NULL)
@@ -264,9 +213,12 @@ static enum tern_code print_all(struct infer *infer, struct tern_err *err)
 static enum tern_code run(struct infer *infer, int *ret_exit, struct tern_err *err)
 {
     struct tern_v2_tensors recorded = {.n = 0};
-    struct place place = {0};
+    const struct tern_infer_options *options = &infer->options;
+    struct tern_place place = {.url = options->url,
+                               .data = options->data.n > 0 ? options->data.p : NULL};
 
-    TERN_TRY(find_place(infer, &place, err));
+    TERN_TRY(tern_place_find(infer->call, &infer->options.model, &place, err));
+    infer->named = place.named;
     *ret_exit = TERN_EXIT_FAILED;
     TERN_TRY(open_model(infer, &place, err));
     if (place.data == NULL && isatty(STDIN_FILENO) == 1) {

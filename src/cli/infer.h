@@ -13,6 +13,9 @@
 #include "cli/infer_options.h"
 #include "cli/rows.h"
 
+struct tern_model_version;
+struct tern_remote;
+
 /* The command, for main.c. */
 int tern_infer_run(const struct tern_command_call *call);
 
@@ -26,6 +29,8 @@ struct tern_infer_model {
                           struct tern_err *err);
     void (*close)(struct tern_infer_model *self);
     void *state;
+    struct tern_model_version *version; /* of one in this process; else NULL ... */
+    struct tern_remote *remote;         /* ... and where the other is */
     bool unreachable; /* the last error was of the way to the server, not of its answer */
 };
 

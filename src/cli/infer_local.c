@@ -251,7 +251,12 @@ enum tern_code tern_infer_open_local(const char *path, const struct tern_infer_o
                          TERN_STR_ARG(model.name));
     }
     *ret = (struct tern_infer_model){
-        .info = local->version->info, .run = run_local, .close = close_local, .state = local};
+        .info = local->version->info,
+        .run = run_local,
+        .close = close_local,
+        .state = local,
+        .version = local->version,
+    };
     read_labels(ret, arena);
     return TERN_OK;
 }

@@ -53,7 +53,8 @@ enum tern_code tern_infer_open_remote(struct tern_str url, const struct tern_inf
 
     if (state == NULL)
         return tern_arena_fail(arena, err, "the client");
-    *ret = (struct tern_infer_model){.run = run_remote, .close = close_remote, .state = state};
+    *ret = (struct tern_infer_model){
+        .run = run_remote, .close = close_remote, .state = state, .remote = &state->remote};
     tern_buf_init(&state->body, REQUEST_BYTES_MAX);
     enum tern_code code = tern_remote_open(&state->remote, &choice, arena, err);
     ret->unreachable = state->remote.unreachable;

@@ -1,6 +1,6 @@
 """How requests wait, as clients see it: models that cost a known time, asked by more than they can answer. What
 is counted is answers; nothing here depends on how fast the machine is."""
-# covers: cli/explain
+# covers: cli/schedule
 
 import itertools
 import json
