@@ -504,6 +504,11 @@ enum tern_code tern_forest_builder_add_tree(struct tern_forest_builder *b,
     return TERN_OK;
 }
 
+void tern_forest_builder_average(struct tern_forest_builder *b, uint32_t n)
+{
+    b->settings.n_averaged = n;
+}
+
 enum tern_code tern_forest_builder_finish(struct tern_forest_builder *b,
                                           struct tern_forest **ret_forest, struct tern_err *err)
 {

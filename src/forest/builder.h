@@ -110,6 +110,8 @@ enum tern_code tern_forest_builder_add_set(struct tern_forest_builder *builder,
 enum tern_code tern_forest_builder_add_tree(struct tern_forest_builder *builder,
                                             const struct tern_forest_tree *tree,
                                             struct tern_err *err);
+/* AVERAGE: what sums are divided by, where a file says it only by its end (n_averaged). */
+void tern_forest_builder_average(struct tern_forest_builder *builder, uint32_t n);
 /* Compiles what was added. The builder is empty afterwards and may only be freed. */
 enum tern_code tern_forest_builder_finish(struct tern_forest_builder *builder,
                                           struct tern_forest **ret_forest, struct tern_err *err);
