@@ -242,6 +242,16 @@ static void swap8(char *out, const char *in, size_t n)
 #error "typed arrays of UBJSON are swapped"
 #endif
 
+/* Bytes that are all 0 or 1, to be read as such. */
+static bool is_flags(enum tern_dtype dtype, const struct tern_ubjson_numbers *from)
+{
+    uint8_t any = 0;
+
+    for (size_t i = 0; i < from->n; i++)
+        any |= (uint8_t)from->bytes[i];
+    return dtype == TERN_DTYPE_BOOL && any <= 1;
+}
+
 static enum tern_code convert(struct tern_document *doc, const struct tern_ubjson_numbers *from,
                               struct tern_document_numbers *numbers, struct tern_err *err)
 {
@@ -255,6 +265,8 @@ static enum tern_code convert(struct tern_document *doc, const struct tern_ubjso
     } else if ((from->type == 'D' && dtype == TERN_DTYPE_FP64) ||
                (from->type == 'L' && dtype == TERN_DTYPE_INT64)) {
         swap8(out, from->bytes, from->n);
+    } else if (from->type == 'U' && (dtype == TERN_DTYPE_UINT8 || is_flags(dtype, from))) {
+        memcpy(out, from->bytes, from->n);
     } else {
         for (size_t i = 0; i < from->n; i++) {
             struct tern_json_number number = tern_ubjson_read(from->type, from->bytes + i * step);

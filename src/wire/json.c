@@ -378,7 +378,10 @@ static const char *pass_digits(const char *p, const char *end)
 /* NaN and infinities, for those who write them. */
 static bool pass_non_finite(struct tern_json *json, double *ret)
 {
-    if (!json->non_finite)
+    const char *p = json->p;
+    bool minus = p < json->end && *p == '-';
+
+    if (!json->non_finite || p + minus >= json->end || (p[minus] != 'N' && p[minus] != 'I'))
         return false;
     if (pass_word(json, TERN_STR("NaN")))
         *ret = NAN;

@@ -274,7 +274,7 @@ class Batch:
     def __init__(self, folder, env=None):
         self.folder, self.env = folder, env
         self.repository = folder / "models"
-        self.repository.mkdir()
+        self.repository.mkdir(parents=True)
         self.models = []
 
     def add(self, files, rows, expected, what="", config=None, output=None):

@@ -25,7 +25,7 @@ enum tern_code tern_xgboost_read(void *self, struct tern_document *doc, const ch
         if (!more)
             break;
         uint32_t i = 0;
-        while (i < n && !tern_str_eq(key, tern_str_of(members[i].key)))
+        while (i < n && !tern_str_eq(key, tern_str_make(members[i].key, members[i].n)))
             i++;
         if (i < n)
             TERN_TRY(tern_document_once(doc, &seen, i, key, err));
@@ -72,7 +72,8 @@ COUNT_READER(read_n_trees, n_trees, TERN_FOREST_TREES_MAX)
 
 static enum tern_code read_model_param(void *self, struct tern_document *doc, struct tern_err *err)
 {
-    static const struct tern_xgboost_member members[] = {{"num_trees", read_n_trees, false}};
+    static const struct tern_xgboost_member members[] = {
+        {TERN_XGBOOST_KEY("num_trees"), read_n_trees, false}};
 
     return tern_xgboost_read(self, doc, "gbtree_model_param", members, TERN_COUNT_OF(members), err);
 }
@@ -118,12 +119,12 @@ static enum tern_code read_boosted(void *self, struct tern_document *doc, struct
 static enum tern_code read_model(void *self, struct tern_document *doc, struct tern_err *err)
 {
     static const struct tern_xgboost_member members[] = {
-        {"gbtree_model_param", read_model_param, true},
-        {"trees", note_trees, true},
-        {"tree_info", read_groups, true},
-        {"iteration_indptr", read_rounds, true},
-        {"weights", note_weights, true},
-        {"boosted_rounds", read_boosted, true},
+        {TERN_XGBOOST_KEY("gbtree_model_param"), read_model_param, true},
+        {TERN_XGBOOST_KEY("trees"), note_trees, true},
+        {TERN_XGBOOST_KEY("tree_info"), read_groups, true},
+        {TERN_XGBOOST_KEY("iteration_indptr"), read_rounds, true},
+        {TERN_XGBOOST_KEY("weights"), note_weights, true},
+        {TERN_XGBOOST_KEY("boosted_rounds"), read_boosted, true},
     };
     struct tern_xgboost *x = self;
 
@@ -153,7 +154,8 @@ static enum tern_code read_booster(void *self, struct tern_document *doc, struct
 /* dart's gbtree */
 static enum tern_code read_gbtree(void *self, struct tern_document *doc, struct tern_err *err)
 {
-    static const struct tern_xgboost_member members[] = {{"model", read_model, false}};
+    static const struct tern_xgboost_member members[] = {
+        {TERN_XGBOOST_KEY("model"), read_model, false}};
 
     return tern_xgboost_read(self, doc, "gbtree", members, TERN_COUNT_OF(members), err);
 }
@@ -167,10 +169,10 @@ static enum tern_code read_gradient_booster(void *self, struct tern_document *do
                                             struct tern_err *err)
 {
     static const struct tern_xgboost_member members[] = {
-        {"name", read_booster, false},
-        {"model", read_model, true},
-        {"gbtree", read_gbtree, true},
-        {"weight_drop", read_drops, true},
+        {TERN_XGBOOST_KEY("name"), read_booster, false},
+        {TERN_XGBOOST_KEY("model"), read_model, true},
+        {TERN_XGBOOST_KEY("gbtree"), read_gbtree, true},
+        {TERN_XGBOOST_KEY("weight_drop"), read_drops, true},
     };
 
     return tern_xgboost_read(self, doc, "gradient_booster", members, TERN_COUNT_OF(members), err);
@@ -192,11 +194,11 @@ static enum tern_code read_learner_param(void *self, struct tern_document *doc,
                                          struct tern_err *err)
 {
     static const struct tern_xgboost_member members[] = {
-        {"base_score", read_base_score, false},
-        {"num_feature", read_n_features, false},
-        {"num_class", read_n_classes, false},
-        {"num_target", read_n_targets, true},
-        {"boost_from_average", read_from_average, true},
+        {TERN_XGBOOST_KEY("base_score"), read_base_score, false},
+        {TERN_XGBOOST_KEY("num_feature"), read_n_features, false},
+        {TERN_XGBOOST_KEY("num_class"), read_n_classes, false},
+        {TERN_XGBOOST_KEY("num_target"), read_n_targets, true},
+        {TERN_XGBOOST_KEY("boost_from_average"), read_from_average, true},
     };
 
     return tern_xgboost_read(self, doc, "learner_model_param", members, TERN_COUNT_OF(members),
@@ -221,7 +223,8 @@ static enum tern_code read_objective_name(void *self, struct tern_document *doc,
 
 static enum tern_code read_objective(void *self, struct tern_document *doc, struct tern_err *err)
 {
-    static const struct tern_xgboost_member members[] = {{"name", read_objective_name, false}};
+    static const struct tern_xgboost_member members[] = {
+        {TERN_XGBOOST_KEY("name"), read_objective_name, false}};
 
     return tern_xgboost_read(self, doc, "objective", members, TERN_COUNT_OF(members), err);
 }
@@ -238,10 +241,10 @@ static enum tern_code note_names(void *self, struct tern_document *doc, struct t
 static enum tern_code read_learner(void *self, struct tern_document *doc, struct tern_err *err)
 {
     static const struct tern_xgboost_member members[] = {
-        {"learner_model_param", read_learner_param, false},
-        {"objective", read_objective, false},
-        {"gradient_booster", read_gradient_booster, false},
-        {"feature_names", note_names, true},
+        {TERN_XGBOOST_KEY("learner_model_param"), read_learner_param, false},
+        {TERN_XGBOOST_KEY("objective"), read_objective, false},
+        {TERN_XGBOOST_KEY("gradient_booster"), read_gradient_booster, false},
+        {TERN_XGBOOST_KEY("feature_names"), note_names, true},
     };
 
     return tern_xgboost_read(self, doc, "learner", members, TERN_COUNT_OF(members), err);
@@ -276,10 +279,10 @@ static enum tern_code read_file(struct tern_xgboost *x, struct tern_document *do
                                 struct tern_err *err)
 {
     static const struct tern_xgboost_member members[] = {
-        {"learner", read_learner, false},
-        {"version", read_version, true},
-        {"Model", refuse_snapshot, true},
-        {"Config", refuse_snapshot, true},
+        {TERN_XGBOOST_KEY("learner"), read_learner, false},
+        {TERN_XGBOOST_KEY("version"), read_version, true},
+        {TERN_XGBOOST_KEY("Model"), refuse_snapshot, true},
+        {TERN_XGBOOST_KEY("Config"), refuse_snapshot, true},
     };
 
     TERN_TRY(tern_xgboost_read(x, doc, "file", members, TERN_COUNT_OF(members), err));

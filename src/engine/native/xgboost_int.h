@@ -49,12 +49,15 @@ struct tern_xgboost {
     struct tern_document_numbers drops;  /* weight_drop, FP32: what each tree's leaves are times */
 };
 
-/* One member of an object. */
+/* One member of an object: {TERN_XGBOOST_KEY("trees"), read_trees, false}. */
 struct tern_xgboost_member {
     const char *key;
+    size_t n;
     enum tern_code (*read)(void *self, struct tern_document *doc, struct tern_err *err);
     bool optional;
 };
+
+#define TERN_XGBOOST_KEY(key) ("" key), sizeof(key) - 1
 
 /* Reads an object by its table of at most 32 members; others are passed over. Errors say the key
  * (`what` is that of the object). */

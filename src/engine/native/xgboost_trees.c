@@ -118,8 +118,8 @@ static enum tern_code read_size(void *self, struct tern_document *doc, struct te
 static enum tern_code read_tree_param(void *self, struct tern_document *doc, struct tern_err *err)
 {
     static const struct tern_xgboost_member members[] = {
-        {"num_nodes", read_n_nodes, false},
-        {"size_leaf_vector", read_size, true},
+        {TERN_XGBOOST_KEY("num_nodes"), read_n_nodes, false},
+        {TERN_XGBOOST_KEY("size_leaf_vector"), read_size, true},
     };
     return tern_xgboost_read(self, doc, "tree_param", members, TERN_COUNT_OF(members), err);
 }
@@ -128,21 +128,21 @@ static enum tern_code read_arrays(struct reading *r, struct tern_document *doc,
                                   struct tern_err *err)
 {
     static const struct tern_xgboost_member members[] = {
-        {"tree_param", read_tree_param, false},
-        {"left_children", read_left, false},
-        {"right_children", read_right, false},
-        {"split_indices", read_features, false},
-        {"split_conditions", read_conditions, false},
-        {"default_left", read_default_left, false},
-        {"base_weights", read_base_weights, true},
-        {"sum_hessian", read_covers, true},
-        {"leaf_weights", read_leaf_weights, true},
-        {"split_type", read_split_types, true},
-        {"categories", read_categories, true},
-        {"categories_nodes", read_category_nodes, true},
-        {"categories_segments", read_category_segments, true},
-        {"categories_sizes", read_category_sizes, true},
-        {"id", read_id, true},
+        {TERN_XGBOOST_KEY("tree_param"), read_tree_param, false},
+        {TERN_XGBOOST_KEY("left_children"), read_left, false},
+        {TERN_XGBOOST_KEY("right_children"), read_right, false},
+        {TERN_XGBOOST_KEY("split_indices"), read_features, false},
+        {TERN_XGBOOST_KEY("split_conditions"), read_conditions, false},
+        {TERN_XGBOOST_KEY("default_left"), read_default_left, false},
+        {TERN_XGBOOST_KEY("base_weights"), read_base_weights, true},
+        {TERN_XGBOOST_KEY("sum_hessian"), read_covers, true},
+        {TERN_XGBOOST_KEY("leaf_weights"), read_leaf_weights, true},
+        {TERN_XGBOOST_KEY("split_type"), read_split_types, true},
+        {TERN_XGBOOST_KEY("categories"), read_categories, true},
+        {TERN_XGBOOST_KEY("categories_nodes"), read_category_nodes, true},
+        {TERN_XGBOOST_KEY("categories_segments"), read_category_segments, true},
+        {TERN_XGBOOST_KEY("categories_sizes"), read_category_sizes, true},
+        {TERN_XGBOOST_KEY("id"), read_id, true},
     };
 
     for (int i = 0; i < ARRAYS; i++)

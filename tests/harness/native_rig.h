@@ -1,0 +1,74 @@
+/* A model file of the native engine in memory: loaded by one format, then run. The file's bytes lie
+ * in memory of exactly their size and are gone once it was loaded. */
+#ifndef TERN_TESTS_NATIVE_RIG_H
+#define TERN_TESTS_NATIVE_RIG_H
+
+#include <stdlib.h>
+#include <string.h>
+#include "engine/native/format.h"
+
+struct native_rig {
+    struct tern_arena arena;
+    struct tern_program program;
+    struct tern_err err;
+    struct tern_native_options options;
+};
+
+/* Also after a failure native_free is called. */
+static inline enum tern_code
+native_load(struct native_rig *rig, const struct tern_native_format *format, struct tern_str file)
+{
+    char *bytes = calloc(1, file.n + TERN_NATIVE_PAD);
+    struct tern_native_source source = {.path = "model", .arena = &rig->arena};
+
+    memset(rig, 0, sizeof(*rig));
+    rig->options.threshold = 0.5;
+    source.options = &rig->options;
+    tern_arena_init(&rig->arena, 4096, 64u << 20);
+    tern_program_begin(&rig->program, &rig->arena);
+    if (bytes == NULL)
+        abort();
+    if (file.n != 0)
+        memcpy(bytes, file.p, file.n);
+    source.bytes = tern_str_make(bytes, file.n);
+    enum tern_code code = format->load(&source, &rig->program, &rig->err);
+    free(bytes);
+    return code == TERN_OK ? tern_program_finish(&rig->program, &rig->err) : code;
+}
+
+static inline void native_free(struct native_rig *rig)
+{
+    tern_arena_fini(&rig->arena);
+}
+
+/* Runs the first input, n rows of k elements, to the first output, which lies in the rig's arena.
+ */
+static inline enum tern_code native_run(struct native_rig *rig, const void *rows, size_t n,
+                                        size_t k, struct tern_tensor *ret)
+{
+    static const uint32_t first = 0;
+    const struct tern_tensor_spec *spec = &rig->program.inputs[0];
+    size_t size = n * k * tern_dtype_size(spec->dtype);
+    void *copy = tern_arena_alloc(&rig->arena, 64, size == 0 ? 1 : size);
+    const struct tern_tensor input = {.name = spec->name,
+                                      .dtype = spec->dtype,
+                                      .shape = {2, {(int64_t)n, (int64_t)k}},
+                                      .data = copy,
+                                      .n_bytes = size};
+    const struct tern_engine_run run = {.inputs = &input,
+                                        .input_spec = &first,
+                                        .n_inputs = 1,
+                                        .outputs = ret,
+                                        .output_spec = &first,
+                                        .n_outputs = 1,
+                                        .arena = &rig->arena};
+
+    if (copy == NULL)
+        abort();
+    memset(ret, 0, sizeof(*ret));
+    if (size != 0)
+        memcpy(copy, rows, size);
+    return tern_program_run(&rig->program, &run, &rig->err);
+}
+
+#endif
