@@ -1,0 +1,14 @@
+# Trees beside the libraries that train and compile them. They come with the oracle tests' Python.
+TREES_BENCH := $(OUT)/bench/trees_bench
+
+$(TREES_BENCH): $(OUT)/bench/trees_bench.o $(LIB)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LDLIBS)
+
+-include $(TREES_BENCH).d
+
+bench-trees: $(TREES_BENCH) ## Trees beside XGBoost, LightGBM, ONNX Runtime, tl2cgen, lleaves (QUICK=1)
+	@TERN_ONNXRUNTIME="$${TERN_ONNXRUNTIME:-$$(scripts/get-onnxruntime 2>/dev/null)}" OUT=$(OUT) \
+	    "$${TERN_ORACLE_PYTHON:-$$(scripts/test-venv oracle)}" bench/trees.py
+
+.PHONY: bench-trees
