@@ -26,6 +26,13 @@
 #define TERN_UNINITIALIZED
 #endif
 
+/* Before a loop of a few rounds whose values belong into registers. */
+#ifdef __clang__
+#define TERN_UNROLL _Pragma("unroll")
+#else
+#define TERN_UNROLL _Pragma("GCC unroll 16")
+#endif
+
 #define TERN_CACHE_LINE 64
 
 /* From a pointer to an embedded member to the struct that holds it. */

@@ -98,7 +98,7 @@ static uint64_t bits_of(double v)
 
 static uint32_t hash_cut(const struct tern_ir_cut *cut)
 {
-    return hash_pair(cut->column, bits_of(cut->value));
+    return hash_pair(cut->group, bits_of(cut->value));
 }
 
 static uint32_t hash_column(const struct tern_ir_column *row)
@@ -132,17 +132,17 @@ static enum tern_code widen(struct tern_ir_table *table, size_t n, bool *ret_aga
     return TERN_OK;
 }
 
-static enum tern_code find_cut(struct tern_forest_builder *b, uint32_t column, double value,
+static enum tern_code find_cut(struct tern_forest_builder *b, uint32_t group, double value,
                                uint32_t *ret, struct tern_err *err)
 {
-    struct tern_ir_cut row = {.value = value, .column = column};
+    struct tern_ir_cut row = {.value = value, .group = group};
     uint32_t hash = hash_cut(&row);
     bool again;
 
     if (b->cut_table.heads != NULL) {
         for (uint32_t i = b->cut_table.heads[hash & b->cut_table.mask]; i != NONE;
              i = b->cuts[i].next) {
-            if (b->cuts[i].column == column && bits_of(b->cuts[i].value) == bits_of(value)) {
+            if (b->cuts[i].group == group && bits_of(b->cuts[i].value) == bits_of(value)) {
                 *ret = i;
                 return TERN_OK;
             }
@@ -276,6 +276,23 @@ static enum tern_code never(struct tern_forest_builder *b, struct tern_ir_column
     return TERN_OK;
 }
 
+/* Both columns of a feature, whichever way its missing values go, share their cuts. */
+static enum tern_code ask_cut(struct tern_forest_builder *b, struct tern_ir_column row, double cut,
+                              struct tern_ir_node *ret, struct tern_err *err)
+{
+    struct tern_ir_column group = row;
+    uint32_t at;
+
+    group.column.kind = TERN_COLUMN_GROUP;
+    group.column.missing_yes = false;
+    TERN_TRY(find_column(b, group, &at, err));
+    b->columns[at].has[row.column.missing_yes] = true;
+    row.column.kind = TERN_COLUMN_CUTS;
+    row.group = at;
+    TERN_TRY(find_column(b, row, &ret->column, err));
+    return find_cut(b, at, cut, &ret->cut, err);
+}
+
 static enum tern_code ask(struct tern_forest_builder *b, const struct tern_forest_node *node,
                           struct tern_ir_node *ret, struct tern_err *err)
 {
@@ -310,9 +327,7 @@ static enum tern_code ask(struct tern_forest_builder *b, const struct tern_fores
         TERN_TRY(never(b, &row, err));
         return find_column(b, row, &ret->column, err);
     }
-    row.column.kind = TERN_COLUMN_CUTS;
-    TERN_TRY(find_column(b, row, &ret->column, err));
-    return find_cut(b, ret->column, cut_of(t, strictly, is_float), &ret->cut, err);
+    return ask_cut(b, row, cut_of(t, strictly, is_float), ret, err);
 }
 
 /* ---- one tree ---- */

@@ -37,7 +37,7 @@ static void *take(size_t n, size_t size, enum tern_code *code, struct tern_err *
     return p;
 }
 
-/* ---- columns ---- */
+/* ---- cuts ---- */
 
 static void sort_cuts(struct compiler *c)
 {
@@ -45,14 +45,14 @@ static void sort_cuts(struct compiler *c)
     size_t end = 0;
 
     for (size_t i = 0; i < b->n_cuts; i++)
-        c->group_ends[b->cuts[i].column]++;
+        c->group_ends[b->cuts[i].group]++;
     for (size_t i = 0; i < b->n_columns; i++) {
         size_t n = c->group_ends[i];
         c->group_ends[i] = end; /* filled up to its end below */
         end += n;
     }
     for (uint32_t i = 0; i < b->n_cuts; i++) {
-        size_t at = c->group_ends[b->cuts[i].column]++;
+        size_t at = c->group_ends[b->cuts[i].group]++;
         c->sorted[at] = (struct sorted_cut){b->cuts[i].value, i};
     }
     size_t begin = 0;
@@ -66,30 +66,39 @@ static void sort_cuts(struct compiler *c)
     }
 }
 
-static size_t cuts_of(const struct compiler *c, size_t column)
+/* ---- columns ---- */
+
+/* Up to so many columns of 255 cuts each are ranked one by one: that is faster than one search. */
+#define PLAIN_PARTS_MAX 8
+
+static size_t cuts_of(const struct compiler *c, size_t group)
 {
-    return c->group_ends[column] - (column == 0 ? 0 : c->group_ends[column - 1]);
+    return c->group_ends[group] - (group == 0 ? 0 : c->group_ends[group - 1]);
 }
 
-static const struct sorted_cut *first_cut_of(const struct compiler *c, size_t column)
+static const struct sorted_cut *first_cut_of(const struct compiler *c, size_t group)
 {
-    return c->sorted + (column == 0 ? 0 : c->group_ends[column - 1]);
-}
-
-static bool is_plain(const struct compiler *c, size_t column)
-{
-    return c->b->columns[column].column.kind == TERN_COLUMN_CUTS &&
-           cuts_of(c, column) <= TERN_TREE_RANK_MAX;
-}
-
-static bool is_wide(const struct compiler *c, size_t column)
-{
-    return cuts_of(c, column) > TERN_TREE_RANK_MAX;
+    return c->sorted + (group == 0 ? 0 : c->group_ends[group - 1]);
 }
 
 static size_t parts_of(size_t n_cuts)
 {
     return (n_cuts + TERN_TREE_RANK_MAX - 1) / TERN_TREE_RANK_MAX;
+}
+
+static bool is_group(const struct tern_ir_column *row)
+{
+    return row->column.kind == TERN_COLUMN_GROUP;
+}
+
+static bool is_special(const struct tern_ir_column *row)
+{
+    return row->column.kind == TERN_COLUMN_EQUAL || row->column.kind == TERN_COLUMN_SET;
+}
+
+static bool is_two(const struct tern_ir_column *group)
+{
+    return group->has[0] && group->has[1];
 }
 
 static void put_cut(struct tern_forest *f, double value)
@@ -106,21 +115,17 @@ static size_t segments_of(size_t n_cuts)
     return n_cuts / TERN_RANK_LANES + 1;
 }
 
-static void put_plain(struct compiler *c, size_t i)
+static void put_part(struct tern_forest *f, const struct tern_ir_column *row,
+                     const struct sorted_cut *cuts, size_t n)
 {
-    struct tern_forest *f = c->f;
-    const struct tern_column *column = &c->b->columns[i].column;
-    const struct sorted_cut *cuts = first_cut_of(c, i);
-    size_t n = cuts_of(c, i);
-
-    c->first_columns[i] = f->n_columns;
-    f->column_features[f->n_columns++] = column->feature;
     f->plain[f->n_plain++] = (struct tern_rank_column){
-        .feature = column->feature,
+        .feature = row->column.feature,
         .first = (uint32_t)f->n_cuts,
+        .place = f->n_columns,
         .n_cuts = (uint8_t)n,
-        .missing_rank = column->missing_yes ? 0 : TERN_TREE_RANK_MAX,
-        .zero_is_missing = column->zero_is_missing,
+        .missing_rank = row->has[1] ? 0 : TERN_TREE_RANK_MAX,
+        .is_two = is_two(row),
+        .zero_is_missing = row->column.zero_is_missing,
     };
     for (size_t k = 1; k <= TERN_RANK_LANES; k++) {
         size_t last = k * TERN_RANK_LANES - 1;
@@ -130,23 +135,47 @@ static void put_plain(struct compiler *c, size_t i)
         put_cut(f, k < n ? cuts[k].value : (double)INFINITY);
 }
 
+static void put_places(struct tern_forest *f, const struct tern_ir_column *row)
+{
+    f->column_features[f->n_columns++] = row->column.feature;
+    if (is_two(row))
+        f->column_features[f->n_columns++] = row->column.feature;
+}
+
+static void put_plain(struct compiler *c, size_t i)
+{
+    const struct tern_ir_column *row = &c->b->columns[i];
+    const struct sorted_cut *cuts = first_cut_of(c, i);
+    size_t n = cuts_of(c, i);
+
+    c->first_columns[i] = c->f->n_columns;
+    for (size_t done = 0; done < n; done += TERN_TREE_RANK_MAX) {
+        size_t some = n - done < TERN_TREE_RANK_MAX ? n - done : TERN_TREE_RANK_MAX;
+        put_part(c->f, row, cuts + done, some);
+        put_places(c->f, row);
+    }
+}
+
 static void put_wide(struct compiler *c, size_t i)
 {
     struct tern_forest *f = c->f;
+    const struct tern_ir_column *row = &c->b->columns[i];
     const struct sorted_cut *cuts = first_cut_of(c, i);
     size_t n = cuts_of(c, i);
 
     c->first_columns[i] = f->n_columns;
-    f->wide[f->n_wide++] = (struct tern_wide_column){
-        .column = c->b->columns[i].column,
+    f->wide[f->n_wide] = (struct tern_wide_column){
+        .column = row->column,
         .first_cut = f->n_cuts,
         .n_cuts = n,
         .first = f->n_columns,
+        .is_two = is_two(row),
     };
+    f->wide[f->n_wide++].column.missing_yes = row->has[1];
     for (size_t k = 0; k < n; k++)
         put_cut(f, cuts[k].value);
     for (size_t k = 0; k < parts_of(n); k++)
-        f->column_features[f->n_columns++] = c->b->columns[i].column.feature;
+        put_places(f, row);
 }
 
 static void put_special(struct compiler *c, size_t i)
@@ -162,14 +191,16 @@ static void put_special(struct compiler *c, size_t i)
 /* In the order of forest_int.h: plain ones, wide ones, special ones. */
 static void put_columns(struct compiler *c)
 {
+    const struct tern_ir_column *rows = c->b->columns;
+
     for (size_t i = 0; i < c->b->n_columns; i++)
-        if (is_plain(c, i))
+        if (is_group(&rows[i]) && parts_of(cuts_of(c, i)) <= PLAIN_PARTS_MAX)
             put_plain(c, i);
     for (size_t i = 0; i < c->b->n_columns; i++)
-        if (is_wide(c, i))
+        if (is_group(&rows[i]) && parts_of(cuts_of(c, i)) > PLAIN_PARTS_MAX)
             put_wide(c, i);
     for (size_t i = 0; i < c->b->n_columns; i++)
-        if (!is_plain(c, i) && !is_wide(c, i))
+        if (is_special(&rows[i]))
             put_special(c, i);
 }
 
@@ -177,21 +208,31 @@ struct counts {
     size_t columns, plain, wide, special, cuts;
 };
 
+static void count_group(const struct compiler *c, size_t i, struct counts *n)
+{
+    size_t cuts = cuts_of(c, i), parts = parts_of(cuts);
+
+    n->columns += parts << is_two(&c->b->columns[i]);
+    if (parts > PLAIN_PARTS_MAX) {
+        n->wide++;
+        n->cuts += cuts;
+        return;
+    }
+    n->plain += parts;
+    for (size_t done = 0; done < cuts; done += TERN_TREE_RANK_MAX) {
+        size_t some = cuts - done < TERN_TREE_RANK_MAX ? cuts - done : TERN_TREE_RANK_MAX;
+        n->cuts += (1 + segments_of(some)) * TERN_RANK_LANES;
+    }
+}
+
 static struct counts count(const struct compiler *c)
 {
     struct counts n = {0};
 
     for (size_t i = 0; i < c->b->n_columns; i++) {
-        size_t cuts = cuts_of(c, i);
-        if (is_plain(c, i)) {
-            n.plain++;
-            n.columns++;
-            n.cuts += (1 + segments_of(cuts)) * TERN_RANK_LANES;
-        } else if (is_wide(c, i)) {
-            n.wide++;
-            n.columns += parts_of(cuts);
-            n.cuts += cuts;
-        } else {
+        if (is_group(&c->b->columns[i])) {
+            count_group(c, i, &n);
+        } else if (is_special(&c->b->columns[i])) {
             n.special++;
             n.columns++;
         }
@@ -203,14 +244,19 @@ static struct counts count(const struct compiler *c)
 
 static struct tern_tree_wide_node look_up(const struct compiler *c, const struct tern_ir_node *node)
 {
-    bool has_cuts = c->b->columns[node->column].column.kind == TERN_COLUMN_CUTS;
-    uint32_t rank = has_cuts ? c->ranks[node->cut] : 0;
+    const struct tern_ir_column *column = &c->b->columns[node->column];
+    struct tern_tree_wide_node ret = {.child = {node->child[0], node->child[1]}};
 
-    return (struct tern_tree_wide_node){
-        .column = c->first_columns[node->column] + rank / TERN_TREE_RANK_MAX,
-        .cut = rank % TERN_TREE_RANK_MAX,
-        .child = {node->child[0], node->child[1]},
-    };
+    if (column->column.kind != TERN_COLUMN_CUTS) {
+        ret.column = c->first_columns[node->column];
+        return ret;
+    }
+    const struct tern_ir_column *group = &c->b->columns[column->group];
+    uint32_t rank = c->ranks[node->cut], part = rank / TERN_TREE_RANK_MAX;
+    bool is_second = is_two(group) && !column->column.missing_yes;
+    ret.column = c->first_columns[column->group] + (part << is_two(group)) + is_second;
+    ret.cut = rank % TERN_TREE_RANK_MAX;
+    return ret;
 }
 
 static void put_nodes(struct compiler *c)

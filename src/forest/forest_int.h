@@ -16,6 +16,7 @@ enum tern_column_kind {
     TERN_COLUMN_CUTS,  /* rank: how many cuts are below the value */
     TERN_COLUMN_EQUAL, /* rank 0: it is the value; 1: it is not */
     TERN_COLUMN_SET,   /* rank 0: a member; 1: none */
+    TERN_COLUMN_GROUP, /* (while building) no column: the cuts that one or two columns share */
 };
 
 /* What is asked of a feature. */
@@ -27,12 +28,13 @@ struct tern_column {
     uint32_t set; /* SET */
 };
 
-/* A feature with more cuts than a rank can count: parts of 255 each. */
+/* A feature with so many cuts that they are searched at once for all of its columns. */
 struct tern_wide_column {
     struct tern_column column;
     size_t first_cut; /* in forest->cuts, ascending, one after another */
     size_t n_cuts;
     uint32_t first; /* its first column */
+    bool is_two;    /* each column is followed by that in which missing values go the other way */
 };
 
 struct tern_special_column {

@@ -9,8 +9,8 @@
 /* A cut as the table of all cuts knows it. */
 struct tern_ir_cut {
     double value;
-    uint32_t column;
-    uint32_t next; /* in the table's chain; UINT32_MAX: the end */
+    uint32_t group; /* a column of that kind */
+    uint32_t next;  /* in the table's chain; UINT32_MAX: the end */
 };
 
 struct tern_ir_node {
@@ -21,8 +21,10 @@ struct tern_ir_node {
 
 struct tern_ir_column {
     struct tern_column column;
-    double value;  /* EQUAL */
-    uint32_t next; /* in the table's chain */
+    double value;   /* EQUAL */
+    uint32_t group; /* CUTS: whose cuts it has */
+    bool has[2];    /* GROUP: which columns there are: missing values to no, to yes */
+    uint32_t next;  /* in the table's chain */
 };
 
 /* Numbers by hash: heads[hash & mask] leads to a chain. */

@@ -44,18 +44,21 @@ static size_t count_below(const struct tern_forest *f, const struct tern_wide_co
 static void rank_wide(const struct tern_forest *f, const struct tern_wide_column *wide, double x,
                       uint8_t *ranks, size_t step)
 {
-    uint8_t *to = ranks + wide->first * step;
-    size_t parts = (wide->n_cuts + TERN_TREE_RANK_MAX - 1) / TERN_TREE_RANK_MAX;
-    size_t below;
     bool missing = is_missing(&wide->column, x);
-    bool missing_no = missing && !wide->column.missing_yes;
+    size_t parts = (wide->n_cuts + TERN_TREE_RANK_MAX - 1) / TERN_TREE_RANK_MAX;
+    size_t below = missing ? 0 : count_below(f, wide, x);
+    uint8_t *to = ranks + wide->first * step;
 
-    below = missing ? 0 : count_below(f, wide, x);
     for (size_t part = 0; part < parts; part++) {
         size_t before = part * TERN_TREE_RANK_MAX;
         size_t left = below > before ? below - before : 0;
-        to[part * step] =
-            left > TERN_TREE_RANK_MAX || missing_no ? TERN_TREE_RANK_MAX : (uint8_t)left;
+        uint8_t rank = left > TERN_TREE_RANK_MAX ? TERN_TREE_RANK_MAX : (uint8_t)left;
+        *to = missing && !wide->column.missing_yes ? TERN_TREE_RANK_MAX : rank;
+        to += step;
+        if (wide->is_two) {
+            *to = missing ? TERN_TREE_RANK_MAX : rank;
+            to += step;
+        }
     }
 }
 

@@ -194,6 +194,27 @@ static bool is_plain_sum(const struct tern_forest *f)
     return f->value_at != NULL && !is_extreme(f) && f->linear == NULL;
 }
 
+/* Of a single output: the sum stays in a register. */
+static float sum_f32(const struct run *r)
+{
+    const float *values = r->f->values;
+    float sum = (float)begin_of(r->f, 0);
+
+    for (uint32_t t = 0; t < r->f->n_trees; t++)
+        sum += values[r->f->value_at[t] + (uint32_t)~r->exits[t]];
+    return sum;
+}
+
+static double sum_f64(const struct run *r)
+{
+    const double *values = r->f->values;
+    double sum = begin_of(r->f, 0);
+
+    for (uint32_t t = 0; t < r->f->n_trees; t++)
+        sum += values[r->f->value_at[t] + (uint32_t)~r->exits[t]];
+    return sum;
+}
+
 static void run_row(struct run *r, size_t row, double *sums, void *out)
 {
     const struct tern_forest *f = r->f;
@@ -204,6 +225,10 @@ static void run_row(struct run *r, size_t row, double *sums, void *out)
     find_leaves(r, row);
     if (is_plain_sum(f) && f->settings.float_sum) {
         const float *values = f->values;
+        if (k == 1) {
+            floats[0] = end_f32(f, 0, sum_f32(r));
+            return;
+        }
         for (uint32_t i = 0; i < k; i++)
             floats[i] = (float)begin_of(f, i);
         for (uint32_t t = 0; t < f->n_trees; t++)
@@ -214,7 +239,9 @@ static void run_row(struct run *r, size_t row, double *sums, void *out)
     }
     for (uint32_t i = 0; i < k; i++)
         sums[i] = begin_of(f, i);
-    if (is_plain_sum(f)) {
+    if (is_plain_sum(f) && k == 1) {
+        sums[0] = sum_f64(r);
+    } else if (is_plain_sum(f)) {
         const double *values = f->values;
         for (uint32_t t = 0; t < f->n_trees; t++)
             sums[f->outputs[t]] += values[f->value_at[t] + (uint32_t)~r->exits[t]];

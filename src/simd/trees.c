@@ -42,7 +42,7 @@ void tern_rank_row_f32(const struct tern_rank_column *columns, size_t n, const f
         bool is_zero = x >= -TERN_RANK_ZERO && x <= TERN_RANK_ZERO;
         bool is_missing = x != x || (c->zero_is_missing && is_zero);
         uint8_t rank = count_f32(cuts + c->first + TERN_RANK_LANES, c->n_cuts, x);
-        ranks[i * step] = is_missing ? c->missing_rank : rank;
+        tern_rank_put(c, is_missing, rank, ranks, step);
     }
 }
 
@@ -59,7 +59,7 @@ void tern_rank_row_f64(const struct tern_rank_column *columns, size_t n, const d
         bool is_zero = x >= -(double)TERN_RANK_ZERO && x <= (double)TERN_RANK_ZERO;
         bool is_missing = x != x || (c->zero_is_missing && is_zero);
         uint8_t rank = count_f64(cuts + c->first + TERN_RANK_LANES, c->n_cuts, x);
-        ranks[i * step] = is_missing ? c->missing_rank : rank;
+        tern_rank_put(c, is_missing, rank, ranks, step);
     }
 }
 
@@ -84,6 +84,7 @@ void tern_rank_row_f64(const struct tern_rank_column *columns, size_t n, const d
             int32_t a[LANES];                                                       \
             memcpy(a, (at) + i, sizeof(a));                                         \
             do {                                                                    \
+                TERN_UNROLL                                                         \
                 for (int k = 0; k < LANES; k++)                                     \
                     STEP(node_type, t[k], a[k], ranks)                              \
             } while ((a[0] & a[1] & a[2] & a[3] & a[4] & a[5] & a[6] & a[7]) >= 0); \
@@ -114,6 +115,7 @@ void tern_tree_walk_wide(const struct tern_tree_wide_node *const *trees, int32_t
     for (size_t row = 0; row < TERN_TREE_TILE; row += LANES) {                          \
         int32_t a[LANES] = {0};                                                         \
         do {                                                                            \
+            TERN_UNROLL                                                                 \
             for (size_t k = 0; k < LANES; k++) {                                        \
                 const node_type *node = (nodes) + (a[k] < 0 ? 0 : a[k]);                \
                 uint8_t rank = (tile)[(size_t)node->column * TERN_TREE_TILE + row + k]; \

@@ -27,21 +27,35 @@
  * cut of each full segment, then +infinity. So two comparisons of 16 find a rank. */
 #define TERN_RANK_LANES 16
 
+/* A column may stand for two, side by side: ranks differ where the value is missing only. */
 struct tern_rank_column {
     uint32_t feature;
-    uint32_t first; /* in the cuts: of its pivots, or of its only segment */
+    uint32_t first; /* in the cuts: of its pivots */
+    uint32_t place; /* of its rank */
     uint8_t n_cuts;
-    uint8_t missing_rank; /* of NaN: 0 or TERN_TREE_RANK_MAX */
+    uint8_t missing_rank; /* of NaN: 0 or TERN_TREE_RANK_MAX; of two columns 0, then the other */
+    bool is_two;
     bool zero_is_missing; /* values within 1e-35 of 0 are missing, too */
 };
 
-/* Ranks of one row: ranks[i * step] of columns[i]. Cuts of float, or of double; the row is of the
- * same.
+/* Ranks of one row, that of a column at ranks[place * step]. Cuts of float, or of double; the row
+ * is of the same.
  */
 void tern_rank_row_f32(const struct tern_rank_column *columns, size_t n, const float *cuts,
                        const float *row, uint8_t *ranks, size_t step);
 void tern_rank_row_f64(const struct tern_rank_column *columns, size_t n, const double *cuts,
                        const double *row, uint8_t *ranks, size_t step);
+
+/* What is found goes to its place, or to both of them. */
+TERN_INLINE void tern_rank_put(const struct tern_rank_column *column, bool is_missing, uint8_t rank,
+                               uint8_t *ranks, size_t step)
+{
+    uint8_t *to = ranks + column->place * step;
+
+    to[0] = is_missing ? column->missing_rank : rank;
+    if (column->is_two)
+        to[step] = is_missing ? TERN_TREE_RANK_MAX : rank;
+}
 
 /* ---- nodes ---- */
 

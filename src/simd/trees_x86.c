@@ -40,6 +40,7 @@ AVX2 static uint32_t below_f64_avx2(const double *cuts, __m256d x)
 {
     uint32_t mask = 0;
 
+    TERN_UNROLL
     for (int i = 0; i < 4; i++) {
         __m256d some = _mm256_loadu_pd(cuts + 4 * i);
         mask |= (uint32_t)_mm256_movemask_pd(_mm256_cmp_pd(x, some, _CMP_GT_OQ)) << 4 * i;
@@ -56,7 +57,7 @@ AVX2 static uint32_t below_f64_avx2(const double *cuts, __m256d x)
         uint32_t rank = segment + below(cuts + c->first + TERN_RANK_LANES + segment, x); \
         bool is_zero = v >= -(type)TERN_RANK_ZERO && v <= (type)TERN_RANK_ZERO;          \
         bool is_missing = v != v || (c->zero_is_missing && is_zero);                     \
-        ranks[i * step] = is_missing ? c->missing_rank : (uint8_t)rank;                  \
+        tern_rank_put(c, is_missing, (uint8_t)rank, ranks, step);                        \
     }
 
 AVX512 void tern_rank_row_f32_avx512(const struct tern_rank_column *columns, size_t n,
@@ -90,6 +91,7 @@ AVX512 static struct table take_ranks(const uint8_t *ranks)
 {
     struct table t;
 
+    TERN_UNROLL
     for (int i = 0; i < 4; i++)
         t.part[i] = _mm512_loadu_si512(ranks + 64 * i);
     return t;
@@ -103,19 +105,25 @@ AVX512 static struct table take_ranks(const uint8_t *ranks)
 
 /* Eight trees at a time: the answers of a tree's 63 nodes are one mask, and the eight masks walk
  * down side by side. Counting from 1 the children of node i are 2i and 2i+1. */
-AVX512 static void descend(const struct tern_tree_level_head *heads, const uint64_t answers[8],
-                           int32_t *exits)
+AVX512 TERN_INLINE void descend(const struct tern_tree_level_head *heads, const uint64_t answers[8],
+                                int32_t *exits)
 {
     const __m512i one = _mm512_set1_epi64(1);
-    __m512i masks = _mm512_slli_epi64(_mm512_loadu_si512(answers), 1);
+    /* Not by memory: eight small stores cannot be forwarded to one large load. */
+    __m512i masks = _mm512_set_epi64(
+        (long long)answers[7], (long long)answers[6], (long long)answers[5], (long long)answers[4],
+        (long long)answers[3], (long long)answers[2], (long long)answers[1], (long long)answers[0]);
+    masks = _mm512_slli_epi64(masks, 1);
     __m512i at = one;
     uint64_t found[8];
 
+    TERN_UNROLL
     for (int level = 0; level < 6; level++) {
         __m512i answer = _mm512_and_si512(_mm512_srlv_epi64(masks, at), one);
         at = _mm512_add_epi64(_mm512_add_epi64(at, at), answer);
     }
     _mm512_storeu_si512(found, at);
+    TERN_UNROLL
     for (int i = 0; i < 8; i++)
         exits[i] = heads[i].exit[found[i] - 64];
 }
@@ -123,6 +131,7 @@ AVX512 static void descend(const struct tern_tree_level_head *heads, const uint6
 #define LEVEL_HEADS(look_up)                                                                \
     for (size_t i = 0; i < n; i += 8) {                                                     \
         uint64_t answers[8];                                                                \
+        TERN_UNROLL                                                                         \
         for (size_t k = 0; k < 8; k++) {                                                    \
             __m512i rank = look_up(t, _mm512_load_si512(heads[i + k].column));              \
             answers[k] = _mm512_cmpgt_epu8_mask(rank, _mm512_load_si512(heads[i + k].cut)); \
@@ -245,6 +254,7 @@ AVX512 void tern_tree_add_f32_avx512(const float *values, uint32_t n_leaves, con
             sums[i] += values[leaf[i]];
         return;
     }
+    TERN_UNROLL
     for (int i = 0; i < 4; i++)
         v[i] = _mm512_loadu_ps(values + 16 * i);
     for (size_t i = 0; i < n; i += 16) {
