@@ -286,14 +286,18 @@ static void put_values(struct compiler *c)
 
 /* ---- how it will be run ---- */
 
-/* Of single values: where each tree's begin, and what they are added to. */
+/* Where each tree's nodes begin; and, of single values, where those do and what they are added to.
+ */
 static enum tern_code put_targets(struct tern_forest *f, struct tern_err *err)
 {
     enum tern_code code = TERN_OK;
 
+    f->node_at = take(f->n_trees, sizeof(*f->node_at), &code, err);
+    for (uint32_t i = 0; code == TERN_OK && i < f->n_trees; i++)
+        f->node_at[i] = (uint32_t)f->trees[i].first_node;
     for (uint32_t i = 0; i < f->n_trees; i++)
         if (f->trees[i].vector)
-            return TERN_OK;
+            return code;
     f->value_at = take(f->n_trees, sizeof(*f->value_at), &code, err);
     f->outputs = take(f->n_trees, sizeof(*f->outputs), &code, err);
     for (uint32_t i = 0; code == TERN_OK && i < f->n_trees; i++) {
@@ -313,7 +317,7 @@ static enum tern_code put_targets(struct tern_forest *f, struct tern_err *err)
 
 static void guess_times(struct tern_forest *f)
 {
-    bool has_heads = f->level_heads != NULL || f->path_heads != NULL;
+    bool has_heads = f->n_heads > 0;
 
     for (uint32_t i = 0; i < f->n_trees; i++) {
         const struct tern_compiled_tree *tree = &f->trees[i];
@@ -333,8 +337,8 @@ static void guess_times(struct tern_forest *f)
 
 static enum tern_code decide(struct tern_forest *f, struct tern_err *err)
 {
-    TERN_TRY(tern_heads_make(f, err));
     TERN_TRY(put_targets(f, err));
+    TERN_TRY(tern_heads_make(f, err));
     guess_times(f);
     return TERN_OK;
 }

@@ -16,8 +16,10 @@ void tern_forest_free(struct tern_forest *f)
                      f->wide_nodes,    f->values,
                      f->yes_shares,    f->linear,
                      f->term_features, f->term_coefficients,
-                     f->level_heads,   f->path_heads,
-                     f->value_at,      f->outputs};
+                     f->level_heads,   f->value_heads,
+                     f->tail_heads,    f->path_heads,
+                     f->node_at,       f->value_at,
+                     f->outputs};
     for (size_t i = 0; i < TERN_COUNT_OF(owned); i++)
         tern_mem_free(owned[i]);
     tern_mem_free(f);
@@ -29,12 +31,14 @@ static size_t count_bytes(const struct tern_forest *f)
     size_t cut = f->settings.float_input ? sizeof(float) : sizeof(double);
     size_t node = f->nodes != NULL ? sizeof(*f->nodes) : sizeof(*f->wide_nodes);
     size_t heads = (f->level_heads != NULL ? sizeof(*f->level_heads) : 0) +
+                   (f->tail_heads != NULL ? sizeof(*f->tail_heads) : 0) +
+                   (f->value_heads != NULL ? sizeof(*f->value_heads) : 0) +
                    (f->path_heads != NULL ? sizeof(*f->path_heads) : 0);
 
     return sizeof(*f) + f->n_columns * sizeof(*f->column_features) +
            f->n_plain * sizeof(*f->plain) + f->n_wide * sizeof(*f->wide) +
            f->n_special * sizeof(*f->special) + f->n_cuts * cut + f->n_words * sizeof(*f->words) +
-           f->n_trees * (sizeof(*f->trees) + 2 * sizeof(uint32_t)) + f->n_nodes * node +
+           f->n_trees * (sizeof(*f->trees) + 3 * sizeof(uint32_t)) + f->n_nodes * node +
            f->n_values * number + (f->yes_shares != NULL ? f->n_nodes * sizeof(float) : 0) +
            (f->linear != NULL ? f->n_leaves * sizeof(*f->linear) : 0) +
            f->n_terms * (sizeof(uint32_t) + sizeof(double)) + f->n_heads * heads;
@@ -44,6 +48,10 @@ static const char *kernel_of(const struct tern_forest *f)
 {
     if (f->path_heads != NULL)
         return "paths";
+    if (f->value_heads != NULL)
+        return "levels with values";
+    if (f->tail_heads != NULL)
+        return "levels with tails";
     if (f->level_heads != NULL)
         return f->depth <= 6 ? "levels" : "levels, then walks";
     return f->nodes != NULL ? "walks" : "walks over wide nodes";

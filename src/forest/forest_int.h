@@ -100,11 +100,16 @@ struct tern_forest {
     uint32_t *term_features;
     double *term_coefficients;
     size_t n_terms;
-    /* The tops of trees, where this machine takes them in one piece; at most one of them. */
+    /* The tops of trees, where this machine takes them in one piece; at most one of them. Value
+     * heads are for sums of whole trees of floats. */
     struct tern_tree_level_head *level_heads;
+    struct tern_tree_value_head *value_heads;
+    struct tern_tree_tail_head *tail_heads;
     struct tern_tree_path_head *path_heads;
-    size_t n_heads;               /* a multiple of 8 */
-    uint32_t *value_at, *outputs; /* one a tree: of its first value; which output it adds to */
+    size_t n_heads;    /* a multiple of 8 */
+    uint32_t *node_at; /* one a tree: of its first node */
+    /* (forests whose trees add to one output each) One a tree: its first value; its output. */
+    uint32_t *value_at, *outputs;
     /* About how long a row takes by itself, and a block of one tile and each further one, in ns. */
     double row_ns, block_ns, tile_ns;
     uint32_t depth;
@@ -116,6 +121,9 @@ size_t tern_ranks_room(const struct tern_forest *forest);
 /* Ranks of one row: that of column i at ranks[i * step]. working: room for a row of doubles. */
 void tern_ranks_row(const struct tern_forest *forest, const struct tern_forest_rows *rows,
                     size_t row, void *working, uint8_t *ranks, size_t step);
+
+/* Trees of single values that are added: the usual case. */
+bool tern_forest_is_plain_sum(const struct tern_forest *forest);
 
 /* Makes the heads, if the forest and the machine are made for them. */
 enum tern_code tern_heads_make(struct tern_forest *forest, struct tern_err *err);

@@ -16,6 +16,7 @@ struct run {
     void *row;      /* one row in another datatype */
     uint8_t *ranks; /* of one row */
     int32_t *exits; /* one a tree: ~leaf once it is found */
+    float *values;  /* one a tree, where heads have them */
     /* Trees whose heads were left at a node: */
     const void **waiting;
     int32_t *at;
@@ -48,6 +49,7 @@ static enum tern_code take_row_room(struct run *r, struct tern_arena *arena, str
     TERN_TRY(take(arena, &r->row, f->settings.n_features, sizeof(double), err));
     TERN_TRY(take(arena, &r->ranks, tern_ranks_room(f), 1, err));
     TERN_TRY(take(arena, &r->exits, n_trees, sizeof(*r->exits), err));
+    TERN_TRY(take(arena, &r->values, n_trees, sizeof(*r->values), err));
     TERN_TRY(take(arena, &r->waiting, n_trees, sizeof(*r->waiting), err));
     TERN_TRY(take(arena, &r->at, n_trees, sizeof(*r->at), err));
     TERN_TRY(take(arena, &r->which, n_trees, sizeof(*r->which), err));
@@ -56,10 +58,10 @@ static enum tern_code take_row_room(struct run *r, struct tern_arena *arena, str
 
 /* ---- one row ---- */
 
-static const void *tree_nodes(const struct tern_forest *f, const struct tern_compiled_tree *tree)
+static const void *tree_nodes(const struct tern_forest *f, uint32_t tree)
 {
-    return f->nodes != NULL ? (const void *)(f->nodes + tree->first_node)
-                            : (const void *)(f->wide_nodes + tree->first_node);
+    return f->nodes != NULL ? (const void *)(f->nodes + f->node_at[tree])
+                            : (const void *)(f->wide_nodes + f->node_at[tree]);
 }
 
 static void walk_waiting(struct run *r, size_t n)
@@ -96,7 +98,7 @@ static void find_leaves(struct run *r, size_t row)
     }
     /* Without a branch for each: which trees are done cannot be predicted. */
     for (uint32_t t = 0; t < f->n_trees; t++) {
-        r->waiting[n] = tree_nodes(f, &f->trees[t]);
+        r->waiting[n] = tree_nodes(f, t);
         r->at[n] = r->exits[t];
         r->which[n] = t;
         n += r->exits[t] >= 0;
@@ -188,8 +190,7 @@ static double end_f64(const struct tern_forest *f, uint32_t output, double sum)
     return f->settings.base_first ? sum : sum + f->base[output];
 }
 
-/* Trees of single values that are added: the usual case. */
-static bool is_plain_sum(const struct tern_forest *f)
+bool tern_forest_is_plain_sum(const struct tern_forest *f)
 {
     return f->value_at != NULL && !is_extreme(f) && f->linear == NULL;
 }
@@ -215,6 +216,32 @@ static double sum_f64(const struct run *r)
     return sum;
 }
 
+/* Whole trees whose values come with their heads. */
+static void add_values(struct run *r, size_t row, float *out)
+{
+    const struct tern_forest *f = r->f;
+    uint32_t k = f->settings.n_outputs;
+    float sum = (float)begin_of(f, 0);
+
+    tern_ranks_row(f, r->rows, row, r->row, r->ranks, 1);
+    if (f->value_heads != NULL)
+        tern_simd.tree_value_heads(f->value_heads, f->n_heads, r->ranks, f->n_columns, r->values);
+    else
+        tern_simd.tree_tail_heads(f->tail_heads, f->n_heads, r->ranks, f->n_columns, r->values);
+    if (k == 1) {
+        for (uint32_t t = 0; t < f->n_trees; t++)
+            sum += r->values[t];
+        out[0] = end_f32(f, 0, sum);
+        return;
+    }
+    for (uint32_t i = 0; i < k; i++)
+        out[i] = (float)begin_of(f, i);
+    for (uint32_t t = 0; t < f->n_trees; t++)
+        out[f->outputs[t]] += r->values[t];
+    for (uint32_t i = 0; i < k; i++)
+        out[i] = end_f32(f, i, out[i]);
+}
+
 static void run_row(struct run *r, size_t row, double *sums, void *out)
 {
     const struct tern_forest *f = r->f;
@@ -222,8 +249,12 @@ static void run_row(struct run *r, size_t row, double *sums, void *out)
     float *floats = (float *)out + row * k;
     double *doubles = (double *)out + row * k;
 
+    if (f->value_heads != NULL || f->tail_heads != NULL) {
+        add_values(r, row, floats);
+        return;
+    }
     find_leaves(r, row);
-    if (is_plain_sum(f) && f->settings.float_sum) {
+    if (tern_forest_is_plain_sum(f) && f->settings.float_sum) {
         const float *values = f->values;
         if (k == 1) {
             floats[0] = end_f32(f, 0, sum_f32(r));
@@ -239,9 +270,9 @@ static void run_row(struct run *r, size_t row, double *sums, void *out)
     }
     for (uint32_t i = 0; i < k; i++)
         sums[i] = begin_of(f, i);
-    if (is_plain_sum(f) && k == 1) {
+    if (tern_forest_is_plain_sum(f) && k == 1) {
         sums[0] = sum_f64(r);
-    } else if (is_plain_sum(f)) {
+    } else if (tern_forest_is_plain_sum(f)) {
         const double *values = f->values;
         for (uint32_t t = 0; t < f->n_trees; t++)
             sums[f->outputs[t]] += values[f->value_at[t] + (uint32_t)~r->exits[t]];
@@ -387,7 +418,7 @@ static bool is_block_worth(const struct tern_forest *f, size_t n)
     size_t rows = n < BLOCK_ROWS ? n : BLOCK_ROWS;
     size_t tiles = (rows + TERN_TREE_TILE - 1) / TERN_TREE_TILE;
 
-    return is_plain_sum(f) && f->settings.n_outputs <= BLOCK_OUTPUTS_MAX &&
+    return tern_forest_is_plain_sum(f) && f->settings.n_outputs <= BLOCK_OUTPUTS_MAX &&
            (double)rows * f->row_ns > f->block_ns + (double)tiles * f->tile_ns;
 }
 

@@ -39,6 +39,8 @@ void tern_kernels_use_avx512(struct tern_simd *simd)
     simd->tree_fold = tern_tree_fold_avx512;
     simd->tree_add_f32 = tern_tree_add_f32_avx512;
     simd->tree_level_heads = tern_tree_level_heads_avx512;
+    simd->tree_value_heads = tern_tree_value_heads_avx512;
+    simd->tree_tail_heads = tern_tree_tail_heads_avx512;
     simd->tree_path_heads = tern_tree_path_heads_avx512;
 }
 #else

@@ -27,6 +27,10 @@ void tern_tree_add_f32_avx512(const float *values, uint32_t n_leaves, const uint
                               float *sums, size_t n);
 void tern_tree_level_heads_avx512(const struct tern_tree_level_head *heads, size_t n,
                                   const uint8_t *ranks, size_t n_columns, int32_t *exits);
+void tern_tree_value_heads_avx512(const struct tern_tree_value_head *heads, size_t n,
+                                  const uint8_t *ranks, size_t n_columns, float *values);
+void tern_tree_tail_heads_avx512(const struct tern_tree_tail_head *heads, size_t n,
+                                 const uint8_t *ranks, size_t n_columns, float *values);
 void tern_tree_path_heads_avx512(const struct tern_tree_path_head *heads, size_t n,
                                  const uint8_t *ranks, size_t n_columns, int32_t *exits);
 

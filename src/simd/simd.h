@@ -20,6 +20,8 @@ struct tern_rank_column;
 struct tern_tree_level_head;
 struct tern_tree_node;
 struct tern_tree_path_head;
+struct tern_tree_tail_head;
+struct tern_tree_value_head;
 
 enum tern_simd_level { TERN_SIMD_PORTABLE, TERN_SIMD_AVX2, TERN_SIMD_AVX512 };
 
@@ -48,6 +50,10 @@ struct tern_simd {
      * room for 256 to be read. */
     void (*tree_level_heads)(const struct tern_tree_level_head *heads, size_t n,
                              const uint8_t *ranks, size_t n_columns, int32_t *exits);
+    void (*tree_value_heads)(const struct tern_tree_value_head *heads, size_t n,
+                             const uint8_t *ranks, size_t n_columns, float *values);
+    void (*tree_tail_heads)(const struct tern_tree_tail_head *heads, size_t n, const uint8_t *ranks,
+                            size_t n_columns, float *values);
     void (*tree_path_heads)(const struct tern_tree_path_head *heads, size_t n, const uint8_t *ranks,
                             size_t n_columns, int32_t *exits);
 };

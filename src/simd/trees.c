@@ -39,8 +39,9 @@ void tern_rank_row_f32(const struct tern_rank_column *columns, size_t n, const f
     for (size_t i = 0; i < n; i++) {
         const struct tern_rank_column *c = &columns[i];
         float x = row[c->feature];
-        bool is_zero = x >= -TERN_RANK_ZERO && x <= TERN_RANK_ZERO;
-        bool is_missing = x != x || (c->zero_is_missing && is_zero);
+        bool is_missing = x != x;
+        if (c->zero_is_missing)
+            is_missing |= x >= -TERN_RANK_ZERO && x <= TERN_RANK_ZERO;
         uint8_t rank = count_f32(cuts + c->first + TERN_RANK_LANES, c->n_cuts, x);
         tern_rank_put(c, is_missing, rank, ranks, step);
     }
@@ -56,8 +57,9 @@ void tern_rank_row_f64(const struct tern_rank_column *columns, size_t n, const d
     for (size_t i = 0; i < n; i++) {
         const struct tern_rank_column *c = &columns[i];
         double x = row[c->feature];
-        bool is_zero = x >= -(double)TERN_RANK_ZERO && x <= (double)TERN_RANK_ZERO;
-        bool is_missing = x != x || (c->zero_is_missing && is_zero);
+        bool is_missing = x != x;
+        if (c->zero_is_missing)
+            is_missing |= x >= -(double)TERN_RANK_ZERO && x <= (double)TERN_RANK_ZERO;
         uint8_t rank = count_f64(cuts + c->first + TERN_RANK_LANES, c->n_cuts, x);
         tern_rank_put(c, is_missing, rank, ranks, step);
     }

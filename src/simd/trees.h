@@ -98,6 +98,27 @@ struct tern_tree_level_head {
     int16_t exit[64];
 };
 
+/* The same of a whole tree, with its values. */
+struct tern_tree_value_head {
+    TERN_ALIGNED(64) uint8_t column[64];
+    uint8_t cut[64];
+    float value[64];
+};
+
+/* The same of a tree with up to two levels more: at each place a node, its two children, and the
+ * four values below. */
+struct tern_tree_tail {
+    uint8_t column[4]; /* the last is not used */
+    uint8_t cut[4];
+    float value[4];
+};
+
+struct tern_tree_tail_head {
+    TERN_ALIGNED(64) uint8_t column[64];
+    uint8_t cut[64];
+    struct tern_tree_tail tail[64];
+};
+
 /* A whole tree of at most 32 leaves: leaf i is reached when the answers of the nodes in mask[i] are
  * those of answer[i]. */
 struct tern_tree_path_head {

@@ -55,8 +55,9 @@ AVX2 static uint32_t below_f64_avx2(const double *cuts, __m256d x)
         vector x = broadcast(v);                                                         \
         uint32_t segment = below(cuts + c->first, x) * TERN_RANK_LANES;                  \
         uint32_t rank = segment + below(cuts + c->first + TERN_RANK_LANES + segment, x); \
-        bool is_zero = v >= -(type)TERN_RANK_ZERO && v <= (type)TERN_RANK_ZERO;          \
-        bool is_missing = v != v || (c->zero_is_missing && is_zero);                     \
+        bool is_missing = v != v;                                                        \
+        if (TERN_UNLIKELY(c->zero_is_missing))                                           \
+            is_missing |= v >= -(type)TERN_RANK_ZERO && v <= (type)TERN_RANK_ZERO;       \
         tern_rank_put(c, is_missing, (uint8_t)rank, ranks, step);                        \
     }
 
@@ -104,54 +105,76 @@ AVX512 static struct table take_ranks(const uint8_t *ranks)
                          _mm512_permutex2var_epi8((t).part[2], (column), (t).part[3]))
 
 /* Eight trees at a time: the answers of a tree's 63 nodes are one mask, and the eight masks walk
- * down side by side. Counting from 1 the children of node i are 2i and 2i+1. */
-AVX512 TERN_INLINE void descend(const struct tern_tree_level_head *heads, const uint64_t answers[8],
-                                int32_t *exits)
+ * down side by side. Counting from 1 the children of node i are 2i and 2i+1; what is found is
+ * counted from 64 on. */
+AVX512 TERN_INLINE void descend(const uint64_t answers[8], uint64_t found[8])
 {
     const __m512i one = _mm512_set1_epi64(1);
     /* Not by memory: eight small stores cannot be forwarded to one large load. */
     __m512i masks = _mm512_set_epi64(
         (long long)answers[7], (long long)answers[6], (long long)answers[5], (long long)answers[4],
         (long long)answers[3], (long long)answers[2], (long long)answers[1], (long long)answers[0]);
-    masks = _mm512_slli_epi64(masks, 1);
     __m512i at = one;
-    uint64_t found[8];
 
+    masks = _mm512_slli_epi64(masks, 1);
     TERN_UNROLL
     for (int level = 0; level < 6; level++) {
         __m512i answer = _mm512_and_si512(_mm512_srlv_epi64(masks, at), one);
         at = _mm512_add_epi64(_mm512_add_epi64(at, at), answer);
     }
     _mm512_storeu_si512(found, at);
-    TERN_UNROLL
-    for (int i = 0; i < 8; i++)
-        exits[i] = heads[i].exit[found[i] - 64];
 }
 
-#define LEVEL_HEADS(look_up)                                                                \
+/* result: what comes of place `at` of a head. */
+#define HEADS(look_up, out, result)                                                         \
     for (size_t i = 0; i < n; i += 8) {                                                     \
-        uint64_t answers[8];                                                                \
+        uint64_t answers[8], found[8];                                                      \
         TERN_UNROLL                                                                         \
         for (size_t k = 0; k < 8; k++) {                                                    \
             __m512i rank = look_up(t, _mm512_load_si512(heads[i + k].column));              \
             answers[k] = _mm512_cmpgt_epu8_mask(rank, _mm512_load_si512(heads[i + k].cut)); \
         }                                                                                   \
-        descend(heads + i, answers, exits + i);                                             \
+        descend(answers, found);                                                            \
+        TERN_UNROLL                                                                         \
+        for (size_t k = 0; k < 8; k++)                                                      \
+            (out)[i + k] = result(&heads[i + k], found[k] - 64);                            \
     }
+
+#define HEADS_OF_ANY_WIDTH(out, result)     \
+    {                                       \
+        struct table t = take_ranks(ranks); \
+        if (n_columns <= 64) {              \
+            HEADS(LOOK_UP_1, out, result)   \
+        } else if (n_columns <= 128) {      \
+            HEADS(LOOK_UP_2, out, result)   \
+        } else {                            \
+            HEADS(LOOK_UP_4, out, result)   \
+        }                                   \
+    }
+
+#define EXIT(head, at)  ((head)->exit[at])
+#define VALUE(head, at) ((head)->value[at])
+#define TAIL(head, at)  walk_tail(&(head)->tail[at], ranks)
+
+static inline float walk_tail(const struct tern_tree_tail *tail, const uint8_t *ranks)
+{
+    unsigned first = ranks[tail->column[0]] > tail->cut[0];
+    unsigned second = ranks[tail->column[1 + first]] > tail->cut[1 + first];
+
+    return tail->value[2 * first + second];
+}
 
 AVX512 void tern_tree_level_heads_avx512(const struct tern_tree_level_head *heads, size_t n,
-                                         const uint8_t *ranks, size_t n_columns, int32_t *exits)
-{
-    struct table t = take_ranks(ranks);
+                                         const uint8_t *ranks, size_t n_columns,
+                                         int32_t *exits){HEADS_OF_ANY_WIDTH(exits, EXIT)}
 
-    if (n_columns <= 64) {
-        LEVEL_HEADS(LOOK_UP_1)
-    } else if (n_columns <= 128) {
-        LEVEL_HEADS(LOOK_UP_2)
-    } else {
-        LEVEL_HEADS(LOOK_UP_4)
-    }
-}
+AVX512 void tern_tree_value_heads_avx512(const struct tern_tree_value_head *heads, size_t n,
+                                         const uint8_t *ranks, size_t n_columns,
+                                         float *values){HEADS_OF_ANY_WIDTH(values, VALUE)}
+
+AVX512 void tern_tree_tail_heads_avx512(const struct tern_tree_tail_head *heads, size_t n,
+                                        const uint8_t *ranks, size_t n_columns,
+                                        float *values){HEADS_OF_ANY_WIDTH(values, TAIL)}
 
 /* The one leaf whose path is answered as it wants: of each leaf the answers that differ, among
  * those that matter, are none. */
