@@ -132,6 +132,24 @@ static const char *pick_file(const struct tern_file_names *names,
     return candidates == 1 ? only : NULL;
 }
 
+/* Where no name says it: the only file whose first bytes an engine knows. Files are opened, so this
+ * is for one version and not for listing a repository. */
+static const char *pick_by_head(const char *folder, const struct tern_file_names *names,
+                                const struct tern_engine_set *engines, struct tern_arena *arena)
+{
+    const char *only = NULL;
+    size_t candidates = 0;
+
+    for (size_t i = 0; i < names->n; i++) {
+        const char *path = tern_file_join(arena, folder, names->rows[i]);
+        if (path != NULL && names->rows[i].p[0] != '.' && engine_for(engines, path) != NULL) {
+            only = names->rows[i].p;
+            candidates++;
+        }
+    }
+    return candidates == 1 ? only : NULL;
+}
+
 enum tern_code tern_repository_model_file(const char *version_path, struct tern_str wanted,
                                           const struct tern_engine_set *engines,
                                           struct tern_arena *arena, const char **ret_path,
@@ -147,9 +165,12 @@ enum tern_code tern_repository_model_file(const char *version_path, struct tern_
         TERN_TRY(tern_file_list(version_path, TERN_REPOSITORY_VERSIONS_MAX, arena, &names, err));
         const char *name = wanted.n > 0 ? wanted.p : pick_file(&names, engines);
         if (name == NULL)
+            name = pick_by_head(version_path, &names, engines, arena);
+        if (name == NULL)
             return tern_fail(err, TERN_NOT_FOUND,
                              "no model file is there, or several and no default_model_filename "
-                             "says which (expected model.onnx)");
+                             "says which (expected one such as model.onnx, xgboost.ubj or "
+                             "model.txt)");
         path = tern_file_join(arena, version_path, tern_str_of(name));
         if (path == NULL)
             return tern_arena_fail(arena, err, "a path");

@@ -55,8 +55,9 @@ enum tern_code tern_repository_scan(const char *const *paths, uint32_t n_paths,
 void tern_repository_scan_model(const char *folder, const struct tern_engine_set *engines,
                                 struct tern_arena *arena, struct tern_found_model *ret_model);
 
-/* The model file of a version path and the engine that takes it. `wanted` names the file when the
- * configuration does (default_model_filename); p == NULL otherwise. */
+/* The model file of a version path and the engine that takes it: found by its name, else by its
+ * first bytes, if that leaves no choice. `wanted` names the file when the configuration does
+ * (default_model_filename); p == NULL otherwise. */
 enum tern_code tern_repository_model_file(const char *version_path, struct tern_str wanted,
                                           const struct tern_engine_set *engines,
                                           struct tern_arena *arena, const char **ret_path,

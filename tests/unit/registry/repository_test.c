@@ -182,6 +182,44 @@ static void test_the_model_file_of_a_version(void **state)
                      TERN_UNIMPLEMENTED);
 }
 
+static int probe_head(const char *file_name, struct tern_str head)
+{
+    (void)file_name;
+    return tern_str_starts(head, TERN_STR("HEAD")) ? 5 : 0;
+}
+
+/* Without a name that says it, the file's first bytes do, if they say it of one file only. */
+static void test_the_model_file_by_what_is_in_it(void **state)
+{
+    static const char *const no_names[] = {NULL};
+    static const struct tern_engine_ops by_head = {
+        .name = "head", .file_names = no_names, .probe = probe_head};
+    static const struct tern_engine_ops *const rows[] = {&fake_engine, &by_head};
+    const struct tern_engine_set both = {rows, 2};
+    const struct tern_engine_ops *engine;
+    struct fixture *f = *state;
+    struct tern_str any = {NULL, 0};
+    struct tern_err err;
+    const char *path;
+    char full[TREE_PATH_MAX];
+
+    tree_write(&f->tree, "m/1/fraud.json", "HEAD and more");
+    tree_write(&f->tree, "m/1/readme.txt", "about it");
+    tree_write(&f->tree, "m/1/.fraud.json", "HEAD of a copy");
+    tree_path(&f->tree, "m/1", full);
+    assert_int_equal(tern_repository_model_file(full, any, &both, &f->arena, &path, &engine, &err),
+                     TERN_OK);
+    assert_true(tern_str_ends(tern_str_of(path), TERN_STR("/fraud.json")));
+    assert_ptr_equal(engine, &by_head);
+    tree_write(&f->tree, "m/1/churn.json", "HEAD and more");
+    assert_int_equal(tern_repository_model_file(full, any, &both, &f->arena, &path, &engine, &err),
+                     TERN_NOT_FOUND);
+    tree_write(&f->tree, "m/1/named.fake", "fake");
+    assert_int_equal(tern_repository_model_file(full, any, &both, &f->arena, &path, &engine, &err),
+                     TERN_OK);
+    assert_ptr_equal(engine, &fake_engine);
+}
+
 #define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -197,6 +235,7 @@ int main(void)
         CASE(test_a_missing_path_is_an_error),
         CASE(test_a_fingerprint_follows_every_file),
         CASE(test_the_model_file_of_a_version),
+        CASE(test_the_model_file_by_what_is_in_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
