@@ -2,6 +2,7 @@
 
 #include "base/mem.h"
 #include "engine/native/convert.h"
+#include "engine/native/explain.h"
 #include "engine/native/format.h"
 #include "engine/native/program.h"
 #include "os/file.h"
@@ -112,8 +113,10 @@ static enum tern_code load(const struct tern_engine_load *spec, struct tern_aren
         .platform = "tern_native",
         .backend = "tern",
         .state = program,
+        .feature_names = program->feature_names,
+        .n_feature_names = program->n_feature_names,
     };
-    return TERN_OK;
+    return tern_native_explains(program, arena, &ret_model->explains, err);
 }
 
 /* What the program holds is the arena's. */
@@ -144,6 +147,12 @@ static enum tern_code infer(const struct tern_engine_model *model, void *instanc
     return tern_program_run(model->state, run, err);
 }
 
+static enum tern_code explain(const struct tern_engine_model *model,
+                              const struct tern_engine_explain *run, struct tern_err *err)
+{
+    return tern_native_explain(model->state, run, err);
+}
+
 static const char *const file_names[] = {"xgboost.ubj", "xgboost.json", "model.ubj", "model.json",
                                          "model.cbm",   "model.txt",    NULL};
 
@@ -157,4 +166,5 @@ const struct tern_engine_ops tern_native_engine = {
     .instance_new = instance_new,
     .instance_free = instance_free,
     .infer = infer,
+    .explain = explain,
 };

@@ -27,3 +27,8 @@ enum tern_code tern_op_cast(struct tern_program *program, enum tern_dtype dtype,
                          tern_dtype_name(dtype));
     return tern_program_then(program, &op_cast, NULL, dtype, value, err);
 }
+
+bool tern_op_is_cast(const struct tern_step *step)
+{
+    return step->op == &op_cast;
+}

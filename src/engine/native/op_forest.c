@@ -41,3 +41,8 @@ enum tern_code tern_op_forest(struct tern_program *program, struct tern_forest *
     }
     return tern_program_then(program, &op_forest, forest, dtype, value, err);
 }
+
+const struct tern_forest *tern_op_forest_of(const struct tern_step *step)
+{
+    return step->op == &op_forest ? step->state : NULL;
+}

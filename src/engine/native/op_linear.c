@@ -68,3 +68,8 @@ enum tern_code tern_op_linear(struct tern_program *program, const struct tern_li
     TERN_TRY(tern_op_cast(program, l->dtype, value, err));
     return tern_program_then(program, &op_linear, l, l->dtype, value, err);
 }
+
+const struct tern_linear *tern_op_linear_of(const struct tern_step *step)
+{
+    return step->op == &op_linear ? step->state : NULL;
+}

@@ -10,6 +10,9 @@
 enum tern_code tern_op_forest(struct tern_program *program, struct tern_forest *forest,
                               uint32_t *value, struct tern_err *err);
 
+/* The forest of such a step; NULL: it is another one. */
+const struct tern_forest *tern_op_forest_of(const struct tern_step *step);
+
 /* What turns raw scores into the prediction: [n, k] of FP32 or FP64 to the same. Computed in the
  * datatype of the scores, as the libraries do. */
 enum tern_link {
@@ -38,8 +41,12 @@ struct tern_linear {
 enum tern_code tern_op_linear(struct tern_program *program, const struct tern_linear *linear,
                               uint32_t *value, struct tern_err *err);
 
+/* The linear model of such a step; NULL: it is another one. */
+const struct tern_linear *tern_op_linear_of(const struct tern_step *step);
+
 /* To another datatype, as C converts: FP32, FP64, INT32, INT64. */
 enum tern_code tern_op_cast(struct tern_program *program, enum tern_dtype dtype, uint32_t *value,
                             struct tern_err *err);
+bool tern_op_is_cast(const struct tern_step *step);
 
 #endif

@@ -1,0 +1,16 @@
+/* Which models are explained exactly: those whose one input goes, but for casts, straight into one
+ * forest or one linear model. What follows (links, labels) is not explained: raw scores are. */
+#ifndef TERN_ENGINE_NATIVE_EXPLAIN_H
+#define TERN_ENGINE_NATIVE_EXPLAIN_H
+
+#include "core/engine.h"
+#include "engine/native/program.h"
+
+/* Of a finished program. *ret is NULL where there is nothing exact. */
+enum tern_code tern_native_explains(const struct tern_program *program, struct tern_arena *arena,
+                                    const struct tern_engine_explains **ret, struct tern_err *err);
+/* The engine's explain. */
+enum tern_code tern_native_explain(const struct tern_program *program,
+                                   const struct tern_engine_explain *run, struct tern_err *err);
+
+#endif
