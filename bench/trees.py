@@ -149,7 +149,8 @@ def subjects(folder, library):
     own = "model.ubj" if library == "xgboost" else "model.txt"
     rows = [f"{library}={library_path(library)}:{folder / own}", f"tern={folder / own}",
             f"ort={folder / 'model.onnx'}"]
-    rows += [f"{peer}={folder / peer}.so" for peer in ("tl2cgen", "lleaves")
+    kinds = {"tl2cgen": "tl2cgen" if library == "xgboost" else "tl2cgen64", "lleaves": "lleaves"}
+    rows += [f"{kind}={folder / peer}.so" for peer, kind in kinds.items()
              if (folder / f"{peer}.so").exists()]
     return rows
 
@@ -177,11 +178,11 @@ def main():
             tern = found["tern"]["ns"][i]
             cells = [f"{tern / 1000:.2f}"]
             for peer in ("own", "ort", "tl2cgen", "lleaves"):
-                row = found.get(library if peer == "own" else peer)
+                row = found.get(library if peer == "own" else peer) or found.get(f"{peer}64")
                 cells.append(f"{row['ns'][i] / 1000:.2f} ({row['ns'][i] / tern:.1f})" if row else "-")
             speed.append([name if i == 0 else "", str(batch), *cells,
                           f"{found['tern']['difference']:.1g}" if i == 0 else ""])
-        loads = {k: bench("--load", r)[k] for r in rows for k in [r.split("=")[0]] if k != "tl2cgen" and k != "lleaves"}
+        loads = {k: bench("--load", r)[k] for r in rows for k in [r.split("=")[0]] if k in (library, "tern", "ort")}
         t = loads["tern"]
         cells = [f"{t['load_ms']:.1f} ms, {t['load_mib']:.1f} MiB"]
         for peer in (library, "ort"):

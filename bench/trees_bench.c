@@ -223,11 +223,17 @@ static void run_lightgbm(struct subject *s, const float *rows, size_t first, siz
          &made, s->out + first);
 }
 
-/* ---- tl2cgen: a row at a time, each value a union in which -1 says missing ---- */
+/* ---- tl2cgen: a row at a time, each value a union in which -1 says missing; of float or of
+ * double, as the model's library has it ---- */
 
 union entry {
     int missing;
     float value;
+};
+
+union wide_entry {
+    int missing;
+    double value;
 };
 
 static void open_tl2cgen(struct subject *s)
@@ -236,27 +242,34 @@ static void open_tl2cgen(struct subject *s)
     if (s->library == NULL)
         stop(s->path, dlerror());
     BIND(s, s->fast, "predict");
-    s->handle = calloc(s->n_features, sizeof(union entry));
+    s->handle = calloc(s->n_features, sizeof(union wide_entry));
 }
+
+#define RUN_TL2CGEN(entry_type, type)                \
+    void (*predict)(entry_type *, int, type *);      \
+    entry_type *row = s->handle;                     \
+    memcpy(&predict, &s->fast, sizeof(s->fast));     \
+    for (size_t i = first; i < first + n; i++) {     \
+        type result = 0;                             \
+        for (size_t f = 0; f < s->n_features; f++) { \
+            float x = rows[i * s->n_features + f];   \
+            if (isnan(x))                            \
+                row[f].missing = -1;                 \
+            else                                     \
+                row[f].value = (type)x;              \
+        }                                            \
+        predict(row, 0, &result);                    \
+        s->out[i] = (double)result;                  \
+    }
 
 static void run_tl2cgen(struct subject *s, const float *rows, size_t first, size_t n)
 {
-    void (*predict)(union entry *, int, float *);
-    union entry *row = s->handle;
+    RUN_TL2CGEN(union entry, float)
+}
 
-    memcpy(&predict, &s->fast, sizeof(s->fast));
-    for (size_t i = first; i < first + n; i++) {
-        float result = 0;
-        for (size_t f = 0; f < s->n_features; f++) {
-            float x = rows[i * s->n_features + f];
-            if (isnan(x))
-                row[f].missing = -1;
-            else
-                row[f].value = x;
-        }
-        predict(row, 0, &result);
-        s->out[i] = (double)result;
-    }
+static void run_tl2cgen64(struct subject *s, const float *rows, size_t first, size_t n)
+{
+    RUN_TL2CGEN(union wide_entry, double)
 }
 
 /* ---- lleaves ---- */
@@ -281,7 +294,8 @@ static void run_lleaves(struct subject *s, const float *rows, size_t first, size
 static const struct kind kinds[] = {
     {"tern", open_tern, run_engine},        {"ort", open_ort, run_engine},
     {"xgboost", open_xgboost, run_xgboost}, {"lightgbm", open_lightgbm, run_lightgbm},
-    {"tl2cgen", open_tl2cgen, run_tl2cgen}, {"lleaves", open_lleaves, run_lleaves},
+    {"tl2cgen", open_tl2cgen, run_tl2cgen}, {"tl2cgen64", open_tl2cgen, run_tl2cgen64},
+    {"lleaves", open_lleaves, run_lleaves},
 };
 
 /* ---- measuring ---- */
