@@ -310,27 +310,39 @@ static enum tern_code put_targets(struct tern_forest *f, struct tern_err *err)
 /* What was measured on a processor of 2024; only the proportions matter, and they have to be right
  * within a factor of two. */
 #define HEAD_NS      1.6  /* a tree by its head */
-#define STEP_NS      1.0  /* a level of a walk */
+#define STEP_NS      1.8  /* a level of a walk */
+#define LOPSIDED     1.4  /* how much deeper rows go than in a complete tree */
 #define FOLD_NS      2.0  /* a node of a fold, whatever the number of rows */
 #define FOLD_TILE_NS 0.6  /* and for each tile */
 #define ADD_TILE_NS  16.0 /* a tree's values for a tile */
 
+static double levels_of(const struct tern_compiled_tree *tree)
+{
+    double levels = LOPSIDED * log2((double)tree->n_leaves);
+
+    return levels < tree->depth ? levels : tree->depth;
+}
+
+static double row_time(const struct tern_forest *f, const struct tern_compiled_tree *tree)
+{
+    double levels = levels_of(tree);
+
+    if (f->n_heads == 0)
+        return STEP_NS * levels;
+    return HEAD_NS + (f->level_heads != NULL && levels > 6 ? STEP_NS * (levels - 6) : 0);
+}
+
 static void guess_times(struct tern_forest *f)
 {
-    bool has_heads = f->n_heads > 0;
-
     for (uint32_t i = 0; i < f->n_trees; i++) {
         const struct tern_compiled_tree *tree = &f->trees[i];
-        double walk = STEP_NS * tree->depth, head = HEAD_NS;
-        if (f->path_heads == NULL && tree->depth > 6)
-            head += STEP_NS * (tree->depth - 6);
-        f->row_ns += has_heads ? head : walk;
+        f->row_ns += row_time(f, tree);
         f->tile_ns += ADD_TILE_NS;
         if (f->nodes != NULL && tree->n_leaves <= TERN_TREE_FOLD_LEAVES) {
             f->block_ns += FOLD_NS * tree->n_nodes;
             f->tile_ns += FOLD_TILE_NS * tree->n_nodes;
         } else {
-            f->tile_ns += walk * TERN_TREE_TILE;
+            f->tile_ns += STEP_NS * levels_of(tree) * TERN_TREE_TILE;
         }
     }
 }

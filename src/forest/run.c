@@ -66,15 +66,12 @@ static const void *tree_nodes(const struct tern_forest *f, uint32_t tree)
 
 static void walk_waiting(struct run *r, size_t n)
 {
-    const struct tern_forest *f = r->f;
-
-    if (f->nodes != NULL)
-        tern_tree_walk((const struct tern_tree_node *const *)r->waiting, r->at, n, r->ranks);
+    if (r->f->nodes != NULL)
+        tern_tree_walk((const struct tern_tree_node **)r->waiting, r->at, r->which, n, r->ranks,
+                       r->exits);
     else
-        tern_tree_walk_wide((const struct tern_tree_wide_node *const *)r->waiting, r->at, n,
-                            r->ranks);
-    for (size_t i = 0; i < n; i++)
-        r->exits[r->which[i]] = r->at[i];
+        tern_tree_walk_wide((const struct tern_tree_wide_node **)r->waiting, r->at, r->which, n,
+                            r->ranks, r->exits);
 }
 
 /* The leaf of each tree, as ~leaf in exits. */

@@ -13,7 +13,7 @@
         uint32_t left = (n);                                              \
         while (left > 1) {                                                \
             uint32_t half = left / 2;                                     \
-            base = base[half - 1] < (x) ? base + half : base;             \
+            base += half * (base[half - 1] < (x));                        \
             left -= half;                                                 \
         }                                                                 \
         return (uint8_t)((base - (cuts)) + (left == 1 && base[0] < (x))); \
@@ -67,66 +67,62 @@ void tern_rank_row_f64(const struct tern_rank_column *columns, size_t n, const d
 
 /* ---- one row ---- */
 
-/* A step of a tree waits for three loads, one after another: eight trees walk side by side, those
- * that have arrived stay where they are. */
-#define LANES 8
-
-#define STEP(node_type, trees, at, ranks)                              \
-    {                                                                  \
-        const node_type *node = (trees) + ((at) < 0 ? 0 : (at));       \
-        int32_t next = node->child[(ranks)[node->column] > node->cut]; \
-        (at) = (at) < 0 ? (at) : next;                                 \
+/* One step of every walk, and again of those that have not arrived, without a branch that depends
+ * on the row: a step waits for three loads, one after another, but those of different walks do not
+ * wait for each other, and a processor has hundreds of them under way when it never guesses wrong.
+ */
+#define WALK(node_type, trees, at, which, n, ranks, exits)                 \
+    while ((n) > 0) {                                                      \
+        size_t left = 0;                                                   \
+        for (size_t i = 0; i < (n); i++) {                                 \
+            const node_type *tree = (trees)[i], *node = tree + (at)[i];    \
+            int32_t next = node->child[(ranks)[node->column] > node->cut]; \
+            uint32_t which_one = (which)[i];                               \
+            (exits)[which_one] = next;                                     \
+            (trees)[left] = tree;                                          \
+            (at)[left] = next;                                             \
+            (which)[left] = which_one;                                     \
+            left += next >= 0;                                             \
+        }                                                                  \
+        (n) = left;                                                        \
     }
 
-#define WALK(node_type, trees, at, n, ranks)                                        \
-    {                                                                               \
-        size_t i = 0;                                                               \
-        for (; i + LANES <= (n); i += LANES) {                                      \
-            const node_type *const *t = (trees) + i;                                \
-            int32_t a[LANES];                                                       \
-            memcpy(a, (at) + i, sizeof(a));                                         \
-            do {                                                                    \
-                TERN_UNROLL                                                         \
-                for (int k = 0; k < LANES; k++)                                     \
-                    STEP(node_type, t[k], a[k], ranks)                              \
-            } while ((a[0] & a[1] & a[2] & a[3] & a[4] & a[5] & a[6] & a[7]) >= 0); \
-            memcpy((at) + i, a, sizeof(a));                                         \
-        }                                                                           \
-        for (; i < (n); i++) {                                                      \
-            while ((at)[i] >= 0)                                                    \
-                STEP(node_type, (trees)[i], (at)[i], ranks)                         \
-        }                                                                           \
-    }
-
-void tern_tree_walk(const struct tern_tree_node *const *trees, int32_t *at, size_t n,
-                    const uint8_t *ranks)
+void tern_tree_walk(const struct tern_tree_node **trees, int32_t *at, uint32_t *which, size_t n,
+                    const uint8_t *ranks, int32_t *exits)
 {
-    WALK(struct tern_tree_node, trees, at, n, ranks)
+    WALK(struct tern_tree_node, trees, at, which, n, ranks, exits)
 }
 
-void tern_tree_walk_wide(const struct tern_tree_wide_node *const *trees, int32_t *at, size_t n,
-                         const uint8_t *ranks)
+void tern_tree_walk_wide(const struct tern_tree_wide_node **trees, int32_t *at, uint32_t *which,
+                         size_t n, const uint8_t *ranks, int32_t *exits)
 {
-    WALK(struct tern_tree_wide_node, trees, at, n, ranks)
+    WALK(struct tern_tree_wide_node, trees, at, which, n, ranks, exits)
 }
 
 /* ---- many rows ---- */
 
-/* Eight rows side by side through one tree. */
-#define WALK_TILE(node_type, nodes, tile, leaves)                                       \
-    for (size_t row = 0; row < TERN_TREE_TILE; row += LANES) {                          \
-        int32_t a[LANES] = {0};                                                         \
-        do {                                                                            \
-            TERN_UNROLL                                                                 \
-            for (size_t k = 0; k < LANES; k++) {                                        \
-                const node_type *node = (nodes) + (a[k] < 0 ? 0 : a[k]);                \
-                uint8_t rank = (tile)[(size_t)node->column * TERN_TREE_TILE + row + k]; \
-                int32_t next = node->child[rank > node->cut];                           \
-                a[k] = a[k] < 0 ? a[k] : next;                                          \
-            }                                                                           \
-        } while ((a[0] & a[1] & a[2] & a[3] & a[4] & a[5] & a[6] & a[7]) >= 0);         \
-        for (size_t k = 0; k < LANES; k++)                                              \
-            (leaves)[row + k] = (uint32_t)~a[k];                                        \
+/* The same of many rows and one tree. */
+#define WALK_TILE(node_type, nodes, tile, leaves)                                   \
+    {                                                                               \
+        int32_t at[TERN_TREE_TILE] = {0};                                           \
+        uint8_t rows[TERN_TREE_TILE];                                               \
+        size_t n = TERN_TREE_TILE;                                                  \
+        for (size_t i = 0; i < n; i++)                                              \
+            rows[i] = (uint8_t)i;                                                   \
+        while (n > 0) {                                                             \
+            size_t left = 0;                                                        \
+            for (size_t i = 0; i < n; i++) {                                        \
+                const node_type *node = (nodes) + at[i];                            \
+                uint8_t row = rows[i];                                              \
+                uint8_t rank = (tile)[(size_t)node->column * TERN_TREE_TILE + row]; \
+                int32_t next = node->child[rank > node->cut];                       \
+                (leaves)[row] = (uint32_t)~next;                                    \
+                at[left] = next;                                                    \
+                rows[left] = row;                                                   \
+                left += next >= 0;                                                  \
+            }                                                                       \
+            n = left;                                                               \
+        }                                                                           \
     }
 
 void tern_tree_walk_tile(const struct tern_tree_node *nodes, const uint8_t *tile,
@@ -157,11 +153,6 @@ static bytes16 load(const uint8_t *p)
     return v;
 }
 
-static bytes16 side(bool waits, const uint8_t *p, uint8_t leaf)
-{
-    return waits ? load(p) : all(leaf);
-}
-
 void tern_tree_fold(const struct tern_tree_node *nodes, uint32_t n_nodes, const uint8_t *tiles,
                     size_t tile_bytes, size_t n_tiles, uint8_t *stack)
 {
@@ -176,12 +167,16 @@ void tern_tree_fold(const struct tern_tree_node *nodes, uint32_t n_nodes, const 
         struct tern_tree_sides s = tern_tree_sides_of(&nodes[i], &top, slot);
         bytes16 cut = all(nodes[i].cut);
         const uint8_t *column = tiles + (size_t)nodes[i].column * TERN_TREE_TILE;
+        uint8_t yes_room[sizeof(bytes16)], no_room[sizeof(bytes16)];
+        struct tern_tree_bytes yes =
+            tern_tree_bytes_of(s.yes_waits, s.yes, s.yes_leaf, yes_room, sizeof(yes_room));
+        struct tern_tree_bytes no =
+            tern_tree_bytes_of(s.no_waits, s.no, s.no_leaf, no_room, sizeof(no_room));
         for (size_t at = 0; at < slot; at += sizeof(bytes16)) {
             bytes16 ranks = load(column + at / TERN_TREE_TILE * tile_bytes + at % TERN_TREE_TILE);
             bytes16 is_no = (bytes16)(ranks > cut);
-            bytes16 no = side(s.no_waits, s.no + at, s.no_leaf);
-            bytes16 yes = side(s.yes_waits, s.yes + at, s.yes_leaf);
-            bytes16 leaf = (no & is_no) | (yes & ~is_no);
+            bytes16 leaf =
+                (load(no.p + at * no.step) & is_no) | (load(yes.p + at * yes.step) & ~is_no);
             memcpy(s.result + at, &leaf, sizeof(leaf));
         }
     }

@@ -79,12 +79,12 @@ struct tern_tree_wide_node {
 
 /* ---- one row ---- */
 
-/* Walks that are not at their leaves yet: at[i] >= 0 is a node of trees[i]. Afterwards each is the
- * ~leaf that the row reaches. */
-void tern_tree_walk(const struct tern_tree_node *const *trees, int32_t *at, size_t n,
-                    const uint8_t *ranks);
-void tern_tree_walk_wide(const struct tern_tree_wide_node *const *trees, int32_t *at, size_t n,
-                         const uint8_t *ranks);
+/* Walks that are not at their leaves yet: at[i] is a node of trees[i]. The ~leaf that the row
+ * reaches goes to exits[which[i]]. The three lists are used up. */
+void tern_tree_walk(const struct tern_tree_node **trees, int32_t *at, uint32_t *which, size_t n,
+                    const uint8_t *ranks, int32_t *exits);
+void tern_tree_walk_wide(const struct tern_tree_wide_node **trees, int32_t *at, uint32_t *which,
+                         size_t n, const uint8_t *ranks, int32_t *exits);
 
 /* The top of a tree as vector instructions take it in one piece. exits: ~leaf, or the node from
  * which to walk on. Columns have one byte: forests with up to 256 of them have heads. */

@@ -2,6 +2,7 @@
 #ifndef TERN_SIMD_TREES_INT_H
 #define TERN_SIMD_TREES_INT_H
 
+#include <string.h>
 #include "simd/trees.h"
 
 /* float32 value of 1e-35, as LightGBM has it */
@@ -24,13 +25,27 @@ TERN_INLINE struct tern_tree_sides tern_tree_sides_of(const struct tern_tree_nod
                                 .yes_leaf = (uint8_t)~node->child[0],
                                 .no_leaf = (uint8_t)~node->child[1]};
 
-    *top -= s.yes_waits ? slot : 0;
+    /* Products instead of branches: the shape of a tree cannot be predicted. */
+    *top -= slot * s.yes_waits;
     s.yes = *top;
-    *top -= s.no_waits ? slot : 0;
+    *top -= slot * s.no_waits;
     s.no = *top;
     s.result = *top;
     *top += slot;
     return s;
+}
+
+/* The same as bytes to be read in steps: a leaf is the same ones again and again. */
+struct tern_tree_bytes {
+    const uint8_t *p;
+    size_t step; /* 0, or 1 times what is read at once */
+};
+
+TERN_INLINE struct tern_tree_bytes tern_tree_bytes_of(bool waits, const uint8_t *p, uint8_t leaf,
+                                                      uint8_t *room, size_t n)
+{
+    memset(room, leaf, n);
+    return (struct tern_tree_bytes){waits ? p : room, waits};
 }
 
 #endif

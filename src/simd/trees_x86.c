@@ -222,8 +222,8 @@ AVX512 void tern_tree_fold_avx512(const struct tern_tree_node *nodes, uint32_t n
 
     for (uint32_t i = n_nodes; i-- > 0;) {
         struct tern_tree_sides s = tern_tree_sides_of(&nodes[i], &top, n_tiles * TERN_TREE_TILE);
-        __mmask64 has_yes = s.yes_waits ? ~(__mmask64)0 : 0;
-        __mmask64 has_no = s.no_waits ? ~(__mmask64)0 : 0;
+        __mmask64 has_yes = 0 - (__mmask64)s.yes_waits;
+        __mmask64 has_no = 0 - (__mmask64)s.no_waits;
         __m512i yes_leaf = _mm512_set1_epi8((char)s.yes_leaf);
         __m512i no_leaf = _mm512_set1_epi8((char)s.no_leaf);
         __m512i cut = _mm512_set1_epi8((char)nodes[i].cut);
@@ -239,11 +239,6 @@ AVX512 void tern_tree_fold_avx512(const struct tern_tree_node *nodes, uint32_t n
     }
 }
 
-AVX2 static __m256i side(bool waits, const uint8_t *p, uint8_t leaf)
-{
-    return waits ? load32(p) : _mm256_set1_epi8((char)leaf);
-}
-
 /* There is no unsigned comparison of bytes: rank > cut is max(rank, cut + 1) == rank. */
 AVX2 void tern_tree_fold_avx2(const struct tern_tree_node *nodes, uint32_t n_nodes,
                               const uint8_t *tiles, size_t tile_bytes, size_t n_tiles,
@@ -255,12 +250,16 @@ AVX2 void tern_tree_fold_avx2(const struct tern_tree_node *nodes, uint32_t n_nod
         struct tern_tree_sides s = tern_tree_sides_of(&nodes[i], &top, n_tiles * TERN_TREE_TILE);
         __m256i above = _mm256_set1_epi8((char)(nodes[i].cut + 1));
         const uint8_t *column = tiles + (size_t)nodes[i].column * TERN_TREE_TILE;
+        TERN_ALIGNED(32) uint8_t yes_room[32];
+        TERN_ALIGNED(32) uint8_t no_room[32];
+        struct tern_tree_bytes yes =
+            tern_tree_bytes_of(s.yes_waits, s.yes, s.yes_leaf, yes_room, 32);
+        struct tern_tree_bytes no = tern_tree_bytes_of(s.no_waits, s.no, s.no_leaf, no_room, 32);
         for (size_t at = 0; at < n_tiles * TERN_TREE_TILE; at += 32) {
-            const uint8_t *from = column + at / TERN_TREE_TILE * tile_bytes + at % TERN_TREE_TILE;
-            __m256i ranks = load32(from);
+            __m256i ranks = load32(column + at / TERN_TREE_TILE * tile_bytes + at % TERN_TREE_TILE);
             __m256i is_no = _mm256_cmpeq_epi8(_mm256_max_epu8(ranks, above), ranks);
-            __m256i leaf = _mm256_blendv_epi8(side(s.yes_waits, s.yes + at, s.yes_leaf),
-                                              side(s.no_waits, s.no + at, s.no_leaf), is_no);
+            __m256i leaf = _mm256_blendv_epi8(load32(yes.p + at * yes.step),
+                                              load32(no.p + at * no.step), is_no);
             _mm256_store_si256((__m256i *)(void *)(s.result + at), leaf);
         }
     }
