@@ -176,6 +176,13 @@ static enum tern_code check_features(const struct tern_lightgbm *model, const ch
                      n);
 }
 
+/* What stands after the last tree: before 2.2 there was no line of its own. */
+static bool is_end(struct tern_str line)
+{
+    return tern_str_eq(line, TERN_STR("end of trees")) ||
+           tern_str_eq(line, TERN_STR("feature importances:"));
+}
+
 /* The head, through the line "Tree=0" or "end of trees", which is in *ret_line. */
 static enum tern_code read_head(struct tern_lightgbm_text *text, struct tern_str *ret_line,
                                 struct tern_err *err)
@@ -189,7 +196,7 @@ static enum tern_code read_head(struct tern_lightgbm_text *text, struct tern_str
         unsigned i = 0;
         if (!tern_lightgbm_next_line(text, &line))
             return tern_fail(err, TERN_INVALID_ARGUMENT, "the file ends before its trees");
-        if (tern_str_starts(line, TERN_STR("Tree=")) || tern_str_eq(line, TERN_STR("end of trees")))
+        if (tern_str_starts(line, TERN_STR("Tree=")) || is_end(line))
             break;
         if (line.n == 0)
             continue;
@@ -253,7 +260,7 @@ static enum tern_code read_file(struct tern_lightgbm_text *text, struct tern_err
     }
     while (tern_str_starts(line, TERN_STR("Tree=")))
         TERN_TRY(next_tree(text, &line, err));
-    if (!tern_str_eq(line, TERN_STR("end of trees")))
+    if (!is_end(line))
         return tern_fail(err, TERN_INVALID_ARGUMENT,
                          "line %u: expected 'Tree=%u' or 'end of trees', got '%.*s'", text->line,
                          text->model.n_trees, TERN_STR_ARG(line));

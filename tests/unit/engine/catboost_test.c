@@ -1,3 +1,4 @@
+// wrap: tern_mem_alloc tern_mem_zalloc tern_mem_realloc tern_mem_alloc_aligned
 // covers: engine/native/catboost_cbm engine/native/catboost_params
 // covers: engine/native/catboost_json engine/native/catboost_json_trees
 /* CatBoost's files: what their parts mean, on models small enough to be read, and what every
@@ -11,6 +12,7 @@
 #include <math.h>
 #include <stdio.h>
 #include "engine/native/catboost.h"
+#include "harness/mem_fails.h"
 #include "harness/native_run.h"
 
 #define TEXT_MAX 8192
@@ -586,6 +588,34 @@ static void cbm_any_byte(void **state)
     }
 }
 
+/* Each allocation of a load may fail: it is said, and nothing is left behind. */
+static void without_memory(void **state)
+{
+    struct writer w;
+    const struct {
+        const struct tern_native_format *format;
+        struct tern_str text;
+    } cases[] = {{&tern_catboost_json, tern_str_of(symmetric)},
+                 {&tern_catboost_json, tern_str_of(nested)},
+                 {&tern_catboost_cbm, write_cbm(&w, base)}};
+
+    (void)state;
+    for (size_t i = 0; i < 3; i++) {
+        enum tern_code code = TERN_RESOURCE_EXHAUSTED;
+        for (long at = 0; code != TERN_OK; at++) {
+            struct native_run run;
+            struct tern_err err = {0};
+            mem_calls = 0;
+            mem_fail_at = at;
+            code = native_run_load(&run, cases[i].format, cases[i].text, &err);
+            mem_fail_at = -1;
+            if (code != TERN_OK && code != TERN_RESOURCE_EXHAUSTED)
+                fail_msg("call %ld: %s", at, err.text);
+            native_run_end(&run);
+        }
+    }
+}
+
 static void probes(void **state)
 {
     struct tern_str name = TERN_STR("model.bin");
@@ -607,7 +637,8 @@ int main(void)
         cmocka_unit_test(json_softmax),   cmocka_unit_test(json_damaged),
         cmocka_unit_test(too_deep),       cmocka_unit_test(cbm_symmetric),
         cmocka_unit_test(cbm_steps),      cmocka_unit_test(cbm_damaged),
-        cmocka_unit_test(cbm_any_byte),   cmocka_unit_test(probes),
+        cmocka_unit_test(cbm_any_byte),   cmocka_unit_test(without_memory),
+        cmocka_unit_test(probes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,3 +1,4 @@
+// wrap: tern_mem_alloc tern_mem_zalloc tern_mem_realloc tern_mem_alloc_aligned
 // covers: engine/native/lightgbm_text engine/native/lightgbm_text_tree
 // covers: engine/native/lightgbm_json engine/native/lightgbm_json_tree
 // covers: engine/native/lightgbm_objective
@@ -13,6 +14,7 @@
 #include <stdio.h>
 #include "engine/native/lightgbm.h"
 #include "engine/native/lightgbm_int.h"
+#include "harness/mem_fails.h"
 #include "harness/native_run.h"
 
 #define TEXT_MAX 8192
@@ -249,6 +251,7 @@ static const struct {
     {"leaf_coeff=2 4", "leaf_coeff=2", "leaf_coeff: expected 2 numbers, got 1"},
     {"leaf_coeff=2 4", "leaf_coeff=2 x", "leaf_coeff: value 1: expected a number, got 'x'"},
     {"leaf_coeff=2 4  \n", "", "tree 2: leaf_coeff is missing"},
+    {"Tree=3", "feature importances:", "tree_sizes is of 4 trees, but there are 3"},
     {"end of trees", "end of", "expected 'Tree=4' or 'end of trees', got 'end of'"},
     {tree3, "", "tree_sizes is of 4 trees, but there are 3"},
 };
@@ -429,6 +432,33 @@ static void json_damaged(void **state)
         expect_error(&tern_lightgbm_json, tern_str_make(json, n), "");
 }
 
+/* Each allocation of a load may fail: it is said, and nothing is left behind. */
+static void without_memory(void **state)
+{
+    char text[TEXT_MAX];
+    const struct {
+        const struct tern_native_format *format;
+        const char *text;
+    } cases[] = {{&tern_lightgbm_text, text}, {&tern_lightgbm_json, json}};
+
+    (void)state;
+    whole(text);
+    for (size_t i = 0; i < 2; i++) {
+        enum tern_code code = TERN_RESOURCE_EXHAUSTED;
+        for (long at = 0; code != TERN_OK; at++) {
+            struct native_run run;
+            struct tern_err err = {0};
+            mem_calls = 0;
+            mem_fail_at = at;
+            code = native_run_load(&run, cases[i].format, tern_str_of(cases[i].text), &err);
+            mem_fail_at = -1;
+            if (code != TERN_OK && code != TERN_RESOURCE_EXHAUSTED)
+                fail_msg("call %ld: %s", at, err.text);
+            native_run_end(&run);
+        }
+    }
+}
+
 static void probes(void **state)
 {
     struct tern_str name = TERN_STR("model.bin");
@@ -451,7 +481,7 @@ int main(void)
         cmocka_unit_test(damaged),        cmocka_unit_test(truncated),
         cmocka_unit_test(uneven),         cmocka_unit_test(names_and_line_ends),
         cmocka_unit_test(json_decisions), cmocka_unit_test(json_damaged),
-        cmocka_unit_test(probes),
+        cmocka_unit_test(without_memory), cmocka_unit_test(probes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
