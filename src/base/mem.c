@@ -41,6 +41,11 @@ void tern_mem_tune(void)
     mallopt(M_TRIM_THRESHOLD, KEEP_FREE);
 }
 
+void tern_mem_trim(void)
+{
+    malloc_trim(0);
+}
+
 char *tern_mem_strdup(struct tern_str s)
 {
     char *z = tern_mem_alloc(s.n + 1);

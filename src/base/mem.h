@@ -19,6 +19,8 @@ void tern_mem_free(void *p);
  * glibc raises the size from which it does so to that of the largest body it has seen (mallopt(3),
  * M_MMAP_THRESHOLD), and a server keeps the memory of its busiest moment for good. */
 void tern_mem_tune(void);
+/* After something large was freed in many pieces: gives what it can back to the system. Slow. */
+void tern_mem_trim(void);
 /* A zero-terminated copy. */
 TERN_MUST_USE char *tern_mem_strdup(struct tern_str s);
 /* The one wording of "no memory": `what` names the thing that did not fit. */

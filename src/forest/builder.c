@@ -249,6 +249,19 @@ enum tern_code tern_forest_builder_add_set(struct tern_forest_builder *b,
 
 /* ---- one node ---- */
 
+/* nextafterf(f, -INFINITY), which is a slow call for something that is done for every node. */
+static float float_below(float f)
+{
+    int32_t bits;
+
+    if (f == 0)
+        return -0x1p-149f;
+    memcpy(&bits, &f, sizeof(bits));
+    bits += f > 0 ? -1 : f > -INFINITY ? 1 : 0;
+    memcpy(&f, &bits, sizeof(f));
+    return f;
+}
+
 /* The largest value of the input's precision that is not above (or, strictly, below) t. */
 static double cut_of(double t, bool strictly, bool is_float)
 {
@@ -257,7 +270,7 @@ static double cut_of(double t, bool strictly, bool is_float)
     if (is_float) {
         float f = (float)t;
         if (strictly ? (double)f >= t : (double)f > t)
-            f = nextafterf(f, -INFINITY);
+            f = float_below(f);
         cut = (double)f;
     } else if (strictly) {
         cut = nextafter(t, -INFINITY);
@@ -281,16 +294,19 @@ static enum tern_code ask_cut(struct tern_forest_builder *b, struct tern_ir_colu
                               struct tern_ir_node *ret, struct tern_err *err)
 {
     struct tern_ir_column group = row;
+    size_t known = b->n_columns;
     uint32_t at;
 
-    group.column.kind = TERN_COLUMN_GROUP;
-    group.column.missing_yes = false;
-    TERN_TRY(find_column(b, group, &at, err));
-    b->columns[at].has[row.column.missing_yes] = true;
     row.column.kind = TERN_COLUMN_CUTS;
-    row.group = at;
     TERN_TRY(find_column(b, row, &ret->column, err));
-    return find_cut(b, at, cut, &ret->cut, err);
+    if (b->n_columns > known) {
+        group.column.kind = TERN_COLUMN_GROUP;
+        group.column.missing_yes = false;
+        TERN_TRY(find_column(b, group, &at, err));
+        b->columns[at].has[row.column.missing_yes] = true;
+        b->columns[ret->column].group = at;
+    }
+    return find_cut(b, b->columns[ret->column].group, cut, &ret->cut, err);
 }
 
 static enum tern_code ask(struct tern_forest_builder *b, const struct tern_forest_node *node,

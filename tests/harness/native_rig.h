@@ -11,7 +11,6 @@ struct native_rig {
     struct tern_arena arena;
     struct tern_program program;
     struct tern_err err;
-    struct tern_native_options options;
 };
 
 /* Also after a failure native_free is called. */
@@ -22,8 +21,6 @@ native_load(struct native_rig *rig, const struct tern_native_format *format, str
     struct tern_native_source source = {.path = "model", .arena = &rig->arena};
 
     memset(rig, 0, sizeof(*rig));
-    rig->options.threshold = 0.5;
-    source.options = &rig->options;
     tern_arena_init(&rig->arena, 4096, 64u << 20);
     tern_program_begin(&rig->program, &rig->arena);
     if (bytes == NULL)

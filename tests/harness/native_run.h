@@ -17,7 +17,6 @@ static enum tern_code native_run_load(struct native_run *run,
                                       const struct tern_native_format *format,
                                       struct tern_str bytes, struct tern_err *err)
 {
-    const struct tern_native_options options = {.threshold = 0.5};
     char *copy = calloc(1, bytes.n + TERN_NATIVE_PAD);
     enum tern_code code;
 
@@ -27,10 +26,8 @@ static enum tern_code native_run_load(struct native_run *run,
         memcpy(copy, bytes.p, bytes.n);
     tern_arena_init(&run->arena, 1024, (size_t)1 << 28);
     tern_program_begin(&run->program, &run->arena);
-    const struct tern_native_source source = {.bytes = tern_str_make(copy, bytes.n),
-                                              .path = "model",
-                                              .arena = &run->arena,
-                                              .options = &options};
+    const struct tern_native_source source = {
+        .bytes = tern_str_make(copy, bytes.n), .path = "model", .arena = &run->arena};
     code = format->load(&source, &run->program, err);
     if (code == TERN_OK)
         code = tern_program_finish(&run->program, err);

@@ -13,19 +13,11 @@
 #include "core/engine.h"
 #include "engine/native/program.h"
 
-/* What to make of the model, from its configuration. */
-struct tern_native_options {
-    bool predict_proba; /* FIL's: a probability for each class */
-    bool output_class;  /* FIL's: the class instead of its score */
-    double threshold;   /* FIL's: of the positive class */
-};
-
 struct tern_native_source {
     struct tern_str bytes; /* the file; TERN_NATIVE_PAD zero bytes follow; gone after load: what is
                              kept is copied */
     const char *path;      /* for messages about the file's kind only */
     struct tern_arena *arena; /* where the program and its constants live */
-    const struct tern_native_options *options;
 };
 
 #define TERN_NATIVE_PAD      64

@@ -4,8 +4,12 @@
 #include "engine/native/convert.h"
 #include "engine/native/explain.h"
 #include "engine/native/format.h"
+#include "engine/native/native_options.h"
 #include "engine/native/program.h"
 #include "os/file.h"
+
+/* What reading a file of this size leaves behind is worth to be given back. */
+#define TRIM_FROM (1u << 20)
 
 static enum tern_code available(struct tern_err *err)
 {
@@ -62,12 +66,24 @@ static void adopt_names(const struct tern_engine_load *spec,
 
 /* ---- life ---- */
 
+/* Configurations written for FIL say what the file is; "xgboost" there is the old binary form. */
+static enum tern_code check_type(const struct tern_native_options *options,
+                                 const struct tern_native_format *format, struct tern_err *err)
+{
+    struct tern_str type = options->model_type, name = tern_str_of(format->name);
+
+    if (type.n == 0 || tern_str_starts(name, type))
+        return TERN_OK;
+    return tern_fail(err, TERN_INVALID_ARGUMENT, "model_type is \"%.*s\", but the file is %s (%s)",
+                     TERN_STR_ARG(type), format->name, format->help);
+}
+
 static enum tern_code read_program(const struct tern_engine_load *spec, struct tern_str bytes,
                                    struct tern_program *program, struct tern_err *err)
 {
-    const struct tern_native_options options = {.threshold = 0.5};
     const struct tern_native_source source = {
-        .bytes = bytes, .path = spec->path, .arena = program->arena, .options = &options};
+        .bytes = bytes, .path = spec->path, .arena = program->arena};
+    struct tern_native_options options;
     int score;
     const struct tern_native_format *format =
         find_format(spec->path == NULL ? tern_str_make(NULL, 0) : tern_file_base_name(spec->path),
@@ -76,7 +92,10 @@ static enum tern_code read_program(const struct tern_engine_load *spec, struct t
     if (format == NULL)
         return tern_fail(err, TERN_UNIMPLEMENTED,
                          "the model file is none of the kinds that are read here");
+    TERN_TRY(tern_native_options_parse(spec, &options, err));
+    TERN_TRY(check_type(&options, format, err));
     TERN_TRY(format->load(&source, program, err));
+    TERN_TRY(tern_native_options_apply(&options, program, err));
     adopt_names(spec, format, program);
     return tern_program_finish(program, err);
 }
@@ -92,6 +111,8 @@ static enum tern_code load_program(const struct tern_engine_load *spec,
     TERN_TRY(tern_file_read(spec->path, TERN_NATIVE_FILE_MAX, TERN_NATIVE_PAD, &bytes, &n, err));
     enum tern_code code = read_program(spec, tern_str_make(bytes, n), program, err);
     tern_mem_free(bytes);
+    if (n >= TRIM_FROM)
+        tern_mem_trim();
     return code;
 }
 
