@@ -205,8 +205,9 @@ struct tern_framing;
 
 struct tern_route {
     enum tern_method method;
-    /* "/v2/models/{model}/versions/{version}/infer": captures are whole segments, and only {model},
-     * {version} and {name} exist. A GET row answers HEAD too. */
+    /* "/v2/models/{model}/versions/{version}/infer": captures begin a segment, and only {model},
+     * {version} and {name} exist; "/v1/models/{model}:predict": what follows one ends its segment.
+     * A GET row answers HEAD too. */
     const char *pattern;
     enum tern_op op;
     /* Reads call->message (and headers) into the call. May be NULL. Where one method both looks and

@@ -18,7 +18,7 @@ enum capture {
 /* One segment of a pattern. Children are a list linked through `sibling`; index 0, the root, is
  * nobody's child and stands for "none". */
 struct node {
-    struct tern_str key; /* borrowed from a pattern; empty for a capture */
+    struct tern_str key; /* borrowed from a pattern; of a capture: what follows it */
     enum capture capture;
     uint32_t child;
     uint32_t sibling;
@@ -46,21 +46,34 @@ static uint32_t count_segments(const char *pattern)
     return n;
 }
 
-static enum capture capture_of(struct tern_str segment)
+/* "{model}", or "{model}:explain": *ret_rest is what stands behind the capture. */
+static enum capture capture_of(struct tern_str segment, struct tern_str *ret_rest)
 {
-    if (tern_str_eq(segment, TERN_STR("{model}")))
-        return CAPTURE_MODEL;
-    if (tern_str_eq(segment, TERN_STR("{version}")))
-        return CAPTURE_VERSION;
-    return tern_str_eq(segment, TERN_STR("{name}")) ? CAPTURE_NAME : CAPTURE_NONE;
+    static const struct {
+        struct tern_str text;
+        enum capture capture;
+    } rows[] = {
+        {{"{model}", 7}, CAPTURE_MODEL},
+        {{"{version}", 9}, CAPTURE_VERSION},
+        {{"{name}", 6}, CAPTURE_NAME},
+    };
+
+    for (size_t i = 0; i < TERN_COUNT_OF(rows); i++) {
+        if (!tern_str_starts(segment, rows[i].text))
+            continue;
+        *ret_rest = tern_str_from(segment, rows[i].text.n);
+        return rows[i].capture;
+    }
+    *ret_rest = segment;
+    return CAPTURE_NONE;
 }
 
 /* The child of `at` for a pattern's segment, made when it is not there. */
 static uint32_t grow_child(struct tern_router *router, uint32_t at, struct tern_str segment,
                            const struct tern_proto *proto)
 {
-    enum capture capture = capture_of(segment);
-    struct tern_str key = capture == CAPTURE_NONE ? segment : TERN_STR("");
+    struct tern_str key;
+    enum capture capture = capture_of(segment, &key);
     uint32_t *link = &router->nodes[at].child;
 
     while (*link != 0) {
@@ -193,20 +206,35 @@ struct captures {
     bool has_name;
 };
 
-static const struct node *child_of(const struct tern_router *router, const struct node *node,
-                                   bool capture, struct tern_str key)
+static const struct node *literal_of(const struct tern_router *router, const struct node *node,
+                                     struct tern_str segment)
 {
     for (uint32_t i = node->child; i != 0; i = router->nodes[i].sibling) {
         const struct node *child = &router->nodes[i];
-        if (capture ? child->capture != CAPTURE_NONE
-                    : child->capture == CAPTURE_NONE && tern_str_eq(child->key, key))
+        if (child->capture == CAPTURE_NONE && tern_str_eq(child->key, segment))
             return child;
     }
     return NULL;
 }
 
+/* Of several, the one that leaves the least to the capture. */
+static const struct node *capture_child_of(const struct tern_router *router,
+                                           const struct node *node, struct tern_str segment)
+{
+    const struct node *best = NULL;
+
+    for (uint32_t i = node->child; i != 0; i = router->nodes[i].sibling) {
+        const struct node *child = &router->nodes[i];
+        if (child->capture != CAPTURE_NONE && tern_str_ends(segment, child->key) &&
+            (best == NULL || child->key.n > best->key.n))
+            best = child;
+    }
+    return best;
+}
+
 static void keep_capture(struct captures *captures, const struct node *node, struct tern_str value)
 {
+    value.n -= node->capture == CAPTURE_NONE ? 0 : node->key.n;
     if (node->capture == CAPTURE_MODEL) {
         captures->model = value;
         captures->has_model = true;
@@ -232,7 +260,8 @@ static const struct node *walk(const struct tern_router *router, const struct se
     for (;;) {
         const struct node *next = NULL;
         if (depth < segments->n) {
-            next = child_of(router, path[depth], capture, segments->at[depth]);
+            next = capture ? capture_child_of(router, path[depth], segments->at[depth])
+                           : literal_of(router, path[depth], segments->at[depth]);
         } else if (path[depth]->allow_n > 0) {
             for (uint32_t i = 0; i < depth; i++)
                 keep_capture(captures, path[i + 1], segments->at[i]);
@@ -274,11 +303,11 @@ static bool model_is_next(const struct tern_router *router, const struct segment
     const struct node *node = &router->nodes[0];
 
     for (uint32_t i = 0; i < segments->n && node != NULL; i++) {
-        const struct node *literal = child_of(router, node, false, segments->at[i]);
-        node = literal != NULL ? literal : child_of(router, node, true, segments->at[i]);
+        const struct node *literal = literal_of(router, node, segments->at[i]);
+        node = literal != NULL ? literal : capture_child_of(router, node, segments->at[i]);
     }
     const struct node *next =
-        node == NULL ? NULL : child_of(router, node, true, tern_str_make(NULL, 0));
+        node == NULL ? NULL : capture_child_of(router, node, tern_str_make("", 0));
     return next != NULL && next->capture == CAPTURE_MODEL;
 }
 

@@ -5,13 +5,15 @@
 #include "proto/grpc_health.h"
 #include "proto/grpc_reflection.h"
 #include "proto/kserve_graph.h"
+#include "proto/kserve_v1.h"
 #include "proto/oip.h"
 #include "proto/oip_grpc.h"
 #include "proto/seldon.h"
+#include "proto/vertex.h"
 
 const struct tern_proto *const tern_protos[TERN_PROTOS_N] = {
-    &tern_oip,          &tern_oip_grpc, &tern_admin, &tern_grpc_health, &tern_grpc_reflection,
-    &tern_kserve_graph, &tern_seldon,
+    &tern_oip,          &tern_oip_grpc, &tern_admin,     &tern_grpc_health, &tern_grpc_reflection,
+    &tern_kserve_graph, &tern_seldon,   &tern_kserve_v1, &tern_vertex,
 };
 
 static size_t index_of(struct tern_str name)

@@ -4,7 +4,7 @@
 
 #include "core/proto.h"
 
-#define TERN_PROTOS_N 7
+#define TERN_PROTOS_N 9
 
 extern const struct tern_proto *const tern_protos[TERN_PROTOS_N];
 

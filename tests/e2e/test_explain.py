@@ -185,6 +185,62 @@ def test_unknown_model(server):
     assert explain(server, "nobody", {"inputs": []}).status == 404
 
 
+# ---- dialects ----
+
+ENDPOINT = "/v1/projects/p/locations/l/endpoints/"
+VALUES = {
+    "/v1/models/": lambda body: [[row["shap_values"], row["base_values"]] for row in body["explanations"]],
+    ENDPOINT: lambda body: [
+        [[list(one["featureAttributions"].values()) for one in row["attributions"]],
+         [one["baselineOutputValue"] for one in row["attributions"]]]
+        for row in body["explanations"]
+    ],
+}
+
+
+@pytest.mark.parametrize("path", list(VALUES))
+def test_instances(server, path):
+    body = {"instances": IRIS[:3].tolist(), "parameters": {"background": IRIS[20:25].tolist()}}
+    answer = server.call("POST", path + "iris:explain", body)
+    assert answer.status == 200, answer.body
+    got = answer.json()
+    numpy.testing.assert_allclose(got["predictions"], probabilities(server, IRIS[:3]), rtol=1e-6)
+    for row, (values, base) in enumerate(VALUES[path](got)):
+        want, want_base = shapley(lambda rows: probabilities(server, rows), IRIS[row], IRIS[20:25])
+        numpy.testing.assert_allclose(values, want, rtol=1e-5, atol=1e-7)
+        numpy.testing.assert_allclose(base, want_base, rtol=1e-6)
+
+
+@pytest.mark.parametrize("path", list(VALUES))
+def test_predict(server, path):
+    got = server.call("POST", path + "iris:predict", {"instances": IRIS[:3].tolist()}).json()["predictions"]
+    numpy.testing.assert_allclose([row["probabilities"] for row in got], probabilities(server, IRIS[:3]), rtol=1e-6)
+    assert all(isinstance(row["label"], int) for row in got)
+    answer = server.call("POST", path + "diabetes:predict", {"instances": [[0.1] * 10]})
+    assert answer.status == 200 and len(answer.json()["predictions"]) == 1
+
+
+def test_envelopes(server):
+    bad = {"instances": [[1, 2]]}
+    for op in ("predict", "explain"):
+        v1 = server.call("POST", f"/v1/models/iris:{op}", bad)
+        assert v1.status == 400 and "2 elements" in v1.json()["error"]
+        vertex = server.call("POST", f"{ENDPOINT}iris:{op}", bad).json()["error"]
+        assert (vertex["code"], vertex["status"]) == (400, "INVALID_ARGUMENT") and "2 elements" in vertex["message"]
+        assert server.call("POST", f"/v1/models/nobody:{op}", bad).status == 404
+        assert server.call("POST", f"{ENDPOINT}nobody:{op}", bad).json()["error"]["status"] == "NOT_FOUND"
+    assert "error" in server.get("/v1/models/iris:guess").json()
+    assert server.get("/v1/projects/p").json()["error"]["code"] == 404
+
+
+def test_v1_models(server):
+    assert "iris" in server.get("/v1/models").json()["models"]
+    assert server.get("/v1/models/iris").json() == {"name": "iris", "ready": True}
+    assert server.get("/v1/models/nobody").status == 404
+
+
+# ---- others ----
+
 SLOW = (
     'backend: "identity"\nmax_batch_size: 4\n'
     'input [ { name: "INPUT0" data_type: TYPE_FP32 dims: [ 40 ] } ]\n'

@@ -81,6 +81,11 @@ static void captures_are_taken(void **state)
         {TERN_METHOD_GET, "/%76%32/health/live", TERN_OP_SERVER_LIVE, "", 0},
         {TERN_METHOD_GET, "/", TERN_OP_WELCOME, "", 0},
         {TERN_METHOD_GET, "/metrics", TERN_OP_METRICS, "", 0},
+        {TERN_METHOD_GET, "/v1/models/iris", TERN_OP_MODEL_READY, "iris", 0},
+        {TERN_METHOD_POST, "/v1/models/iris:predict", TERN_OP_INFER, "iris", 0},
+        {TERN_METHOD_POST, "/v1/models/a%2Db%3Aexplain", TERN_OP_EXPLAIN, "a-b", 0},
+        {TERN_METHOD_POST, "/v1/projects/p/locations/l/endpoints/e:explain", TERN_OP_EXPLAIN, "e",
+         0},
     };
     struct tern_router *router = make_router(tern_protos, TERN_PROTOS_N);
     for (size_t i = 0; i < TERN_COUNT_OF(rows); i++) {
@@ -118,6 +123,11 @@ static void refusals(void **state)
         {TERN_METHOD_DELETE, "/v2", 405, "expected one of: GET, HEAD, OPTIONS"},
         {TERN_METHOD_OTHER, "/v2", 405, "method of that name is not allowed"},
         {TERN_METHOD_GET, "/v2/models//ready", 400, "Model name cannot be empty."},
+        {TERN_METHOD_POST, "/v1/models/:predict", 400, "Model name cannot be empty."},
+        {TERN_METHOD_POST, "/v1/models/x:guess", 405, "expected one of: GET, HEAD, OPTIONS"},
+        {TERN_METHOD_GET, "/v1/models/x:guess", 404, "is not found"},
+        {TERN_METHOD_GET, "/v1/models/x:predict", 405, "expected one of: POST, OPTIONS"},
+        {TERN_METHOD_POST, "/v1/models/x:y:predict", 404, "is not found"},
         {TERN_METHOD_GET, "/v2/models/../ready", 400,
          "model name must not contain path traversal characters"},
         {TERN_METHOD_GET, "/v2/models/%2e%2e/ready", 400,
