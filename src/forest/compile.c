@@ -286,21 +286,27 @@ static void put_values(struct compiler *c)
 
 /* ---- how it will be run ---- */
 
-/* Where each tree's nodes begin; and, of single values, where those do and what they are added to.
- */
+static enum tern_leaf_kind leaves_of(const struct tern_forest *f)
+{
+    uint32_t n_vectors = 0;
+
+    for (uint32_t i = 0; i < f->n_trees; i++)
+        n_vectors += f->trees[i].vector;
+    if (f->linear != NULL || (n_vectors > 0 && n_vectors < f->n_trees))
+        return TERN_LEAVES_MIXED;
+    return n_vectors > 0 ? TERN_LEAVES_VECTORS : TERN_LEAVES_NUMBERS;
+}
+
 static enum tern_code put_targets(struct tern_forest *f, struct tern_err *err)
 {
     enum tern_code code = TERN_OK;
 
+    f->leaves = leaves_of(f);
     f->node_at = take(f->n_trees, sizeof(*f->node_at), &code, err);
-    for (uint32_t i = 0; code == TERN_OK && i < f->n_trees; i++)
-        f->node_at[i] = (uint32_t)f->trees[i].first_node;
-    for (uint32_t i = 0; i < f->n_trees; i++)
-        if (f->trees[i].vector)
-            return code;
     f->value_at = take(f->n_trees, sizeof(*f->value_at), &code, err);
     f->outputs = take(f->n_trees, sizeof(*f->outputs), &code, err);
     for (uint32_t i = 0; code == TERN_OK && i < f->n_trees; i++) {
+        f->node_at[i] = (uint32_t)f->trees[i].first_node;
         f->value_at[i] = (uint32_t)f->trees[i].first_value;
         f->outputs[i] = f->trees[i].output;
     }
@@ -337,7 +343,7 @@ static void guess_times(struct tern_forest *f)
     for (uint32_t i = 0; i < f->n_trees; i++) {
         const struct tern_compiled_tree *tree = &f->trees[i];
         f->row_ns += row_time(f, tree);
-        f->tile_ns += ADD_TILE_NS;
+        f->tile_ns += ADD_TILE_NS * (tree->vector ? f->settings.n_outputs : 1);
         if (f->nodes != NULL && tree->n_leaves <= TERN_TREE_FOLD_LEAVES) {
             f->block_ns += FOLD_NS * tree->n_nodes;
             f->tile_ns += FOLD_TILE_NS * tree->n_nodes;

@@ -69,6 +69,13 @@ struct tern_linear_leaf {
     bool is_linear;
 };
 
+/* What trees add: a sum of any but MIXED is made without looking at the trees again. */
+enum tern_leaf_kind {
+    TERN_LEAVES_MIXED,   /* or functions of the row */
+    TERN_LEAVES_NUMBERS, /* each tree to one output */
+    TERN_LEAVES_VECTORS, /* each tree to all outputs */
+};
+
 struct tern_forest {
     struct tern_forest_settings settings; /* base: owned, n_outputs */
     double *base;
@@ -106,10 +113,10 @@ struct tern_forest {
     struct tern_tree_value_head *value_heads;
     struct tern_tree_tail_head *tail_heads;
     struct tern_tree_path_head *path_heads;
-    size_t n_heads;    /* a multiple of 8 */
-    uint32_t *node_at; /* one a tree: of its first node */
-    /* (forests whose trees add to one output each) One a tree: its first value; its output. */
-    uint32_t *value_at, *outputs;
+    size_t n_heads; /* a multiple of 8 */
+    enum tern_leaf_kind leaves;
+    /* One a tree: its first node; its first value; its output. */
+    uint32_t *node_at, *value_at, *outputs;
     /* About how long a row takes by itself, and a block of one tile and each further one, in ns. */
     double row_ns, block_ns, tile_ns;
     uint32_t depth;
@@ -122,8 +129,8 @@ size_t tern_ranks_room(const struct tern_forest *forest);
 void tern_ranks_row(const struct tern_forest *forest, const struct tern_forest_rows *rows,
                     size_t row, void *working, uint8_t *ranks, size_t step);
 
-/* Trees of single values that are added: the usual case. */
-bool tern_forest_is_plain_sum(const struct tern_forest *forest);
+/* Whether values of that kind are added, and nothing else. */
+bool tern_forest_adds(const struct tern_forest *forest, enum tern_leaf_kind kind);
 
 /* Makes the heads, if the forest and the machine are made for them. */
 enum tern_code tern_heads_make(struct tern_forest *forest, struct tern_err *err);

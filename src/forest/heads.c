@@ -165,7 +165,7 @@ static bool fits(const struct tern_forest *f, size_t size)
 
 enum tern_code tern_heads_make(struct tern_forest *f, struct tern_err *err)
 {
-    bool is_plain = tern_forest_is_plain_sum(f) && f->settings.float_sum;
+    bool is_plain = tern_forest_adds(f, TERN_LEAVES_NUMBERS) && f->settings.float_sum;
 
     if (f->depth <= LEVELS && is_plain && tern_simd.tree_value_heads != NULL &&
         fits(f, sizeof(*f->value_heads)))

@@ -114,18 +114,18 @@ static double feature_of(const struct tern_forest *f, const void *row, uint32_t 
                                    : ((const double *)row)[feature];
 }
 
-void tern_ranks_row(const struct tern_forest *f, const struct tern_forest_rows *rows, size_t at,
+void tern_ranks_row(const struct tern_forest *f, const struct tern_forest_rows *rows, size_t row,
                     void *working, uint8_t *ranks, size_t step)
 {
-    const void *row = take_row(f, rows, at, working);
+    const void *x = take_row(f, rows, row, working);
 
     if (f->settings.float_input)
-        tern_rank_row_f32(f->plain, f->n_plain, f->cuts, row, ranks, step);
+        tern_rank_row_f32(f->plain, f->n_plain, f->cuts, x, ranks, step);
     else
-        tern_rank_row_f64(f->plain, f->n_plain, f->cuts, row, ranks, step);
+        tern_rank_row_f64(f->plain, f->n_plain, f->cuts, x, ranks, step);
     for (uint32_t i = 0; i < f->n_wide; i++)
-        rank_wide(f, &f->wide[i], feature_of(f, row, f->wide[i].column.feature), ranks, step);
+        rank_wide(f, &f->wide[i], feature_of(f, x, f->wide[i].column.feature), ranks, step);
     for (uint32_t i = 0; i < f->n_special; i++)
         ranks[(f->n_columns - f->n_special + i) * step] =
-            rank_special(f, &f->special[i], feature_of(f, row, f->special[i].column.feature));
+            rank_special(f, &f->special[i], feature_of(f, x, f->special[i].column.feature));
 }

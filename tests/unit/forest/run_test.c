@@ -1,6 +1,7 @@
 /* Forests of every kind answer what they answer by the book, bit for bit, at every level of
  * instructions and for any number of rows. */
-// covers: forest/compile forest/forest forest/heads forest/ranks simd/trees simd/trees_x86
+// covers: forest/compile forest/forest forest/heads forest/ranks forest/run_row forest/run_block
+// covers: simd/trees simd/trees_x86
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -124,6 +125,32 @@ static const struct {
       .n_cuts = 12,
       .vector = true,
       .combine = TERN_FOREST_AVERAGE}},
+    {"vectors of floats",
+     {.n_trees = 12,
+      .n_leaves = 20,
+      .n_features = 9,
+      .n_outputs = 3,
+      .n_cuts = 12,
+      .vector = true,
+      .is_float = true,
+      .missing = true}},
+    {"large vectors",
+     {.n_trees = 4,
+      .n_leaves = 400,
+      .n_features = 9,
+      .n_outputs = 3,
+      .n_cuts = 12,
+      .vector = true,
+      .is_float = true}},
+    {"least vector",
+     {.n_trees = 4,
+      .n_leaves = 40,
+      .n_features = 9,
+      .n_outputs = 3,
+      .n_cuts = 12,
+      .vector = true,
+      .is_float = true,
+      .combine = TERN_FOREST_MIN}},
     {"average",
      {.n_trees = 12,
       .n_leaves = 20,
