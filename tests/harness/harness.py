@@ -191,7 +191,7 @@ def check_recorded(data, version, outputs):
             assert is_close(output["data"], recorded["data"], data["tolerance"])
 
 
-def put_model(repository, name, source, version=1, config=None):
+def put_model(repository, name, source, version=1, config=None, file="model.onnx"):
     """Writes a version so that it appears whole: copied aside, then renamed."""
     folder = pathlib.Path(repository) / name
     folder.mkdir(parents=True, exist_ok=True)
@@ -199,9 +199,9 @@ def put_model(repository, name, source, version=1, config=None):
     shutil.rmtree(aside, ignore_errors=True)
     aside.mkdir()
     if isinstance(source, bytes):
-        (aside / "model.onnx").write_bytes(source)
+        (aside / file).write_bytes(source)
     else:
-        shutil.copy(source, aside / "model.onnx")
+        shutil.copy(source, aside / file)
     if config is not None:
         (folder / "config.pbtxt").write_text(config)
     aside.rename(folder / str(version))

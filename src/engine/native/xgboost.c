@@ -308,6 +308,28 @@ static enum tern_code check_shape(struct tern_xgboost *x, struct tern_err *err)
     return TERN_OK;
 }
 
+/* Counted before any memory is taken for them. */
+static enum tern_code count_names(struct tern_xgboost *x, uint32_t *ret, struct tern_err *err)
+{
+    struct tern_document doc = x->names;
+    uint32_t n = 0;
+    bool more = false;
+
+    TERN_TRY(tern_document_array(&doc, err));
+    for (;; n++) {
+        TERN_TRY(tern_document_item(&doc, &more, err));
+        if (!more)
+            break;
+        if (n == x->n_features)
+            return tern_document_fail(&doc, err, "expected no more than %u names", n);
+        TERN_TRY(tern_document_skip(&doc, err));
+    }
+    if (n != 0 && n != x->n_features)
+        return tern_document_fail(&doc, err, "expected %u names, found %u", x->n_features, n);
+    *ret = n;
+    return TERN_OK;
+}
+
 static enum tern_code keep_names(struct tern_xgboost *x, struct tern_err *err)
 {
     struct tern_str *names;
@@ -316,28 +338,23 @@ static enum tern_code keep_names(struct tern_xgboost *x, struct tern_err *err)
 
     if (!x->has_names)
         return TERN_OK;
-    names = tern_arena_zalloc(x->arena, x->n_features, sizeof(*names));
+    TERN_TRY(count_names(x, &n, err));
+    if (n == 0)
+        return TERN_OK;
+    names = tern_arena_zalloc(x->arena, n, sizeof(*names));
     if (names == NULL)
         return tern_arena_fail(x->arena, err, "feature_names");
     TERN_TRY(tern_document_array(&x->names, err));
-    for (;; n++) {
+    for (uint32_t i = 0; i < n; i++) {
         struct tern_str name = {NULL, 0};
         TERN_TRY(tern_document_item(&x->names, &more, err));
-        if (!more)
-            break;
-        if (n == x->n_features)
-            return tern_document_fail(&x->names, err, "expected no more than %u names", n);
         TERN_TRY(tern_document_string(&x->names, &name, err));
-        names[n] = tern_arena_copy(x->arena, name);
-        if (names[n].p == NULL)
+        names[i] = tern_arena_copy(x->arena, name);
+        if (names[i].p == NULL && name.n != 0)
             return tern_arena_fail(x->arena, err, "feature_names");
     }
-    if (n != 0 && n != x->n_features)
-        return tern_document_fail(&x->names, err, "expected %u names, found %u", x->n_features, n);
-    if (n != 0) {
-        x->program->feature_names = names;
-        x->program->n_feature_names = n;
-    }
+    x->program->feature_names = names;
+    x->program->n_feature_names = n;
     return TERN_OK;
 }
 
@@ -350,13 +367,13 @@ static enum tern_code add_linear(struct tern_xgboost *x, uint32_t *value, struct
 
     tern_document_numbers_init(&weights, TERN_DTYPE_FP32);
     enum tern_code code = tern_document_numbers(&x->weights, &weights, err);
-    float *kept = code == TERN_OK ? tern_arena_alloc(x->arena, 64, n * sizeof(*kept)) : NULL;
     if (code == TERN_OK && weights.n != n)
         code = tern_fail(err, TERN_INVALID_ARGUMENT,
                          "weights has %zu entries, expected %zu: for %u features and a bias, %zu "
                          "each",
                          weights.n, n, x->n_features, k);
-    else if (code == TERN_OK && kept == NULL)
+    float *kept = code == TERN_OK ? tern_arena_alloc(x->arena, 64, n * sizeof(*kept)) : NULL;
+    if (code == TERN_OK && kept == NULL)
         code = tern_arena_fail(x->arena, err, "weights");
     if (code == TERN_OK) {
         memcpy(kept, weights.data, n * sizeof(*kept));
