@@ -538,6 +538,7 @@ static enum tern_code open_registry(struct serve_process *p, struct tern_err *er
         .engines = {tern_engines, tern_engines_count},
         .engine_options = p->engine_options,
         .n_engine_options = p->n_engine_options,
+        .engine_options_of = &tern_onnx_engine,
         .loops = p->loops,
         .n_loops = p->n_loops,
         .hooks = {.on_loaded = on_loaded,

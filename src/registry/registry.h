@@ -64,8 +64,10 @@ struct tern_registry_settings {
     const struct tern_str *load; /* EXPLICIT: models to load at start; "*" for all */
     uint32_t n_load;
     struct tern_engine_set engines;
-    const struct tern_engine_option *engine_options; /* defaults for every model */
+    /* Defaults for every model of one engine. */
+    const struct tern_engine_option *engine_options;
     uint32_t n_engine_options;
+    const struct tern_engine_ops *engine_options_of;
     struct tern_loop *const *loops;
     uint32_t n_loops;
     struct tern_registry_hooks hooks;

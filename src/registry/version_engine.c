@@ -68,11 +68,13 @@ static enum tern_code open_engine(struct tern_version_loading *l, uint32_t threa
 
     TERN_TRY(config_specs(l, l->config.inputs, l->config.n_inputs, &inputs, err));
     TERN_TRY(config_specs(l, l->config.outputs, l->config.n_outputs, &outputs, err));
+    /* The defaults stand first; they mean nothing to other engines than theirs. */
+    uint32_t skip = l->engine == l->settings->engine_options_of ? 0 : l->settings->n_engine_options;
     const struct tern_engine_load spec = {
         .name = l->load->name,
         .path = l->file,
-        .options = l->options,
-        .n_options = l->n_options,
+        .options = l->options + skip,
+        .n_options = l->n_options - skip,
         .threads = threads,
         .decoupled = l->config.decoupled,
         .inputs = inputs,
