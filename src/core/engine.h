@@ -143,6 +143,9 @@ struct tern_engine_sink {
 
 struct tern_engine_ops {
     const char *name; /* "onnxruntime" */
+    /* (optional) Other servers' names of it: what a configuration may call its backend, too
+     * ("fil"). NULL-terminated. */
+    const char *const *also;
     /* A model is its configuration, which names this engine as its backend: there is no file, and
      * path is NULL in load. */
     bool fileless;

@@ -229,6 +229,18 @@ static struct tern_str place_of(struct completer *c, const char *key)
                : tern_problem_place(c->problems, c->config->file, node->line, node->column);
 }
 
+/* Whether the engine goes by that name of a backend at other servers. */
+static bool is_also(const struct tern_engine_ops *ops, struct tern_str backend)
+{
+    if (ops == NULL || ops->also == NULL)
+        return false;
+    for (const char *const *name = ops->also; *name != NULL; name++) {
+        if (tern_str_eq(backend, tern_str_of(*name)))
+            return true;
+    }
+    return false;
+}
+
 static void check_names(struct completer *c, struct tern_str model_name)
 {
     struct tern_model_config *config = c->config;
@@ -241,6 +253,8 @@ static void check_names(struct completer *c, struct tern_str model_name)
             "unexpected directory name '%.*s' for model '%.*s', directory name must equal "
             "model name",
             TERN_STR_ARG(model_name), TERN_STR_ARG(config->name));
+    if (is_also(c->model->ops, config->backend))
+        backend = config->backend;
     if (config->backend.n > 0 && !tern_str_eq(config->backend, backend))
         tern_problem_add(c->problems, place_of(c, "backend"),
                          "backend is \"%.*s\", but the model's file is one for \"%.*s\"",

@@ -69,6 +69,27 @@ def test_a_configuration_has_other_names_and_types(tmp_path):
     assert output["data"] == pytest.approx(expected, rel=1e-5)
 
 
+def test_a_configuration_of_fil(tmp_path):
+    """As it is written for Triton's FIL backend, whose name the configuration keeps."""
+    text = (
+        'backend: "fil"\nmax_batch_size: 1024\n'
+        + tensors("input", ("input__0", "FP32", 4))
+        + tensors("output", ("output__0", "FP32", 1))
+        + "instance_group [ { kind: KIND_CPU } ]\nparameters [\n"
+        + ",\n".join(
+            f'{{ key: "{key}" value {{ string_value: "{value}" }} }}'
+            for key, value in {"model_type": "xgboost_ubj", "output_class": "true", "storage_type": "AUTO"}.items()
+        )
+        + "]\n"
+    )
+    put_model(tmp_path / "models", "kind", FILES / "2.1.4_classes.ubj", config=text, file="xgboost.ubj")
+    with Server(tmp_path / "server", tmp_path / "models") as server:
+        rows, expected = whole_rows(RECORDED["2.1.4"], "classes")
+        output = server.infer("kind", body_of(rows)).json()["outputs"][0]
+        assert server.get("/v2/models/kind/config").json()["backend"] == "fil"
+    assert output["data"] == [max(range(3), key=scores.__getitem__) for scores in expected]
+
+
 def test_what_cannot_be_served_says_why(tmp_path):
     good = (FILES / "2.1.4_binary.json").read_bytes()
     models = {

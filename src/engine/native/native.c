@@ -177,8 +177,11 @@ static enum tern_code explain(const struct tern_engine_model *model,
 static const char *const file_names[] = {"xgboost.ubj", "xgboost.json", "model.ubj", "model.json",
                                          "model.cbm",   "model.txt",    NULL};
 
+static const char *const also[] = {"fil", NULL};
+
 const struct tern_engine_ops tern_native_engine = {
     .name = "tern",
+    .also = also,
     .available = available,
     .file_names = file_names,
     .probe = probe,

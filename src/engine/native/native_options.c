@@ -24,10 +24,6 @@ static const struct {
     {"xgboost_allow_unknown_field", WITHOUT_EFFECT},
 };
 
-/* ONNX Runtime's, whose server-wide defaults every model gets. */
-static const char *const of_others[] = {"graph_optimization_level", "enable_mem_arena",
-                                        "intra_op_thread_count", "execution_providers"};
-
 /* ---- reading ---- */
 
 static enum tern_code read_bool(const struct tern_engine_option *option, bool *ret,
@@ -73,9 +69,6 @@ static enum tern_code read_option(const struct tern_engine_option *option,
 {
     size_t i = 0;
 
-    for (size_t k = 0; k < TERN_COUNT_OF(of_others); k++)
-        if (tern_str_eq(option->key, tern_str_of(of_others[k])))
-            return TERN_OK;
     while (i < TERN_COUNT_OF(keys) && !tern_str_eq(option->key, tern_str_of(keys[i].name)))
         i++;
     if (i == TERN_COUNT_OF(keys))
