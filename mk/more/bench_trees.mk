@@ -11,4 +11,7 @@ bench-trees: $(TREES_BENCH) ## Trees beside XGBoost, LightGBM, ONNX Runtime, tl2
 	@TERN_ONNXRUNTIME="$${TERN_ONNXRUNTIME:-$$(scripts/get-onnxruntime 2>/dev/null)}" OUT=$(OUT) \
 	    "$${TERN_ORACLE_PYTHON:-$$(scripts/test-venv oracle)}" bench/trees.py
 
-.PHONY: bench-trees
+bench-fraud: $(OUT)/tern ## One XGBoost model behind Tern, FastAPI and MLServer: wrk and h2load
+	@OUT=$(OUT) "$${TERN_ORACLE_PYTHON:-$$(scripts/test-venv oracle)}" bench/fraud.py
+
+.PHONY: bench-trees bench-fraud
