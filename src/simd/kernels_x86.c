@@ -22,6 +22,7 @@ void tern_kernels_use_avx2(struct tern_simd *simd)
     simd->numbers_scan = tern_numbers_scan_avx2;
     simd->half_to_f32 = tern_half_to_f32_avx2;
     simd->half_from_f32 = tern_half_from_f32_avx2;
+    simd->dense_run = tern_dense_run_avx2;
     simd->rank_row_f32 = tern_rank_row_f32_avx2;
     simd->rank_row_f64 = tern_rank_row_f64_avx2;
     simd->tree_fold = tern_tree_fold_avx2;
@@ -34,6 +35,7 @@ void tern_kernels_use_avx512(struct tern_simd *simd)
     simd->numbers_advance = tern_numbers_advance_avx512;
     simd->numbers_scan = tern_numbers_scan_avx512;
     simd->numbers_write_f32 = tern_numbers_write_f32_avx512;
+    simd->dense_run = tern_dense_run_avx512;
     simd->rank_row_f32 = tern_rank_row_f32_avx512;
     simd->rank_row_f64 = tern_rank_row_f64_avx512;
     simd->tree_fold = tern_tree_fold_avx512;

@@ -16,6 +16,8 @@
 
 struct tern_numbers_walk;
 struct tern_numbers_scan;
+struct tern_dense;
+struct tern_dense_rows;
 struct tern_rank_column;
 struct tern_tree_level_head;
 struct tern_tree_node;
@@ -37,6 +39,7 @@ struct tern_simd {
     char *(*numbers_write_f32)(const void *floats, size_t count, char *out);
     void (*half_to_f32)(const uint16_t *in, float *out, size_t count);
     void (*half_from_f32)(const float *in, uint16_t *out, size_t count);
+    void (*dense_run)(const struct tern_dense *dense, const struct tern_dense_rows *rows);
     /* As the functions of trees.h. */
     void (*rank_row_f32)(const struct tern_rank_column *columns, size_t n, const float *cuts,
                          const float *row, uint8_t *ranks, size_t step);
