@@ -13,9 +13,9 @@ struct native_run {
 
 /* The bytes are given as an engine gives them: a copy that ends with its padding, so that a
  * sanitizer sees who reads on. */
-static enum tern_code native_run_load(struct native_run *run,
-                                      const struct tern_native_format *format,
-                                      struct tern_str bytes, struct tern_err *err)
+static inline enum tern_code native_run_load(struct native_run *run,
+                                             const struct tern_native_format *format,
+                                             struct tern_str bytes, struct tern_err *err)
 {
     char *copy = calloc(1, bytes.n + TERN_NATIVE_PAD);
     enum tern_code code;
@@ -58,7 +58,7 @@ static inline enum tern_code native_run_rows(struct native_run *run, const void 
     return tern_program_run(&run->program, &wanted, err);
 }
 
-static void native_run_end(struct native_run *run)
+static inline void native_run_end(struct native_run *run)
 {
     tern_arena_fini(&run->arena);
 }

@@ -3,12 +3,20 @@
 #include "base/compiler.h"
 #include "engine/native/catboost.h"
 #include "engine/native/lightgbm.h"
+#include "engine/native/onnx_graph.h"
 #include "engine/native/xgboost.h"
 
+/* clang-format off */
 const struct tern_native_format *const tern_native_formats[] = {
-    &tern_xgboost_json,   &tern_xgboost_ubjson,
-    &tern_xgboost_binary, &tern_lightgbm_text,
-    &tern_lightgbm_json,  &tern_catboost_json,
-    &tern_catboost_cbm,   NULL, /* formats stand before this */
+    &tern_xgboost_json,
+    &tern_xgboost_ubjson,
+    &tern_xgboost_binary,
+    &tern_lightgbm_text,
+    &tern_lightgbm_json,
+    &tern_catboost_json,
+    &tern_catboost_cbm,
+    &tern_onnx_graph_format,
+    NULL, /* formats stand before this */
 };
+/* clang-format on */
 const uint32_t tern_native_formats_count = TERN_COUNT_OF(tern_native_formats) - 1;

@@ -1,0 +1,88 @@
+/* Softmax and LogSoftmax, along an axis. Before version 13 the axis and all after it were one. */
+#include <math.h>
+#include "engine/native/onnx_ops.h"
+#include "engine/native/op_shape.h"
+
+/* Types are arguments of macros, and take no parentheses.
+ * NOLINTBEGIN(bugprone-macro-parentheses) */
+
+struct softmax {
+    /* n numbers, `step` elements apart */
+    void (*loop)(const void *in, void *out, size_t step, size_t n);
+    int64_t axis;
+    bool is_flat; /* the axis and all after it */
+};
+
+#define SOFTMAX(name, type, exponential)                                   \
+    static void name(const void *in, void *out, size_t step, size_t n)     \
+    {                                                                      \
+        const type *from = in;                                             \
+        type *to = out;                                                    \
+        type largest = from[0], sum = 0;                                   \
+        for (size_t i = 1; i < n; i++)                                     \
+            largest = from[i * step] > largest ? from[i * step] : largest; \
+        for (size_t i = 0; i < n; i++)                                     \
+            sum += to[i * step] = exponential(from[i * step] - largest);   \
+        for (size_t i = 0; i < n; i++)                                     \
+            to[i * step] /= sum;                                           \
+    }
+#define LOG_SOFTMAX(name, type, exponential, logarithm)                    \
+    static void name(const void *in, void *out, size_t step, size_t n)     \
+    {                                                                      \
+        const type *from = in;                                             \
+        type *to = out;                                                    \
+        type largest = from[0], sum = 0;                                   \
+        for (size_t i = 1; i < n; i++)                                     \
+            largest = from[i * step] > largest ? from[i * step] : largest; \
+        for (size_t i = 0; i < n; i++)                                     \
+            sum += exponential(from[i * step] - largest);                  \
+        sum = logarithm(sum);                                              \
+        for (size_t i = 0; i < n; i++)                                     \
+            to[i * step] = from[i * step] - largest - sum;                 \
+    }
+SOFTMAX(softmax_f32, float, expf)
+SOFTMAX(softmax_f64, double, exp)
+LOG_SOFTMAX(log_softmax_f32, float, expf, logf)
+LOG_SOFTMAX(log_softmax_f64, double, exp, log)
+
+static enum tern_code run_softmax(const struct tern_step *step, struct tern_program_run *run,
+                                  struct tern_err *err)
+{
+    const struct softmax *softmax = step->state;
+    const struct tern_tensor *x = tern_step_in(step, run, 0);
+    size_t size = tern_dtype_size(x->dtype);
+    struct tern_tensor *out;
+    int axis;
+
+    TERN_TRY(tern_op_shape_axis(softmax->axis, x->shape.rank, &axis, err));
+    TERN_TRY(tern_step_out(step, run, 0, &x->shape, &out, err));
+    size_t outer = tern_op_shape_span(&x->shape, 0, axis);
+    size_t n = tern_op_shape_span(&x->shape, axis, softmax->is_flat ? x->shape.rank : axis + 1);
+    size_t inner = softmax->is_flat ? 1 : tern_op_shape_span(&x->shape, axis + 1, x->shape.rank);
+    for (size_t i = 0; i < outer && out->n_bytes > 0; i++) {
+        for (size_t k = 0; k < inner; k++) {
+            size_t at = (i * n * inner + k) * size;
+            softmax->loop((const char *)x->data + at, (char *)out->data + at, inner, n);
+        }
+    }
+    return TERN_OK;
+}
+
+enum tern_code tern_op_softmax_prepare(struct tern_onnx_node *node, struct tern_err *err)
+{
+    static const struct tern_op ops[] = {{"Softmax", run_softmax}, {"LogSoftmax", run_softmax}};
+    enum tern_dtype dtype = tern_onnx_node_dtype(node, 0);
+    bool is_log = tern_str_eq(node->op_type, TERN_STR("LogSoftmax"));
+    void *state;
+
+    TERN_TRY(tern_onnx_node_want(node, 0, TERN_ONNX_FLOATS, err));
+    TERN_TRY(tern_onnx_node_state(node, sizeof(struct softmax), &state, err));
+    struct softmax *softmax = state;
+    softmax->is_flat = node->version < 13;
+    TERN_TRY(tern_onnx_node_int(node, "axis", softmax->is_flat ? 1 : -1, &softmax->axis, err));
+    softmax->loop = dtype == TERN_DTYPE_FP32 ? is_log ? log_softmax_f32 : softmax_f32
+                    : is_log                 ? log_softmax_f64
+                                             : softmax_f64;
+    return tern_onnx_node_step(node, &ops[is_log], softmax, dtype, err);
+}
+/* NOLINTEND(bugprone-macro-parentheses) */
