@@ -12,7 +12,9 @@
 #include "cli/table.h"
 #include "conf/server_options.h"
 #include "engine/engines.h"
+#include "engine/native/native.h"
 #include "os/file.h"
+#include "registry/engine_choice.h"
 #include "registry/model_config.h"
 #include "registry/version.h"
 
@@ -27,6 +29,7 @@ struct check {
     struct tern_found found;
     struct tern_check_ensembles ensembles;
     struct tern_table table;
+    struct tern_buf notes;     /* lines: what is good to know */
     struct tern_buf mistakes;  /* lines */
     struct tern_err no_engine; /* said once, with how many models it keeps from us */
     uint32_t n_no_engine;
@@ -90,6 +93,9 @@ static void add_row(struct check *check, const struct tern_found_model *model,
     tern_table_cell(
         &check->table, TERN_TONE_PLAIN, "%.*s",
         TERN_STR_ARG(version->ensembling != NULL ? version->info.platform : version->info.backend));
+    if (version->declined.n > 0)
+        tern_buf_printf(&check->notes, "%.*s runs in %.*s: %.*s\n", TERN_STR_ARG(model->name),
+                        TERN_STR_ARG(version->info.backend), TERN_STR_ARG(version->declined));
     add_specs(check, version->info.inputs, version->info.n_inputs);
     add_specs(check, version->info.outputs, version->info.n_outputs);
     tern_table_cell(&check->table, TERN_TONE_PLAIN, "%.*s", TERN_STR_ARG(version->batches));
@@ -143,6 +149,7 @@ static void list_disagreements(struct check *check, const struct tern_found_mode
                                struct tern_model_config *config, struct tern_problems *problems)
 {
     const struct tern_engine_ops *engine;
+    struct tern_engine_choice choice;
     struct tern_engine_model loaded = {.ops = NULL};
     struct tern_model_config_specs specs;
     const char *file;
@@ -155,18 +162,23 @@ static void list_disagreements(struct check *check, const struct tern_found_mode
         engine->check(file, &check->arena, problems);
         return;
     }
+    tern_engine_choice_make(file, config->backend.n > 0 ? config->backend : config->platform,
+                            &check->offline.settings.engines, &choice);
     const struct tern_engine_load load = {.name = model->name,
                                           .path = file,
                                           .options = config->options,
                                           .n_options = config->n_options,
                                           .threads = 1};
-    if (engine->load(&load, &check->arena, &loaded, NULL) != TERN_OK)
+    uint32_t i = 0;
+    while (i < choice.n && choice.rows[i]->load(&load, &check->arena, &loaded, NULL) != TERN_OK)
+        i++;
+    if (i == choice.n)
         return;
     const struct tern_model_config_subject subject = {
         .name = model->name, .folder = model->folder, .model = &loaded};
     tern_model_config_complete(config, &check->offline.settings.config, &subject, &check->arena,
                                &specs, problems);
-    engine->unload(&loaded);
+    choice.rows[i]->unload(&loaded);
 }
 
 /* Whether it is the engine that is not there: the same for all of its models. */
@@ -280,6 +292,8 @@ static enum tern_code check_paths(struct check *check, const struct tern_command
         paths[i] = call->args[i].p;
     TERN_TRY(tern_offline_init(&check->offline, paths[0], check->options->onnxruntime.library,
                                &check->options->model.policy, err));
+    tern_native_configure(&(struct tern_native_config){.runs_onnx = check->options->native.onnx ==
+                                                                    TERN_NATIVE_ONNX_AUTO});
     check->offline.settings.config = serve_config_settings(check->options);
     TERN_TRY(tern_repository_scan(paths, call->n_args, &check->offline.settings.engines,
                                   &check->arena, &check->found, err));
@@ -304,6 +318,7 @@ static void print(struct check *check)
     tern_buf_init(&out, OUTPUT_MAX);
     tern_table_print(&check->table, 0, check->colour, &out);
     tern_buf_add_char(&out, '\n');
+    tern_buf_add_str(&out, tern_buf_str(&check->notes));
     tern_buf_add_str(&out, tern_buf_str(&check->mistakes));
     if (check->n_no_engine > 0)
         tern_buf_printf(&out, "%u not loaded: %s\n", check->n_no_engine, check->no_engine.text);
@@ -350,7 +365,8 @@ static int check_all(const struct tern_command_call *call, const struct tern_che
     check->loads = options->load;
     check->colour = tern_table_colour(STDOUT_FILENO);
     tern_arena_init(&check->arena, 1u << 16, ARENA_MAX);
-    tern_buf_init(&check->mistakes, OUTPUT_MAX / 2);
+    tern_buf_init(&check->notes, OUTPUT_MAX / 4);
+    tern_buf_init(&check->mistakes, OUTPUT_MAX / 4);
     init_table(check);
     if (check_paths(check, call, &err) != TERN_OK) {
         fprintf(stderr, "tern check: %s\n", err.text);
@@ -359,6 +375,7 @@ static int check_all(const struct tern_command_call *call, const struct tern_che
         exit_code = check->n_bad > 0 ? TERN_EXIT_FAILED : TERN_EXIT_OK;
     }
     tern_engines_close();
+    tern_buf_fini(&check->notes);
     tern_buf_fini(&check->mistakes);
     tern_arena_fini(&check->arena);
     tern_mem_free(check);

@@ -1,6 +1,7 @@
 #include "cli/offline.h"
 
 #include "engine/engines.h"
+#include "engine/native/native.h"
 #include "engine/onnx/onnx.h"
 #include "registry/version.h"
 #include "simd/simd.h"
@@ -23,6 +24,7 @@ enum tern_code tern_offline_init(struct tern_offline *offline, const char *path,
     const struct tern_onnx_config config = {.library = onnxruntime.n > 0 ? onnxruntime.p : NULL};
 
     tern_simd_init();
+    tern_native_configure(&(struct tern_native_config){.runs_onnx = true});
     tern_log_init(&offline->log, (struct tern_log_sink){.write = drop_line}, TERN_LOG_ERROR,
                   TERN_LOG_TEXT, false);
     offline->path = path;

@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "base/version.h"
 #include "engine/engines.h"
+#include "engine/native/native.h"
 #include "engine/onnx/onnx.h"
 #include "net/mux_h1.h"
 #include "net/mux_h2.h"
@@ -87,6 +88,8 @@ static enum tern_code open_engines(struct serve_process *p, struct tern_err *err
     uint32_t n_providers = options->onnxruntime.providers.n;
 
     TERN_TRY(tern_onnx_configure(&config, err));
+    tern_native_configure(
+        &(struct tern_native_config){.runs_onnx = options->native.onnx == TERN_NATIVE_ONNX_AUTO});
     p->engine_options = tern_arena_zalloc(&p->arena, 4 + n_providers, sizeof(*p->engine_options));
     if (p->engine_options == NULL)
         return tern_arena_fail(&p->arena, err, "the engine's options");

@@ -21,6 +21,7 @@
 static const char *const controls[] = {"none", "poll", "explicit", NULL};
 static const char *const batchings[] = {"adaptive", "configured", "off", NULL};
 static const char *const rate_limits[] = {"off", "execution_count", NULL};
+static const char *const native_onnx[] = {"auto", "off", NULL};
 static const char *const graph_levels[] = {"none", "basic", "extended", "all", NULL};
 static const char *const personas[] = {"none", "triton", NULL};
 static const char *const overs[] = {"any", "http", "grpc", NULL};
@@ -209,6 +210,12 @@ static const struct tern_opt rows[] = {
      .flags = RARE, .section = "ONNX Runtime", .preset = "true",
      .help = "Let the runtime keep freed memory for its next run; off gives it back to the "
              "system."},
+
+    {.name = "engine.native.onnx", .type = TERN_OPT_ENUM, IN(native.onnx),
+     .section = "Native engine", .preset = "auto", .values = native_onnx,
+     .help = "ONNX graphs whose operators all run natively: `auto` runs them without ONNX Runtime, "
+             "unless their configuration names it or has options for it; `off` runs them natively "
+             "only where a configuration says backend \"tern\"."},
 
     {.name = "sched.inline_max", .type = TERN_OPT_DURATION, IN(sched.inline_max_ns),
      .section = "Scheduling", .preset = "0", .max = 1 * SEC,

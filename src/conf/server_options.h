@@ -98,6 +98,8 @@ struct tern_resource_options {
     int32_t device; /* -1: as many on each */
 };
 
+enum tern_native_onnx { TERN_NATIVE_ONNX_AUTO, TERN_NATIVE_ONNX_OFF };
+
 enum tern_graph_level {
     TERN_GRAPH_LEVEL_NONE,
     TERN_GRAPH_LEVEL_BASIC,
@@ -166,6 +168,10 @@ struct tern_server_options {
         struct tern_opt_list providers;
         bool arena;
     } onnxruntime;
+
+    struct {
+        enum tern_native_onnx onnx;
+    } native;
 
     struct {
         uint64_t inline_max_ns;

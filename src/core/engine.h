@@ -141,6 +141,8 @@ struct tern_engine_sink {
     void *asker;
 };
 
+#define TERN_PROBE_NAMED 1 /* what probe says of a file that is its own only by configuration */
+
 struct tern_engine_ops {
     const char *name; /* "onnxruntime" */
     /* (optional) Other servers' names of it: what a configuration may call its backend, too
@@ -159,7 +161,9 @@ struct tern_engine_ops {
     enum tern_code (*available)(struct tern_err *err);
     /* The file names it looks for in a version folder, most specific first; NULL-terminated. */
     const char *const *file_names;
-    /* 0: not mine; higher is better. `head` holds the first bytes of the file. */
+    /* 0: not mine; higher is better; TERN_PROBE_NAMED: mine when a configuration says so. `head`
+     * holds the first bytes of the file. An engine whose load says UNIMPLEMENTED or
+     * INVALID_ARGUMENT of a file leaves it to the next best. */
     int (*probe)(const char *file_name, struct tern_str head);
     /* (optional) Everything that load would find wrong in the file, in the list; not only the first
      * mistake. */

@@ -46,9 +46,10 @@ struct tern_model_version {
     const struct tern_scheduling *scheduling; /* how they wait; NULL: only in tests */
     /* Its steps; NULL: it is no ensemble. One has no engine (ops == NULL) and no instances. */
     const struct tern_ensembling *ensembling;
-    struct tern_str batches; /* whether it has them, in words */
-    uint32_t sequence_slots; /* live sequences at a time */
-    struct tern_arena arena; /* owns what info and engine point to */
+    struct tern_str batches;  /* whether it has them, in words */
+    struct tern_str declined; /* why an engine that is asked before did not take it; or empty */
+    uint32_t sequence_slots;  /* live sequences at a time */
+    struct tern_arena arena;  /* owns what info and engine point to */
     void *
         *loop_instances; /* one a loop, for runs on the loop itself; NULL: the model is too slow */
     uint32_t n_loop_instances;

@@ -179,13 +179,35 @@ static bool needs_queue(const struct tern_version_loading *l)
            tern_batching_parameters_need_queue(batching_of(l));
 }
 
+/* The best engine that takes the file. Where none does, what the last one says is the reason; where
+ * that one is not installed, what the one before it found damaged. */
+static enum tern_code open_best(struct tern_version_loading *l, uint32_t threads,
+                                struct tern_err *err)
+{
+    enum tern_code code = open_engine(l, threads, err);
+
+    for (uint32_t i = 1; i < l->choice.n && tern_engine_choice_goes_on(code); i++) {
+        struct tern_err why = {.code = code};
+        enum tern_code missing = l->choice.rows[i]->available(&why);
+        if (missing != TERN_OK && code == TERN_INVALID_ARGUMENT)
+            return code;
+        if (missing != TERN_OK)
+            return tern_fail(err, missing, "%s", why.text);
+        if (err != NULL)
+            l->version->declined = tern_arena_copy(&l->version->arena, tern_str_of(err->text));
+        l->engine = l->choice.rows[i];
+        code = open_engine(l, threads, err);
+    }
+    return code;
+}
+
 static enum tern_code open_sized(struct tern_version_loading *l, struct tern_err *err)
 {
     struct tern_model_version *version = l->version;
     uint32_t many = l->settings->executors;
     bool large = l->file_size >= LARGE_FILE && many > 1 && !l->config.decoupled;
 
-    TERN_TRY(open_engine(l, large ? many : 1, err));
+    TERN_TRY(open_best(l, large ? many : 1, err));
     if (l->engine->documents)
         return TERN_OK;
     TERN_TRY(measure(l, err));
@@ -215,6 +237,11 @@ static enum tern_code find_file(struct tern_version_loading *l, struct tern_err 
                                         &l->engine, err));
     TERN_TRY(tern_file_stat(l->file, &info, err));
     l->file_size = info.size;
+    tern_engine_choice_make(l->file,
+                            l->config.backend.n > 0 ? l->config.backend : l->config.platform,
+                            &l->settings->engines, &l->choice);
+    if (l->choice.n > 0)
+        l->engine = l->choice.rows[0];
     return TERN_OK;
 }
 

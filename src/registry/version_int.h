@@ -3,6 +3,7 @@
 #define TERN_REGISTRY_VERSION_INT_H
 
 #include "base/clock.h"
+#include "registry/engine_choice.h"
 #include "registry/model_config.h"
 #include "registry/version.h"
 
@@ -11,6 +12,7 @@ struct tern_version_loading {
     const struct tern_registry_settings *settings;
     struct tern_model_version *version;
     const struct tern_engine_ops *engine;
+    struct tern_engine_choice choice; /* of the file; engine is one of them */
     uint64_t start_ns;
     const char *file;
     uint64_t file_size;

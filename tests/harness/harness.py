@@ -19,6 +19,8 @@ ONNX = TOP / "tests" / "data" / "onnx"
 # keeps until the end of the process is not ours.
 os.environ.setdefault("ASAN_OPTIONS", "handle_segv=0")
 os.environ.setdefault("LSAN_OPTIONS", f"suppressions={TOP}/tests/e2e/lsan.supp:print_suppressions=0")
+# Tests that are not about the native engine see ONNX Runtime, as Triton's clients do.
+os.environ.setdefault("TERN_ENGINE_NATIVE_ONNX", "off")
 DEADLINE = float(os.environ.get("TERN_TEST_DEADLINE", "30"))
 
 

@@ -5,6 +5,7 @@
 #include "engine/native/explain.h"
 #include "engine/native/format.h"
 #include "engine/native/native_options.h"
+#include "engine/native/onnx_graph.h"
 #include "engine/native/program.h"
 #include "os/file.h"
 
@@ -33,11 +34,22 @@ static const struct tern_native_format *find_format(struct tern_str file_name, s
     return best;
 }
 
+/* Without being told: off, so that who asks for ONNX Runtime has it. */
+static struct tern_native_config settings;
+
+void tern_native_configure(const struct tern_native_config *config)
+{
+    settings = *config;
+}
+
+/* Of files that ONNX Runtime takes, too: more than its 100, or only by name. */
 static int probe(const char *file_name, struct tern_str head)
 {
     int score;
+    const struct tern_native_format *format = find_format(tern_str_of(file_name), head, &score);
 
-    find_format(tern_str_of(file_name), head, &score);
+    if (format == &tern_onnx_graph_format)
+        return settings.runs_onnx ? 2 * score : TERN_PROBE_NAMED;
     return score;
 }
 
@@ -92,6 +104,9 @@ static enum tern_code read_program(const struct tern_engine_load *spec, struct t
     if (format == NULL)
         return tern_fail(err, TERN_UNIMPLEMENTED,
                          "the model file is none of the kinds that are read here");
+    if (format == &tern_onnx_graph_format && spec->n_options > 0)
+        return tern_fail(err, TERN_UNIMPLEMENTED, "option %.*s is ONNX Runtime's",
+                         TERN_STR_ARG(spec->options[0].key));
     TERN_TRY(tern_native_options_parse(spec, &options, err));
     TERN_TRY(check_type(&options, format, err));
     TERN_TRY(format->load(&source, program, err));

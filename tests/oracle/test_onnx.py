@@ -1,0 +1,124 @@
+# covers: engine/native/onnx_trees_v5 engine/native/op_batchnorm engine/native/op_cells
+# covers: engine/native/op_classes engine/native/op_convert engine/native/op_dense
+# covers: engine/native/op_form engine/native/op_gather engine/native/op_keys engine/native/op_label
+# covers: engine/native/op_lines engine/native/op_map engine/native/op_move engine/native/op_pair
+# covers: engine/native/op_reduce engine/native/op_scale engine/native/op_scores
+# covers: engine/native/op_shape engine/native/op_softmax engine/native/op_svm
+# covers: engine/native/op_votes engine/native/op_where
+"""ONNX graphs that run natively against ONNX Runtime: each operator on random tensors, random trees, and what
+exporters make of scikit-learn's, XGBoost's and LightGBM's models. Labels, whole numbers, texts and the scores
+of trees have to be equal to the bit; other numbers to RELATIVE of the largest of their tensor."""
+
+import itertools
+
+import numpy
+import onnxruntime
+import pytest
+from onnx_models import boosters, doubles, exported, mixed
+from onnx_operators import operators
+from onnx_trees import ensembles
+from oracle import SEED, Program
+
+RELATIVE = 1e-6
+# ONNX Runtime's Sigmoid and Tanh are off by more than ours, and cancellation makes it visible.
+LOOSE = {"Sigmoid": 1e-5, "Tanh": 1e-5, "PROBIT": 1e-3, "Exp": 1e-5, "Pow": 1e-5, "Scaler": 1e-5, "LinearClassifier": 1e-5}
+NATIVE = 'backend: "tern"\n'
+
+
+def session(model):
+    """One thread: with several, sums of trees depend on their number."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.log_severity_level = 4
+    return onnxruntime.InferenceSession(model.SerializeToString(), options)
+
+
+def expected_of(case):
+    if getattr(case, "expected", None) is not None:
+        return case.expected
+    outputs = session(case.model).run(None, case.feeds)
+    # ZipMap: a dictionary a row.
+    return [numpy.array([list(row.values()) for row in output], "f4") if isinstance(output, list) else output for output in outputs]
+
+
+def tolerance(case):
+    if getattr(case, "exact", False):
+        return 0
+    nodes = case.model.graph.node
+    names = {node.op_type for node in nodes} | {a.s.decode() for node in nodes for a in node.attribute if a.name == "post_transform"}
+    return max([RELATIVE] + [LOOSE[name] for name in names if name in LOOSE])
+
+
+def difference(got, expected, relative):
+    expected = numpy.asarray(expected)
+    if got.shape != expected.shape:
+        return f"shape {got.shape}, expected {expected.shape}"
+    if expected.dtype.kind != "f":
+        return None if (got == expected).all() else f"got {got.ravel()[:6]}, expected {expected.ravel()[:6]}"
+    with numpy.errstate(all="ignore"):
+        same = (got == expected) | (numpy.isnan(got) & numpy.isnan(expected))
+        finite = expected[numpy.isfinite(expected)]
+        size = max(float(numpy.abs(finite).max()) if finite.size else 0.0, 1e-30)
+        error = numpy.where(same, 0, numpy.abs(got.astype("f8") - expected) / size)
+    worst = float(error.max()) if error.size else 0.0
+    return None if worst <= relative else f"off by {worst:.3g}"
+
+
+def compare(tmp_path, cases, config=NATIVE):
+    """All cases as models of one program. Answers how many were compared."""
+    repository = tmp_path / "models"
+    cases = list(cases)
+    for i, case in enumerate(cases):
+        folder = repository / f"m{i:04}" / "1"
+        folder.mkdir(parents=True)
+        (folder / "model.onnx").write_bytes(case.model.SerializeToString())
+        (folder.parent / "config.pbtxt").write_text(config)
+    bad = []
+    with Program(tmp_path / "server", repository) as program:
+        for i, case in enumerate(cases):
+            name = f"m{i:04}"
+            failure = program.failure(name)
+            if failure:
+                bad.append(f"{name} ({case.what}): {failure}")
+                continue
+            inputs = program.call("GET", f"/v2/models/{name}").json()["inputs"]
+            got = program.ask(name, inputs, case.feeds, None, None)
+            for output, value in zip(case.model.graph.output, expected_of(case)):
+                wrong = difference(got[output.name], value, tolerance(case))
+                if wrong:
+                    bad.append(f"{name} ({case.what}), {output.name}: {wrong}")
+    print(f"{len(cases)} graphs: {len(bad)} differ")
+    assert not bad, "\n".join([f"{len(bad)} of {len(cases)} differ:"] + bad[:10])
+    return len(cases)
+
+
+def batched(case):
+    """What a server takes by rows: the tensors that have a first dimension, which is the same."""
+    return all(numpy.ndim(value) > 0 for value in case.feeds.values())
+
+
+def test_operators(tmp_path):
+    assert compare(tmp_path, (case for case in operators(SEED) if batched(case))) > 1000
+
+
+def test_trees(tmp_path):
+    assert compare(tmp_path, ensembles(SEED)) > 100
+
+
+def test_scikit_learn(tmp_path):
+    assert compare(tmp_path, exported()) > 60
+
+
+def test_columns_and_doubles(tmp_path):
+    assert compare(tmp_path, itertools.chain(mixed(), doubles())) > 3
+
+
+def test_boosters(tmp_path):
+    assert compare(tmp_path, boosters()) > 4
+
+
+@pytest.mark.parametrize("level", ["portable", "avx2"])
+def test_levels(tmp_path, monkeypatch, level):
+    """The same graphs without the widest vectors."""
+    monkeypatch.setenv("TERN_SIMD", level)
+    compare(tmp_path, (case for case in operators(SEED + 1) if case.what.startswith(("MatMul", "Gemm", "layer", "Linear", "SVM")) and batched(case)))
