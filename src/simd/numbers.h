@@ -34,10 +34,11 @@ struct tern_numbers_result {
 };
 
 /* text.p[0] == '['. Reads an array, flat or nested, of numbers (for BOOL true and false, also 0 and
- * 1), row-major into out, which has room for cap elements of dtype. INVALID_ARGUMENT, with the
- * position, what came and what was expected, for: anything that is not JSON, NaN and Infinity,
- * integers out of range or with a fraction, ragged nesting, depth over TERN_NUMBERS_DEPTH_MAX, more
- * than cap elements, strings, objects or null inside, no closing bracket. On failure the elements
+ * 1), row-major into out, which has room for cap elements of dtype. null among floats is a NaN, as
+ * it is when floats are written. INVALID_ARGUMENT, with the position, what came and what was
+ * expected, for: anything that is not JSON, NaN and Infinity, integers out of range or with a
+ * fraction, ragged nesting, depth over TERN_NUMBERS_DEPTH_MAX, more than cap elements, strings,
+ * objects or other null inside, no closing bracket. On failure the elements
  * of out are unspecified and *ret untouched. */
 enum tern_code tern_numbers_read(enum tern_dtype dtype, struct tern_str text, void *out, size_t cap,
                                  struct tern_numbers_result *ret, struct tern_err *err);

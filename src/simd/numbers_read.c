@@ -165,6 +165,17 @@ TERN_INLINE bool store_integer(enum tern_dtype dtype, const struct tern_decimal 
 
 enum one { ONE_OK, ONE_GRAMMAR, ONE_RANGE };
 
+/* A float that is missing, as answers write it. */
+static TERN_COLD bool read_null(enum tern_dtype dtype, const char *p, const char *end, char *out,
+                                struct tern_decimal *d)
+{
+    if ((size_t)(end - p) < 4 || memcmp(p, "null", 4) != 0)
+        return false;
+    d->end = p + 4;
+    (void)store_float(dtype, (double)NAN, out); /* which is out of range, and meant to be */
+    return true;
+}
+
 /* Reads the value at p into out; *d says where it ended or what was wrong. */
 TERN_INLINE enum one read_one(enum tern_dtype dtype, const char *p, const char *end, char *out,
                               struct tern_decimal *d)
@@ -180,8 +191,8 @@ TERN_INLINE enum one read_one(enum tern_dtype dtype, const char *p, const char *
         d->end = p + n;
         return ONE_OK;
     }
-    if (!tern_decimal_scan(p, end, d))
-        return ONE_GRAMMAR;
+    if (TERN_UNLIKELY(!tern_decimal_scan(p, end, d)))
+        return is_float(dtype) && read_null(dtype, p, end, out, d) ? ONE_OK : ONE_GRAMMAR;
     bool fits = is_float(dtype) ? store_float(dtype, tern_decimal_to_double(d, p), out)
                                 : store_integer(dtype, d, out);
     return fits ? ONE_OK : ONE_RANGE;

@@ -396,7 +396,7 @@ static void refuses_wrong_inputs(void **state)
          "surrogates in pairs"},
         {JSON_INPUT("\"datatype\":\"BYTES\",\"shape\":[1],\"data\":[\"\xff\"]"), "valid UTF-8"},
         {JSON_INPUT(FP32 "\"shape\":[1],\"data\":[\"1\"]"), "Unable to parse 'data' of input 'x'"},
-        {JSON_INPUT(FP32 "\"shape\":[1],\"data\":[null]"), "Unable to parse 'data' of input 'x'"},
+        {JSON_INPUT(FP32 "\"shape\":[1],\"data\":[nul]"), "at byte"},
         {JSON_INPUT(FP32 "\"shape\":[1],\"data\":[NaN]"), "expected a value at byte"},
         {JSON_INPUT(FP32 "\"shape\":[1],\"data\":[Infinity]"), "expected a value at byte"},
         {JSON_INPUT(FP32 "\"shape\":[1],\"data\":[1e400]"), "Unable to parse 'data' of input 'x'"},
