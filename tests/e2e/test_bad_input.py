@@ -46,7 +46,7 @@ BODIES = {
     "Infinity": b'{"inputs": [{"name": "features", "datatype": "FP32", "shape": [1, 4], "data": [Infinity, 1, 2, 3]}]}',
     "beyond float32": with_input(data=[1e39, 1, 2, 3]),
     "a string among numbers": with_input(data=["1", 2, 3, 4]),
-    "null among numbers": with_input(data=[None, 2, 3, 4]),
+    "null among integers": b'{"inputs": [{"name": "features", "datatype": "INT64", "shape": [1, 4], "data": [null, 1, 2, 3]}]}',
     "invalid UTF-8": b'{"id": "\xff\xfe", "inputs": []}',
     "lone surrogate": b'{"id": "\\ud800", "inputs": []}',
     "unknown output": {"inputs": [GOOD], "outputs": [{"name": "nope"}]},
