@@ -4,18 +4,17 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include "engine/native/catboost.h"
-#include "harness/native_run.h"
+#include "harness/native_rig.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 #define FEATURES_MAX 4096
 
-static void run_rows(struct native_run *run)
+static void run_rows(struct native_rig *rig)
 {
     static const float odd[] = {0, 1, -1, 0.5f, 1e30f, -1e30f, 1e-35f, NAN, INFINITY, 31};
-    int64_t width = run->program.inputs[0].shape.dim[1];
+    int64_t width = rig->program.inputs[0].shape.dim[1];
     struct tern_tensor got;
-    struct tern_err err;
 
     if (width > FEATURES_MAX)
         return;
@@ -24,7 +23,7 @@ static void run_rows(struct native_run *run)
         abort();
     for (size_t i = 0; i < (size_t)width * 3; i++)
         rows[i] = odd[i % (sizeof(odd) / sizeof(odd[0]))];
-    if (native_run_rows(run, rows, 3, &got, &err) != TERN_OK)
+    if (native_run(rig, rows, 3, (size_t)width, &got) != TERN_OK)
         abort();
     free(rows);
 }
@@ -35,13 +34,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct tern_str bytes = {(const char *)data, size};
 
     for (size_t i = 0; i < 2; i++) {
-        struct native_run run;
-        struct tern_err err = {0};
-        if (native_run_load(&run, formats[i], bytes, &err) == TERN_OK)
-            run_rows(&run);
-        else if (err.text[0] == '\0')
+        struct native_rig rig;
+        if (native_load(&rig, formats[i], bytes) == TERN_OK)
+            run_rows(&rig);
+        else if (rig.err.text[0] == '\0')
             abort();
-        native_run_end(&run);
+        native_free(&rig);
     }
     return 0;
 }

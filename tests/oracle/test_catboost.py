@@ -136,6 +136,45 @@ def test_scale_and_shrunk(tmp_path):
     batch.check(relative=RELATIVE)
 
 
+def test_categories_one_hot(tmp_path):
+    """Categories that are whole numbers, asked for one by one; -1 stands for a missing one, and some are unknown."""
+    data = data_sets()["categorical"]
+    columns = [i for i, n in enumerate(data.categories) if n <= 30]
+    places = [at for at, i in enumerate(columns) if data.categories[i]]
+    x = data.x[:, columns].copy()
+    x[:, places] = numpy.nan_to_num(x[:, places], nan=-1)
+    rows = numpy.concatenate([x, x[:100]])
+    rows[-100:, places] += 1000
+    rows[-50:, places] *= -12345
+
+    def frame(rows):
+        return [[int(v) if i in places else float(v) for i, v in enumerate(row)] for row in rows]
+
+    batch = Batch(tmp_path)
+    for settings in choices(12, "one-hot", iterations=[1, 20], form=["json", "cbm"], depth=[2, 4, 6], loss=["RMSE", "Logloss", "MultiClass"], grow_policy=["SymmetricTree", "Depthwise", "Lossguide"]):
+        what = dict(settings)
+        form, loss = settings.pop("form"), settings.pop("loss")
+        kind = catboost.CatBoostRegressor if loss == "RMSE" else catboost.CatBoostClassifier
+        model = kind(loss_function=loss, one_hot_max_size=255, cat_features=places, **settings, **ALWAYS)
+        pool = catboost.Pool(frame(x), {"RMSE": data.target, "Logloss": data.label, "MultiClass": data.classes}[loss], cat_features=places)
+        model.fit(pool)
+        path = tmp_path / f"hot.{form}"
+        model.save_model(path, format=form, **({"pool": pool} if form == "json" else {}))
+        expected = model.predict(frame(rows)) if loss == "RMSE" else model.predict_proba(frame(rows))
+        batch.add({f"model.{form}": path}, rows, expected, what)
+    batch.check(relative=RELATIVE)
+
+
+def test_variance(tmp_path):
+    data = data_sets()["diabetes"]
+    batch = Batch(tmp_path)
+    for form in ("json", "cbm"):
+        model = catboost.CatBoostRegressor(loss_function="RMSEWithUncertainty", iterations=30, depth=3, **ALWAYS)
+        model.fit(data.x, data.target)
+        add(batch, data, model, form, form, tmp_path)
+    batch.check(relative=RELATIVE)
+
+
 def test_categories_that_are_not_used(tmp_path):
     """A column of categories that no tree looks at may hold anything; one that is looked at is refused."""
     data = data_sets()["wine"]

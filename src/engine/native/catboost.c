@@ -20,6 +20,7 @@ void tern_catboost_fini(struct tern_catboost *model)
 {
     tern_forest_builder_free(model->builder);
     tern_mem_free(model->features);
+    tern_mem_free(model->categories);
     tern_mem_free(model->bins);
     tern_mem_free(model->names);
     tern_mem_free(model->bias);
@@ -68,8 +69,47 @@ enum tern_code tern_catboost_add_border(struct tern_catboost *model, double bord
         return tern_fail(err, TERN_INVALID_ARGUMENT, "a border that is not a number");
     TERN_TRY(tern_grow(&model->bins, &model->bins_cap, model->n_bins, 1, sizeof(*model->bins),
                        TERN_CATBOOST_PARTS_MAX, "borders", err));
-    model->bins[model->n_bins++] =
-        (struct tern_catboost_bin){(uint32_t)(model->n_features - 1), (float)border};
+    model->bins[model->n_bins++] = (struct tern_catboost_bin){
+        .feature = (uint32_t)(model->n_features - 1), .border = (float)border};
+    return TERN_OK;
+}
+
+enum tern_code tern_catboost_add_category(struct tern_catboost *model, int64_t index,
+                                          int64_t column, struct tern_str name,
+                                          struct tern_err *err)
+{
+    if (index < 0 || index > UINT32_MAX)
+        return tern_fail(err, TERN_INVALID_ARGUMENT, "a category feature with the index %lld",
+                         (long long)index);
+    TERN_TRY(tern_catboost_column(model, column, name, err));
+    TERN_TRY(tern_grow(&model->categories, &model->categories_cap, model->n_categories, 1,
+                       sizeof(*model->categories), TERN_CATBOOST_COLUMNS_MAX, "features", err));
+    model->categories[model->n_categories++] =
+        (struct tern_catboost_category){(uint32_t)index, (uint32_t)column, 0};
+    return TERN_OK;
+}
+
+enum tern_code tern_catboost_add_value(struct tern_catboost *model, int64_t index, int64_t hash,
+                                       struct tern_err *err)
+{
+    size_t at = 0;
+
+    while (at < model->n_categories && model->categories[at].index != index)
+        at++;
+    if (at == model->n_categories || hash < INT32_MIN || hash > UINT32_MAX)
+        return tern_fail(err, TERN_INVALID_ARGUMENT, "the category %lld of the feature %lld",
+                         (long long)hash, (long long)index);
+    struct tern_catboost_category *category = &model->categories[at];
+    if (category->n_values == TERN_CATBOOST_VALUES_MAX)
+        return tern_fail(err, TERN_RESOURCE_EXHAUSTED,
+                         "trees ask for more than %u categories of a feature",
+                         TERN_CATBOOST_VALUES_MAX);
+    TERN_TRY(tern_grow(&model->bins, &model->bins_cap, model->n_bins, 1, sizeof(*model->bins),
+                       TERN_CATBOOST_PARTS_MAX, "borders", err));
+    model->bins[model->n_bins++] = (struct tern_catboost_bin){.is_category = true,
+                                                              .feature = (uint32_t)at,
+                                                              .border = (float)category->n_values++,
+                                                              .hash = (uint32_t)hash};
     return TERN_OK;
 }
 
@@ -88,15 +128,13 @@ static const struct {
     {"MultiCrossEntropy", TERN_CATBOOST_SIGMOID},
     {"Poisson", TERN_CATBOOST_EXPONENT},
     {"Tweedie", TERN_CATBOOST_EXPONENT},
+    {"RMSEWithUncertainty", TERN_CATBOOST_VARIANCE},
 };
 
 enum tern_code tern_catboost_set_loss(struct tern_catboost *model, struct tern_str loss,
                                       struct tern_err *err)
 {
-    if (tern_str_eq(loss, TERN_STR("RMSEWithUncertainty")))
-        return tern_fail(err, TERN_UNIMPLEMENTED,
-                         "the loss RMSEWithUncertainty, whose second value is a variance, is not "
-                         "served");
+    (void)err;
     model->answer = TERN_CATBOOST_RAW;
     for (size_t i = 0; i < sizeof(losses) / sizeof(losses[0]); i++) {
         if (tern_str_eq(loss, tern_str_of(losses[i].name)))
@@ -159,17 +197,27 @@ enum tern_code tern_catboost_add_node(struct tern_catboost *model, uint32_t *ret
 }
 
 enum tern_code tern_catboost_ask(struct tern_catboost *model, uint32_t node, uint32_t bin,
-                                 struct tern_err *err)
+                                 uint32_t left, uint32_t right, struct tern_err *err)
 {
     if (bin >= model->n_bins)
         return tern_fail(err, TERN_INVALID_ARGUMENT, "split %u, but there are %zu borders", bin,
                          model->n_bins);
-    const struct tern_catboost_feature *feature = &model->features[model->bins[bin].feature];
+    const struct tern_catboost_bin *from = &model->bins[bin];
     struct tern_forest_node *asks = &model->nodes[node];
+    asks->threshold = (double)from->border;
+    if (from->is_category) {
+        asks->test = TERN_FOREST_EQUAL;
+        asks->feature = model->categories[from->feature].column;
+        asks->missing_yes = false;
+        asks->yes = right;
+        asks->no = left;
+        return TERN_OK;
+    }
     asks->test = TERN_FOREST_LESS_EQUAL;
-    asks->threshold = (double)model->bins[bin].border;
-    asks->feature = feature->column;
-    asks->missing_yes = !feature->nan_is_largest;
+    asks->feature = model->features[from->feature].column;
+    asks->missing_yes = !model->features[from->feature].nan_is_largest;
+    asks->yes = left;
+    asks->no = right;
     return TERN_OK;
 }
 
@@ -216,9 +264,8 @@ enum tern_code tern_catboost_add_symmetric(struct tern_catboost *model, const ui
                 continue;
             }
             uint32_t below = (2u << depth) - 1;
-            TERN_TRY(tern_catboost_ask(model, node, splits[depth], err));
-            model->nodes[node].yes = below + k;
-            model->nodes[node].no = below + k + (1u << depth);
+            TERN_TRY(tern_catboost_ask(model, node, splits[depth], below + k,
+                                       below + k + (1u << depth), err));
         }
     }
     return tern_catboost_add_tree(model, values, 1u << n_splits, err);
@@ -269,6 +316,8 @@ static enum tern_code answer_sums(struct tern_catboost *model, uint32_t *value,
     switch (model->answer) {
     case TERN_CATBOOST_RAW:
         return TERN_OK;
+    case TERN_CATBOOST_VARIANCE:
+        return tern_catboost_op_variance(model->program, value, err);
     case TERN_CATBOOST_EXPONENT:
         return tern_op_link(model->program, TERN_LINK_EXP, 0, value, err);
     case TERN_CATBOOST_SOFTMAX:
@@ -319,7 +368,11 @@ enum tern_code tern_catboost_end(struct tern_catboost *model, struct tern_err *e
     uint32_t value;
 
     TERN_TRY(keep_names(model, err));
+    if (model->answer == TERN_CATBOOST_VARIANCE && model->n_outputs != 2)
+        return tern_fail(err, TERN_INVALID_ARGUMENT,
+                         "%u outputs, but the loss RMSEWithUncertainty has two", model->n_outputs);
     TERN_TRY(tern_program_input(model->program, &input, &value, err));
+    TERN_TRY(tern_catboost_op_categories(model, &value, err));
     TERN_TRY(tern_forest_builder_finish(model->builder, &forest, err));
     TERN_TRY(tern_op_forest(model->program, forest, &value, err));
     if (model->scale != 1)

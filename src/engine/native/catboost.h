@@ -5,8 +5,10 @@
  * The program takes [n, columns] FP32, a column a feature in the order of the training, and gives
  * FP64: what CatBoostRegressor.predict gives, [n, k] (raw values; e^x for Poisson and Tweedie), or
  * what CatBoostClassifier.predict_proba gives, [n, classes]. Sums are made in double, tree after
- * tree from zero, then scaled and shifted. Columns of categories that no tree looks at are passed
- * over; trees that look at categories, texts or embeddings are refused. */
+ * tree from zero, then scaled and shifted. Categories are whole numbers, as CatBoost takes
+ * integers, and trees may ask for single ones; trees that look at their statistics (CTR), at texts
+ * or at embeddings are refused.
+ */
 #ifndef TERN_ENGINE_NATIVE_CATBOOST_H
 #define TERN_ENGINE_NATIVE_CATBOOST_H
 

@@ -36,6 +36,7 @@ enum {
 
 enum { FLOAT_HAS_NANS, FLOAT_INDEX, FLOAT_COLUMN, FLOAT_BORDERS, FLOAT_NAME, FLOAT_NANS };
 enum { OTHER_INDEX, OTHER_COLUMN, OTHER_NAME }; /* a feature that is no number */
+enum { ONE_HOT_INDEX, ONE_HOT_VALUES };         /* TOneHotFeature */
 
 #define NANS_AS_TRUE 2
 #define NANS_MAX     2
@@ -94,6 +95,50 @@ static enum tern_code read_features(struct cbm *cbm, struct tern_err *err)
     return TERN_OK;
 }
 
+static enum tern_code read_category(struct cbm *cbm, const struct tern_flatbuf_table *feature,
+                                    struct tern_err *err)
+{
+    struct tern_str name;
+    int32_t index, column;
+
+    TERN_TRY(tern_flatbuf_int32(feature, OTHER_INDEX, -1, &index, err));
+    TERN_TRY(tern_flatbuf_int32(feature, OTHER_COLUMN, -1, &column, err));
+    TERN_TRY(tern_flatbuf_string(feature, OTHER_NAME, &name, err));
+    return tern_catboost_add_category(&cbm->model, index, column, name, err);
+}
+
+static enum tern_code read_one_hot(struct cbm *cbm, const struct tern_flatbuf_table *feature,
+                                   struct tern_err *err)
+{
+    struct tern_flatbuf_vector hashes;
+    int32_t index;
+
+    TERN_TRY(tern_flatbuf_int32(feature, ONE_HOT_INDEX, -1, &index, err));
+    TERN_TRY(tern_flatbuf_vector(feature, ONE_HOT_VALUES, 4, &hashes, err));
+    for (uint32_t i = 0; i < hashes.n; i++)
+        TERN_TRY(tern_catboost_add_value(&cbm->model, index, tern_flatbuf_u32(&hashes, i), err));
+    return TERN_OK;
+}
+
+/* The columns of categories, then those of their values that trees ask for. */
+static enum tern_code read_categories(struct cbm *cbm, struct tern_err *err)
+{
+    struct tern_flatbuf_vector list;
+    struct tern_flatbuf_table feature;
+
+    TERN_TRY(tern_flatbuf_vector(&cbm->trees, TREES_CATEGORIES, 4, &list, err));
+    for (uint32_t i = 0; i < list.n; i++) {
+        TERN_TRY(tern_flatbuf_element(&list, i, &feature, err));
+        TERN_TRY(read_category(cbm, &feature, err));
+    }
+    TERN_TRY(tern_flatbuf_vector(&cbm->trees, TREES_ONE_HOT, 4, &list, err));
+    for (uint32_t i = 0; i < list.n; i++) {
+        TERN_TRY(tern_flatbuf_element(&list, i, &feature, err));
+        TERN_TRY(read_one_hot(cbm, &feature, err));
+    }
+    return TERN_OK;
+}
+
 /* Columns that hold something else. */
 static enum tern_code read_others(struct cbm *cbm, uint16_t field, struct tern_err *err)
 {
@@ -120,8 +165,7 @@ static enum tern_code refuse(struct cbm *cbm, uint16_t field, const char *what,
     TERN_TRY(tern_flatbuf_vector(&cbm->trees, field, 4, &list, err));
     if (list.n == 0)
         return TERN_OK;
-    return tern_fail(err, TERN_UNIMPLEMENTED, "its trees look at %s: only numbers are served",
-                     what);
+    return tern_fail(err, TERN_UNIMPLEMENTED, "its trees look at %s, which is not served", what);
 }
 
 static enum tern_code read_biases(struct cbm *cbm, struct tern_err *err)
@@ -176,8 +220,7 @@ static enum tern_code read_core(struct cbm *cbm, struct tern_str text, struct te
                          "FormatVersion '%.*s' is not known: FlabuffersModel_v1 is",
                          TERN_STR_ARG(version));
     TERN_TRY(tern_flatbuf_table(&core, CORE_TREES, &cbm->trees, err));
-    TERN_TRY(refuse(cbm, TREES_CTRS, "categories by their statistics (CTR)", err));
-    TERN_TRY(refuse(cbm, TREES_ONE_HOT, "categories (one-hot)", err));
+    TERN_TRY(refuse(cbm, TREES_CTRS, "statistics of categories (CTR)", err));
     TERN_TRY(refuse(cbm, TREES_ESTIMATED, "texts or embeddings", err));
     TERN_TRY(tern_flatbuf_vector(&core, CORE_PARTS, 4, &parts, err));
     if (parts.n > 0)
@@ -189,7 +232,7 @@ static enum tern_code read_core(struct cbm *cbm, struct tern_str text, struct te
                          n_outputs, TERN_FOREST_OUTPUTS_MAX);
     cbm->model.n_outputs = (uint32_t)n_outputs;
     TERN_TRY(read_features(cbm, err));
-    TERN_TRY(read_others(cbm, TREES_CATEGORIES, err));
+    TERN_TRY(read_categories(cbm, err));
     TERN_TRY(read_others(cbm, TREES_TEXTS, err));
     TERN_TRY(read_others(cbm, TREES_EMBEDDINGS, err));
     TERN_TRY(read_biases(cbm, err));
@@ -281,19 +324,16 @@ static enum tern_code read_step(struct cbm *cbm, uint32_t start, uint32_t i, uin
     uint16_t left = tern_flatbuf_u16(&cbm->steps, 2 * ((size_t)start + i));
     uint16_t right = tern_flatbuf_u16(&cbm->steps, 2 * ((size_t)start + i) + 1);
     uint32_t id = tern_flatbuf_u32(&cbm->leaf_ids, (size_t)start + i);
-    uint32_t yes, no;
+    uint32_t to_left, to_right;
 
     if (left == 0 && right == 0) {
         cbm->model.nodes[i].leaf = id;
         return TERN_OK;
     }
-    TERN_TRY(
-        tern_catboost_ask(&cbm->model, i, tern_flatbuf_u32(&cbm->splits, (size_t)start + i), err));
-    TERN_TRY(side_of(cbm, i, n, left, id, &yes, err));
-    TERN_TRY(side_of(cbm, i, n, right, id, &no, err));
-    cbm->model.nodes[i].yes = yes;
-    cbm->model.nodes[i].no = no;
-    return TERN_OK;
+    TERN_TRY(side_of(cbm, i, n, left, id, &to_left, err));
+    TERN_TRY(side_of(cbm, i, n, right, id, &to_right, err));
+    return tern_catboost_ask(&cbm->model, i, tern_flatbuf_u32(&cbm->splits, (size_t)start + i),
+                             to_left, to_right, err);
 }
 
 /* Leaves know the place of their value among all: it becomes their number in the tree. */

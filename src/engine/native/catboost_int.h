@@ -10,6 +10,7 @@
 /* A symmetric tree asks this many questions at most: it becomes one of 2^depth leaves. */
 #define TERN_CATBOOST_DEPTH_MAX   12
 #define TERN_CATBOOST_COLUMNS_MAX (1u << 20)
+#define TERN_CATBOOST_VALUES_MAX  (1u << 16)        /* of a feature of categories */
 #define TERN_CATBOOST_PARTS_MAX   ((size_t)1 << 29) /* of any array here */
 
 /* A feature that is a number. */
@@ -19,10 +20,20 @@ struct tern_catboost_feature {
     bool nan_is_largest;
 };
 
-/* x > border: the right side. All of a model are numbered, feature after feature. */
+/* A column of categories that trees ask about one by one ("one-hot"). */
+struct tern_catboost_category {
+    uint32_t index; /* as splits name it */
+    uint32_t column;
+    uint32_t n_values;
+};
+
+/* x > border, or whether a category is this one: the right side. All of a model are numbered:
+ * borders, feature after feature, then categories. */
 struct tern_catboost_bin {
-    uint32_t feature; /* place in the list of features */
-    float border;
+    bool is_category;
+    uint32_t feature; /* place in the list of features, or of categories */
+    float border;     /* of a category: its number among those asked for, from 0 */
+    uint32_t hash;    /* of the category's text */
 };
 
 /* What becomes of the sums. */
@@ -31,6 +42,7 @@ enum tern_catboost_answer {
     TERN_CATBOOST_EXPONENT,
     TERN_CATBOOST_SIGMOID,
     TERN_CATBOOST_SOFTMAX,
+    TERN_CATBOOST_VARIANCE, /* the second of two outputs is the logarithm of a deviation */
 };
 
 struct tern_catboost {
@@ -38,6 +50,8 @@ struct tern_catboost {
     struct tern_program *program;
     struct tern_catboost_feature *features; /* owned */
     size_t n_features, features_cap;
+    struct tern_catboost_category *categories; /* owned */
+    size_t n_categories, categories_cap;
     struct tern_catboost_bin *bins; /* owned */
     size_t n_bins, bins_cap;
     uint32_t n_columns;
@@ -69,6 +83,12 @@ enum tern_code tern_catboost_add_feature(struct tern_catboost *model, int64_t in
                                          struct tern_err *err);
 enum tern_code tern_catboost_add_border(struct tern_catboost *model, double border,
                                         struct tern_err *err);
+enum tern_code tern_catboost_add_category(struct tern_catboost *model, int64_t index,
+                                          int64_t column, struct tern_str name,
+                                          struct tern_err *err);
+/* A value of a category that was added, after all borders. */
+enum tern_code tern_catboost_add_value(struct tern_catboost *model, int64_t index, int64_t hash,
+                                       struct tern_err *err);
 /* loss: "Logloss"; empty: not known. */
 enum tern_code tern_catboost_set_loss(struct tern_catboost *model, struct tern_str loss,
                                       struct tern_err *err);
@@ -92,10 +112,20 @@ enum tern_code tern_catboost_add_node(struct tern_catboost *model, uint32_t *ret
                                       struct tern_err *err);
 /* Makes of a node a question. */
 enum tern_code tern_catboost_ask(struct tern_catboost *model, uint32_t node, uint32_t bin,
-                                 struct tern_err *err);
+                                 uint32_t left, uint32_t right, struct tern_err *err);
 /* The nodes are a tree with these values, whose leaves know their weights: adds it. */
 enum tern_code tern_catboost_add_tree(struct tern_catboost *model, const double *values,
                                       uint32_t n_leaves, struct tern_err *err);
 enum tern_code tern_catboost_end(struct tern_catboost *model, struct tern_err *err);
+
+/* ---- operators (catboost_ops.c) ---- */
+
+/* [n, columns] FP32 to the same: in columns of categories that trees ask about, a whole number
+ * becomes the number of its value among those asked for, anything else -1. */
+enum tern_code tern_catboost_op_categories(const struct tern_catboost *model, uint32_t *value,
+                                           struct tern_err *err);
+/* [n, 2] FP64 to the same: the second becomes e^(2 x). */
+enum tern_code tern_catboost_op_variance(struct tern_program *program, uint32_t *value,
+                                         struct tern_err *err);
 
 #endif

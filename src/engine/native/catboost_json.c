@@ -24,6 +24,7 @@ enum {
     FEATURE_NANS,
     FEATURE_AS,
     FEATURE_BORDERS,
+    FEATURE_VALUES,
     FEATURE_COUNT
 };
 
@@ -31,6 +32,7 @@ static const char *const feature_members[FEATURE_COUNT] = {
     [FEATURE_INDEX] = "feature_index",    [FEATURE_COLUMN] = "flat_feature_index",
     [FEATURE_NAME] = "feature_id",        [FEATURE_NANS] = "has_nans",
     [FEATURE_AS] = "nan_value_treatment", [FEATURE_BORDERS] = "borders",
+    [FEATURE_VALUES] = "values",
 };
 
 static enum tern_code read_treatment(struct tern_catboost_document *doc, bool *ret,
@@ -63,13 +65,14 @@ static enum tern_code read_feature_member(struct tern_catboost_document *doc,
     case FEATURE_AS:
         return read_treatment(doc, &feature->nan_is_largest, err);
     case FEATURE_BORDERS:
+    case FEATURE_VALUES:
         return tern_document_numbers(&doc->json, &doc->numbers, err);
     default:
         return tern_document_skip(&doc->json, err);
     }
 }
 
-/* Its borders, if it has some, are in doc->numbers. */
+/* Its borders or values, if it has some, are in doc->numbers. */
 static enum tern_code read_feature(struct tern_catboost_document *doc, struct feature *feature,
                                    struct tern_err *err)
 {
@@ -94,13 +97,20 @@ static enum tern_code read_feature(struct tern_catboost_document *doc, struct fe
     return TERN_OK;
 }
 
+static enum tern_code need(struct tern_catboost_document *doc, const struct feature *feature,
+                           unsigned member, struct tern_err *err)
+{
+    if ((feature->seen & (1u << member)) != 0)
+        return TERN_OK;
+    return tern_document_fail(&doc->json, err, "%s is missing", feature_members[member]);
+}
+
 static enum tern_code read_number_feature(struct tern_catboost_document *doc, struct tern_err *err)
 {
     struct feature feature = {0};
 
     TERN_TRY(read_feature(doc, &feature, err));
-    if ((feature.seen & (1u << FEATURE_INDEX)) == 0)
-        return tern_document_fail(&doc->json, err, "feature_index is missing");
+    TERN_TRY(need(doc, &feature, FEATURE_INDEX, err));
     TERN_TRY(tern_catboost_add_feature(&doc->model, feature.index, feature.column,
                                        feature.has_nans && feature.nan_is_largest, feature.name,
                                        err));
@@ -110,25 +120,59 @@ static enum tern_code read_number_feature(struct tern_catboost_document *doc, st
     return TERN_OK;
 }
 
-/* A list of features: numbers, or other things whose columns are passed over. */
-static enum tern_code read_features(struct tern_catboost_document *doc, bool numbers,
+static enum tern_code read_category(struct tern_catboost_document *doc, struct tern_err *err)
+{
+    struct feature feature = {0};
+
+    TERN_TRY(read_feature(doc, &feature, err));
+    TERN_TRY(need(doc, &feature, FEATURE_INDEX, err));
+    TERN_TRY(
+        tern_catboost_add_category(&doc->model, feature.index, feature.column, feature.name, err));
+    for (size_t i = 0; i < doc->numbers.n; i++) {
+        double hash = ((const double *)doc->numbers.data)[i];
+        if (!(hash >= INT32_MIN && hash <= UINT32_MAX) || hash != floor(hash))
+            return tern_document_fail(&doc->json, err, "values: expected hashes of 32 bits");
+        TERN_TRY(tern_catboost_add_value(&doc->model, feature.index, (int64_t)hash, err));
+    }
+    return TERN_OK;
+}
+
+/* A feature of another kind, whose column is passed over. */
+static enum tern_code read_other(struct tern_catboost_document *doc, struct tern_err *err)
+{
+    struct feature feature = {0};
+
+    TERN_TRY(read_feature(doc, &feature, err));
+    return tern_catboost_column(&doc->model, feature.column, feature.name, err);
+}
+
+static enum tern_code read_features(struct tern_catboost_document *doc,
+                                    enum tern_code (*read)(struct tern_catboost_document *,
+                                                           struct tern_err *),
                                     struct tern_err *err)
 {
     bool more;
 
     TERN_TRY(tern_document_array(&doc->json, err));
     while (true) {
-        struct feature feature = {0};
         TERN_TRY(tern_document_item(&doc->json, &more, err));
         if (!more)
             return TERN_OK;
-        if (numbers) {
-            TERN_TRY(read_number_feature(doc, err));
-            continue;
-        }
-        TERN_TRY(read_feature(doc, &feature, err));
-        TERN_TRY(tern_catboost_column(&doc->model, feature.column, feature.name, err));
+        TERN_TRY(read(doc, err));
     }
+}
+
+/* Categories stand before the numbers, but splits count them after. */
+static enum tern_code read_categories(struct tern_catboost_document *doc, struct tern_err *err)
+{
+    struct tern_document after = doc->json;
+
+    if (!doc->has_categories)
+        return TERN_OK;
+    doc->json = doc->categories;
+    TERN_TRY(read_features(doc, read_category, err));
+    doc->json = after;
+    return TERN_OK;
 }
 
 static enum tern_code refuse_ctrs(struct tern_catboost_document *doc, struct tern_err *err)
@@ -142,8 +186,28 @@ static enum tern_code refuse_ctrs(struct tern_catboost_document *doc, struct ter
     if (!more)
         return TERN_OK;
     return tern_fail(err, TERN_UNIMPLEMENTED,
-                     "its trees look at categories by their statistics (CTR): only numbers are "
-                     "served");
+                     "its trees look at statistics of categories (CTR), which is not served");
+}
+
+static enum tern_code read_features_member(struct tern_catboost_document *doc, struct tern_str key,
+                                           uint32_t *seen, struct tern_err *err)
+{
+    if (tern_str_eq(key, TERN_STR("float_features"))) {
+        TERN_TRY(tern_document_once(&doc->json, seen, 0, key, err));
+        return read_features(doc, read_number_feature, err);
+    }
+    if (tern_str_eq(key, TERN_STR("categorical_features"))) {
+        TERN_TRY(tern_document_once(&doc->json, seen, 1, key, err));
+        doc->categories = doc->json;
+        doc->has_categories = true;
+        return tern_document_hop(&doc->json, err);
+    }
+    if (tern_str_eq(key, TERN_STR("ctrs")))
+        return refuse_ctrs(doc, err);
+    if (tern_str_eq(key, TERN_STR("text_features")) ||
+        tern_str_eq(key, TERN_STR("embedding_features")))
+        return read_features(doc, read_other, err);
+    return tern_document_skip(&doc->json, err);
 }
 
 static enum tern_code read_features_info(struct tern_catboost_document *doc, struct tern_err *err)
@@ -156,19 +220,8 @@ static enum tern_code read_features_info(struct tern_catboost_document *doc, str
     while (true) {
         TERN_TRY(tern_document_key(&doc->json, &more, &key, err));
         if (!more)
-            return TERN_OK;
-        if (tern_str_eq(key, TERN_STR("float_features"))) {
-            TERN_TRY(tern_document_once(&doc->json, &seen, 0, key, err));
-            TERN_TRY(read_features(doc, true, err));
-        } else if (tern_str_eq(key, TERN_STR("ctrs"))) {
-            TERN_TRY(refuse_ctrs(doc, err));
-        } else if (tern_str_eq(key, TERN_STR("categorical_features")) ||
-                   tern_str_eq(key, TERN_STR("text_features")) ||
-                   tern_str_eq(key, TERN_STR("embedding_features"))) {
-            TERN_TRY(read_features(doc, false, err));
-        } else {
-            TERN_TRY(tern_document_skip(&doc->json, err));
-        }
+            return read_categories(doc, err);
+        TERN_TRY(read_features_member(doc, key, &seen, err));
     }
 }
 

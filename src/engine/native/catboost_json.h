@@ -18,7 +18,9 @@ struct tern_catboost_frame {
 struct tern_catboost_document {
     struct tern_catboost model;
     struct tern_document json;
-    struct tern_document trees; /* where they stand */
+    struct tern_document trees;      /* where they stand */
+    struct tern_document categories; /* where they stand */
+    bool has_categories;
     bool symmetric;
     uint32_t seen;
     struct tern_str params, classes;               /* parts of the text */

@@ -19,31 +19,41 @@ enum tern_code tern_catboost_number(struct tern_catboost_document *doc, double *
 
 /* ---- questions ---- */
 
-enum { SPLIT_INDEX, SPLIT_FEATURE, SPLIT_BORDER, SPLIT_TYPE, SPLIT_COUNT };
+enum {
+    SPLIT_INDEX,
+    SPLIT_FEATURE,
+    SPLIT_BORDER,
+    SPLIT_CATEGORY,
+    SPLIT_VALUE,
+    SPLIT_TYPE,
+    SPLIT_COUNT
+};
 
 static const char *const split_members[SPLIT_COUNT] = {
-    [SPLIT_INDEX] = "split_index",
-    [SPLIT_FEATURE] = "float_feature_index",
-    [SPLIT_BORDER] = "border",
-    [SPLIT_TYPE] = "split_type",
+    [SPLIT_INDEX] = "split_index", [SPLIT_FEATURE] = "float_feature_index",
+    [SPLIT_BORDER] = "border",     [SPLIT_CATEGORY] = "cat_feature_index",
+    [SPLIT_VALUE] = "value",       [SPLIT_TYPE] = "split_type",
 };
 
 struct split {
     uint32_t seen;
-    int64_t index, feature;
+    int64_t index, feature, hash;
     double border;
+    bool is_category;
 };
 
-static enum tern_code check_type(struct tern_catboost_document *doc, struct tern_err *err)
+static enum tern_code read_type(struct tern_catboost_document *doc, bool *ret_is_category,
+                                struct tern_err *err)
 {
     struct tern_str type;
 
     TERN_TRY(tern_document_string(&doc->json, &type, err));
-    if (tern_str_eq(type, TERN_STR("FloatFeature")))
+    *ret_is_category = tern_str_eq(type, TERN_STR("OneHotFeature"));
+    if (*ret_is_category || tern_str_eq(type, TERN_STR("FloatFeature")))
         return TERN_OK;
     return tern_fail(err, TERN_UNIMPLEMENTED,
-                     "split_type %.*s: its trees look at categories, texts or embeddings; only "
-                     "numbers are served",
+                     "split_type %.*s: its trees look at statistics of categories, texts or "
+                     "embeddings, which is not served",
                      TERN_STR_ARG(type));
 }
 
@@ -54,14 +64,28 @@ static enum tern_code read_split_member(struct tern_catboost_document *doc, stru
     case SPLIT_INDEX:
         return tern_document_integer(&doc->json, 0, UINT32_MAX, &split->index, err);
     case SPLIT_FEATURE:
+    case SPLIT_CATEGORY:
         return tern_document_integer(&doc->json, 0, UINT32_MAX, &split->feature, err);
     case SPLIT_BORDER:
         return tern_catboost_number(doc, &split->border, err);
+    case SPLIT_VALUE:
+        return tern_document_integer(&doc->json, INT32_MIN, UINT32_MAX, &split->hash, err);
     case SPLIT_TYPE:
-        return check_type(doc, err);
+        return read_type(doc, &split->is_category, err);
     default:
         return tern_document_skip(&doc->json, err);
     }
+}
+
+static bool is_same(const struct tern_catboost *model, const struct tern_catboost_bin *bin,
+                    const struct split *split)
+{
+    if (bin->is_category != split->is_category)
+        return false;
+    return bin->is_category ? model->categories[bin->feature].index == split->feature &&
+                                  bin->hash == (uint32_t)split->hash
+                            : model->features[bin->feature].index == split->feature &&
+                                  bin->border == (float)split->border;
 }
 
 /* CatBoost goes by the index; what else is said of the split has to be the same. */
@@ -69,22 +93,21 @@ static enum tern_code find_bin(struct tern_catboost_document *doc, const struct 
                                uint32_t *ret, struct tern_err *err)
 {
     const struct tern_catboost *model = &doc->model;
+    uint32_t of_kind = split->is_category ? 1u << SPLIT_CATEGORY | 1u << SPLIT_VALUE
+                                          : 1u << SPLIT_FEATURE | 1u << SPLIT_BORDER;
+    uint32_t missing = (1u << SPLIT_TYPE | 1u << SPLIT_INDEX | of_kind) & ~split->seen;
 
-    for (unsigned i = 0; i < SPLIT_COUNT; i++) {
-        if ((split->seen & (1u << i)) == 0)
-            return tern_document_fail(&doc->json, err, "%s is missing", split_members[i]);
-    }
+    if (missing != 0)
+        return tern_document_fail(&doc->json, err, "%s is missing",
+                                  split_members[__builtin_ctz(missing)]);
     if ((uint64_t)split->index >= model->n_bins)
         return tern_document_fail(&doc->json, err, "split_index: %lld, but there are %zu borders",
                                   (long long)split->index, model->n_bins);
-    const struct tern_catboost_bin *bin = &model->bins[split->index];
-    if (model->features[bin->feature].index != split->feature ||
-        bin->border != (float)split->border)
-        return tern_document_fail(&doc->json, err,
-                                  "split_index %lld is feature %u at %.9g, but the split is "
-                                  "feature %lld at %.9g",
-                                  (long long)split->index, model->features[bin->feature].index,
-                                  (double)bin->border, (long long)split->feature, split->border);
+    if (!is_same(model, &model->bins[split->index], split))
+        return tern_document_fail(
+            &doc->json, err, "split_index %lld is another %s than feature %lld at %.9g",
+            (long long)split->index, split->is_category ? "category" : "border",
+            (long long)split->feature, split->is_category ? (double)split->hash : split->border);
     *ret = (uint32_t)split->index;
     return TERN_OK;
 }
@@ -271,10 +294,7 @@ static enum tern_code close_split(struct tern_catboost_document *doc,
         if ((frame->seen & (1u << i)) == 0)
             return tern_document_fail(&doc->json, err, "%s is missing", node_members[i]);
     }
-    TERN_TRY(tern_catboost_ask(&doc->model, frame->node, frame->bin, err));
-    doc->model.nodes[frame->node].yes = frame->left;
-    doc->model.nodes[frame->node].no = frame->right;
-    return TERN_OK;
+    return tern_catboost_ask(&doc->model, frame->node, frame->bin, frame->left, frame->right, err);
 }
 
 /* The innermost node's object was closed. */

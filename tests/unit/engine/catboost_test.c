@@ -1,5 +1,5 @@
 // wrap: tern_mem_alloc tern_mem_zalloc tern_mem_realloc tern_mem_alloc_aligned
-// covers: engine/native/catboost_cbm engine/native/catboost_params
+// covers: engine/native/catboost_cbm engine/native/catboost_params engine/native/catboost_ops
 // covers: engine/native/catboost_json engine/native/catboost_json_trees
 /* CatBoost's files: what their parts mean, on models small enough to be read, and what every
  * damaged form is told. That whole models predict as CatBoost does is shown in tests/oracle. */
@@ -13,21 +13,21 @@
 #include <stdio.h>
 #include "engine/native/catboost.h"
 #include "harness/mem_fails.h"
-#include "harness/native_run.h"
+#include "harness/native_rig.h"
 
 #define TEXT_MAX 8192
 
 static void expect_rows(const struct tern_native_format *format, struct tern_str text,
                         const float *rows, const double *expected, size_t n, size_t width)
 {
-    struct native_run run;
-    struct tern_err err = {0};
+    struct native_rig rig;
     struct tern_tensor got;
 
-    if (native_run_load(&run, format, text, &err) != TERN_OK)
-        fail_msg("%s", err.text);
-    assert_int_equal(run.program.inputs[0].dtype, TERN_DTYPE_FP32);
-    assert_int_equal(native_run_rows(&run, rows, n, &got, &err), TERN_OK);
+    if (native_load(&rig, format, text) != TERN_OK)
+        fail_msg("%s", rig.err.text);
+    assert_int_equal(rig.program.inputs[0].dtype, TERN_DTYPE_FP32);
+    assert_int_equal(native_run(&rig, rows, n, (size_t)rig.program.inputs[0].shape.dim[1], &got),
+                     TERN_OK);
     assert_int_equal(got.dtype, TERN_DTYPE_FP64);
     assert_int_equal(got.n_bytes, n * width * sizeof(double));
     for (size_t i = 0; i < n * width; i++) {
@@ -35,20 +35,19 @@ static void expect_rows(const struct tern_native_format *format, struct tern_str
         if (fabs(value - expected[i]) > 1e-14 * fabs(expected[i]))
             fail_msg("value %zu: got %.17g, expected %.17g", i, value, expected[i]);
     }
-    native_run_end(&run);
+    native_free(&rig);
 }
 
 static void expect_error(const struct tern_native_format *format, struct tern_str text,
                          const char *error)
 {
-    struct native_run run;
-    struct tern_err err = {0};
+    struct native_rig rig;
 
-    if (native_run_load(&run, format, text, &err) == TERN_OK)
+    if (native_load(&rig, format, text) == TERN_OK)
         fail_msg("loaded, expected: %s", error);
-    if (strstr(err.text, error) == NULL)
-        fail_msg("got '%s', expected '%s'", err.text, error);
-    native_run_end(&run);
+    if (strstr(rig.err.text, error) == NULL)
+        fail_msg("got '%s', expected '%s'", rig.err.text, error);
+    native_free(&rig);
 }
 
 /* The first `from` becomes `to`. */
@@ -114,17 +113,15 @@ static void json_nested(void **state)
 
 static void names(void **state)
 {
-    struct native_run run;
-    struct tern_err err = {0};
+    struct native_rig rig;
 
     (void)state;
-    assert_int_equal(native_run_load(&run, &tern_catboost_json, tern_str_of(symmetric), &err),
-                     TERN_OK);
-    assert_int_equal(run.program.n_feature_names, 3);
-    assert_true(tern_str_eq(run.program.feature_names[1], TERN_STR("town")));
-    assert_true(tern_str_eq(run.program.feature_names[2], TERN_STR("pay")));
-    assert_int_equal(run.program.inputs[0].shape.dim[1], 3);
-    native_run_end(&run);
+    assert_int_equal(native_load(&rig, &tern_catboost_json, tern_str_of(symmetric)), TERN_OK);
+    assert_int_equal(rig.program.n_feature_names, 3);
+    assert_true(tern_str_eq(rig.program.feature_names[1], TERN_STR("town")));
+    assert_true(tern_str_eq(rig.program.feature_names[2], TERN_STR("pay")));
+    assert_int_equal(rig.program.inputs[0].shape.dim[1], 3);
+    native_free(&rig);
 }
 
 /* The sum of the second row, 2.5 with a bias of 0, after each loss. */
@@ -178,8 +175,8 @@ static const struct {
     {"[1,[100]]", "[1,[100],2]", "scale_and_bias: expected two values"},
     {"[1,[100]]", "[1,[100,2]]", "2 biases for 1 outputs"},
     {"[1,[100]]}", "[1,[100]]}}", "byte"},
-    {"\"ctrs\":[]", "\"ctrs\":[{}]", "categories by their statistics (CTR)"},
-    {"RMSE", "RMSEWithUncertainty", "the loss RMSEWithUncertainty"},
+    {"\"ctrs\":[]", "\"ctrs\":[{}]", "statistics of categories (CTR)"},
+    {"RMSE", "RMSEWithUncertainty", "1 outputs, but the loss RMSEWithUncertainty has two"},
     {"{\"params\":{\"loss", "{\"class_params\":{\"classes_count\":5},\"params\":{\"loss",
      "classes_count says that there are other classes"},
     {"\"flat_feature_index\":0,", "", "flat_feature_index is missing"},
@@ -192,8 +189,10 @@ static const struct {
     {"\"split_type\":\"FloatFeature\"", "\"split_type\":\"OnlineCtr\"", "split_type OnlineCtr"},
     {"\"split_index\":0,", "", "tree 0: failed to parse JSON: split_index is missing"},
     {"\"split_index\":0", "\"split_index\":3", "split_index: 3, but there are 3 borders"},
-    {"\"split_index\":0", "\"split_index\":1", "split_index 1 is feature 0 at 1.5, but the split"},
-    {"\"split_index\":0", "\"split_index\":2", "split_index 2 is feature 1 at 0.1"},
+    {"\"split_index\":0", "\"split_index\":1",
+     "split_index 1 is another border than feature 0 at 0.5"},
+    {"\"split_index\":0", "\"split_index\":2",
+     "split_index 2 is another border than feature 0 at 0.5"},
     {"\"split_index\":0", "\"split_index\":0,\"split_index\":0", "duplicate key 'split_index'"},
     {"[1,2,4,8]", "[1,2,4]", "tree 0: failed to parse JSON: leaf_values: 3 for 4 leaves"},
     {"[1,2,4,8]", "[]", "0 values a leaf, expected 1 to 16384"},
@@ -283,8 +282,13 @@ enum {
     ID2,
     BIASES,
     SCALE,
+    CATEGORY,
     SPEC_COUNT,
 };
+
+/* CatBoost's hashes of the texts "7" and "123456". */
+#define HASH_7      4277023987u
+#define HASH_123456 2564628181u
 
 struct writer {
     char bytes[4096];
@@ -399,6 +403,21 @@ static void add_feature(struct writer *w, size_t trees, const uint32_t *spec)
     set_text(w, feature, 4, "age");
 }
 
+/* Column 1 holds categories, of which trees ask for 7 (bin 2) and 123456 (bin 3). */
+static void add_categories(struct writer *w, size_t trees, const uint32_t *spec)
+{
+    static const uint32_t hashes[] = {HASH_7, HASH_123456};
+
+    point_list(w, trees, 4, 4 + 2 * 2);
+    size_t category = add_table(w, 2);
+    set32(w, category, 0, 0);
+    set32(w, category, 1, 1);
+    point_list(w, trees, 6, 4 + 2 * 2);
+    size_t one_hot = add_table(w, 2);
+    set32(w, one_hot, 0, spec[CATEGORY]);
+    set_list(w, one_hot, 1, hashes, 2);
+}
+
 /* Two trees: symmetric ones of two splits and one, or (STEPS) steps and a single leaf. */
 static void add_trees(struct writer *w, size_t trees, const uint32_t *spec)
 {
@@ -413,7 +432,8 @@ static void add_trees(struct writer *w, size_t trees, const uint32_t *spec)
     set_list(w, trees, 1, splits, 3);
     set_list(w, trees, 2, sizes, spec[TREES]);
     set_list(w, trees, 3, starts, spec[TREES]);
-    set_list(w, trees, 6, some, spec[ONE_HOT]);
+    if (spec[ONE_HOT] > 0)
+        add_categories(w, trees, spec);
     set_list(w, trees, 7, some, spec[CTRS]);
     set_doubles(w, trees, 8, spec[LEAVES]);
     set_doubles(w, trees, 9, spec[WEIGHTS]);
@@ -452,6 +472,34 @@ static const uint32_t base[SPEC_COUNT] = {
     [TREES] = 2,          [SIZE0] = 2,    [SIZE1] = 1,   [START1] = 2, [SPLIT_0] = 0,
     [SPLIT_1] = 1,        [HAS_NANS] = 1, [NANS] = 2,    [BIASES] = 1, [SCALE] = 1,
 };
+
+/* The first tree asks whether the category is 7, the second still about a number. */
+static void cbm_categories(void **state)
+{
+    static const float x[][2] = {{0, 7}, {0, 123456}, {0, 7.5f}, {0, NAN}, {2, 7}, {0, -7}};
+    const double expected[] = {exp(3 + 5 + 1), exp(1 + 5 + 1), exp(1 + 5 + 1),
+                               exp(1 + 5 + 1), exp(3 + 6 + 1), exp(1 + 5 + 1)};
+    uint32_t spec[SPEC_COUNT];
+    struct writer w;
+
+    (void)state;
+    memcpy(spec, base, sizeof(base));
+    spec[ONE_HOT] = 1;
+    spec[SPLIT_0] = 3;
+    spec[SPLIT_1] = 2;
+    expect_rows(&tern_catboost_cbm, write_cbm(&w, spec), x[0], expected, 1, 1);
+    expect_rows(&tern_catboost_cbm, write_cbm(&w, spec), x[2], expected + 2, 4, 1);
+    spec[SPLIT_0] = 2;
+    spec[SPLIT_1] = 3;
+    const double second[] = {exp(2 + 5 + 1), exp(3 + 5 + 1)};
+    expect_rows(&tern_catboost_cbm, write_cbm(&w, spec), x[0], second, 2, 1);
+    spec[CATEGORY] = 1;
+    expect_error(&tern_catboost_cbm, write_cbm(&w, spec), "of the feature 1");
+    spec[CATEGORY] = 0;
+    spec[SPLIT_0] = 4;
+    expect_error(&tern_catboost_cbm, write_cbm(&w, spec),
+                 "tree 0: split 4, but there are 4 borders");
+}
 
 /* One tree, of a step that asks and two that are leaves; the leaf of the last has the first value.
  */
@@ -522,8 +570,7 @@ static const struct {
     {START1, 1, "tree 1: 1 splits from 1 on, expected from 2 of 3"},
     {SPLIT_0, 2, "tree 0: split 2, but there are 2 borders"},
     {SPLIT_1, UINT32_MAX, "tree 0: split 4294967295, but there are 2 borders"},
-    {CTRS, 1, "categories by their statistics (CTR)"},
-    {ONE_HOT, 1, "categories (one-hot)"},
+    {CTRS, 1, "statistics of categories (CTR)"},
     {ESTIMATED, 1, "texts or embeddings"},
     {PARTS, 1, "1 parts after the trees are not served"},
     {STEPS, 2, "NonSymmetricStepNodes: 2, but TreeSplits: 3"},
@@ -574,16 +621,17 @@ static void cbm_any_byte(void **state)
 
     (void)state;
     for (size_t at = 0; at < n; at++) {
-        struct native_run run;
+        struct native_rig rig;
         struct tern_tensor got;
-        struct tern_err err = {0};
         float row[64] = {1};
         char was = w.bytes[at];
         w.bytes[at] = (char)(was ^ 0x85);
-        if (native_run_load(&run, &tern_catboost_cbm, tern_str_make(w.bytes, n), &err) == TERN_OK &&
-            run.program.inputs[0].shape.dim[1] <= 64)
-            assert_int_equal(native_run_rows(&run, row, 1, &got, &err), TERN_OK);
-        native_run_end(&run);
+        if (native_load(&rig, &tern_catboost_cbm, tern_str_make(w.bytes, n)) == TERN_OK &&
+            rig.program.inputs[0].shape.dim[1] <= 64)
+            assert_int_equal(
+                native_run(&rig, row, 1, (size_t)rig.program.inputs[0].shape.dim[1], &got),
+                TERN_OK);
+        native_free(&rig);
         w.bytes[at] = was;
     }
 }
@@ -603,15 +651,14 @@ static void without_memory(void **state)
     for (size_t i = 0; i < 3; i++) {
         enum tern_code code = TERN_RESOURCE_EXHAUSTED;
         for (long at = 0; code != TERN_OK; at++) {
-            struct native_run run;
-            struct tern_err err = {0};
+            struct native_rig rig;
             mem_calls = 0;
             mem_fail_at = at;
-            code = native_run_load(&run, cases[i].format, cases[i].text, &err);
+            code = native_load(&rig, cases[i].format, cases[i].text);
             mem_fail_at = -1;
             if (code != TERN_OK && code != TERN_RESOURCE_EXHAUSTED)
-                fail_msg("call %ld: %s", at, err.text);
-            native_run_end(&run);
+                fail_msg("call %ld: %s", at, rig.err.text);
+            native_free(&rig);
         }
     }
 }
@@ -636,9 +683,9 @@ int main(void)
         cmocka_unit_test(names),          cmocka_unit_test(losses),
         cmocka_unit_test(json_softmax),   cmocka_unit_test(json_damaged),
         cmocka_unit_test(too_deep),       cmocka_unit_test(cbm_symmetric),
-        cmocka_unit_test(cbm_steps),      cmocka_unit_test(cbm_damaged),
-        cmocka_unit_test(cbm_any_byte),   cmocka_unit_test(without_memory),
-        cmocka_unit_test(probes),
+        cmocka_unit_test(cbm_categories), cmocka_unit_test(cbm_steps),
+        cmocka_unit_test(cbm_damaged),    cmocka_unit_test(cbm_any_byte),
+        cmocka_unit_test(without_memory), cmocka_unit_test(probes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -15,7 +15,7 @@
 #include "engine/native/lightgbm.h"
 #include "engine/native/lightgbm_int.h"
 #include "harness/mem_fails.h"
-#include "harness/native_run.h"
+#include "harness/native_rig.h"
 
 #define TEXT_MAX 8192
 
@@ -89,21 +89,21 @@ static void edit(char text[TEXT_MAX], const char *from, const char *to)
 static void expect_rows(const struct tern_native_format *format, const char *text,
                         const double *rows, const double *expected, size_t n, size_t width)
 {
-    struct native_run run;
-    struct tern_err err = {0};
+    struct native_rig rig;
     struct tern_tensor got;
 
-    if (native_run_load(&run, format, tern_str_of(text), &err) != TERN_OK)
-        fail_msg("%s", err.text);
-    assert_int_equal(run.program.inputs[0].dtype, TERN_DTYPE_FP64);
-    assert_int_equal(native_run_rows(&run, rows, n, &got, &err), TERN_OK);
+    if (native_load(&rig, format, tern_str_of(text)) != TERN_OK)
+        fail_msg("%s", rig.err.text);
+    assert_int_equal(rig.program.inputs[0].dtype, TERN_DTYPE_FP64);
+    assert_int_equal(native_run(&rig, rows, n, (size_t)rig.program.inputs[0].shape.dim[1], &got),
+                     TERN_OK);
     assert_int_equal(got.n_bytes, n * width * sizeof(double));
     for (size_t i = 0; i < n * width; i++) {
         double value = ((const double *)got.data)[i];
         if (value != expected[i])
             fail_msg("value %zu: got %.17g, expected %.17g", i, value, expected[i]);
     }
-    native_run_end(&run);
+    native_free(&rig);
 }
 
 static void decisions(void **state)
@@ -154,8 +154,7 @@ static void objectives(void **state)
 
     (void)state;
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-        struct native_run run;
-        struct tern_err err = {0};
+        struct native_rig rig;
         struct tern_tensor got;
         char text[TEXT_MAX];
         snprintf(
@@ -165,13 +164,14 @@ static void objectives(void **state)
             "num_cat=0\nsplit_feature=0\nthreshold=0\ndecision_type=0\nleft_child=-1\n"
             "right_child=-2\nleaf_value=-2 3\nshrinkage=1\n\nend of trees\n",
             cases[i].line);
-        if (native_run_load(&run, &tern_lightgbm_text, tern_str_of(text), &err) != TERN_OK)
-            fail_msg("%s%s", cases[i].line, err.text);
-        assert_int_equal(native_run_rows(&run, rows, 2, &got, &err), TERN_OK);
+        if (native_load(&rig, &tern_lightgbm_text, tern_str_of(text)) != TERN_OK)
+            fail_msg("%s%s", cases[i].line, rig.err.text);
+        assert_int_equal(
+            native_run(&rig, rows, 2, (size_t)rig.program.inputs[0].shape.dim[1], &got), TERN_OK);
         const double *values = got.data;
         if (fabs(values[0] - cases[i].low) > 1e-15 || fabs(values[1] - cases[i].high) > 1e-14)
             fail_msg("%sgot %.17g and %.17g", cases[i].line, values[0], values[1]);
-        native_run_end(&run);
+        native_free(&rig);
     }
 }
 
@@ -259,14 +259,13 @@ static const struct {
 static void expect_error(const struct tern_native_format *format, struct tern_str text,
                          const char *error)
 {
-    struct native_run run;
-    struct tern_err err = {0};
+    struct native_rig rig;
 
-    if (native_run_load(&run, format, text, &err) == TERN_OK)
+    if (native_load(&rig, format, text) == TERN_OK)
         fail_msg("loaded, expected: %s", error);
-    if (strstr(err.text, error) == NULL)
-        fail_msg("got '%s', expected '%s'", err.text, error);
-    native_run_end(&run);
+    if (strstr(rig.err.text, error) == NULL)
+        fail_msg("got '%s', expected '%s'", rig.err.text, error);
+    native_free(&rig);
 }
 
 static void damaged(void **state)
@@ -310,8 +309,7 @@ static void uneven(void **state)
 
 static void names_and_line_ends(void **state)
 {
-    struct native_run run;
-    struct tern_err err = {0};
+    struct native_rig rig;
     char text[TEXT_MAX];
     char windows[2 * TEXT_MAX];
     size_t n = 0;
@@ -323,13 +321,12 @@ static void names_and_line_ends(void **state)
             windows[n++] = '\r';
         windows[n++] = *p;
     }
-    assert_int_equal(native_run_load(&run, &tern_lightgbm_text, tern_str_make(windows, n), &err),
-                     TERN_OK);
-    assert_int_equal(run.program.n_feature_names, 3);
-    assert_true(tern_str_eq(run.program.feature_names[1], TERN_STR("na=me")));
-    assert_int_equal(run.program.inputs[0].shape.dim[1], 3);
-    assert_int_equal(run.program.outputs[0].shape.dim[1], 2);
-    native_run_end(&run);
+    assert_int_equal(native_load(&rig, &tern_lightgbm_text, tern_str_make(windows, n)), TERN_OK);
+    assert_int_equal(rig.program.n_feature_names, 3);
+    assert_true(tern_str_eq(rig.program.feature_names[1], TERN_STR("na=me")));
+    assert_int_equal(rig.program.inputs[0].shape.dim[1], 3);
+    assert_int_equal(rig.program.outputs[0].shape.dim[1], 2);
+    native_free(&rig);
 }
 
 /* ---- JSON ---- */
@@ -446,15 +443,14 @@ static void without_memory(void **state)
     for (size_t i = 0; i < 2; i++) {
         enum tern_code code = TERN_RESOURCE_EXHAUSTED;
         for (long at = 0; code != TERN_OK; at++) {
-            struct native_run run;
-            struct tern_err err = {0};
+            struct native_rig rig;
             mem_calls = 0;
             mem_fail_at = at;
-            code = native_run_load(&run, cases[i].format, tern_str_of(cases[i].text), &err);
+            code = native_load(&rig, cases[i].format, tern_str_of(cases[i].text));
             mem_fail_at = -1;
             if (code != TERN_OK && code != TERN_RESOURCE_EXHAUSTED)
-                fail_msg("call %ld: %s", at, err.text);
-            native_run_end(&run);
+                fail_msg("call %ld: %s", at, rig.err.text);
+            native_free(&rig);
         }
     }
 }
