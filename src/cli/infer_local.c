@@ -166,17 +166,19 @@ static enum tern_code run_local(struct tern_infer_model *self, const struct tern
                                 struct tern_err *err)
 {
     struct local *local = self->state;
-    uint32_t n = self->info.n_outputs;
-    struct tern_tensor *outputs = tern_arena_zalloc(arena, n + 1, sizeof(*outputs));
+    uint32_t n = 0, n_all = self->info.n_outputs;
+    struct tern_tensor *outputs = tern_arena_zalloc(arena, n_all + 1, sizeof(*outputs));
     uint32_t *input_spec = tern_arena_zalloc(arena, inputs->n + 1, sizeof(*input_spec));
-    uint32_t *output_spec = tern_arena_zalloc(arena, n + 1, sizeof(*output_spec));
+    uint32_t *output_spec = tern_arena_zalloc(arena, n_all + 1, sizeof(*output_spec));
 
     if (outputs == NULL || input_spec == NULL || output_spec == NULL)
         return tern_arena_fail(arena, err, "a run");
     TERN_TRY(check_inputs(&self->info, inputs, input_spec, err));
-    for (uint32_t i = 0; i < n; i++) {
-        outputs[i].name = self->info.outputs[i].name;
-        output_spec[i] = i;
+    for (uint32_t i = 0; i < n_all; i++) {
+        if (self->info.outputs[i].on_request)
+            continue;
+        outputs[n].name = self->info.outputs[i].name;
+        output_spec[n++] = i;
     }
     tern_seen_to_engine(local->version->input_at, input_spec, inputs->n);
     tern_seen_to_engine(local->version->output_at, output_spec, n);

@@ -42,6 +42,8 @@ struct tern_tensor_spec {
     struct tern_shape shape; /* with the batch dimension, if the model has one, as dim[0] == -1 */
     bool optional;
     struct tern_str label_path; /* Triton's label_filename; empty when none */
+    bool on_request; /* an output that costs much more than the others: who names none does not get
+                        it, and who names it is not answered on an event loop */
 };
 
 /* Number of elements; false when a dim is negative or the product overflows. */

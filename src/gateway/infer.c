@@ -124,12 +124,14 @@ static enum tern_code match_output(const struct tern_call *call,
     return TERN_OK;
 }
 
-/* The outputs asked for, or all of them in the model's order. */
+/* The outputs asked for, or all of them in the model's order, but for those that have to be named.
+ */
 static enum tern_code prepare_outputs(struct tern_call *call, uint32_t **ret_spec_of,
                                       struct tern_err *err)
 {
     const struct tern_infer_request *request = &call->request;
     uint32_t n = request->n_outputs > 0 ? request->n_outputs : call->info->n_outputs;
+    uint32_t kept = 0;
     struct tern_tensor *outputs =
         tern_arena_zalloc(call->arena, n, sizeof(*outputs) + sizeof(uint32_t));
 
@@ -137,13 +139,16 @@ static enum tern_code prepare_outputs(struct tern_call *call, uint32_t **ret_spe
         return tern_arena_fail(call->arena, err, "the outputs");
     uint32_t *spec_of = (uint32_t *)(outputs + n);
     for (uint32_t i = 0; i < n; i++) {
-        spec_of[i] = i;
+        spec_of[kept] = i;
         if (request->n_outputs > 0)
-            TERN_TRY(match_output(call, &request->outputs[i], &spec_of[i], err));
-        outputs[i].name = call->info->outputs[spec_of[i]].name;
+            TERN_TRY(match_output(call, &request->outputs[i], &spec_of[kept], err));
+        else if (TERN_UNLIKELY(call->info->outputs[i].on_request))
+            continue;
+        outputs[kept].name = call->info->outputs[spec_of[kept]].name;
+        kept++;
     }
     call->response.outputs = outputs;
-    call->response.n_outputs = n;
+    call->response.n_outputs = kept;
     *ret_spec_of = spec_of;
     return TERN_OK;
 }
@@ -274,6 +279,8 @@ enum tern_code gateway_run_infer(struct gateway_call *gc, bool *ret_pending, str
     TERN_TRY(tern_inputs_check(call->info, call->request.inputs, input_spec, call->request.n_inputs,
                                err));
     TERN_TRY(prepare_outputs(call, &output_spec, err));
+    for (uint32_t i = 0; i < call->request.n_outputs; i++)
+        gc->work.off_loop |= call->info->outputs[output_spec[i]].on_request;
     tern_seen_to_engine(call->pinned->input_at, input_spec, call->request.n_inputs);
     tern_seen_to_engine(call->pinned->output_at, output_spec, call->response.n_outputs);
     gc->work.deadline_ns = gateway_deadline(gc);

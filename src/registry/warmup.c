@@ -31,9 +31,12 @@ enum tern_code tern_warmup_run(const struct tern_engine_model *engine,
     if (outputs == NULL || output_spec == NULL || nowhere == NULL)
         return tern_arena_fail(arena, err, "a warm-up run");
     nowhere->emit = drop;
+    uint32_t n = 0;
     for (uint32_t i = 0; i < engine->n_outputs; i++) {
-        outputs[i].name = engine->outputs[i].name;
-        output_spec[i] = i;
+        if (engine->outputs[i].on_request)
+            continue; /* it would say nothing of the other runs */
+        outputs[n].name = engine->outputs[i].name;
+        output_spec[n++] = i;
     }
     *ret_run = (struct tern_engine_run){
         .inputs = inputs,
@@ -41,7 +44,7 @@ enum tern_code tern_warmup_run(const struct tern_engine_model *engine,
         .n_inputs = n_inputs,
         .outputs = outputs,
         .output_spec = output_spec,
-        .n_outputs = engine->n_outputs,
+        .n_outputs = n,
         .arena = arena,
         .sink = nowhere,
     };

@@ -526,7 +526,7 @@ static void learn(struct tern_lane *lane, const struct tern_lane_slot *slot)
     const struct tern_work *first = slot->works[0];
 
     lane->used_ns += took_ns * lane->priority;
-    if (TERN_UNLIKELY(first->task_run != NULL))
+    if (TERN_UNLIKELY(first->task_run != NULL || first->off_loop))
         return;
     tern_overload_left(&lane->overload, slot->n_works);
     lane->usual_ns = lane->usual_ns - lane->usual_ns / 4 + took_ns / 4;

@@ -17,6 +17,12 @@ static struct tern_inline *inline_of(const struct tern_work *work)
     return lane->inlines == NULL ? NULL : &lane->inlines[tern_loop_index(work->loop)];
 }
 
+/* Whether it is like others of its size: it may run on its loop, and tells how long those take. */
+static bool may_stay(const struct tern_work *work)
+{
+    return work->task_run == NULL && !work->off_loop;
+}
+
 static void answer(struct tern_work *work)
 {
     work->state = TERN_WORK_DONE;
@@ -31,7 +37,7 @@ static void deliver(struct tern_loop_task *task)
     struct tern_inline *here = inline_of(work);
 
     tern_loop_timer_stop(work->loop, &work->timer);
-    if (here != NULL && work->started_ns != 0 && work->task_run == NULL)
+    if (here != NULL && work->started_ns != 0 && may_stay(work))
         tern_inline_learn(here, work);
     if (work->expired && work->code != TERN_OK)
         work->code = tern_fail(work->err, TERN_DEADLINE_EXCEEDED,
@@ -181,7 +187,7 @@ void tern_lane_submit(struct tern_sched *sched, struct tern_work *work)
     struct tern_inline *here = inline_of(work);
 
     prepare(work);
-    if (here != NULL && work->task_run == NULL && tern_inline_submit(here, work))
+    if (here != NULL && may_stay(work) && tern_inline_submit(here, work))
         return;
     work->item.bucket = work->task_run != NULL ? 0 : tern_batch_bucket(work->version, &work->run);
     fill_item(lane, work);

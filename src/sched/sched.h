@@ -87,6 +87,8 @@ struct tern_work {
      * to itself for a few milliseconds (longer work comes again). run has its inputs all the same.
      * Of models whose requests stand alone only. NULL: a run. */
     enum tern_code (*task_run)(struct tern_work *work);
+    bool off_loop; /* it takes much longer than others of its size: it never runs on its loop, and
+                      says nothing of how long those take */
     struct tern_loop *loop;
     /* On the loop's thread, once. From within submit when the work ran inline or was refused. */
     void (*on_done)(struct tern_work *work);

@@ -111,8 +111,8 @@ static enum tern_code load(const struct tern_engine_load *spec, struct tern_aren
         tern_mem_free(state);
         return tern_fail(err, TERN_INVALID_ARGUMENT, "not a model that can be loaded");
     }
-    specs[0] =
-        (struct tern_tensor_spec){TERN_STR("x"), TERN_DTYPE_FP32, any_by_4, false, TERN_STR("")};
+    specs[0] = (struct tern_tensor_spec){
+        .name = TERN_STR("x"), .dtype = TERN_DTYPE_FP32, .shape = any_by_4};
     specs[1] = specs[0];
     specs[1].name = TERN_STR("y");
     *ret_model = (struct tern_engine_model){

@@ -180,6 +180,38 @@ def test_against_a_background(tmp_path):
             assert_same("interventional", got["shap_values"], want, 1e-5, settings)
 
 
+@pytest.mark.parametrize("objective", ["binary:logistic", "multi:softprob"])
+def test_as_an_output(tmp_path, objective):
+    """FIL's treeshap_output: only for who asks for it."""
+    data = data_sets()["wine"]
+    m, k = data.x.shape[1], 1 if objective == "binary:logistic" else data.n_classes
+    parameters = {"objective": objective, "max_depth": 4}
+    if k > 1:
+        parameters["num_class"] = k
+    matrix = xgboost.DMatrix(data.x, label=data.label if k == 1 else data.classes)
+    one = xgboost.train(parameters, matrix, 10)
+    models = Models(tmp_path)
+    models.add("xgboost.json", one.save_raw("json"))
+    dims = f"{m + 1}" if k == 1 else f"{k}, {m + 1}"
+    (tmp_path / "models" / "m000" / "config.pbtxt").write_text(f"""
+        max_batch_size: 500
+        input [ {{ name: "rows" data_type: TYPE_FP32 dims: [ {m} ] }} ]
+        output [ {{ name: "scores" data_type: TYPE_FP32 dims: [ {k} ] }},
+                 {{ name: "treeshap_output" data_type: TYPE_FP32 dims: [ {dims} ] }} ]
+    """)
+    with models.program() as program:
+        assert program.failure("m000") is None
+        usual = program.predict("m000", data.x)
+        assert isinstance(usual, numpy.ndarray)  # the scores alone
+        assert_same("scores", usual, one.predict(matrix).reshape(usual.shape), 1e-5, objective)
+        both = program.predict("m000", data.x, ["treeshap_output", "scores"])
+        numpy.testing.assert_array_equal(both["scores"], usual)
+        want = one.predict(matrix, pred_contribs=True).reshape(both["treeshap_output"].shape)
+        assert_same("treeshap_output", both["treeshap_output"], want, 1e-5, objective)
+        alone = program.predict("m000", data.x[:1], ["treeshap_output"])
+        numpy.testing.assert_array_equal(alone, both["treeshap_output"][:1])
+
+
 # ---- LightGBM, in double ----
 
 

@@ -1,6 +1,8 @@
 #include "engine/native/explain.h"
 
 #include <math.h>
+#include "base/num.h"
+#include "core/value.h"
 #include "engine/native/ops.h"
 #include "forest/shap.h"
 
@@ -144,5 +146,89 @@ enum tern_code tern_native_explain(const struct tern_program *program,
     if (means == NULL)
         return tern_arena_fail(run->arena, err, "the background's means");
     explain_linear(linear, run, means);
+    return TERN_OK;
+}
+
+/* ---- as an output ---- */
+
+enum tern_code tern_native_add_treeshap(struct tern_arena *arena, struct tern_engine_model *model,
+                                        struct tern_err *err)
+{
+    const struct tern_engine_explains *explains = model->explains;
+    uint32_t n = model->n_outputs;
+    struct tern_tensor_spec *outputs = tern_arena_zalloc(arena, n + 1, sizeof(*outputs));
+
+    if (explains == NULL || (explains->methods & TERN_EXPLAIN_BIT(TERN_EXPLAIN_TREE)) == 0)
+        return tern_fail(
+            err, TERN_FAILED_PRECONDITION,
+            "the model cannot give output '%s': only trees whose file says how much of "
+            "the training data came where have it",
+            TERN_NATIVE_TREESHAP);
+    if (outputs == NULL)
+        return tern_arena_fail(arena, err, "the model's outputs");
+    for (uint32_t i = 0; i < n; i++)
+        outputs[i] = model->outputs[i];
+    outputs[n] = (struct tern_tensor_spec){
+        .name = TERN_STR(TERN_NATIVE_TREESHAP), .dtype = TERN_DTYPE_FP32, .on_request = true};
+    struct tern_shape *shape = &outputs[n].shape;
+    shape->dim[shape->rank++] = -1;
+    if (explains->n_outputs > 1)
+        shape->dim[shape->rank++] = explains->n_outputs;
+    shape->dim[shape->rank++] = (int64_t)explains->n_features + 1;
+    model->outputs = outputs;
+    model->n_outputs = n + 1;
+    return TERN_OK;
+}
+
+static enum tern_code take_numbers(struct tern_arena *arena, size_t a, size_t b, double **ret,
+                                   struct tern_err *err)
+{
+    size_t n;
+
+    *ret = tern_num_mul(a, b, &n) ? NULL : tern_arena_zalloc(arena, n + 1, sizeof(double));
+    return *ret != NULL ? TERN_OK : tern_arena_fail(arena, err, "the attributions");
+}
+
+enum tern_code tern_native_treeshap(const struct tern_engine_model *model,
+                                    const struct tern_engine_run *run, struct tern_tensor *output,
+                                    struct tern_err *err)
+{
+    const struct tern_engine_explains *explains = model->explains;
+    const struct tern_tensor *in = &run->inputs[0];
+    size_t m = explains->n_features, k = explains->n_outputs;
+    size_t n = in->shape.rank == 2 ? (size_t)in->shape.dim[0] : 0;
+    double *rows, *values, *base, *raw;
+
+    if (in->shape.rank != 2 || in->shape.dim[1] != (int64_t)m)
+        return tern_fail(err, TERN_INVALID_ARGUMENT, "output '%s' is of rows of %zu features",
+                         TERN_NATIVE_TREESHAP, m);
+    TERN_TRY(take_numbers(run->arena, n, m, &rows, err));
+    TERN_TRY(take_numbers(run->arena, n * k, m, &values, err));
+    TERN_TRY(take_numbers(run->arena, k, 1, &base, err));
+    TERN_TRY(take_numbers(run->arena, n, k, &raw, err));
+    for (size_t i = 0; i < n * m; i++)
+        rows[i] = tern_value_get(in, i);
+    const struct tern_engine_explain explain = {.method = TERN_EXPLAIN_TREE,
+                                                .rows = rows,
+                                                .n_rows = n,
+                                                .values = values,
+                                                .base = base,
+                                                .raw = raw,
+                                                .arena = run->arena,
+                                                .cancelled = run->cancelled};
+    TERN_TRY(tern_native_explain(model->state, &explain, err));
+    float *to = tern_arena_alloc(run->arena, 64, n * k * (m + 1) * sizeof(*to) + 1);
+    if (to == NULL)
+        return tern_arena_fail(run->arena, err, "the attributions");
+    output->dtype = TERN_DTYPE_FP32;
+    output->shape = model->outputs[model->n_outputs - 1].shape;
+    output->shape.dim[0] = (int64_t)n;
+    output->data = to;
+    output->n_bytes = n * k * (m + 1) * sizeof(*to);
+    for (size_t at = 0; at < n * k; at++) {
+        for (size_t f = 0; f < m; f++)
+            *to++ = (float)values[at * m + f];
+        *to++ = (float)base[at % k];
+    }
     return TERN_OK;
 }

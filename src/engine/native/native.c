@@ -67,13 +67,25 @@ static void adopt(struct tern_tensor_spec *specs, uint32_t n, const struct tern_
         specs[0].dtype = wanted[0].dtype;
 }
 
+/* FIL's name of an output that a configuration asks for. */
+static bool wants_treeshap(const struct tern_engine_load *spec)
+{
+    return tern_model_find_spec(spec->outputs, spec->n_outputs, TERN_STR(TERN_NATIVE_TREESHAP)) !=
+           NULL;
+}
+
 static void adopt_names(const struct tern_engine_load *spec,
                         const struct tern_native_format *format, struct tern_program *program)
 {
     if (format->has_names)
         return;
     adopt(program->inputs, program->n_inputs, spec->inputs, spec->n_inputs);
-    adopt(program->outputs, program->n_outputs, spec->outputs, spec->n_outputs);
+    if (!wants_treeshap(spec)) {
+        adopt(program->outputs, program->n_outputs, spec->outputs, spec->n_outputs);
+    } else if (spec->n_outputs == 2) {
+        bool is_first = tern_str_eq(spec->outputs[0].name, TERN_STR(TERN_NATIVE_TREESHAP));
+        adopt(program->outputs, program->n_outputs, &spec->outputs[is_first ? 1 : 0], 1);
+    }
 }
 
 /* ---- life ---- */
@@ -152,7 +164,8 @@ static enum tern_code load(const struct tern_engine_load *spec, struct tern_aren
         .feature_names = program->feature_names,
         .n_feature_names = program->n_feature_names,
     };
-    return tern_native_explains(program, arena, &ret_model->explains, err);
+    TERN_TRY(tern_native_explains(program, arena, &ret_model->explains, err));
+    return wants_treeshap(spec) ? tern_native_add_treeshap(arena, ret_model, err) : TERN_OK;
 }
 
 /* What the program holds is the arena's. */
@@ -176,10 +189,50 @@ static void instance_free(const struct tern_engine_model *model, void *instance)
     (void)instance;
 }
 
+static bool is_on_request(const struct tern_engine_model *model, const struct tern_engine_run *run,
+                          uint32_t i)
+{
+    return model->outputs[run->output_spec[i]].on_request;
+}
+
+/* The program knows nothing of attributions: it is run for the other outputs, if there are any. */
+static enum tern_code infer_with_treeshap(const struct tern_engine_model *model,
+                                          const struct tern_engine_run *run, struct tern_err *err)
+{
+    struct tern_tensor *outputs = tern_arena_zalloc(run->arena, run->n_outputs, sizeof(*outputs));
+    uint32_t *spec = tern_arena_zalloc(run->arena, run->n_outputs, sizeof(*spec)), n = 0;
+    struct tern_engine_run rest = *run;
+
+    if (outputs == NULL || spec == NULL)
+        return tern_arena_fail(run->arena, err, "a run");
+    for (uint32_t i = 0; i < run->n_outputs; i++) {
+        if (is_on_request(model, run, i)) {
+            TERN_TRY(tern_native_treeshap(model, run, &run->outputs[i], err));
+            continue;
+        }
+        outputs[n] = run->outputs[i];
+        spec[n++] = run->output_spec[i];
+    }
+    rest.outputs = outputs;
+    rest.output_spec = spec;
+    rest.n_outputs = n;
+    if (n > 0)
+        TERN_TRY(tern_program_run(model->state, &rest, err));
+    for (uint32_t i = 0, at = 0; i < run->n_outputs; i++) {
+        if (!is_on_request(model, run, i))
+            run->outputs[i] = outputs[at++];
+    }
+    return TERN_OK;
+}
+
 static enum tern_code infer(const struct tern_engine_model *model, void *instance,
                             const struct tern_engine_run *run, struct tern_err *err)
 {
     (void)instance;
+    for (uint32_t i = 0; i < run->n_outputs; i++) {
+        if (TERN_UNLIKELY(is_on_request(model, run, i)))
+            return infer_with_treeshap(model, run, err);
+    }
     return tern_program_run(model->state, run, err);
 }
 

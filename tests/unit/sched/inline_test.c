@@ -172,6 +172,54 @@ static void test_a_round_runs_what_fits_together(void **state)
     sched_rig_stop(&rig);
 }
 
+/* ---- what is no usual run ---- */
+
+static pthread_t ran_on;
+static void *had_instance;
+
+static enum tern_code note_thread(struct tern_work *work)
+{
+    ran_on = pthread_self();
+    had_instance = work->instance;
+    return work->run.n_outputs == 1 ? TERN_OK
+                                    : tern_fail(work->err, TERN_INTERNAL, "it has lost its run");
+}
+
+/* Instead of a run of the model, which would have been on the loop. */
+static void a_task_runs_on_an_executor(void **state)
+{
+    struct sched_rig f;
+    struct sched_item item;
+    (void)state;
+    sched_rig_start(&f, &(struct sched_rig_setup){.kind = "fake", .run_ns = 1000, .queue_max = 10});
+    sched_item_init(&item, &f, 1, 1);
+    item.work.task_run = note_thread;
+    sched_item_submit(&item);
+    sched_item_wait(&item);
+    assert_int_equal(item.work.code, TERN_OK);
+    assert_ptr_equal(had_instance, f.instance);
+    assert_int_equal(item.work.batch_rows, 0);
+    assert_false(pthread_equal(ran_on, item.ran_on_done));
+    sched_item_fini(&item);
+    sched_rig_stop(&f);
+}
+
+static void what_takes_long_is_answered_from_an_executor(void **state)
+{
+    struct sched_rig f;
+    struct sched_item item;
+    (void)state;
+    sched_rig_start(&f, &(struct sched_rig_setup){.kind = "fake", .run_ns = 1000, .queue_max = 10});
+    sched_item_init(&item, &f, 1, 1);
+    item.work.off_loop = true;
+    sched_item_submit(&item);
+    sched_item_wait(&item);
+    sched_item_assert_answered(&item);
+    assert_ptr_equal(item.work.instance, f.instance);
+    sched_item_fini(&item);
+    sched_rig_stop(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -182,6 +230,8 @@ int main(void)
         cmocka_unit_test(test_what_one_round_brings_is_one_run_on_the_loop),
         cmocka_unit_test(test_work_of_a_round_can_be_cancelled),
         cmocka_unit_test(test_a_round_runs_what_fits_together),
+        cmocka_unit_test(a_task_runs_on_an_executor),
+        cmocka_unit_test(what_takes_long_is_answered_from_an_executor),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
