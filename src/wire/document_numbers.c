@@ -194,6 +194,16 @@ static bool narrow(char *data, size_t n, struct tern_str text)
     return fits;
 }
 
+/* The readers take null for NaN, which is for whoever asks them for missing values. */
+static bool is_plain(const double *values, size_t n)
+{
+    bool plain = true;
+
+    for (size_t i = 0; i < n; i++)
+        plain &= values[i] == values[i];
+    return plain;
+}
+
 /* False, and nothing is read, when there is anything but plain numbers that fit. */
 static bool read_plain(struct tern_json *json, struct tern_document_numbers *numbers)
 {
@@ -207,6 +217,8 @@ static bool read_plain(struct tern_json *json, struct tern_document_numbers *num
         return false;
     if (tern_numbers_read(dtype, text, numbers->data, bound, &result, NULL) != TERN_OK ||
         result.nest.rank != 1)
+        return false;
+    if (numbers->dtype == TERN_DTYPE_FP64 && !is_plain(numbers->data, result.count))
         return false;
     if (is_single &&
         !narrow(numbers->data, result.count, tern_str_make(text.p + 1, result.used - 1)))

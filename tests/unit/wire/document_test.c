@@ -180,6 +180,8 @@ static void reads_numbers(void **state)
          NULL},
         {TERN_DTYPE_FP32, B("[1e39]"), 0, {0}, "in the range of float at byte 1"},
         {TERN_DTYPE_FP32, B("[nan]"), 0, {0}, "expected a number"},
+        {TERN_DTYPE_FP32, B("[1,null]"), 0, {0}, "expected a number"},
+        {TERN_DTYPE_FP64, B("[1,null]"), 0, {0}, "expected a number"},
         {TERN_DTYPE_FP64, B("[1e39,NaN]"), 2, {1e39, (double)NAN}, NULL},
         {TERN_DTYPE_INT32, B("[NaN]"), 0, {0}, "an integer of 32 bits"},
         {TERN_DTYPE_INT32, B("[$l#L" N "\2\0\0\0\1\xff\xff\xff\xff"), 2, {1, -1}, NULL},
