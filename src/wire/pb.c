@@ -148,6 +148,36 @@ static const char *wire_name(enum tern_pb_wire wire)
     }
 }
 
+/* Bytes of the varint at p; 0: it does not end in time. */
+static size_t varint_length(const unsigned char *p, size_t n)
+{
+    for (size_t i = 0; i < n && i < VARINT_MAX; i++)
+        if (p[i] < 0x80)
+            return i == VARINT_MAX - 1 && p[i] > 1 ? 0 : i + 1;
+    return 0;
+}
+
+size_t tern_pb_run(struct tern_pb *pb, const struct tern_pb_field *field)
+{
+    const unsigned char *p = (const unsigned char *)pb->p, *end = (const unsigned char *)pb->end;
+    unsigned tag = field->number << 3 | (unsigned)field->wire;
+    size_t n = 0;
+
+    if (field->number >= 16 || field->wire == TERN_PB_BYTES)
+        return 0;
+    for (; p < end && *p == tag; n++) {
+        size_t room = (size_t)(end - p) - 1;
+        size_t length = field->wire == TERN_PB_FIXED32   ? 4
+                        : field->wire == TERN_PB_FIXED64 ? 8
+                                                         : varint_length(p + 1, room);
+        if (length == 0 || length > room)
+            break;
+        p += 1 + length;
+    }
+    pb->p = (const char *)p;
+    return n;
+}
+
 enum tern_code tern_pb_want(const struct tern_pb_field *field, enum tern_pb_wire wire,
                             const char *what, struct tern_err *err)
 {
@@ -181,6 +211,8 @@ enum tern_code tern_pb_find_text(struct tern_str message, uint32_t number, const
             return TERN_OK;
         if (field.number == number)
             TERN_TRY(tern_pb_text(&field, what, ret, err));
+        else
+            (void)tern_pb_run(&pb, &field);
     }
 }
 

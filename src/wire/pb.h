@@ -45,6 +45,10 @@ void tern_pb_init(struct tern_pb *pb, struct tern_str message);
 /* The next field; *ret_more false at the end. INVALID_ARGUMENT tells the offset. */
 enum tern_code tern_pb_next(struct tern_pb *pb, struct tern_pb_field *ret, bool *ret_more,
                             struct tern_err *err);
+/* Passes over the numbers (VARINT, FIXED32, FIXED64) that follow a field with its tag, as lists
+ * that are not packed have them, and answers how many those were. What is damaged is left to next.
+ */
+size_t tern_pb_run(struct tern_pb *pb, const struct tern_pb_field *field);
 /* Whether the field has the wire type that its number wants; the error names `what`. */
 enum tern_code tern_pb_want(const struct tern_pb_field *field, enum tern_pb_wire wire,
                             const char *what, struct tern_err *err);

@@ -182,8 +182,10 @@ static enum tern_code find_message(struct tern_str message, uint32_t number, str
         TERN_TRY(tern_pb_next(&pb, &field, &more, err));
         if (!more)
             return TERN_OK;
-        if (field.number != number)
+        if (field.number != number) {
+            (void)tern_pb_run(&pb, &field);
             continue;
+        }
         TERN_TRY(tern_pb_want(&field, TERN_PB_BYTES, "a message", err));
         /* What is empty is there all the same: a scalar's shape. */
         *ret = field.bytes.p != NULL ? field.bytes : TERN_STR("");

@@ -65,6 +65,8 @@ static enum tern_code find_field(struct tern_str body, uint32_t number, enum ter
         if (field.number == number) {
             TERN_TRY(tern_pb_want(&field, wire, "its value", err));
             found = field;
+        } else {
+            (void)tern_pb_run(&pb, &field);
         }
     }
     *ret = found;

@@ -97,6 +97,8 @@ static enum tern_code count_numbers(struct tern_str message, uint32_t number,
         if (field.number == number && !count_in(&field, wire, &n))
             return tern_fail(err, TERN_INVALID_ARGUMENT, "field %u holds no list of numbers",
                              number);
+        size_t same = tern_pb_run(&pb, &field);
+        n += field.number == number ? same : 0;
     }
     *ret_n = n;
     return TERN_OK;

@@ -3,6 +3,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include "base/num.h"
+#include "wire/pb.h"
 
 /* The messages that the walk enters, and through which fields. Anything else is stepped over. */
 enum message { MODEL, OPSET, GRAPH, NODE, ATTRIBUTE, TENSOR, SPARSE, ENTRY, FUNCTION, TRAINING };
@@ -296,6 +297,17 @@ static enum tern_code take_field(struct scanner *s, const struct field *field, s
     return TERN_OK;
 }
 
+/* Attributes hold lists of a million numbers, none of which the walk wants to know. */
+static void pass_numbers(struct scanner *s, size_t end, const struct field *field)
+{
+    struct tern_pb pb = {s->bytes.p + s->at, s->bytes.p + end, s->bytes.p};
+    const struct tern_pb_field same = {.number = field->number,
+                                       .wire = (enum tern_pb_wire)field->wire};
+
+    (void)tern_pb_run(&pb, &same);
+    s->at = (size_t)(pb.p - s->bytes.p);
+}
+
 static enum tern_code walk(struct scanner *s, struct tern_err *err)
 {
     struct field field = {0};
@@ -309,8 +321,12 @@ static enum tern_code walk(struct scanner *s, struct tern_err *err)
             TERN_TRY(leave(s, err));
             continue;
         }
-        TERN_TRY(read_field(s, frame->end, &field, err));
+        enum message message = frame->message;
+        size_t end = frame->end;
+        TERN_TRY(read_field(s, end, &field, err));
         TERN_TRY(take_field(s, &field, err));
+        if (message == ATTRIBUTE && field.wire != LENGTH)
+            pass_numbers(s, end, &field);
     }
     if (s->scan.ir_version == 0 || s->scan.n_opsets == 0 || !has_graph)
         return tern_fail(err, TERN_INVALID_ARGUMENT,

@@ -300,9 +300,40 @@ static void a_full_buffer_fails_at_every_size(void **state)
     }
 }
 
+/* Runs of one tag are passed over to their end, and what is damaged is left for who reads it. */
+static void runs(void **state)
+{
+    static const struct {
+        const char *bytes;
+        size_t n, passed, left; /* after the first field */
+    } cases[] = {
+        {"\x40\x01\x40\x02\x40\x80\x01\x48\x05", 9, 2, 2},
+        {"\x40\x01\x40\x02\x40\x80", 6, 1, 2},
+        {"\x40\x01\x40", 3, 0, 1},
+        {"\x40\x01\x40\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01", 13, 1, 0},
+        {"\x40\x01\x40\xff\xff\xff\xff\xff\xff\xff\xff\xff\x02", 13, 0, 11},
+        {"\x3d\1\2\3\4\x3d\1\2\3\4\x3d\1\2\3", 14, 1, 4},
+        {"\x39\1\2\3\4\5\6\7\x8\x39\1\2\3\4\5\6\7\x8", 18, 1, 0},
+        {"\x42\x01x\x42\x01y", 6, 0, 3},
+        {"\x80\x01\x05\x80\x01\x05", 6, 0, 3},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct tern_pb pb;
+        struct tern_pb_field field;
+        bool more = false;
+        tern_pb_init(&pb, tern_str_make(cases[i].bytes, cases[i].n));
+        assert_int_equal(tern_pb_next(&pb, &field, &more, NULL), TERN_OK);
+        assert_int_equal(tern_pb_run(&pb, &field), cases[i].passed);
+        assert_int_equal(pb.end - pb.p, cases[i].left);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(runs),
         cmocka_unit_test(writes_what_the_guide_shows),
         cmocka_unit_test(defaults_are_left_out_when_asked),
         cmocka_unit_test(a_long_sub_message_is_moved),
