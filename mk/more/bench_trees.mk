@@ -14,4 +14,10 @@ bench-trees: $(TREES_BENCH) ## Trees beside XGBoost, LightGBM, ONNX Runtime, tl2
 bench-fraud: $(OUT)/tern ## One XGBoost model behind Tern, FastAPI and MLServer: wrk and h2load
 	@OUT=$(OUT) "$${TERN_ORACLE_PYTHON:-$$(scripts/test-venv oracle)}" bench/fraud.py
 
-.PHONY: bench-trees bench-fraud
+# What the oracle tests compared, as a table: models, rows, unequal bits, differences, label flips, SHAP.
+oracle-report: $(OUT)/tern ## Predictions and explanations beside the libraries, as a table
+	@rm -f build/oracle.md
+	@TERN_ORACLE_REPORT=$(CURDIR)/build/oracle.md scripts/run-oracle || true
+	@printf '| test | what was compared |\n| --- | --- |\n'; sort build/oracle.md
+
+.PHONY: bench-trees bench-fraud oracle-report

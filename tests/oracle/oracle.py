@@ -37,6 +37,15 @@ TYPES = {
 ROWS_A_REQUEST = 1000  # more are sent in several requests
 
 
+def report(text):
+    """A row of the table that `make oracle-report` prints."""
+    path = os.environ.get("TERN_ORACLE_REPORT")
+    if path is not None:
+        where = os.environ.get("PYTEST_CURRENT_TEST", "").split(" ")[0].replace("oracle/", "").replace("::", ": ")
+        with open(path, "a", encoding="utf-8") as file:
+            file.write(f"| {where} | {text} |\n")
+
+
 # -- data ------------------------------------------------------------------------------------------
 
 
@@ -321,6 +330,7 @@ class Batch:
                             bad.append(f"{where}: off by {one.relative:.3g}, {one.unequal} unequal, {one.flips} flips; {one.worst}")
         summary = f"{len(self.models)} models, {seen}"
         print(summary)
+        report(summary)
         assert not bad, "\n".join([summary, f"{len(bad)} are wrong:"] + bad[:show])
         return summary
 

@@ -10,7 +10,7 @@ import numpy
 import pytest
 import shap
 import xgboost
-from oracle import SEED, Program, choices, data_sets, tensors_of
+from oracle import SEED, Program, choices, data_sets, report, tensors_of
 
 ROWS = 40
 LARGEST = {}
@@ -21,10 +21,12 @@ def note(kind, error):
 
 
 @pytest.fixture(scope="module", autouse=True)
-def report():
+def tell():
     yield
     for kind, error in sorted(LARGEST.items()):
-        print(f"{kind}: largest relative difference {error:.3g}")
+        text = f"{kind}: largest relative difference {error:.3g}"
+        print(text)
+        report(text)
 
 
 def tensor(rows, name="input__0", dtype="f4"):
