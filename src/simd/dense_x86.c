@@ -26,23 +26,29 @@ TERN_INLINE AVX512 void block_avx512(const struct tern_dense *dense, const float
     size_t panel_size = dense->n_features * PANEL;
     __m512 sums[ROWS][PANELS];
 
+    TERN_UNROLL
     for (size_t p = 0; p < n_panels; p++) {
         __m512 bias = dense->bias == NULL ? _mm512_setzero_ps()
                                           : _mm512_load_ps(dense->bias + first + p * PANEL);
+        TERN_UNROLL
         for (size_t r = 0; r < n_rows; r++)
             sums[r][p] = bias;
     }
     for (size_t i = 0; i < dense->n_features; i++) {
+        TERN_UNROLL
         for (size_t p = 0; p < n_panels; p++) {
             __m512 weights = _mm512_load_ps(panel + p * panel_size + i * PANEL);
+            TERN_UNROLL
             for (size_t r = 0; r < n_rows; r++)
                 sums[r][p] =
                     _mm512_fmadd_ps(_mm512_set1_ps(x[r * stride + i]), weights, sums[r][p]);
         }
     }
+    TERN_UNROLL
     for (size_t p = 0; p < n_panels; p++) {
         size_t at = first + p * PANEL, left = dense->n_outputs - at;
         __mmask16 mask = left >= PANEL ? (__mmask16)0xffff : (__mmask16)((1u << left) - 1);
+        TERN_UNROLL
         for (size_t r = 0; r < n_rows; r++) {
             __m512 sum = sums[r][p];
             if (dense->is_rectified) /* NaN is the second operand, and stays */
@@ -113,6 +119,7 @@ TERN_INLINE AVX2 void block_avx2(const struct tern_dense *dense, const float *x,
     const float *panel = dense->panels + first * dense->n_features;
     __m256 low[ROWS], high[ROWS];
 
+    TERN_UNROLL
     for (size_t r = 0; r < n_rows; r++) {
         low[r] = high[r] = _mm256_setzero_ps();
         if (dense->bias != NULL) {
@@ -122,12 +129,14 @@ TERN_INLINE AVX2 void block_avx2(const struct tern_dense *dense, const float *x,
     }
     for (size_t i = 0; i < dense->n_features; i++, panel += PANEL) {
         __m256 low_weights = _mm256_load_ps(panel), high_weights = _mm256_load_ps(panel + 8);
+        TERN_UNROLL
         for (size_t r = 0; r < n_rows; r++) {
             __m256 feature = _mm256_set1_ps(x[r * stride + i]);
             low[r] = _mm256_fmadd_ps(feature, low_weights, low[r]);
             high[r] = _mm256_fmadd_ps(feature, high_weights, high[r]);
         }
     }
+    TERN_UNROLL
     for (size_t r = 0; r < n_rows; r++)
         store_avx2(dense, low[r], high[r], first, y + r * dense->n_outputs);
 }

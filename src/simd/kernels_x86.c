@@ -23,6 +23,9 @@ void tern_kernels_use_avx2(struct tern_simd *simd)
     simd->half_to_f32 = tern_half_to_f32_avx2;
     simd->half_from_f32 = tern_half_from_f32_avx2;
     simd->dense_run = tern_dense_run_avx2;
+    simd->curves_exp = tern_curves_exp_avx2;
+    simd->curves_sigmoid = tern_curves_sigmoid_avx2;
+    simd->curves_tanh = tern_curves_tanh_avx2;
     simd->rank_row_f32 = tern_rank_row_f32_avx2;
     simd->rank_row_f64 = tern_rank_row_f64_avx2;
     simd->tree_fold = tern_tree_fold_avx2;
@@ -36,6 +39,9 @@ void tern_kernels_use_avx512(struct tern_simd *simd)
     simd->numbers_scan = tern_numbers_scan_avx512;
     simd->numbers_write_f32 = tern_numbers_write_f32_avx512;
     simd->dense_run = tern_dense_run_avx512;
+    simd->curves_exp = tern_curves_exp_avx512;
+    simd->curves_sigmoid = tern_curves_sigmoid_avx512;
+    simd->curves_tanh = tern_curves_tanh_avx512;
     simd->rank_row_f32 = tern_rank_row_f32_avx512;
     simd->rank_row_f64 = tern_rank_row_f64_avx512;
     simd->tree_fold = tern_tree_fold_avx512;

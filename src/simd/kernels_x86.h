@@ -13,6 +13,12 @@ void tern_half_to_f32_avx2(const uint16_t *in, float *out, size_t count);
 void tern_half_from_f32_avx2(const float *in, uint16_t *out, size_t count);
 void tern_dense_run_avx2(const struct tern_dense *dense, const struct tern_dense_rows *rows);
 void tern_dense_run_avx512(const struct tern_dense *dense, const struct tern_dense_rows *rows);
+void tern_curves_exp_avx2(const float *in, float *out, size_t n);
+void tern_curves_sigmoid_avx2(const float *in, float *out, size_t n);
+void tern_curves_tanh_avx2(const float *in, float *out, size_t n);
+void tern_curves_exp_avx512(const float *in, float *out, size_t n);
+void tern_curves_sigmoid_avx512(const float *in, float *out, size_t n);
+void tern_curves_tanh_avx512(const float *in, float *out, size_t n);
 void tern_rank_row_f32_avx2(const struct tern_rank_column *columns, size_t n, const float *cuts,
                             const float *row, uint8_t *ranks, size_t step);
 void tern_rank_row_f64_avx2(const struct tern_rank_column *columns, size_t n, const double *cuts,

@@ -40,6 +40,9 @@ struct tern_simd {
     void (*half_to_f32)(const uint16_t *in, float *out, size_t count);
     void (*half_from_f32)(const float *in, uint16_t *out, size_t count);
     void (*dense_run)(const struct tern_dense *dense, const struct tern_dense_rows *rows);
+    void (*curves_exp)(const float *in, float *out, size_t n);
+    void (*curves_sigmoid)(const float *in, float *out, size_t n);
+    void (*curves_tanh)(const float *in, float *out, size_t n);
     /* As the functions of trees.h. */
     void (*rank_row_f32)(const struct tern_rank_column *columns, size_t n, const float *cuts,
                          const float *row, uint8_t *ranks, size_t step);

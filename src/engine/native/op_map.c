@@ -3,6 +3,7 @@
 #include "engine/native/onnx_ops.h"
 #include "engine/native/op_dense.h"
 #include "engine/native/op_shape.h"
+#include "simd/curves.h"
 
 /* Types are arguments of macros, and take no parentheses.
  * NOLINTBEGIN(bugprone-macro-parentheses) */
@@ -35,7 +36,7 @@ MAP_FLOATS(absolute, fabsf(x), fabs(x))
 MAP(absolute_i32, int32_t, x < 0 ? 0u - (uint32_t)x : (uint32_t)x)
 MAP(absolute_i64, int64_t, x < 0 ? 0u - (uint64_t)x : (uint64_t)x)
 MAP_FLOATS(root, sqrtf(x), sqrt(x))
-MAP_FLOATS(power_of_e, expf(x), exp(x))
+MAP(power_of_e_f64, double, exp(x))
 MAP_FLOATS(logarithm, logf(x), log(x))
 MAP_FLOATS(lower, floorf(x), floor(x))
 MAP_FLOATS(upper, ceilf(x), ceil(x))
@@ -52,10 +53,20 @@ MAP_BOTH(hard_sigmoid, fmax(0, fmin(1, a *x + b)))
 MAP_FLOATS(softplus, x > 0 ? x + log1pf(expf(-x)) : log1pf(expf(x)),
            x > 0 ? x + log1p(exp(-x)) : log1p(exp(x)))
 MAP_BOTH(softsign, x / (1 + (x < 0 ? -x : x)))
-/* Of the negative power only, so that nothing overflows. */
-MAP_FLOATS(sigmoid, x >= 0 ? 1 / (1 + expf(-x)) : expf(x) / (1 + expf(x)),
-           x >= 0 ? 1 / (1 + exp(-x)) : exp(x) / (1 + exp(x)))
-MAP_FLOATS(hyperbolic_tangent, tanhf(x), tanh(x))
+/* Of the negative power only, so that small results keep their digits. */
+MAP(sigmoid_f64, double, (x < 0 ? exp(x) : 1) / (1 + exp(-fabs(x))))
+MAP(hyperbolic_tangent_f64, double, tanh(x))
+
+#define CURVE(name, curve)                                                       \
+    static void name(const void *in, void *out, size_t n, const struct map *map) \
+    {                                                                            \
+        (void)map;                                                               \
+        curve(in, out, n);                                                       \
+    }
+CURVE(power_of_e_f32, tern_curves_exp)
+CURVE(sigmoid_f32, tern_curves_sigmoid)
+CURVE(hyperbolic_tangent_f32, tern_curves_tanh)
+
 MAP(invert, uint8_t, x == 0)
 
 static enum tern_code run_map(const struct tern_step *step, struct tern_program_run *run,
