@@ -252,7 +252,8 @@ enum tern_code tern_explain_new(const struct tern_explain_task *task, struct ter
     job->arena = arena;
     tern_arena_init(&job->scratch, 1u << 16, task->limits.memory);
     tern_arena_init(&job->plan_arena, 1u << 14, task->limits.memory);
-    TERN_TRY(tern_arena_on_reset(arena, fini, job, err)); /* it took nothing yet */
+    job->scratch.till = job->plan_arena.till = arena->till; /* the request's memory like the rest */
+    TERN_TRY(tern_arena_on_reset(arena, fini, job, err));   /* it took nothing yet */
     TERN_TRY(tern_grid_init(&job->x, task->info, task->inputs, task->input_spec, task->n_inputs,
                             arena, err));
     TERN_TRY(choose_method(job, err));
