@@ -33,8 +33,12 @@ MODELS = [
     ("lightgbm, 500 trees, 63 leaves", "lightgbm", 500, 63),
     ("lightgbm, 500 trees, 255 leaves", "lightgbm", 500, 255),
     ("lightgbm, 2000 trees, 63 leaves", "lightgbm", 2000, 63),
+    # exported to ONNX by skl2onnx, and run from there by both
+    ("scikit-learn forest, 100 trees, depth 10", "forest", 100, 10),
+    ("scikit-learn scaler and MLP 30-64-64-1", "mlp", 1, 1),
+    ("scikit-learn scaler and ridge regression", "ridge", 1, 1),
 ]
-QUICK_MODELS = {1, 2, 3, 6, 7, 9}
+QUICK_MODELS = {1, 2, 3, 6, 7, 9, 11, 12, 13}
 LLEAVES_NODES_MAX = 60000  # beyond it LLVM takes minutes
 
 
@@ -96,6 +100,23 @@ def train_lightgbm(folder, trees, leaves):
     return treelite.frontend.load_lightgbm_model(folder / "model.txt")
 
 
+def train_sklearn(folder, kind, trees, depth):
+    import skl2onnx
+    from skl2onnx.common.data_types import FloatTensorType
+    from sklearn.ensemble import RandomForestRegressor
+    from sklearn.linear_model import Ridge
+    from sklearn.neural_network import MLPRegressor
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+    x, y = data(8000, 1, missing=False)
+    model = {"forest": lambda: RandomForestRegressor(trees, max_depth=depth, n_jobs=2, random_state=1),
+             "mlp": lambda: make_pipeline(StandardScaler(), MLPRegressor(hidden_layer_sizes=(64, 64), max_iter=30, random_state=1)),
+             "ridge": lambda: make_pipeline(StandardScaler(), Ridge())}[kind]()
+    model.fit(x, y)
+    onnx = skl2onnx.to_onnx(model, initial_types=[("x", FloatTensorType([None, FEATURES]))], target_opset=15)
+    (folder / "model.onnx").write_bytes(onnx.SerializeToString())
+
+
 def compile_tl2cgen(folder, model):
     import tl2cgen
     tl2cgen.export_lib(model, toolchain="gcc", libpath=folder / "tl2cgen.so",
@@ -124,6 +145,10 @@ def prepare(name, library, trees, size):
         return folder
     folder.mkdir(parents=True, exist_ok=True)
     print(f"training {name}", file=sys.stderr, flush=True)
+    if library not in ("xgboost", "lightgbm"):
+        train_sklearn(folder, library, trees, size)
+        (folder / "done").touch()
+        return folder
     train = train_xgboost if library == "xgboost" else train_lightgbm
     model = train(folder, trees, size)
     nodes = trees * (2 ** size if library == "xgboost" else size)
@@ -146,6 +171,8 @@ def library_path(name):
 
 
 def subjects(folder, library):
+    if library not in ("xgboost", "lightgbm"):
+        return [f"tern={folder / 'model.onnx'}", f"ort={folder / 'model.onnx'}"]
     own = "model.ubj" if library == "xgboost" else "model.txt"
     rows = [f"{library}={library_path(library)}:{folder / own}", f"tern={folder / own}",
             f"ort={folder / 'model.onnx'}"]
@@ -156,7 +183,9 @@ def subjects(folder, library):
 
 
 def bench(*args):
-    command = [OUT / "bench/trees_bench", "--rows", HERE / "rows.f32", "--features", str(FEATURES), *args]
+    # scikit-learn's exports know no missing values
+    file = "rows.f32" if any(arg.startswith(("xgboost=", "lightgbm=")) for arg in args) else "whole_rows.f32"
+    command = [OUT / "bench/trees_bench", "--rows", HERE / file, "--features", str(FEATURES), *args]
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode != 0:
         raise RuntimeError(done.stderr.strip())
@@ -166,6 +195,7 @@ def bench(*args):
 def main():
     HERE.mkdir(parents=True, exist_ok=True)
     data(ROWS, 2)[0].tofile(HERE / "rows.f32")
+    data(ROWS, 2, missing=False)[0].tofile(HERE / "whole_rows.f32")
     chosen = [m for i, m in enumerate(MODELS) if not QUICK or i in QUICK_MODELS]
     only = sys.argv[1:]
     chosen = [m for m in chosen if not only or any(word in m[0] for word in only)]
@@ -186,7 +216,10 @@ def main():
         t = loads["tern"]
         cells = [f"{t['load_ms']:.1f} ms, {t['load_mib']:.1f} MiB"]
         for peer in (library, "ort"):
-            p = loads[peer]
+            p = loads.get(peer)
+            if p is None:
+                cells.append("-")
+                continue
             cells.append(f"{p['load_ms']:.0f} ms ({p['load_ms'] / t['load_ms']:.0f}), "
                          f"{p['load_mib']:.1f} MiB ({p['load_mib'] / max(t['load_mib'], 0.004):.0f})")
         load.append([name, *cells])
