@@ -68,8 +68,9 @@ static void sort_cuts(struct compiler *c)
 
 /* ---- columns ---- */
 
-/* Up to so many columns of 255 cuts each are ranked one by one: that is faster than one search. */
-#define PLAIN_PARTS_MAX 8
+/* Up to so many columns of 255 cuts each are ranked one by one: that is faster than a search for
+ * the one that matters. */
+#define PLAIN_PARTS_MAX 2
 
 static size_t cuts_of(const struct compiler *c, size_t group)
 {
@@ -115,10 +116,10 @@ static size_t segments_of(size_t n_cuts)
     return n_cuts / TERN_RANK_LANES + 1;
 }
 
-static void put_part(struct tern_forest *f, const struct tern_ir_column *row,
-                     const struct sorted_cut *cuts, size_t n)
+static struct tern_rank_column put_part(struct tern_forest *f, const struct tern_ir_column *row,
+                                        const struct sorted_cut *cuts, size_t n)
 {
-    f->plain[f->n_plain++] = (struct tern_rank_column){
+    struct tern_rank_column ret = {
         .feature = row->column.feature,
         .first = (uint32_t)f->n_cuts,
         .place = f->n_columns,
@@ -133,6 +134,7 @@ static void put_part(struct tern_forest *f, const struct tern_ir_column *row,
     }
     for (size_t k = 0; k < segments_of(n) * TERN_RANK_LANES; k++)
         put_cut(f, k < n ? cuts[k].value : (double)INFINITY);
+    return ret;
 }
 
 static void put_places(struct tern_forest *f, const struct tern_ir_column *row)
@@ -142,7 +144,9 @@ static void put_places(struct tern_forest *f, const struct tern_ir_column *row)
         f->column_features[f->n_columns++] = row->column.feature;
 }
 
-static void put_plain(struct compiler *c, size_t i)
+/* All columns of a group, 255 cuts each. */
+static struct tern_rank_column *put_parts(struct compiler *c, size_t i,
+                                          struct tern_rank_column *parts)
 {
     const struct tern_ir_column *row = &c->b->columns[i];
     const struct sorted_cut *cuts = first_cut_of(c, i);
@@ -151,9 +155,17 @@ static void put_plain(struct compiler *c, size_t i)
     c->first_columns[i] = c->f->n_columns;
     for (size_t done = 0; done < n; done += TERN_TREE_RANK_MAX) {
         size_t some = n - done < TERN_TREE_RANK_MAX ? n - done : TERN_TREE_RANK_MAX;
-        put_part(c->f, row, cuts + done, some);
+        *parts++ = put_part(c->f, row, cuts + done, some);
         put_places(c->f, row);
     }
+    return parts;
+}
+
+static void put_plain(struct compiler *c, size_t i)
+{
+    struct tern_forest *f = c->f;
+
+    f->n_plain = (uint32_t)(put_parts(c, i, f->plain + f->n_plain) - f->plain);
 }
 
 static void put_wide(struct compiler *c, size_t i)
@@ -161,21 +173,20 @@ static void put_wide(struct compiler *c, size_t i)
     struct tern_forest *f = c->f;
     const struct tern_ir_column *row = &c->b->columns[i];
     const struct sorted_cut *cuts = first_cut_of(c, i);
-    size_t n = cuts_of(c, i);
-
-    c->first_columns[i] = f->n_columns;
-    f->wide[f->n_wide] = (struct tern_wide_column){
+    struct tern_wide_column wide = {
         .column = row->column,
-        .first_cut = f->n_cuts,
-        .n_cuts = n,
+        .first_part = f->n_parts,
+        .n_parts = (uint32_t)parts_of(cuts_of(c, i)),
+        .first_bound = f->n_bounds,
         .first = f->n_columns,
         .is_two = is_two(row),
     };
-    f->wide[f->n_wide++].column.missing_yes = row->has[1];
-    for (size_t k = 0; k < n; k++)
-        put_cut(f, cuts[k].value);
-    for (size_t k = 0; k < parts_of(n); k++)
-        put_places(f, row);
+
+    wide.column.missing_yes = row->has[1];
+    f->wide[f->n_wide++] = wide;
+    f->n_parts = (uint32_t)(put_parts(c, i, f->parts + f->n_parts) - f->parts);
+    for (size_t k = 1; k < wide.n_parts; k++)
+        f->bounds[f->n_bounds++] = cuts[k * TERN_TREE_RANK_MAX - 1].value;
 }
 
 static void put_special(struct compiler *c, size_t i)
@@ -205,7 +216,7 @@ static void put_columns(struct compiler *c)
 }
 
 struct counts {
-    size_t columns, plain, wide, special, cuts;
+    size_t columns, plain, wide, parts, special, cuts;
 };
 
 static void count_group(const struct compiler *c, size_t i, struct counts *n)
@@ -215,10 +226,10 @@ static void count_group(const struct compiler *c, size_t i, struct counts *n)
     n->columns += parts << is_two(&c->b->columns[i]);
     if (parts > PLAIN_PARTS_MAX) {
         n->wide++;
-        n->cuts += cuts;
-        return;
+        n->parts += parts;
+    } else {
+        n->plain += parts;
     }
-    n->plain += parts;
     for (size_t done = 0; done < cuts; done += TERN_TREE_RANK_MAX) {
         size_t some = cuts - done < TERN_TREE_RANK_MAX ? cuts - done : TERN_TREE_RANK_MAX;
         n->cuts += (1 + segments_of(some)) * TERN_RANK_LANES;
@@ -391,6 +402,8 @@ static enum tern_code take_room(struct compiler *c, struct tern_err *err)
     f->column_features = take(n.columns, sizeof(*f->column_features), &code, err);
     f->plain = take(n.plain, sizeof(*f->plain), &code, err);
     f->wide = take(n.wide, sizeof(*f->wide), &code, err);
+    f->parts = take(n.parts, sizeof(*f->parts), &code, err);
+    f->bounds = take(n.parts, sizeof(*f->bounds), &code, err);
     f->special = take(n.special, sizeof(*f->special), &code, err);
     f->cuts =
         take_lines(n.cuts, f->settings.float_input ? sizeof(float) : sizeof(double), &code, err);

@@ -10,6 +10,7 @@ void tern_forest_free(struct tern_forest *f)
         return;
     void *owned[] = {f->base,          f->column_features,
                      f->plain,         f->wide,
+                     f->parts,         f->bounds,
                      f->special,       f->cuts,
                      f->sets,          f->words,
                      f->trees,         f->nodes,
@@ -37,6 +38,7 @@ static size_t count_bytes(const struct tern_forest *f)
 
     return sizeof(*f) + f->n_columns * sizeof(*f->column_features) +
            f->n_plain * sizeof(*f->plain) + f->n_wide * sizeof(*f->wide) +
+           f->n_parts * sizeof(*f->parts) + f->n_bounds * sizeof(*f->bounds) +
            f->n_special * sizeof(*f->special) + f->n_cuts * cut + f->n_words * sizeof(*f->words) +
            f->n_trees * (sizeof(*f->trees) + 3 * sizeof(uint32_t)) + f->n_nodes * node +
            f->n_values * number + (f->yes_shares != NULL ? f->n_nodes * sizeof(float) : 0) +

@@ -28,13 +28,15 @@ struct tern_column {
     uint32_t set; /* SET */
 };
 
-/* A feature with so many cuts that they are searched at once for all of its columns. */
+/* A feature with so many cuts that the one column of it in which a value lies is found first; the
+ * columns before that are full, those behind it empty. */
 struct tern_wide_column {
     struct tern_column column;
-    size_t first_cut; /* in forest->cuts, ascending, one after another */
-    size_t n_cuts;
-    uint32_t first; /* its first column */
-    bool is_two;    /* each column is followed by that in which missing values go the other way */
+    uint32_t first_part; /* in forest->parts: each as a column of its own, one after another */
+    uint32_t n_parts;
+    size_t first_bound; /* in forest->bounds: the last cut of each part but the last */
+    uint32_t first;     /* its first column */
+    bool is_two;        /* each is followed by that in which missing values go the other way */
 };
 
 struct tern_special_column {
@@ -85,6 +87,10 @@ struct tern_forest {
     uint32_t n_plain;
     struct tern_wide_column *wide;
     uint32_t n_wide;
+    struct tern_rank_column *parts;
+    uint32_t n_parts;
+    double *bounds;
+    size_t n_bounds;
     struct tern_special_column *special;
     uint32_t n_special;
     void *cuts; /* float when settings.float_input, else double; aligned to 64 bytes */

@@ -19,47 +19,54 @@ static bool is_missing(const struct tern_column *column, double x)
 
 /* ---- features with many cuts ---- */
 
-static size_t count_below(const struct tern_forest *f, const struct tern_wide_column *wide,
-                          double x)
+static void rank_columns(const struct tern_forest *f, const struct tern_rank_column *columns,
+                         size_t n, const void *row, uint8_t *ranks, size_t step)
 {
-    size_t low = 0, n = wide->n_cuts;
-
-    while (n > 0) {
-        size_t half = n / 2;
-        double cut = f->settings.float_input
-                         ? (double)((const float *)f->cuts)[wide->first_cut + low + half]
-                         : ((const double *)f->cuts)[wide->first_cut + low + half];
-        if (cut < x) {
-            low += half + 1;
-            n -= half + 1;
-        } else {
-            n = half;
-        }
-    }
-    return low;
+    if (f->settings.float_input)
+        tern_rank_row_f32(columns, n, f->cuts, row, ranks, step);
+    else
+        tern_rank_row_f64(columns, n, f->cuts, row, ranks, step);
 }
 
-/* Each part counts its own cuts: those before the one that the value lies in are full, those behind
- * it empty. */
-static void rank_wide(const struct tern_forest *f, const struct tern_wide_column *wide, double x,
-                      uint8_t *ranks, size_t step)
+/* In which part x lies. Without branches, as nothing can be known of x. */
+static uint32_t part_of(const double *bounds, uint32_t n, double x)
 {
-    bool missing = is_missing(&wide->column, x);
-    size_t parts = (wide->n_cuts + TERN_TREE_RANK_MAX - 1) / TERN_TREE_RANK_MAX;
-    size_t below = missing ? 0 : count_below(f, wide, x);
-    uint8_t *to = ranks + wide->first * step;
+    const double *base = bounds;
 
-    for (size_t part = 0; part < parts; part++) {
-        size_t before = part * TERN_TREE_RANK_MAX;
-        size_t left = below > before ? below - before : 0;
-        uint8_t rank = left > TERN_TREE_RANK_MAX ? TERN_TREE_RANK_MAX : (uint8_t)left;
-        *to = missing && !wide->column.missing_yes ? TERN_TREE_RANK_MAX : rank;
-        to += step;
-        if (wide->is_two) {
-            *to = missing ? TERN_TREE_RANK_MAX : rank;
-            to += step;
-        }
+    while (n > 1) {
+        uint32_t half = n / 2;
+        base += half * (base[half - 1] < x);
+        n -= half;
     }
+    return (uint32_t)(base - bounds) + (n == 1 && base[0] < x);
+}
+
+static void fill(uint8_t *to, uint8_t rank, size_t n, size_t step)
+{
+    if (step == 1) {
+        memset(to, rank, n);
+        return;
+    }
+    for (size_t i = 0; i < n; i++)
+        to[i * step] = rank;
+}
+
+static void rank_wide(const struct tern_forest *f, const struct tern_wide_column *wide,
+                      const void *row, double x, uint8_t *ranks, size_t step)
+{
+    const struct tern_rank_column *parts = f->parts + wide->first_part;
+    uint8_t *to = ranks + wide->first * step;
+    uint32_t part, width = wide->is_two ? 2 : 1;
+
+    if (is_missing(&wide->column, x)) { /* each part says what that is */
+        rank_columns(f, parts, wide->n_parts, row, ranks, step);
+        return;
+    }
+    part = part_of(f->bounds + wide->first_bound, wide->n_parts - 1, x);
+    fill(to, TERN_TREE_RANK_MAX, (size_t)part * width, step);
+    fill(to + (size_t)(part + 1) * width * step, 0, (size_t)(wide->n_parts - part - 1) * width,
+         step);
+    rank_columns(f, parts + part, 1, row, ranks, step);
 }
 
 /* ---- questions of another kind ---- */
@@ -119,12 +126,9 @@ void tern_ranks_row(const struct tern_forest *f, const struct tern_forest_rows *
 {
     const void *x = take_row(f, rows, row, working);
 
-    if (f->settings.float_input)
-        tern_rank_row_f32(f->plain, f->n_plain, f->cuts, x, ranks, step);
-    else
-        tern_rank_row_f64(f->plain, f->n_plain, f->cuts, x, ranks, step);
+    rank_columns(f, f->plain, f->n_plain, x, ranks, step);
     for (uint32_t i = 0; i < f->n_wide; i++)
-        rank_wide(f, &f->wide[i], feature_of(f, x, f->wide[i].column.feature), ranks, step);
+        rank_wide(f, &f->wide[i], x, feature_of(f, x, f->wide[i].column.feature), ranks, step);
     for (uint32_t i = 0; i < f->n_special; i++)
         ranks[(f->n_columns - f->n_special + i) * step] =
             rank_special(f, &f->special[i], feature_of(f, x, f->special[i].column.feature));
