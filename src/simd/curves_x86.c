@@ -72,13 +72,14 @@ TERN_INLINE AVX512 __m512 tanh_avx512(__m512 x)
     return _mm512_or_ps(_mm512_mask_mov_ps(small, is_large, large), _mm512_and_ps(sign, x));
 }
 
-#define EACH_AVX512(name, curve)                                                                 \
-    AVX512 void name(const float *in, float *out, size_t n)                                      \
-    {                                                                                            \
-        for (size_t i = 0; i < n; i += 16) {                                                     \
-            __mmask16 mask = n - i >= 16 ? (__mmask16)0xffff : (__mmask16)((1u << (n - i)) - 1); \
-            _mm512_mask_storeu_ps(out + i, mask, curve(_mm512_maskz_loadu_ps(mask, in + i)));    \
-        }                                                                                        \
+#define EACH_AVX512(name, curve)                                                              \
+    AVX512 void name(const float *in, float *out, size_t n)                                   \
+    {                                                                                         \
+        for (size_t i = 0; i < n; i += 16) {                                                  \
+            unsigned lanes = n - i >= 16 ? 0xffffu : (1u << (n - i)) - 1u;                    \
+            __mmask16 mask = (__mmask16)lanes;                                                \
+            _mm512_mask_storeu_ps(out + i, mask, curve(_mm512_maskz_loadu_ps(mask, in + i))); \
+        }                                                                                     \
     }
 EACH_AVX512(tern_curves_exp_avx512, exp_avx512)
 EACH_AVX512(tern_curves_sigmoid_avx512, sigmoid_avx512)

@@ -47,7 +47,8 @@ TERN_INLINE AVX512 void block_avx512(const struct tern_dense *dense, const float
     TERN_UNROLL
     for (size_t p = 0; p < n_panels; p++) {
         size_t at = first + p * PANEL, left = dense->n_outputs - at;
-        __mmask16 mask = left >= PANEL ? (__mmask16)0xffff : (__mmask16)((1u << left) - 1);
+        unsigned lanes = left >= PANEL ? 0xffffu : (1u << left) - 1u;
+        __mmask16 mask = (__mmask16)lanes;
         TERN_UNROLL
         for (size_t r = 0; r < n_rows; r++) {
             __m512 sum = sums[r][p];
