@@ -4,6 +4,7 @@
 #include "base/version.h"
 #include "cli/check.h"
 #include "cli/bench.h"
+#include "cli/build_edge.h"
 #include "cli/commands.h"
 #include "cli/explain.h"
 #include "cli/infer.h"
@@ -17,10 +18,11 @@ extern char **environ;
 int main(int argc, char **argv)
 {
     static const struct tern_command_row rows[] = {
-        {"serve", tern_serve_run},   {"check", tern_check_run},
-        {"infer", tern_infer_run},   {"explain", tern_explain_run},
-        {"models", tern_models_run}, {"explain-schedule", tern_schedule_run},
-        {"bench", tern_bench_run},   {"tune", tern_tune_run},
+        {"serve", tern_serve_run},           {"check", tern_check_run},
+        {"infer", tern_infer_run},           {"explain", tern_explain_run},
+        {"models", tern_models_run},         {"explain-schedule", tern_schedule_run},
+        {"bench", tern_bench_run},           {"tune", tern_tune_run},
+        {"build-edge", tern_build_edge_run},
     };
     const struct tern_commands_program program = {
         .rows = rows,

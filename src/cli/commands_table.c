@@ -1,4 +1,5 @@
 /* The commands. Their options stand in conf/server_options.c and cli/client_options.c. */
+#include "cli/build_edge_options.h"
 #include "cli/client_options.h"
 #include "cli/commands.h"
 #include "cli/explain_options.h"
@@ -158,6 +159,26 @@ const struct tern_command tern_commands[] = {
                     "tern tune models resnet --slo 50ms --data rows.json --quick\n"
                     "tern tune models/resnet --rate 200 --output json\n",
         .options = &tern_tune_options_table,
+    },
+    {
+        .name = "build-edge",
+        .args = "MODEL",
+        .args_min = 1,
+        .args_max = 1,
+        .summary = "Make a program or a library of one model, for small machines",
+        .help =
+            "MODEL is a model file, a model's folder or a repository; the native engine has to run "
+            "it. What is written holds that model and what evaluates it: no sockets, no files, no "
+            "memory but what it is given. It is compiled from Tern's own sources, which this "
+            "program carries, by the C compiler of this machine, or by a cross compiler.\n"
+            "It is then run here (for another processor by qemu, if that is there): random rows, "
+            "many of them where the model decides, are answered by it and by this program and "
+            "compared, and the time of one row is measured. An answer that differs ends in status "
+            "1, and nothing is written.",
+        .examples = "tern build-edge models/fraud\n"
+                    "tern build-edge xgboost.json --kind shared --out lib\n"
+                    "tern build-edge model.txt --target arm64\n",
+        .options = &tern_build_edge_options_table,
     },
     {
         .name = "config",

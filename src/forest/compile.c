@@ -349,8 +349,9 @@ static double row_time(const struct tern_forest *f, const struct tern_compiled_t
     return HEAD_NS + (f->level_heads != NULL && levels > 6 ? STEP_NS * (levels - 6) : 0);
 }
 
-static void guess_times(struct tern_forest *f)
+void tern_forest_guess_times(struct tern_forest *f)
 {
+    f->row_ns = f->block_ns = f->tile_ns = 0;
     for (uint32_t i = 0; i < f->n_trees; i++) {
         const struct tern_compiled_tree *tree = &f->trees[i];
         f->row_ns += row_time(f, tree);
@@ -368,7 +369,7 @@ static enum tern_code decide(struct tern_forest *f, struct tern_err *err)
 {
     TERN_TRY(put_targets(f, err));
     TERN_TRY(tern_heads_make(f, err));
-    guess_times(f);
+    tern_forest_guess_times(f);
     return TERN_OK;
 }
 

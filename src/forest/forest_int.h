@@ -138,6 +138,9 @@ void tern_ranks_row(const struct tern_forest *forest, const struct tern_forest_r
 /* Whether values of that kind are added, and nothing else. */
 bool tern_forest_adds(const struct tern_forest *forest, enum tern_leaf_kind kind);
 
+/* Fills row_ns, block_ns and tile_ns. */
+void tern_forest_guess_times(struct tern_forest *forest);
+
 /* Makes the heads, if the forest and the machine are made for them. */
 enum tern_code tern_heads_make(struct tern_forest *forest, struct tern_err *err);
 

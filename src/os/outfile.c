@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum tern_code tern_outfile_open(const char *path, int *ret_fd, struct tern_err *err)
@@ -38,4 +39,24 @@ void tern_outfile_close(int fd)
 {
     if (fd >= 0)
         (void)close(fd);
+}
+
+enum tern_code tern_outfile_allow_run(int fd, struct tern_err *err)
+{
+    char text[128];
+
+    if (fchmod(fd, 0750) != 0)
+        return tern_fail(err, TERN_INTERNAL, "a file cannot be made a program: %s",
+                         strerror_r(errno, text, sizeof(text)));
+    return TERN_OK;
+}
+
+enum tern_code tern_outfile_make_folder(const char *path, struct tern_err *err)
+{
+    char text[128];
+
+    if (mkdir(path, 0750) != 0)
+        return tern_fail(err, errno == EEXIST ? TERN_ALREADY_EXISTS : TERN_INTERNAL, "%s: %s", path,
+                         strerror_r(errno, text, sizeof(text)));
+    return TERN_OK;
 }

@@ -11,7 +11,12 @@
 enum tern_code tern_outfile_open(const char *path, int *ret_fd, struct tern_err *err);
 /* All of the bytes, or an error: some of them may be there then. */
 enum tern_code tern_outfile_write(int fd, uint64_t at, struct tern_str bytes, struct tern_err *err);
+/* Lets those run it who may read it. */
+enum tern_code tern_outfile_allow_run(int fd, struct tern_err *err);
 /* -1 is fine. */
 void tern_outfile_close(int fd);
+
+/* A new folder; ALREADY_EXISTS when something is there. */
+enum tern_code tern_outfile_make_folder(const char *path, struct tern_err *err);
 
 #endif

@@ -13,7 +13,7 @@ static enum tern_code run_cast(const struct tern_step *step, struct tern_program
     return TERN_OK;
 }
 
-static const struct tern_op op_cast = {.name = "cast", .run = run_cast};
+const struct tern_op tern_cast_op = {.name = "cast", .run = run_cast};
 
 enum tern_code tern_op_cast(struct tern_program *program, enum tern_dtype dtype, uint32_t *value,
                             struct tern_err *err)
@@ -25,10 +25,10 @@ enum tern_code tern_op_cast(struct tern_program *program, enum tern_dtype dtype,
     if (!tern_convert_has(from, dtype))
         return tern_fail(err, TERN_INTERNAL, "a cast from %s to %s", tern_dtype_name(from),
                          tern_dtype_name(dtype));
-    return tern_program_then(program, &op_cast, NULL, dtype, value, err);
+    return tern_program_then(program, &tern_cast_op, NULL, dtype, value, err);
 }
 
 bool tern_op_is_cast(const struct tern_step *step)
 {
-    return step->op == &op_cast;
+    return step->op == &tern_cast_op;
 }

@@ -22,7 +22,7 @@ static enum tern_code run_forest(const struct tern_step *step, struct tern_progr
     return tern_forest_run(step->state, &rows, out->data, run->arena, err);
 }
 
-static const struct tern_op op_forest = {.name = "forest", .run = run_forest};
+const struct tern_op tern_forest_op = {.name = "forest", .run = run_forest};
 
 static void free_forest(void *forest)
 {
@@ -39,10 +39,10 @@ enum tern_code tern_op_forest(struct tern_program *program, struct tern_forest *
         tern_forest_free(forest);
         return code;
     }
-    return tern_program_then(program, &op_forest, forest, dtype, value, err);
+    return tern_program_then(program, &tern_forest_op, forest, dtype, value, err);
 }
 
 const struct tern_forest *tern_op_forest_of(const struct tern_step *step)
 {
-    return step->op == &op_forest ? step->state : NULL;
+    return step->op == &tern_forest_op ? step->state : NULL;
 }

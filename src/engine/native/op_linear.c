@@ -55,7 +55,7 @@ static enum tern_code run_linear(const struct tern_step *step, struct tern_progr
     return TERN_OK;
 }
 
-static const struct tern_op op_linear = {.name = "linear", .run = run_linear};
+const struct tern_op tern_linear_op = {.name = "linear", .run = run_linear};
 
 enum tern_code tern_op_linear(struct tern_program *program, const struct tern_linear *linear,
                               uint32_t *value, struct tern_err *err)
@@ -66,10 +66,10 @@ enum tern_code tern_op_linear(struct tern_program *program, const struct tern_li
         return tern_arena_fail(program->arena, err, "a linear model");
     *l = *linear;
     TERN_TRY(tern_op_cast(program, l->dtype, value, err));
-    return tern_program_then(program, &op_linear, l, l->dtype, value, err);
+    return tern_program_then(program, &tern_linear_op, l, l->dtype, value, err);
 }
 
 const struct tern_linear *tern_op_linear_of(const struct tern_step *step)
 {
-    return step->op == &op_linear ? step->state : NULL;
+    return step->op == &tern_linear_op ? step->state : NULL;
 }

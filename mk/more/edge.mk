@@ -1,0 +1,26 @@
+# What `tern build-edge` compiles: the sources that evaluate a model, packed into the program. They
+# are the engine's own; src/edge is what stands around them there. A file in the pack is a line
+# "path bytes", then its bytes.
+EDGE_SRC := src/edge/edge.c src/edge/main.c \
+  $(addprefix src/forest/,run.c run_row.c run_block.c ranks.c forest.c) \
+  $(addprefix src/engine/native/,program.c convert.c op_forest.c op_link.c op_linear.c op_cast.c) \
+  src/simd/trees.c src/simd/half.c src/core/tensor.c src/base/dtype.c src/base/num.c src/base/str.c
+
+$(LIB): $(OUT)/edge_pack.o
+
+$(OUT)/edge_pack.c: mk/more/edge.mk $(EDGE_SRC) $(wildcard src/*/*.h src/engine/native/*.h)
+	@mkdir -p $(@D)
+	$(call say,PACK,$@)
+	$(Q)$(CC) -MM -Isrc -D_GNU_SOURCE -include src/edge/quiet.h $(EDGE_SRC) | \
+	  tr -s ' \\' '\n\n' | grep '^src/' | sort -u > $(@:.c=.list)
+	$(Q){ echo '#include "cli/edge_pack.h"'; \
+	  echo 'const unsigned char tern_edge_pack[] = {'; \
+	  while read -r path; do printf '%s %d\n' "$$path" "$$(wc -c < "$$path")"; cat "$$path"; \
+	    done < $(@:.c=.list) | gzip -9n | od -An -v -tu1 | sed 's/ *\([0-9][0-9]*\)/\1,/g'; \
+	  echo '};'; \
+	  echo 'const size_t tern_edge_pack_bytes = sizeof(tern_edge_pack);'; } > $@.new
+	@mv $@.new $@
+
+$(OUT)/edge_pack.o: $(OUT)/edge_pack.c src/cli/edge_pack.h
+	$(call say,CC,$<)
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS_ALL) -c -o $@ $<
