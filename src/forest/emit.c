@@ -111,27 +111,35 @@ static void column(struct emit *e, const struct tern_column *c)
                     c->zero_is_missing, c->set);
 }
 
+static void rank_columns(struct emit *e, const char *array, const struct tern_rank_column *from,
+                         uint32_t n)
+{
+    if (n == 0)
+        return;
+    begin(e, "struct tern_rank_column", array, n, sizeof(*from));
+    for (uint32_t i = 0; i < n; i++) {
+        const struct tern_rank_column *c = &from[i];
+        tern_buf_printf(e->out, "\n{%u,%u,%u,%u,%u,%d,%d},", c->feature, c->first, c->place,
+                        c->n_cuts, c->missing_rank, c->is_two, c->zero_is_missing);
+    }
+    end(e);
+}
+
 static void columns(struct emit *e)
 {
     const struct tern_forest *f = e->f;
 
-    if (f->n_plain > 0) {
-        begin(e, "struct tern_rank_column", "plain", f->n_plain, sizeof(*f->plain));
-        for (uint32_t i = 0; i < f->n_plain; i++) {
-            const struct tern_rank_column *c = &f->plain[i];
-            tern_buf_printf(e->out, "\n{%u,%u,%u,%u,%u,%d,%d},", c->feature, c->first, c->place,
-                            c->n_cuts, c->missing_rank, c->is_two, c->zero_is_missing);
-        }
-        end(e);
-    }
+    rank_columns(e, "plain", f->plain, f->n_plain);
+    rank_columns(e, "parts", f->parts, f->n_parts);
+    numbers(e, "bounds", f->bounds, f->n_bounds, false);
     if (f->n_wide > 0) {
         begin(e, "struct tern_wide_column", "wide", f->n_wide, sizeof(*f->wide));
         for (uint32_t i = 0; i < f->n_wide; i++) {
             const struct tern_wide_column *w = &f->wide[i];
             TERN_BUF_ADD_LITERAL(e->out, "\n{");
             column(e, &w->column);
-            tern_buf_printf(e->out, ",%zu,%zu,%u,%d},", w->first_cut, w->n_cuts, w->first,
-                            w->is_two);
+            tern_buf_printf(e->out, ",%u,%u,%zu,%u,%d},", w->first_part, w->n_parts, w->first_bound,
+                            w->first, w->is_two);
         }
         end(e);
     }
@@ -259,6 +267,8 @@ static void whole(struct emit *e)
     point(e, "base", "base", true);
     point(e, "plain", "plain", f->n_plain > 0);
     point(e, "wide", "wide", f->n_wide > 0);
+    point(e, "parts", "parts", f->n_parts > 0);
+    point(e, "bounds", "bounds", f->n_bounds > 0);
     point(e, "special", "special", f->n_special > 0);
     point(e, "cuts", "cuts", f->n_cuts > 0);
     point(e, "sets", "sets", f->n_sets > 0);
@@ -279,11 +289,12 @@ static void whole(struct emit *e)
                     "    .n_cuts = %zu, .n_sets = %u, .n_words = %zu, .n_trees = %u,\n"
                     "    .n_nodes = %zu, .n_values = %zu, .n_leaves = %zu, .n_terms = %zu,\n"
                     "    .row_ns = %a, .block_ns = %a, .tile_ns = %a, .depth = %u, .widest = %u,\n"
-                    "    .leaves = (enum tern_leaf_kind)%d,\n"
+                    "    .leaves = (enum tern_leaf_kind)%d, .n_parts = %u, .n_bounds = %zu,\n"
                     "};\n",
                     f->n_columns, f->n_plain, f->n_wide, f->n_special, f->n_cuts, f->n_sets,
                     f->n_words, f->n_trees, f->n_nodes, f->n_values, f->n_leaves, f->n_terms,
-                    f->row_ns, f->block_ns, f->tile_ns, f->depth, f->widest, (int)f->leaves);
+                    f->row_ns, f->block_ns, f->tile_ns, f->depth, f->widest, (int)f->leaves,
+                    f->n_parts, f->n_bounds);
     e->n_bytes += sizeof(*f);
 }
 
@@ -338,18 +349,15 @@ static bool special_cut(const struct tern_forest *f, uint32_t feature, uint64_t 
 
 bool tern_forest_cut(const struct tern_forest *f, uint32_t feature, uint64_t number, double *ret)
 {
-    for (uint32_t i = 0; i < f->n_plain; i++) {
-        const struct tern_rank_column *c = &f->plain[i];
+    uint32_t n = f->n_plain + f->n_parts;
+
+    for (uint32_t i = 0; i < n; i++) {
+        uint32_t at = (uint32_t)((i + number) % n);
+        const struct tern_rank_column *c =
+            at < f->n_plain ? &f->plain[at] : &f->parts[at - f->n_plain];
         if (c->feature != feature || c->n_cuts == 0)
             continue;
-        *ret = cut_at(f, c->first + TERN_RANK_LANES + number % c->n_cuts);
-        return true;
-    }
-    for (uint32_t i = 0; i < f->n_wide; i++) {
-        const struct tern_wide_column *w = &f->wide[i];
-        if (w->column.feature != feature || w->n_cuts == 0)
-            continue;
-        *ret = cut_at(f, w->first_cut + number % w->n_cuts);
+        *ret = cut_at(f, c->first + TERN_RANK_LANES + (number >> 32) % c->n_cuts);
         return true;
     }
     return special_cut(f, feature, number, ret);
