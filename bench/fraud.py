@@ -3,8 +3,7 @@
 
 The same file (XGBoost, 300 trees of depth 6, 30 features) is served by each; `wrk` and `h2load` ask for one
 row a request with 16 connections, and every server's first answer is compared with the library's. Each
-peer has a worker for each processor, as its guide says. Peers come from PyPI into build/peers, unless
-TERN_PEERS names a folder with the virtual environments `fastapi` and `mlserver`.
+peer has a worker for each processor, as its guide says.
 """
 import json
 import os
@@ -20,11 +19,11 @@ from pathlib import Path
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parent))
+from peers import environment  # noqa: E402
 from trees import FEATURES, data  # noqa: E402
 
 ROOT = Path(__file__).resolve().parent.parent
 OUT = Path(os.environ.get("OUT", ROOT / "build/release"))
-PEERS = Path(os.environ.get("TERN_PEERS", ROOT / "build/peers"))
 HERE = ROOT / "build/bench/fraud"
 SECONDS = int(os.environ.get("SECONDS_EACH", "5"))
 CORES = os.cpu_count()
@@ -62,15 +61,6 @@ def train():
     rows = data(200, 4, missing=False)[0]
     booster = xgboost.Booster(model_file=HERE / "model.ubj")
     return rows, booster.inplace_predict(rows)
-
-
-def environment(name, packages):
-    python = PEERS / name / "bin/python"
-    if not python.exists():
-        print(f"installing {name} into {PEERS / name}", file=sys.stderr)
-        subprocess.run([sys.executable, "-m", "venv", PEERS / name], check=True)
-        subprocess.run([python, "-m", "pip", "install", "-q", *packages], check=True)
-    return python
 
 
 def start_tern():

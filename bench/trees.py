@@ -14,6 +14,9 @@ from pathlib import Path
 
 import numpy as np
 
+sys.path.insert(0, str(Path(__file__).parent))
+from peers import environment  # noqa: E402
+
 ROOT = Path(__file__).resolve().parent.parent
 OUT = Path(os.environ.get("OUT", ROOT / "build/release"))
 HERE = ROOT / "build/bench/trees"
@@ -124,9 +127,10 @@ def compile_tl2cgen(folder, model):
 
 
 def compile_lleaves(folder):
-    import lleaves
-    model = lleaves.Model(model_file=str(folder / "model.txt"))
-    model.compile(cache=folder / "lleaves.o")
+    # It needs an LLVM older than the one that shap's numba brings.
+    python = environment("lleaves", ["lleaves", "llvmlite<0.44", "numpy<2.3", "lightgbm", "scikit-learn"])
+    code = f"import lleaves; lleaves.Model(model_file='{folder}/model.txt').compile(cache='{folder}/lleaves.o')"
+    subprocess.run([python, "-c", code], check=True, capture_output=True)
     subprocess.run(["gcc", "-shared", "-o", folder / "lleaves.so", folder / "lleaves.o", "-lm"],
                    check=True)
 
