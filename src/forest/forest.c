@@ -26,6 +26,16 @@ void tern_forest_free(struct tern_forest *f)
     tern_mem_free(f);
 }
 
+uint32_t tern_forest_features(const struct tern_forest *f)
+{
+    return f->settings.n_features;
+}
+
+uint32_t tern_forest_outputs(const struct tern_forest *f)
+{
+    return f->settings.n_outputs;
+}
+
 static size_t count_bytes(const struct tern_forest *f)
 {
     size_t number = f->settings.float_sum ? sizeof(float) : sizeof(double);

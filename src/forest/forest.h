@@ -40,7 +40,10 @@ struct tern_forest_info {
 };
 
 void tern_forest_free(struct tern_forest *forest); /* NULL is fine */
+/* Adds up: not for every run. */
 struct tern_forest_info tern_forest_info(const struct tern_forest *forest);
+uint32_t tern_forest_features(const struct tern_forest *forest);
+uint32_t tern_forest_outputs(const struct tern_forest *forest);
 
 /* out: rows->n x n_outputs of float or double, as info says. Working memory comes from the arena,
  * no more for many rows than for a block of them. Any thread. */

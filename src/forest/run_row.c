@@ -4,21 +4,39 @@
 #include "forest/run_int.h"
 #include "simd/simd.h"
 
+#define LINE ((size_t)TERN_CACHE_LINE)
+
+/* One piece of memory for all of it: nine would cost a single row as much as twenty trees. */
 enum tern_code tern_forest_row_room(struct tern_forest_work *r, struct tern_arena *arena,
                                     struct tern_err *err)
 {
     const struct tern_forest *f = r->f;
     size_t n_trees = f->n_heads > f->n_trees ? f->n_heads : f->n_trees;
+    struct {
+        void *to;
+        size_t n_bytes;
+    } pieces[] = {
+        {&r->row, f->settings.n_features * sizeof(double)},
+        {&r->ranks, tern_ranks_room(f)},
+        {&r->exits, n_trees * sizeof(*r->exits)},
+        {&r->values, n_trees * sizeof(*r->values)},
+        {&r->waiting, n_trees * sizeof(*r->waiting)},
+        {&r->at, n_trees * sizeof(*r->at)},
+        {&r->which, n_trees * sizeof(*r->which)},
+        {&r->mixed, f->settings.n_outputs * sizeof(*r->mixed)},
+        {&r->begun, f->settings.n_outputs},
+    };
+    size_t total = 0;
+    char *p;
 
-    TERN_TRY(tern_forest_take(arena, &r->row, f->settings.n_features, sizeof(double), err));
-    TERN_TRY(tern_forest_take(arena, &r->ranks, tern_ranks_room(f), 1, err));
-    TERN_TRY(tern_forest_take(arena, &r->exits, n_trees, sizeof(*r->exits), err));
-    TERN_TRY(tern_forest_take(arena, &r->values, n_trees, sizeof(*r->values), err));
-    TERN_TRY(tern_forest_take(arena, &r->waiting, n_trees, sizeof(*r->waiting), err));
-    TERN_TRY(tern_forest_take(arena, &r->at, n_trees, sizeof(*r->at), err));
-    TERN_TRY(tern_forest_take(arena, &r->which, n_trees, sizeof(*r->which), err));
-    TERN_TRY(tern_forest_take(arena, &r->mixed, f->settings.n_outputs, sizeof(*r->mixed), err));
-    return tern_forest_take(arena, &r->begun, f->settings.n_outputs, 1, err);
+    for (size_t i = 0; i < TERN_COUNT_OF(pieces); i++)
+        total += (pieces[i].n_bytes + LINE - 1) / LINE * LINE;
+    TERN_TRY(tern_forest_take(arena, &p, total, 1, err));
+    for (size_t i = 0; i < TERN_COUNT_OF(pieces); i++) {
+        memcpy(pieces[i].to, &p, sizeof(p));
+        p += (pieces[i].n_bytes + LINE - 1) / LINE * LINE;
+    }
+    return TERN_OK;
 }
 
 /* ---- leaves ---- */

@@ -5,13 +5,13 @@ static enum tern_code run_forest(const struct tern_step *step, struct tern_progr
                                  struct tern_err *err)
 {
     const struct tern_tensor *in = tern_step_in(step, run, 0);
-    struct tern_forest_info info = tern_forest_info(step->state);
+    uint32_t n_features = tern_forest_features(step->state);
     struct tern_tensor *out;
 
-    if (in->shape.rank != 2 || in->shape.dim[1] < (int64_t)info.n_features)
+    if (in->shape.rank != 2 || in->shape.dim[1] < (int64_t)n_features)
         return tern_fail(err, TERN_INVALID_ARGUMENT, "expected rows of %u features, got %lld",
-                         info.n_features, in->shape.rank == 2 ? (long long)in->shape.dim[1] : -1LL);
-    const struct tern_shape shape = {2, {in->shape.dim[0], info.n_outputs}};
+                         n_features, in->shape.rank == 2 ? (long long)in->shape.dim[1] : -1LL);
+    const struct tern_shape shape = {2, {in->shape.dim[0], tern_forest_outputs(step->state)}};
     TERN_TRY(tern_step_out(step, run, 0, &shape, &out, err));
     const struct tern_forest_rows rows = {
         .data = in->data,
