@@ -4,7 +4,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include "engine/native/onnx_graph.h"
-#include "harness/native_run.h"
+#include "harness/native_rig.h"
 #include "simd/simd.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -67,7 +67,7 @@ static void check_output(const struct tern_tensor *output)
         abort();
 }
 
-static void run_once(struct native_run *run)
+static void run_once(struct native_rig *run)
 {
     struct tern_tensor inputs[PORTS_MAX], outputs[PORTS_MAX] = {0};
     uint32_t places[PORTS_MAX];
@@ -101,14 +101,13 @@ static void run_once(struct native_run *run)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct tern_str bytes = {(const char *)data, size};
-    struct tern_err err = {0};
-    struct native_run run;
+    struct native_rig run;
 
     tern_simd_init();
-    if (native_run_load(&run, &tern_onnx_graph_format, bytes, &err) == TERN_OK)
+    if (native_load(&run, &tern_onnx_graph_format, bytes) == TERN_OK)
         run_once(&run);
-    else if (err.text[0] == '\0')
+    else if (run.err.text[0] == '\0')
         abort();
-    native_run_end(&run);
+    native_free(&run);
     return 0;
 }

@@ -38,6 +38,12 @@ static inline void native_free(struct native_rig *rig)
     tern_arena_fini(&rig->arena);
 }
 
+/* Of the first input, where the file says it. */
+static inline size_t native_width(const struct native_rig *rig)
+{
+    return (size_t)rig->program.inputs[0].shape.dim[1];
+}
+
 /* Runs the first input, n rows of k elements, to the first output, which lies in the rig's arena.
  */
 static inline enum tern_code native_run(struct native_rig *rig, const void *rows, size_t n,

@@ -11,7 +11,7 @@
 
 #include "engine/native/onnx_graph.h"
 #include "harness/mem_fails.h"
-#include "harness/native_run.h"
+#include "harness/native_rig.h"
 #include "harness/onnx_rig.h"
 // wrap: tern_mem_alloc tern_mem_zalloc tern_mem_alloc_aligned tern_mem_realloc
 
@@ -62,14 +62,13 @@ static void write_graph(const struct graph *g, struct tern_buf *buf)
     tern_pb_close(buf, model);
 }
 
-static enum tern_code load_graph(const struct graph *g, struct native_run *run,
-                                 struct tern_err *err)
+static enum tern_code load_graph(const struct graph *g, struct native_rig *run)
 {
     struct tern_buf buf;
 
     tern_buf_init(&buf, FILE_MAX);
     write_graph(g, &buf);
-    enum tern_code code = native_run_load(run, &tern_onnx_graph_format, tern_buf_str(&buf), err);
+    enum tern_code code = native_load(run, &tern_onnx_graph_format, tern_buf_str(&buf));
     tern_buf_fini(&buf);
     return code;
 }
@@ -80,15 +79,14 @@ static void run_product(const struct graph *g, float last)
 {
     static const float rows[] = {1, 1, -1, -2};
     struct tern_tensor got;
-    struct native_run run;
-    struct tern_err err = {0};
+    struct native_rig run;
 
-    assert_int_equal(load_graph(g, &run, &err), TERN_OK);
-    assert_int_equal(native_run_rows(&run, rows, 2, &got, &err), TERN_OK);
+    assert_int_equal(load_graph(g, &run), TERN_OK);
+    assert_int_equal(native_run(&run, rows, 2, native_width(&run), &got), TERN_OK);
     assert_int_equal(got.shape.dim[1], 3);
     const float *y = got.data;
     assert_true(y[0] == 11 && y[1] == 22 && y[2] == 33 && y[5] == last);
-    native_run_end(&run);
+    native_free(&run);
 }
 
 static void test_weights_in_the_message_and_raw(void **state)
@@ -103,11 +101,10 @@ static void test_weights_in_the_message_and_raw(void **state)
 
 static void test_names_and_shapes_are_the_files(void **state)
 {
-    struct native_run run;
-    struct tern_err err = {0};
+    struct native_rig run;
 
     (void)state;
-    assert_int_equal(load_graph(&(struct graph){0}, &run, &err), TERN_OK);
+    assert_int_equal(load_graph(&(struct graph){0}, &run), TERN_OK);
     assert_int_equal(run.program.n_inputs, 1);
     assert_true(tern_str_eq(run.program.inputs[0].name, TERN_STR("x")));
     assert_int_equal(run.program.inputs[0].dtype, TERN_DTYPE_FP32);
@@ -115,7 +112,7 @@ static void test_names_and_shapes_are_the_files(void **state)
     assert_int_equal(run.program.inputs[0].shape.dim[1], 2);
     assert_true(tern_str_eq(run.program.outputs[0].name, TERN_STR("y")));
     assert_int_equal(run.program.outputs[0].shape.dim[1], -1);
-    native_run_end(&run);
+    native_free(&run);
 }
 
 /* An output that is an input, or a constant, is the run's own copy. */
@@ -123,33 +120,31 @@ static void test_outputs_that_no_node_makes(void **state)
 {
     static const float rows[] = {1, 1, -1, -2};
     struct tern_tensor got;
-    struct native_run run;
-    struct tern_err err = {0};
+    struct native_rig run;
 
     (void)state;
-    assert_int_equal(load_graph(&(struct graph){.output = "x"}, &run, &err), TERN_OK);
-    assert_int_equal(native_run_rows(&run, rows, 2, &got, &err), TERN_OK);
+    assert_int_equal(load_graph(&(struct graph){.output = "x"}, &run), TERN_OK);
+    assert_int_equal(native_run(&run, rows, 2, native_width(&run), &got), TERN_OK);
     assert_true(got.data != rows && ((const float *)got.data)[3] == -2);
-    native_run_end(&run);
-    assert_int_equal(load_graph(&(struct graph){.output = "w"}, &run, &err), TERN_OK);
-    assert_int_equal(native_run_rows(&run, rows, 2, &got, &err), TERN_OK);
+    native_free(&run);
+    assert_int_equal(load_graph(&(struct graph){.output = "w"}, &run), TERN_OK);
+    assert_int_equal(native_run(&run, rows, 2, native_width(&run), &got), TERN_OK);
     assert_true(((const float *)got.data)[5] == 30);
-    native_run_end(&run);
+    native_free(&run);
 }
 
 static void test_rows_that_do_not_fit(void **state)
 {
     static const float rows[] = {1, 1, 1};
     struct tern_tensor got = {0};
-    struct native_run run;
-    struct tern_err err = {0};
+    struct native_rig run;
 
     (void)state;
-    assert_int_equal(load_graph(&(struct graph){0}, &run, &err), TERN_OK);
+    assert_int_equal(load_graph(&(struct graph){0}, &run), TERN_OK);
     run.program.inputs[0].shape.dim[1] = 3; /* what nobody checked */
-    assert_int_equal(native_run_rows(&run, rows, 1, &got, &err), TERN_INVALID_ARGUMENT);
-    assert_string_equal(err.text, "MatMul: a row has 3 features, expected 2");
-    native_run_end(&run);
+    assert_int_equal(native_run(&run, rows, 1, native_width(&run), &got), TERN_INVALID_ARGUMENT);
+    assert_string_equal(run.err.text, "MatMul: a row has 3 features, expected 2");
+    native_free(&run);
 }
 
 /* ---- what it does not take ---- */
@@ -215,13 +210,12 @@ static const struct graph damaged[] = {
 
 static void check_refused(const struct graph *g, enum tern_code expected)
 {
-    struct native_run run;
-    struct tern_err err = {0};
-    enum tern_code code = load_graph(g, &run, &err);
+    struct native_rig run;
+    enum tern_code code = load_graph(g, &run);
 
-    if (code != expected || strcmp(err.text, g->expected) != 0)
-        fail_msg("expected %d \"%s\", got %d \"%s\"", expected, g->expected, code, err.text);
-    native_run_end(&run);
+    if (code != expected || strcmp(run.err.text, g->expected) != 0)
+        fail_msg("expected %d \"%s\", got %d \"%s\"", expected, g->expected, code, run.err.text);
+    native_free(&run);
 }
 
 static void test_graphs_of_another_engine(void **state)
@@ -241,8 +235,7 @@ static void test_damaged_graphs(void **state)
 /* A file that ends anywhere is refused, and reads nothing beyond. */
 static void test_every_cut(void **state)
 {
-    struct native_run run;
-    struct tern_err err;
+    struct native_rig run;
     struct tern_buf buf;
 
     (void)state;
@@ -250,20 +243,17 @@ static void test_every_cut(void **state)
     write_graph(&(struct graph){.out = "p", .another = "p y"}, &buf);
     struct tern_str whole = tern_buf_str(&buf);
     for (size_t n = 0; n < whole.n; n++) {
-        err.text[0] = '\0';
-        assert_int_not_equal(
-            native_run_load(&run, &tern_onnx_graph_format, tern_str_make(whole.p, n), &err),
-            TERN_OK);
-        assert_true(err.text[0] != '\0');
-        native_run_end(&run);
+        assert_int_not_equal(native_load(&run, &tern_onnx_graph_format, tern_str_make(whole.p, n)),
+                             TERN_OK);
+        assert_true(run.err.text[0] != '\0');
+        native_free(&run);
     }
     tern_buf_fini(&buf);
 }
 
 static void test_no_memory(void **state)
 {
-    struct native_run run;
-    struct tern_err err = {0};
+    struct native_rig run;
     enum tern_code code = TERN_RESOURCE_EXHAUSTED;
     struct tern_buf buf;
 
@@ -272,9 +262,9 @@ static void test_no_memory(void **state)
     write_graph(&(struct graph){.out = "p", .another = "p y"}, &buf);
     for (mem_fail_at = 0; mem_fail_at < 1000 && code != TERN_OK; mem_fail_at++) {
         mem_calls = 0;
-        code = native_run_load(&run, &tern_onnx_graph_format, tern_buf_str(&buf), &err);
+        code = native_load(&run, &tern_onnx_graph_format, tern_buf_str(&buf));
         assert_true(code == TERN_OK || code == TERN_RESOURCE_EXHAUSTED);
-        native_run_end(&run);
+        native_free(&run);
     }
     mem_fail_at = -1;
     assert_int_equal(code, TERN_OK);
@@ -446,18 +436,16 @@ static void test_trees(void **state)
     (void)state;
     for (size_t i = 0; i < sizeof(tree_rows) / sizeof(tree_rows[0]); i++) {
         const struct trees *t = &tree_rows[i];
-        struct native_run run;
-        struct tern_err err = {0};
+        struct native_rig run;
         struct tern_buf buf;
 
         tern_buf_init(&buf, FILE_MAX);
         write_trees(t, &buf);
-        enum tern_code code =
-            native_run_load(&run, &tern_onnx_graph_format, tern_buf_str(&buf), &err);
-        if (code != t->code || (t->expected != NULL && strcmp(err.text, t->expected) != 0))
+        enum tern_code code = native_load(&run, &tern_onnx_graph_format, tern_buf_str(&buf));
+        if (code != t->code || (t->expected != NULL && strcmp(run.err.text, t->expected) != 0))
             fail_msg("row %zu: expected %d \"%s\", got %d \"%s\"", i, t->code, t->expected, code,
-                     err.text);
-        native_run_end(&run);
+                     run.err.text);
+        native_free(&run);
         tern_buf_fini(&buf);
     }
 }
