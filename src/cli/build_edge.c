@@ -1,5 +1,6 @@
 #include "cli/build_edge.h"
 
+#include <math.h>
 #include <stdio.h>
 #include "base/mem.h"
 #include "cli/infer.h"
@@ -88,6 +89,9 @@ static enum tern_code build_in(struct tern_build_edge *build, struct tern_err *e
         return tern_fail(err, TERN_INTERNAL,
                          "what was built answers differently: by %g of a number's size",
                          build->found.largest_part);
+    if (build->was_run && !isfinite(build->found.largest))
+        return tern_fail(err, TERN_OUT_OF_RANGE,
+                         "--values half: the model has values beyond 65504, the largest half");
     return tern_build_edge_write(build, err);
 }
 

@@ -2,6 +2,7 @@
 
 static const char *const kinds[] = {"binary", "shared", "static", "source", NULL};
 static const char *const targets[] = {"here", "x86-64", "arm64", NULL};
+static const char *const values[] = {"full", "half", NULL};
 static const char *const forms[] = {"table", "json", NULL};
 
 /* clang-format off */
@@ -31,6 +32,11 @@ static const struct tern_opt rows[] = {
      .section = "Build",
      .help = "Most rows that are run at once: fewer need less memory, and 64 or more take trees "
              "faster."},
+    {.name = "values", .type = TERN_OPT_ENUM, IN(values), .preset = "full",
+     .values = values,
+     .section = "Build",
+     .help = "`half`: the values of leaves as 16-bit floats; the largest difference that was found "
+             "is printed."},
     {.name = "output", .type = TERN_OPT_ENUM, IN(form), .letter = 'o', .preset = "table",
      .values = forms, .section = "Output", .help = "A table to read, or JSON for other programs."},
 };

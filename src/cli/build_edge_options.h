@@ -21,7 +21,6 @@ struct tern_build_edge_options {
     struct tern_str name; /* empty: the model's */
     uint64_t rows;
     enum tern_edge_values values;
-    bool prune;
     enum tern_output_form form;
 };
 

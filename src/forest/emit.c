@@ -7,8 +7,9 @@
 
 #define A_LINE 8 /* elements of an array in one line */
 
-enum tern_code tern_forest_bare(const struct tern_forest *forest, struct tern_arena *arena,
-                                const struct tern_forest **ret_bare, struct tern_err *err)
+enum tern_code tern_forest_bare(const struct tern_forest *forest, bool is_halves,
+                                struct tern_arena *arena, const struct tern_forest **ret_bare,
+                                struct tern_err *err)
 {
     struct tern_forest *bare = tern_arena_zalloc(arena, 1, sizeof(*bare));
 
@@ -20,6 +21,8 @@ enum tern_code tern_forest_bare(const struct tern_forest *forest, struct tern_ar
     bare->tail_heads = NULL;
     bare->path_heads = NULL;
     bare->n_heads = 0;
+    if (is_halves)
+        bare->leaves = TERN_LEAVES_MIXED;
     tern_forest_guess_times(bare);
     *ret_bare = bare;
     return TERN_OK;

@@ -8,10 +8,11 @@
 #include "base/buf.h"
 #include "forest/forest.h"
 
-/* The forest as it will be there: the same trees without heads. Borrows the arrays of `forest`; in
- * the arena. */
-enum tern_code tern_forest_bare(const struct tern_forest *forest, struct tern_arena *arena,
-                                const struct tern_forest **ret_bare, struct tern_err *err);
+/* The forest as it will be there: the same trees without heads, and with values as halves row by
+ * row, since only there halves are read. Borrows the arrays of `forest`; in the arena. */
+enum tern_code tern_forest_bare(const struct tern_forest *forest, bool halves,
+                                struct tern_arena *arena, const struct tern_forest **ret_bare,
+                                struct tern_err *err);
 
 /* Defines `static const struct tern_forest <name>`, for a file that includes forest/forest_int.h
  * and math.h. halves: values are stored as halves, for a build with TERN_FOREST_HALVES. Answers the

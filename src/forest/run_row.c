@@ -2,6 +2,7 @@
 #include <math.h>
 #include <string.h>
 #include "forest/run_int.h"
+#include "simd/half.h"
 #include "simd/simd.h"
 
 #define LINE ((size_t)TERN_CACHE_LINE)
@@ -120,6 +121,17 @@ static bool wins(const struct tern_forest *f, double v, double old)
     return f->settings.combine == TERN_FOREST_MIN ? v < old : v > old;
 }
 
+/* A build for the edge may hold values as halves (forest/emit.h): then this is who reads them. */
+static double value_at(const struct tern_forest *f, size_t at)
+{
+#ifdef TERN_FOREST_HALVES
+    return (double)tern_half_to_f32(((const uint16_t *)f->values)[at]);
+#else
+    return f->settings.float_sum ? (double)((const float *)f->values)[at]
+                                 : ((const double *)f->values)[at];
+#endif
+}
+
 /* Everything that is not a plain sum of single values, in double: a float's sum is rounded to float
  * after each addition, which is what adding floats does. */
 static void combine_row(struct tern_forest_work *r, size_t row, double *sums)
@@ -134,8 +146,7 @@ static void combine_row(struct tern_forest_work *r, size_t row, double *sums)
         size_t at = tree->first_value + (size_t)leaf * n;
         for (uint32_t i = 0; i < n; i++) {
             uint32_t to = tree->vector ? i : tree->output;
-            double v = f->settings.float_sum ? (double)((const float *)f->values)[at + i]
-                                             : ((const double *)f->values)[at + i];
+            double v = value_at(f, at + i);
             if (f->linear != NULL)
                 v = linear_value(r, &f->linear[tree->first_leaf + leaf], row, v);
             if (is_extreme(f))

@@ -152,6 +152,15 @@ def test_two_static_libraries_fit_one_program(out):
     assert name == "Column_1"
 
 
+def test_values_as_halves_are_smaller_and_say_how_far_off(out):
+    full = built(CORPUS / "lightgbm/multi.txt", out, "--name", "full")
+    half = built(CORPUS / "lightgbm/multi.txt", out, "--name", "half", "--values", "half")
+    assert half["model_bytes"] < full["model_bytes"]
+    assert 0 < half["run"]["largest_difference"] < 0.01
+    done = build(CORPUS / "lightgbm/multi.txt", out, "--values", "half")
+    assert "largest difference" in done.stdout
+
+
 def test_the_sources_need_only_make_and_a_compiler(out):
     done = build(CORPUS / "lightgbm/binary.txt", out, "--kind", "source", "--name", "edge", PATH="/nowhere")
     assert done.returncode == 0, done.stderr

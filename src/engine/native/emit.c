@@ -70,7 +70,7 @@ static enum tern_code make_bare(const struct tern_native_emit *emit, struct tern
         steps[i] = program->steps[i];
         if (tern_op_forest_of(&steps[i]) == NULL)
             continue;
-        TERN_TRY(tern_forest_bare(steps[i].state, emit->arena, &forest, err));
+        TERN_TRY(tern_forest_bare(steps[i].state, emit->halves, emit->arena, &forest, err));
         steps[i].state = forest;
     }
     return TERN_OK;
