@@ -17,7 +17,7 @@ bench-fraud: $(OUT)/tern ## One XGBoost model behind Tern, FastAPI and MLServer:
 # What the oracle tests compared, as a table: models, rows, unequal bits, differences, label flips, SHAP.
 oracle-report: $(OUT)/tern ## Predictions and explanations beside the libraries, as a table
 	@rm -f build/oracle.md
-	@TERN_ORACLE_REPORT=$(CURDIR)/build/oracle.md scripts/run-oracle || true
+	@ORACLE_REPORT=$(CURDIR)/build/oracle.md scripts/run-oracle || true
 	@printf '| test | what was compared |\n| --- | --- |\n'; sort build/oracle.md
 
 .PHONY: bench-trees bench-fraud oracle-report

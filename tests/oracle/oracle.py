@@ -39,7 +39,7 @@ ROWS_A_REQUEST = 1000  # more are sent in several requests
 
 def report(text):
     """A row of the table that `make oracle-report` prints."""
-    path = os.environ.get("TERN_ORACLE_REPORT")
+    path = os.environ.get("ORACLE_REPORT")
     if path is not None:
         where = os.environ.get("PYTEST_CURRENT_TEST", "").split(" ")[0].replace("oracle/", "").replace("::", ": ")
         with open(path, "a", encoding="utf-8") as file:
