@@ -33,6 +33,7 @@ struct emit {
     const char *name;
     struct tern_buf *out;
     size_t n_bytes;
+    size_t n_cuts; /* of the columns so far */
 };
 
 /* ---- arrays ---- */
@@ -108,6 +109,12 @@ static void counts(struct emit *e, const char *array, const uint32_t *from, size
 
 /* ---- columns ---- */
 
+static double cut_at(const struct tern_forest *f, size_t at)
+{
+    return f->settings.float_input ? (double)((const float *)f->cuts)[at]
+                                   : ((const double *)f->cuts)[at];
+}
+
 static void column(struct emit *e, const struct tern_column *c)
 {
     tern_buf_printf(e->out, "{%u,%u,%d,%d,%u}", c->feature, c->kind, c->missing_yes,
@@ -122,9 +129,38 @@ static void rank_columns(struct emit *e, const char *array, const struct tern_ra
     begin(e, "struct tern_rank_column", array, n, sizeof(*from));
     for (uint32_t i = 0; i < n; i++) {
         const struct tern_rank_column *c = &from[i];
-        tern_buf_printf(e->out, "\n{%u,%u,%u,%u,%u,%d,%d},", c->feature, c->first, c->place,
+        tern_buf_printf(e->out, "\n{%u,%zu,%u,%u,%u,%d,%d},", c->feature, e->n_cuts, c->place,
                         c->n_cuts, c->missing_rank, c->is_two, c->zero_is_missing);
+        e->n_cuts += c->n_cuts;
     }
+    end(e);
+}
+
+static void cuts_of(struct emit *e, const struct tern_rank_column *columns, uint32_t n)
+{
+    const struct tern_forest *f = e->f;
+
+    for (uint32_t i = 0; i < n; i++) {
+        for (uint32_t k = 0; k < columns[i].n_cuts; k++) {
+            line(e, k);
+            number(e, cut_at(f, columns[i].first + TERN_RANK_LANES + k), f->settings.float_input);
+        }
+    }
+}
+
+/* Without the pivots and the room at the ends, which are for vector instructions: only what would
+ * be the first column's pivots is there, since cuts are looked for behind pivots. */
+static void cuts(struct emit *e)
+{
+    const struct tern_forest *f = e->f;
+    bool is_float = f->settings.float_input;
+
+    begin(e, is_float ? "float" : "double", "cuts", TERN_RANK_LANES + e->n_cuts,
+          is_float ? sizeof(float) : sizeof(double));
+    for (size_t i = 0; i < TERN_RANK_LANES; i++)
+        TERN_BUF_ADD_LITERAL(e->out, "0,");
+    cuts_of(e, f->plain, f->n_plain);
+    cuts_of(e, f->parts, f->n_parts);
     end(e);
 }
 
@@ -273,7 +309,7 @@ static void whole(struct emit *e)
     point(e, "parts", "parts", f->n_parts > 0);
     point(e, "bounds", "bounds", f->n_bounds > 0);
     point(e, "special", "special", f->n_special > 0);
-    point(e, "cuts", "cuts", f->n_cuts > 0);
+    point(e, "cuts", "cuts", true);
     point(e, "sets", "sets", f->n_sets > 0);
     point(e, "words", "words", f->n_words > 0);
     point(e, "trees", "trees", f->n_trees > 0);
@@ -294,10 +330,10 @@ static void whole(struct emit *e)
                     "    .row_ns = %a, .block_ns = %a, .tile_ns = %a, .depth = %u, .widest = %u,\n"
                     "    .leaves = (enum tern_leaf_kind)%d, .n_parts = %u, .n_bounds = %zu,\n"
                     "};\n",
-                    f->n_columns, f->n_plain, f->n_wide, f->n_special, f->n_cuts, f->n_sets,
-                    f->n_words, f->n_trees, f->n_nodes, f->n_values, f->n_leaves, f->n_terms,
-                    f->row_ns, f->block_ns, f->tile_ns, f->depth, f->widest, (int)f->leaves,
-                    f->n_parts, f->n_bounds);
+                    f->n_columns, f->n_plain, f->n_wide, f->n_special, TERN_RANK_LANES + e->n_cuts,
+                    f->n_sets, f->n_words, f->n_trees, f->n_nodes, f->n_values, f->n_leaves,
+                    f->n_terms, f->row_ns, f->block_ns, f->tile_ns, f->depth, f->widest,
+                    (int)f->leaves, f->n_parts, f->n_bounds);
     e->n_bytes += sizeof(*f);
 }
 
@@ -309,7 +345,7 @@ size_t tern_forest_emit(const struct tern_forest *bare, const char *name, bool i
 
     numbers(&e, "base", f->base, f->settings.n_outputs, false);
     columns(&e);
-    numbers(&e, "cuts", f->cuts, f->n_cuts, f->settings.float_input);
+    cuts(&e);
     sets(&e);
     trees(&e);
     nodes(&e);
@@ -328,13 +364,7 @@ size_t tern_forest_emit(const struct tern_forest *bare, const char *name, bool i
     return e.n_bytes;
 }
 
-/* ---- cuts ---- */
-
-static double cut_at(const struct tern_forest *f, size_t at)
-{
-    return f->settings.float_input ? (double)((const float *)f->cuts)[at]
-                                   : ((const double *)f->cuts)[at];
-}
+/* ---- what is asked ---- */
 
 static bool special_cut(const struct tern_forest *f, uint32_t feature, uint64_t number, double *ret)
 {
