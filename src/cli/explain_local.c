@@ -3,7 +3,6 @@
 #include "core/inputs.h"
 #include "explain/background.h"
 #include "explain/explain.h"
-#include "registry/seen.h"
 #include "registry/snapshot.h"
 #include "sched/run.h"
 
@@ -12,22 +11,7 @@
 static enum tern_code ask(void *arg, const struct tern_engine_run *run, struct tern_err *err)
 {
     struct tern_model_version *version = arg;
-    uint32_t n = run->n_inputs + run->n_outputs;
-    uint32_t *specs = tern_arena_zalloc(run->arena, n, sizeof(*specs));
-    struct tern_work work = {.version = version, .instance = version->instances[0], .err = err};
-
-    if (specs == NULL)
-        return tern_arena_fail(run->arena, err, "a run");
-    memcpy(specs, run->input_spec, run->n_inputs * sizeof(*specs));
-    memcpy(specs + run->n_inputs, run->output_spec, run->n_outputs * sizeof(*specs));
-    tern_seen_to_engine(version->input_at, specs, run->n_inputs);
-    tern_seen_to_engine(version->output_at, specs + run->n_inputs, run->n_outputs);
-    work.run = *run;
-    work.run.input_spec = specs;
-    work.run.output_spec = specs + run->n_inputs;
-    work.rows = tern_inputs_rows(&version->info, run->inputs, run->n_inputs);
-    tern_run_alone(&work);
-    return work.code;
+    return tern_run_asked(version, version->instances[0], run, err);
 }
 
 static enum tern_code ask_exactly(void *arg, const struct tern_engine_explain *run,

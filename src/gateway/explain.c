@@ -8,7 +8,6 @@
 #include "explain/background.h"
 #include "gateway/gateway_int.h"
 #include "os/loop.h"
-#include "registry/seen.h"
 #include "sched/run.h"
 
 #define SLICE_NS (2 * TERN_NS_PER_MS)
@@ -140,22 +139,7 @@ static enum tern_code make_job(struct gateway_call *gc, uint32_t *input_spec, st
 static enum tern_code ask(void *arg, const struct tern_engine_run *run, struct tern_err *err)
 {
     const struct tern_work *slice = arg;
-    const struct tern_model_version *version = slice->version;
-    uint32_t *specs = tern_arena_zalloc(run->arena, run->n_inputs + run->n_outputs, sizeof(*specs));
-    struct tern_work work = {.version = slice->version, .instance = slice->instance, .err = err};
-
-    if (specs == NULL)
-        return tern_arena_fail(run->arena, err, "a run");
-    memcpy(specs, run->input_spec, run->n_inputs * sizeof(*specs));
-    memcpy(specs + run->n_inputs, run->output_spec, run->n_outputs * sizeof(*specs));
-    tern_seen_to_engine(version->input_at, specs, run->n_inputs);
-    tern_seen_to_engine(version->output_at, specs + run->n_inputs, run->n_outputs);
-    work.run = *run;
-    work.run.input_spec = specs;
-    work.run.output_spec = specs + run->n_inputs;
-    work.rows = tern_inputs_rows(&version->info, run->inputs, run->n_inputs);
-    tern_run_alone(&work);
-    return work.code;
+    return tern_run_asked(slice->version, slice->instance, run, err);
 }
 
 static enum tern_code ask_exactly(void *arg, const struct tern_engine_explain *run,

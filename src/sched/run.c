@@ -1,6 +1,9 @@
 #include "sched/run.h"
 
+#include <string.h>
+#include "core/inputs.h"
 #include "registry/reshape.h"
+#include "registry/seen.h"
 
 /* A batch in memory of its own. */
 static enum tern_code new_batch(struct tern_batch **ret_batch, struct tern_err *err)
@@ -43,6 +46,25 @@ void tern_run_alone(struct tern_work *work)
         work->code = tern_reshape_infer(work->version, work->instance, &work->run, work->err);
     work->batch_rows = work->rows;
     work->leads_batch = true;
+}
+
+enum tern_code tern_run_asked(struct tern_model_version *version, void *instance,
+                              const struct tern_engine_run *run, struct tern_err *err)
+{
+    uint32_t *specs = tern_arena_zalloc(run->arena, run->n_inputs + run->n_outputs, sizeof(*specs));
+    struct tern_work work = {.version = version, .instance = instance, .run = *run, .err = err};
+
+    if (specs == NULL)
+        return tern_arena_fail(run->arena, err, "a run");
+    memcpy(specs, run->input_spec, run->n_inputs * sizeof(*specs));
+    memcpy(specs + run->n_inputs, run->output_spec, run->n_outputs * sizeof(*specs));
+    tern_seen_to_engine(version->input_at, specs, run->n_inputs);
+    tern_seen_to_engine(version->output_at, specs + run->n_inputs, run->n_outputs);
+    work.run.input_spec = specs;
+    work.run.output_spec = specs + run->n_inputs;
+    work.rows = tern_inputs_rows(&version->info, run->inputs, run->n_inputs);
+    tern_run_alone(&work);
+    return work.code;
 }
 
 static bool is_wanted(const struct tern_work *work)

@@ -11,6 +11,11 @@
 /* work->instance is set. Fills code, err, outputs and what is told of the run. */
 void tern_run_alone(struct tern_work *work);
 
+/* A run of whole rows that no client sent, as a version's requests have them: its inputs and
+ * outputs are those of the version's information. Working memory comes from run->arena. */
+enum tern_code tern_run_asked(struct tern_model_version *version, void *instance,
+                              const struct tern_engine_run *run, struct tern_err *err);
+
 /* The same for works of one version and instance, all at once. A batch that cannot be put together,
  * or that fails, is run in parts: a request that the engine refuses spoils no other's answer. The
  * batch is used up; NULL: there was no memory for one, they run one by one. `cancelled` (may be
