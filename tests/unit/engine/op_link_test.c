@@ -15,7 +15,8 @@
 /* A program of one input, steps that the test adds, and one output. */
 static uint32_t begin(struct native_rig *rig, enum tern_dtype dtype)
 {
-    const struct tern_tensor_spec spec = {TERN_STR("x"), dtype, {2, {-1, -1}}, false, {NULL, 0}};
+    const struct tern_tensor_spec spec = {
+        .name = TERN_STR("x"), .dtype = dtype, .shape = {2, {-1, -1}}};
     uint32_t value = 0;
 
     memset(rig, 0, sizeof(*rig));
@@ -27,8 +28,9 @@ static uint32_t begin(struct native_rig *rig, enum tern_dtype dtype)
 
 static void finish(struct native_rig *rig, uint32_t value)
 {
-    const struct tern_tensor_spec spec = {
-        TERN_STR("y"), rig->program.values[value].tensor.dtype, {2, {-1, -1}}, false, {NULL, 0}};
+    const struct tern_tensor_spec spec = {.name = TERN_STR("y"),
+                                          .dtype = rig->program.values[value].tensor.dtype,
+                                          .shape = {2, {-1, -1}}};
 
     assert_int_equal(tern_program_output(&rig->program, &spec, value, &rig->err), TERN_OK);
     assert_int_equal(tern_program_finish(&rig->program, &rig->err), TERN_OK);

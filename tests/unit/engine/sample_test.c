@@ -59,12 +59,10 @@ static enum tern_code emit(struct tern_engine_sink *self, const struct tern_tens
     return TERN_OK;
 }
 
-#define TENSOR(name, type, ...)                                                   \
-    {                                                                             \
-        {(name), sizeof(name) - 1}, TERN_DTYPE_##type, {1, {__VA_ARGS__}}, false, \
-        {                                                                         \
-            NULL, 0                                                               \
-        }                                                                         \
+#define TENSOR(name_, type, ...)                                          \
+    {                                                                     \
+        .name = {(name_), sizeof(name_) - 1}, .dtype = TERN_DTYPE_##type, \
+        .shape = {1, {__VA_ARGS__}},                                      \
     }
 
 static const struct tern_tensor_spec square_in[] = {TENSOR("IN", INT32, 1)};

@@ -62,8 +62,10 @@ static const char config_pbtxt[] =
 
 static bool read_config(struct tern_buf *out)
 {
-    struct tern_tensor_spec in = {TERN_STR("x"), TERN_DTYPE_FP32, {2, {-1, 4}}, false, {NULL, 0}};
-    struct tern_tensor_spec y = {TERN_STR("y"), TERN_DTYPE_FP32, {2, {-1, 3}}, false, {NULL, 0}};
+    struct tern_tensor_spec in = {TERN_STR("x"), TERN_DTYPE_FP32, {2, {-1, 4}},
+                                  false,         {NULL, 0},       false};
+    struct tern_tensor_spec y = {TERN_STR("y"), TERN_DTYPE_FP32, {2, {-1, 3}},
+                                 false,         {NULL, 0},       false};
     struct tern_engine_model model = {.inputs = &in,
                                       .n_inputs = 1,
                                       .outputs = &y,

@@ -19,16 +19,16 @@
     }
 
 static const struct tern_tensor_spec inputs[] = {
-    {{"START", 5}, TERN_DTYPE_FP32, ANY_BY_1, false, {NULL, 0}},
-    {{"X", 1}, TERN_DTYPE_INT32, ANY_BY_1, false, {NULL, 0}},
-    {{"READY", 5}, TERN_DTYPE_BOOL, ANY_BY_1, false, {NULL, 0}},
-    {{"END", 3}, TERN_DTYPE_INT32, ANY_BY_1, false, {NULL, 0}},
-    {{"ID", 2}, TERN_DTYPE_BYTES, ANY_BY_1, false, {NULL, 0}},
-    {{"Z", 1}, TERN_DTYPE_INT32, ANY_BY_1, false, {NULL, 0}},
+    {{"START", 5}, TERN_DTYPE_FP32, ANY_BY_1, false, {NULL, 0}, false},
+    {{"X", 1}, TERN_DTYPE_INT32, ANY_BY_1, false, {NULL, 0}, false},
+    {{"READY", 5}, TERN_DTYPE_BOOL, ANY_BY_1, false, {NULL, 0}, false},
+    {{"END", 3}, TERN_DTYPE_INT32, ANY_BY_1, false, {NULL, 0}, false},
+    {{"ID", 2}, TERN_DTYPE_BYTES, ANY_BY_1, false, {NULL, 0}, false},
+    {{"Z", 1}, TERN_DTYPE_INT32, ANY_BY_1, false, {NULL, 0}, false},
 };
 static const struct tern_tensor_spec outputs[] = {
-    {{"NEXT", 4}, TERN_DTYPE_INT32, ANY_BY_1, false, {NULL, 0}},
-    {{"Y", 1}, TERN_DTYPE_INT32, ANY_BY_1, false, {NULL, 0}},
+    {{"NEXT", 4}, TERN_DTYPE_INT32, ANY_BY_1, false, {NULL, 0}, false},
+    {{"Y", 1}, TERN_DTYPE_INT32, ANY_BY_1, false, {NULL, 0}, false},
 };
 
 /* What is wrong with the text, empty when nothing is. */
