@@ -2,20 +2,20 @@
 
 #include "forest/forest_int.h"
 
-struct tern_forest_view tern_forest_view(const struct tern_forest *f, uint32_t at)
+struct tern_forest_view tern_forest_view(const struct tern_forest *f, uint32_t tree)
 {
-    const struct tern_compiled_tree *tree = &f->trees[at];
+    const struct tern_compiled_tree *t = &f->trees[tree];
 
     return (struct tern_forest_view){
-        .n_nodes = tree->n_nodes,
-        .n_leaves = tree->n_leaves,
-        .depth = tree->depth,
-        .root = tree->root,
-        .vector = tree->vector,
-        .output = tree->output,
-        .has_linear = f->linear != NULL && f->linear[tree->first_leaf].is_linear,
-        .first = tree->first_node,
-        .first_value = tree->first_value,
+        .n_nodes = t->n_nodes,
+        .n_leaves = t->n_leaves,
+        .depth = t->depth,
+        .root = t->root,
+        .vector = t->vector,
+        .output = t->output,
+        .has_linear = f->linear != NULL && f->linear[t->first_leaf].is_linear,
+        .first = t->first_node,
+        .first_value = t->first_value,
     };
 }
 

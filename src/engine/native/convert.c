@@ -8,6 +8,8 @@
  * of one for every pair. A block at a time, so that the middle stays in the nearest cache. */
 #define BLOCK 256
 
+#define TWO_TO_63 9223372036854775808.0
+
 union middle {
     int64_t whole[BLOCK];
     uint64_t natural[BLOCK];
@@ -70,13 +72,15 @@ static void widen(enum tern_dtype from, const void *src, union middle *m, size_t
             m->member[i] = ((const type *)src)[i]; \
         return;                                    \
     }
+    /* NOLINTNEXTLINE(bugprone-signed-char-misuse): an INT8 is a number */
     NUMBERS(X)
 #undef X
+    memset(m, 0, sizeof(*m)); /* no number: see tern_convert_has */
 }
 
 static int64_t whole_of(double v)
 {
-    return v >= -0x1p63 && v < 0x1p63 ? (int64_t)v : INT64_MIN;
+    return v >= -TWO_TO_63 && v < TWO_TO_63 ? (int64_t)v : INT64_MIN;
 }
 
 /* Integers are the same bits in both members: two's complement wraps as C and numpy do. */
@@ -84,7 +88,7 @@ static void regard(enum kind from, enum kind to, union middle *m, size_t n)
 {
     if (from == REAL && to != REAL) {
         for (size_t i = 0; i < n; i++)
-            m->whole[i] = m->real[i] >= 0x1p63 && m->real[i] < 0x1p64
+            m->whole[i] = m->real[i] >= TWO_TO_63 && m->real[i] < 2 * TWO_TO_63
                               ? (int64_t)(uint64_t)m->real[i]
                               : whole_of(m->real[i]);
     } else if (from == WHOLE && to == REAL) {

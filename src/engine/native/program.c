@@ -195,7 +195,7 @@ static enum tern_code take_input(const struct tern_tensor *given, struct tern_te
     }
     if (given->dtype == wanted)
         return TERN_OK;
-    size_t n = n_bytes / size;
+    size_t n = size == 0 ? 0 : n_bytes / size;
     void *converted = tern_arena_alloc(arena, 64, n * tern_dtype_size(wanted) + 1);
     if (converted == NULL)
         return tern_arena_fail(arena, err, "an input");
@@ -239,7 +239,7 @@ static enum tern_code give_output(const struct tern_tensor *value,
     output->n_bytes = value->n_bytes;
     if (value->dtype == spec->dtype)
         return TERN_OK;
-    size_t n = value->n_bytes / size;
+    size_t n = size == 0 ? 0 : value->n_bytes / size;
     output->n_bytes = n * tern_dtype_size(spec->dtype);
     output->data = tern_arena_alloc(arena, 64, output->n_bytes + 1);
     if (output->data == NULL)
