@@ -161,7 +161,7 @@ static enum tern_code run_classes(const struct tern_step *step, struct tern_prog
     return TERN_OK;
 }
 
-static const struct tern_op op_classes = {.name = "classes", .run = run_classes};
+static const struct tern_operator op_classes = {.name = "classes", .run = run_classes};
 
 enum tern_code tern_native_options_apply(const struct tern_native_options *options,
                                          struct tern_program *program, struct tern_err *err)

@@ -303,7 +303,7 @@ void tern_onnx_node_bind(struct tern_onnx_node *node, uint32_t i, uint32_t value
     node->out[i]->dtype = node->program->values[value].tensor.dtype;
 }
 
-enum tern_code tern_onnx_node_steps(struct tern_onnx_node *node, const struct tern_op *op,
+enum tern_code tern_onnx_node_steps(struct tern_onnx_node *node, const struct tern_operator *op,
                                     const void *state, uint32_t n_in, const enum tern_dtype *dtypes,
                                     uint32_t n_out, struct tern_err *err)
 {
@@ -327,7 +327,7 @@ enum tern_code tern_onnx_node_steps(struct tern_onnx_node *node, const struct te
     return TERN_OK;
 }
 
-enum tern_code tern_onnx_node_step(struct tern_onnx_node *node, const struct tern_op *op,
+enum tern_code tern_onnx_node_step(struct tern_onnx_node *node, const struct tern_operator *op,
                                    const void *state, enum tern_dtype dtype, struct tern_err *err)
 {
     return tern_onnx_node_steps(node, op, state, node->n_in, &dtype, 1, err);

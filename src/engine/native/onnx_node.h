@@ -117,10 +117,10 @@ enum tern_code tern_onnx_node_state(struct tern_onnx_node *node, size_t size, vo
 /* Output i is what that value of the program is. */
 void tern_onnx_node_bind(struct tern_onnx_node *node, uint32_t i, uint32_t value);
 /* A step that reads all inputs and makes output 0. */
-enum tern_code tern_onnx_node_step(struct tern_onnx_node *node, const struct tern_op *op,
+enum tern_code tern_onnx_node_step(struct tern_onnx_node *node, const struct tern_operator *op,
                                    const void *state, enum tern_dtype dtype, struct tern_err *err);
 /* The same with the first n_in inputs, and n_out outputs of these datatypes. */
-enum tern_code tern_onnx_node_steps(struct tern_onnx_node *node, const struct tern_op *op,
+enum tern_code tern_onnx_node_steps(struct tern_onnx_node *node, const struct tern_operator *op,
                                     const void *state, uint32_t n_in, const enum tern_dtype *dtypes,
                                     uint32_t n_out, struct tern_err *err);
 /* "operator Conv is not run natively: why" */

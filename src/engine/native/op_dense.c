@@ -72,7 +72,7 @@ static enum tern_code run_layer(const struct tern_step *step, struct tern_progra
 }
 
 /* Weights are input 1: [m, k], or [k, m] when they are turned. */
-static enum tern_code make_layer(struct tern_onnx_node *node, const struct tern_op *op,
+static enum tern_code make_layer(struct tern_onnx_node *node, const struct tern_operator *op,
                                  bool is_turned, const float *bias, struct tern_err *err)
 {
     const struct tern_tensor *weights = tern_onnx_node_constant(node, 1);
@@ -248,7 +248,7 @@ static enum tern_code run_matmul(const struct tern_step *step, struct tern_progr
 
 enum tern_code tern_op_dense_matmul(struct tern_onnx_node *node, struct tern_err *err)
 {
-    static const struct tern_op any = {"MatMul", run_matmul}, layer = {"MatMul", run_layer};
+    static const struct tern_operator any = {"MatMul", run_matmul}, layer = {"MatMul", run_layer};
     enum tern_dtype dtype = tern_onnx_node_dtype(node, 0);
 
     TERN_TRY(tern_onnx_node_want(node, 0, TERN_ONNX_FLOATS, err));
@@ -330,7 +330,7 @@ static bool is_layer(const struct tern_onnx_node *node, const struct gemm *gemm)
 
 enum tern_code tern_op_dense_gemm(struct tern_onnx_node *node, struct tern_err *err)
 {
-    static const struct tern_op any = {"Gemm", run_gemm}, layer = {"Gemm", run_layer};
+    static const struct tern_operator any = {"Gemm", run_gemm}, layer = {"Gemm", run_layer};
     enum tern_dtype dtype = tern_onnx_node_dtype(node, 0);
     void *state;
 

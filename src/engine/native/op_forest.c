@@ -22,7 +22,7 @@ static enum tern_code run_forest(const struct tern_step *step, struct tern_progr
     return tern_forest_run(step->state, &rows, out->data, run->arena, err);
 }
 
-const struct tern_op tern_forest_op = {.name = "forest", .run = run_forest};
+const struct tern_operator tern_forest_op = {.name = "forest", .run = run_forest};
 
 static void free_forest(void *forest)
 {

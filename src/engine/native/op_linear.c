@@ -55,7 +55,7 @@ static enum tern_code run_linear(const struct tern_step *step, struct tern_progr
     return TERN_OK;
 }
 
-const struct tern_op tern_linear_op = {.name = "linear", .run = run_linear};
+const struct tern_operator tern_linear_op = {.name = "linear", .run = run_linear};
 
 enum tern_code tern_op_linear(struct tern_program *program, const struct tern_linear *linear,
                               uint32_t *value, struct tern_err *err)

@@ -81,7 +81,7 @@ static enum tern_code run_regressor(const struct tern_step *step, struct tern_pr
 
 enum tern_code tern_op_lines_regressor(struct tern_onnx_node *node, struct tern_err *err)
 {
-    static const struct tern_op op = {"LinearRegressor", run_regressor};
+    static const struct tern_operator op = {"LinearRegressor", run_regressor};
     struct tern_onnx_floats intercepts;
     struct lines *lines;
     int64_t targets;
@@ -167,7 +167,7 @@ static enum tern_code read_classes(struct tern_onnx_node *node, struct lines *li
 
 enum tern_code tern_op_lines_classifier(struct tern_onnx_node *node, struct tern_err *err)
 {
-    static const struct tern_op op = {"LinearClassifier", run_classifier};
+    static const struct tern_operator op = {"LinearClassifier", run_classifier};
     struct tern_onnx_floats intercepts;
     struct lines *lines;
     uint32_t value, made[2];

@@ -82,7 +82,7 @@ static enum tern_code run_map(const struct tern_step *step, struct tern_program_
 }
 
 struct row {
-    struct tern_op op;
+    struct tern_operator op;
     void (*f32)(const void *, void *, size_t, const struct map *);
     void (*f64)(const void *, void *, size_t, const struct map *);
     void (*other)(const void *, void *, size_t, const struct map *); /* see other_dtype */
@@ -252,7 +252,7 @@ static enum tern_code read_limits(struct tern_onnx_node *node, struct clip *clip
 
 enum tern_code tern_op_map_clip(struct tern_onnx_node *node, struct tern_err *err)
 {
-    static const struct tern_op op = {"Clip", run_clip};
+    static const struct tern_operator op = {"Clip", run_clip};
     enum tern_dtype dtype = tern_onnx_node_dtype(node, 0);
     void *state;
 

@@ -117,7 +117,7 @@ static enum tern_code run_pair(const struct tern_step *step, struct tern_program
 /* ---- which loop ---- */
 
 struct row {
-    struct tern_op op;
+    struct tern_operator op;
     pair_loop *f32, *f64, *i32, *i64, *boolean, *text;
     bool is_question; /* the result is BOOL */
 };

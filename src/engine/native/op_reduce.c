@@ -184,7 +184,7 @@ static enum tern_code run_reduce(const struct tern_step *step, struct tern_progr
 }
 
 struct row {
-    struct tern_op op;
+    struct tern_operator op;
     fold_one *f32, *f64, *i32, *i64;
 };
 
@@ -299,7 +299,7 @@ static enum tern_code run_arg(const struct tern_step *step, struct tern_program_
 
 enum tern_code tern_op_reduce_arg(struct tern_onnx_node *node, struct tern_err *err)
 {
-    static const struct tern_op ops[] = {{"ArgMin", run_arg}, {"ArgMax", run_arg}};
+    static const struct tern_operator ops[] = {{"ArgMin", run_arg}, {"ArgMax", run_arg}};
     bool is_max = tern_str_eq(node->op_type, TERN_STR("ArgMax"));
     enum tern_dtype dtype = tern_onnx_node_dtype(node, 0);
     int64_t keeps, takes_last;

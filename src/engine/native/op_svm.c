@@ -458,7 +458,7 @@ static enum tern_code read_classifier(struct tern_onnx_node *node, struct svm **
 
 enum tern_code tern_op_svm_classifier(struct tern_onnx_node *node, struct tern_err *err)
 {
-    static const struct tern_op op = {"SVMClassifier", run_classifier};
+    static const struct tern_operator op = {"SVMClassifier", run_classifier};
     struct svm *svm = NULL;
     uint32_t value, made[2];
 
@@ -476,7 +476,7 @@ enum tern_code tern_op_svm_classifier(struct tern_onnx_node *node, struct tern_e
 
 enum tern_code tern_op_svm_regressor(struct tern_onnx_node *node, struct tern_err *err)
 {
-    static const struct tern_op op = {"SVMRegressor", run_regressor};
+    static const struct tern_operator op = {"SVMRegressor", run_regressor};
     size_t n_coefficients, n_rho;
     int64_t n_vectors, one_class;
     struct svm *svm;

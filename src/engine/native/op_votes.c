@@ -48,7 +48,7 @@ enum tern_code tern_op_votes_transform(struct tern_program *program, enum tern_s
                                        size_t k, enum tern_dtype dtype, uint32_t *value,
                                        struct tern_err *err)
 {
-    static const struct tern_op op = {"TreeEnsemble", run_transform};
+    static const struct tern_operator op = {"TreeEnsemble", run_transform};
 
     /* A single score knows only one transform. */
     if (transform != TERN_SCORES_NONE && (k > 1 || transform == TERN_SCORES_PROBIT)) {
@@ -210,7 +210,7 @@ static enum tern_code check_votes(const struct tern_onnx_node *node, const struc
 enum tern_code tern_op_votes_prepare(struct tern_onnx_node *node, const struct tern_op_votes *votes,
                                      uint32_t value, struct tern_err *err)
 {
-    static const struct tern_op op = {"TreeEnsembleClassifier", run_votes};
+    static const struct tern_operator op = {"TreeEnsembleClassifier", run_votes};
     uint32_t made[2];
     void *state, *base, *has_score;
 

@@ -58,9 +58,9 @@ bool tern_op_is_cast(const struct tern_step *step);
 
 /* The operators themselves, for programs that are written as C (emit.h). States: the forest, a
  * tern_linear, a tern_link_state, none. */
-extern const struct tern_op tern_forest_op;
-extern const struct tern_op tern_linear_op;
-extern const struct tern_op tern_link_op;
-extern const struct tern_op tern_cast_op;
+extern const struct tern_operator tern_forest_op;
+extern const struct tern_operator tern_linear_op;
+extern const struct tern_operator tern_link_op;
+extern const struct tern_operator tern_cast_op;
 
 #endif

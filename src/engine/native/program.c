@@ -111,7 +111,7 @@ static const uint32_t *copy_list(struct tern_arena *arena, const uint32_t *list,
     return copy;
 }
 
-enum tern_code tern_program_step(struct tern_program *program, const struct tern_op *op,
+enum tern_code tern_program_step(struct tern_program *program, const struct tern_operator *op,
                                  const void *state, const uint32_t *in, uint32_t n_in,
                                  const uint32_t *out, uint32_t n_out, struct tern_err *err)
 {
@@ -131,7 +131,7 @@ enum tern_code tern_program_step(struct tern_program *program, const struct tern
     return TERN_OK;
 }
 
-enum tern_code tern_program_then(struct tern_program *program, const struct tern_op *op,
+enum tern_code tern_program_then(struct tern_program *program, const struct tern_operator *op,
                                  const void *state, enum tern_dtype dtype, uint32_t *value,
                                  struct tern_err *err)
 {

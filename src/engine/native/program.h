@@ -22,7 +22,7 @@ struct tern_step;
 struct tern_program_run;
 
 /* One operator. Values are read and written through tern_step_in and tern_step_out. */
-struct tern_op {
+struct tern_operator {
     const char *name; /* as messages have it: "Gemm" */
     /* Inputs are there and of the datatypes that load saw; shapes are the run's own and have to be
      * checked: a mismatch is INVALID_ARGUMENT, begun with the operator's name by who calls. */
@@ -31,7 +31,7 @@ struct tern_op {
 };
 
 struct tern_step {
-    const struct tern_op *op;
+    const struct tern_operator *op;
     const void *state; /* the operator's own, immutable; in the program's arena */
     const uint32_t *in;
     const uint32_t *out;
@@ -74,11 +74,11 @@ enum tern_code tern_program_constant(struct tern_program *program, const struct 
 enum tern_code tern_program_made(struct tern_program *program, struct tern_str name,
                                  enum tern_dtype dtype, uint32_t *ret_value, struct tern_err *err);
 /* The lists are copied. */
-enum tern_code tern_program_step(struct tern_program *program, const struct tern_op *op,
+enum tern_code tern_program_step(struct tern_program *program, const struct tern_operator *op,
                                  const void *state, const uint32_t *in, uint32_t n_in,
                                  const uint32_t *out, uint32_t n_out, struct tern_err *err);
 /* The short form: one input, one new value of that datatype. */
-enum tern_code tern_program_then(struct tern_program *program, const struct tern_op *op,
+enum tern_code tern_program_then(struct tern_program *program, const struct tern_operator *op,
                                  const void *state, enum tern_dtype dtype, uint32_t *value,
                                  struct tern_err *err);
 /* shape: as metadata tells it, -1 where it is any. */

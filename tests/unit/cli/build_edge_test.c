@@ -168,7 +168,7 @@ static enum tern_code run_nothing(const struct tern_step *step, struct tern_prog
 
 static void what_has_no_form_is_named(void **state)
 {
-    static const struct tern_op op = {.name = "Nothing", .run = run_nothing};
+    static const struct tern_operator op = {.name = "Nothing", .run = run_nothing};
     static const struct {
         enum tern_dtype dtype;
         int64_t features;
