@@ -1,25 +1,13 @@
 #include "cli/explain_options.h"
 
-#include "base/clock.h"
+#include "cli/subject.h"
 
 static const char *const forms[] = {"table", "json", NULL};
 
 /* clang-format off */
 #define IN(field) .offset = offsetof(struct tern_explain_options, field)
 static const struct tern_opt rows[] = {
-    {.name = "url", .type = TERN_OPT_STRING, IN(url), .letter = 'u', .metavar = "URL",
-     .section = "Model",
-     .help = "Ask this server: http://HOST:PORT, HOST:PORT or unix:PATH. Without it, the model's "
-             "files are run in this process."},
-    {.name = "timeout", .type = TERN_OPT_DURATION, IN(timeout_ns), .preset = "60s",
-     .min = TERN_NS_PER_MS, .max = 86400ull * TERN_NS_PER_S, .section = "Model",
-     .help = "Longest time one request to the server may take."},
-    {.name = "model", .type = TERN_OPT_STRING, IN(model), .letter = 'm', .metavar = "NAME",
-     .section = "Model", .help = "Which model; not needed where there is only one."},
-    {.name = "model_version", .type = TERN_OPT_UINT, IN(model_version), .max = INT64_MAX,
-     .section = "Model", .help = "Which version of it; 0 takes the highest that is served."},
-    {.name = "engine.onnxruntime.library", .type = TERN_OPT_STRING, IN(library), .metavar = "FILE",
-     .section = "Model", .help = "ONNX Runtime's library; searched for without it."},
+    TERN_SUBJECT_ROWS(struct tern_explain_options, "60s"),
     {.name = "data", .type = TERN_OPT_STRING, IN(data), .letter = 'd', .metavar = "FILE",
      .section = "Data",
      .help = "Rows to explain as JSON, CSV or NPY, told apart by their content; - is the standard "
