@@ -287,7 +287,9 @@ def test_links_over_their_range(tmp_path):
         text[begin : text.index(b"]", begin)] = b"1E0,-5E-1,2.5E-1,0E0,1E-1,-1E-1" if k == 3 else b"1E0,0E0"
         model = xgboost.Booster(model_file=text)
         batch.add({"xgboost.json": bytes(text)}, x, model.predict(xgboost.DMatrix(x)), objective)
-    batch.check(relative=0)
+    # xgboost-cpu is compiled otherwise than xgboost: its survival:aft rounds a few exponentials to the
+    # neighbour.
+    batch.check(relative=1.2e-7)
 
 
 def test_older_versions(tmp_path):
