@@ -43,7 +43,7 @@ enum tern_forest_rounding {
 struct tern_forest_node {
     enum tern_forest_test test;
     bool missing_yes;     /* where NaN goes */
-    bool zero_is_missing; /* values within TERN_FOREST_ZERO of 0 go there, too */
+    bool zero_is_missing; /* values within 1e-35 of 0 (simd/trees.h) go there, too */
     uint32_t feature;
     uint32_t yes, no; /* nodes of this tree */
     double threshold; /* not NaN */
@@ -51,9 +51,6 @@ struct tern_forest_node {
     uint32_t leaf;    /* LEAF: the row of the tree's values */
     double cover;     /* how much training weight came here; 0 everywhere: not known */
 };
-
-/* float32 value of LightGBM's kZeroThreshold, as a double: |x| <= it is zero */
-#define TERN_FOREST_ZERO 1e-35f
 
 /* A leaf that is a linear function of some features (LightGBM's linear trees): constant + the sum
  * of coefficient * x, in this order; where one of the x is NaN the leaf's plain value holds. */

@@ -9,7 +9,7 @@ size_t tern_ranks_room(const struct tern_forest *f)
 
 static bool is_zero(double x)
 {
-    return x >= -(double)TERN_FOREST_ZERO && x <= (double)TERN_FOREST_ZERO;
+    return x >= -(double)TERN_RANK_ZERO && x <= (double)TERN_RANK_ZERO;
 }
 
 static bool is_missing(const struct tern_column *column, double x)

@@ -27,6 +27,9 @@
  * cut of each full segment, then +infinity. So two comparisons of 16 find a rank. */
 #define TERN_RANK_LANES 16
 
+/* LightGBM's kZeroThreshold, a float32: |x| <= it is zero. */
+#define TERN_RANK_ZERO 1e-35f
+
 /* A column may stand for two, side by side: ranks differ where the value is missing only. */
 struct tern_rank_column {
     uint32_t feature;
@@ -35,7 +38,7 @@ struct tern_rank_column {
     uint8_t n_cuts;
     uint8_t missing_rank; /* of NaN: 0 or TERN_TREE_RANK_MAX; of two columns 0, then the other */
     bool is_two;
-    bool zero_is_missing; /* values within 1e-35 of 0 are missing, too */
+    bool zero_is_missing; /* values within TERN_RANK_ZERO of 0 are missing, too */
 };
 
 /* Ranks of one row, that of a column at ranks[place * step]. Cuts of float, or of double; the row

@@ -5,9 +5,6 @@
 #include <string.h>
 #include "simd/trees.h"
 
-/* float32 value of 1e-35, as LightGBM has it */
-#define TERN_RANK_ZERO 1e-35f
-
 /* Where the two sides of a node come from while a tree is folded up: the results that wait on the
  * stack, the yes-side above the no-side, or a leaf. */
 struct tern_tree_sides {

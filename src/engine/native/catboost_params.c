@@ -4,11 +4,14 @@
 
 #include "wire/json.h"
 
-/* {"type": "Logloss", "params": {...}} */
-static enum tern_code read_loss(struct tern_catboost *model, struct tern_json *json,
-                                struct tern_err *err)
+typedef enum tern_code (*read_fn)(struct tern_catboost *model, struct tern_json *json,
+                                  struct tern_err *err);
+
+/* Of an object the one member that matters; the others are passed over. */
+static enum tern_code read_member(struct tern_catboost *model, struct tern_json *json,
+                                  struct tern_str name, read_fn read, struct tern_err *err)
 {
-    struct tern_str key, loss;
+    struct tern_str key;
     bool more;
 
     TERN_TRY(tern_json_object(json, err));
@@ -16,37 +19,47 @@ static enum tern_code read_loss(struct tern_catboost *model, struct tern_json *j
         TERN_TRY(tern_json_key(json, &more, &key, err));
         if (!more)
             return TERN_OK;
-        if (!tern_str_eq(key, TERN_STR("type"))) {
+        if (tern_str_eq(key, name))
+            TERN_TRY(read(model, json, err));
+        else
             TERN_TRY(tern_json_skip(json, err));
-            continue;
-        }
-        TERN_TRY(tern_json_string(json, &loss, err));
-        TERN_TRY(tern_catboost_set_loss(model, loss, err));
     }
+}
+
+static enum tern_code read_text(struct tern_catboost *model, struct tern_str text,
+                                struct tern_str name, read_fn read, struct tern_err *err)
+{
+    struct tern_json json;
+
+    tern_json_init(&json, text, model->source->arena);
+    TERN_TRY(read_member(model, &json, name, read, err));
+    return tern_json_end(&json, err);
+}
+
+static enum tern_code read_type(struct tern_catboost *model, struct tern_json *json,
+                                struct tern_err *err)
+{
+    struct tern_str loss;
+
+    TERN_TRY(tern_json_string(json, &loss, err));
+    return tern_catboost_set_loss(model, loss, err);
+}
+
+/* {"type": "Logloss", "params": {...}} */
+static enum tern_code read_loss(struct tern_catboost *model, struct tern_json *json,
+                                struct tern_err *err)
+{
+    return read_member(model, json, TERN_STR("type"), read_type, err);
 }
 
 enum tern_code tern_catboost_read_params(struct tern_catboost *model, struct tern_str text,
                                          struct tern_err *err)
 {
-    struct tern_json json;
-    struct tern_str key;
-    bool more;
-
-    tern_json_init(&json, text, model->source->arena);
-    TERN_TRY(tern_json_object(&json, err));
-    while (true) {
-        TERN_TRY(tern_json_key(&json, &more, &key, err));
-        if (!more)
-            return tern_json_end(&json, err);
-        if (tern_str_eq(key, TERN_STR("loss_function")))
-            TERN_TRY(read_loss(model, &json, err));
-        else
-            TERN_TRY(tern_json_skip(&json, err));
-    }
+    return read_text(model, text, TERN_STR("loss_function"), read_loss, err);
 }
 
 /* With more classes than the training saw, CatBoost makes up outputs for the others. */
-static enum tern_code check_count(const struct tern_catboost *model, struct tern_json *json,
+static enum tern_code check_count(struct tern_catboost *model, struct tern_json *json,
                                   struct tern_err *err)
 {
     struct tern_json_number number;
@@ -62,19 +75,5 @@ static enum tern_code check_count(const struct tern_catboost *model, struct tern
 enum tern_code tern_catboost_read_classes(struct tern_catboost *model, struct tern_str text,
                                           struct tern_err *err)
 {
-    struct tern_json json;
-    struct tern_str key;
-    bool more;
-
-    tern_json_init(&json, text, model->source->arena);
-    TERN_TRY(tern_json_object(&json, err));
-    while (true) {
-        TERN_TRY(tern_json_key(&json, &more, &key, err));
-        if (!more)
-            return tern_json_end(&json, err);
-        if (tern_str_eq(key, TERN_STR("classes_count")))
-            TERN_TRY(check_count(model, &json, err));
-        else
-            TERN_TRY(tern_json_skip(&json, err));
-    }
+    return read_text(model, text, TERN_STR("classes_count"), check_count, err);
 }

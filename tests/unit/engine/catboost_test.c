@@ -12,7 +12,7 @@
 #include <math.h>
 #include <stdio.h>
 #include "engine/native/catboost.h"
-#include "harness/mem_fails.h"
+#include "harness/native_memory.h"
 #include "harness/native_rig.h"
 
 #define TEXT_MAX 8192
@@ -648,19 +648,8 @@ static void without_memory(void **state)
                  {&tern_catboost_cbm, write_cbm(&w, base)}};
 
     (void)state;
-    for (size_t i = 0; i < 3; i++) {
-        enum tern_code code = TERN_RESOURCE_EXHAUSTED;
-        for (long at = 0; code != TERN_OK; at++) {
-            struct native_rig rig;
-            mem_calls = 0;
-            mem_fail_at = at;
-            code = native_load(&rig, cases[i].format, cases[i].text);
-            mem_fail_at = -1;
-            if (code != TERN_OK && code != TERN_RESOURCE_EXHAUSTED)
-                fail_msg("call %ld: %s", at, rig.err.text);
-            native_free(&rig);
-        }
-    }
+    for (size_t i = 0; i < 3; i++)
+        native_without_memory(cases[i].format, cases[i].text);
 }
 
 static void probes(void **state)

@@ -14,7 +14,7 @@
 #include <stdio.h>
 #include "engine/native/lightgbm.h"
 #include "engine/native/lightgbm_int.h"
-#include "harness/mem_fails.h"
+#include "harness/native_memory.h"
 #include "harness/native_rig.h"
 
 #define TEXT_MAX 8192
@@ -440,19 +440,8 @@ static void without_memory(void **state)
 
     (void)state;
     whole(text);
-    for (size_t i = 0; i < 2; i++) {
-        enum tern_code code = TERN_RESOURCE_EXHAUSTED;
-        for (long at = 0; code != TERN_OK; at++) {
-            struct native_rig rig;
-            mem_calls = 0;
-            mem_fail_at = at;
-            code = native_load(&rig, cases[i].format, tern_str_of(cases[i].text));
-            mem_fail_at = -1;
-            if (code != TERN_OK && code != TERN_RESOURCE_EXHAUSTED)
-                fail_msg("call %ld: %s", at, rig.err.text);
-            native_free(&rig);
-        }
-    }
+    for (size_t i = 0; i < 2; i++)
+        native_without_memory(cases[i].format, tern_str_of(cases[i].text));
 }
 
 static void probes(void **state)
