@@ -4,6 +4,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include "harness/fuzz_require.h"
 #include "sched/batch.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -29,12 +30,6 @@ struct dice {
 static uint32_t roll(struct dice *dice, uint32_t n)
 {
     return dice->at < dice->end ? *dice->at++ % n : 0;
-}
-
-static void require(bool condition)
-{
-    if (!condition)
-        abort();
 }
 
 /* ---- the model: output i is input i ---- */

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "harness/fake_exchange.h"
+#include "harness/fuzz_require.h"
 #include "proto/grpc.h"
 #include "wire/base64.h"
 #include "wire/grpc.h"
@@ -21,12 +22,6 @@ static const char *const types[] = {
     "application/grpc+json",     "text/plain",
 };
 static const char *const encodings[] = {NULL, "gzip", "deflate", "zstd"};
-
-static void require(bool condition)
-{
-    if (!condition)
-        abort();
-}
 
 /* The first message of a body that came from us. */
 static struct tern_str read_back(struct fake_exchange *fake, struct tern_str body,

@@ -4,18 +4,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include "harness/fake_exchange.h"
+#include "harness/fuzz_require.h"
 #include "proto/grpc_health.h"
 #include "proto/grpc_reflection.h"
 #include "proto/oip_grpc.h"
 #include "wire/pb.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void require(bool condition)
-{
-    if (!condition)
-        abort();
-}
 
 static const struct tern_route *pick(unsigned i)
 {

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include "harness/fake_exchange.h"
 #include "base/compiler.h"
+#include "harness/fuzz_require.h"
 #include "proto/instances.h"
 #include "proto/oip_int.h"
 
@@ -25,29 +26,14 @@ static const struct tern_model_info infos[] = {
     {.name = {"m", 1}, .version = 1, .inputs = many, .n_inputs = 1},
 };
 
-static void require(bool condition)
-{
-    if (!condition)
-        abort();
-}
-
 static void check_input(const struct tern_model_info *info, const struct tern_tensor *tensor)
 {
     const struct tern_tensor_spec *spec = tern_model_input(info, tensor->name);
-    uint64_t sum = 0; /* touch every byte, for the sanitizer */
-    size_t count;
 
     require(spec != NULL && tensor->dtype == spec->dtype);
     require(tern_shape_fits(&spec->shape, &tensor->shape));
-    require(tern_shape_count(&tensor->shape, &count));
-    if (tensor->dtype == TERN_DTYPE_BYTES)
-        require(tern_tensor_check_bytes(tensor->name, tensor->data, tensor->n_bytes, count, NULL) ==
-                TERN_OK);
-    else
-        require(tensor->n_bytes == count * tern_dtype_size(tensor->dtype));
-    for (size_t i = 0; i < tensor->n_bytes; i++)
-        sum += ((const uint8_t *)tensor->data)[i];
-    require(sum < UINT64_MAX);
+    require_size(tensor);
+    require_bytes(tensor);
 }
 
 static void look_at(const struct tern_model_info *info, const uint8_t *data, size_t size)

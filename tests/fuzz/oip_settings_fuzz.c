@@ -3,17 +3,12 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include "harness/fake_exchange.h"
+#include "harness/fuzz_require.h"
 #include "proto/oip_int.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 typedef enum tern_code decode_fn(struct tern_call *call, struct tern_err *err);
-
-static void require(bool condition)
-{
-    if (!condition)
-        abort();
-}
 
 static bool decode(struct fake_exchange *fake, decode_fn *read, const void *body, size_t n)
 {
