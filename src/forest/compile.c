@@ -327,6 +327,7 @@ static enum tern_code put_targets(struct tern_forest *f, struct tern_err *err)
 /* What was measured on a processor of 2024; only the proportions matter, and they have to be right
  * within a factor of two. */
 #define HEAD_NS      1.6  /* a tree by its head */
+#define TAIL_NS      3.7  /* a tree by its head with tails: two more steps, through more memory */
 #define STEP_NS      1.8  /* a level of a walk */
 #define LOPSIDED     1.4  /* how much deeper rows go than in a complete tree */
 #define FOLD_NS      2.0  /* a node of a fold, whatever the number of rows */
@@ -346,6 +347,8 @@ static double row_time(const struct tern_forest *f, const struct tern_compiled_t
 
     if (f->n_heads == 0)
         return STEP_NS * levels;
+    if (f->tail_heads != NULL)
+        return TAIL_NS;
     return HEAD_NS + (f->level_heads != NULL && levels > 6 ? STEP_NS * (levels - 6) : 0);
 }
 

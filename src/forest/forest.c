@@ -44,7 +44,7 @@ static size_t count_bytes(const struct tern_forest *f)
     size_t heads = (f->level_heads != NULL ? sizeof(*f->level_heads) : 0) +
                    (f->tail_heads != NULL ? sizeof(*f->tail_heads) : 0) +
                    (f->value_heads != NULL ? sizeof(*f->value_heads) : 0) +
-                   (f->path_heads != NULL ? sizeof(*f->path_heads) : 0);
+                   (f->path_heads != NULL ? sizeof(*f->path_heads) / 2 : 0);
 
     return sizeof(*f) + f->n_columns * sizeof(*f->column_features) +
            f->n_plain * sizeof(*f->plain) + f->n_wide * sizeof(*f->wide) +

@@ -118,8 +118,8 @@ struct tern_forest {
     struct tern_tree_level_head *level_heads;
     struct tern_tree_value_head *value_heads;
     struct tern_tree_tail_head *tail_heads;
-    struct tern_tree_path_head *path_heads;
-    size_t n_heads; /* a multiple of 8 */
+    struct tern_tree_path_heads *path_heads;
+    size_t n_heads; /* trees with a head, some of them empty: a multiple of 8 */
     enum tern_leaf_kind leaves;
     /* One a tree: its first node; its first value; its output. */
     uint32_t *node_at, *value_at, *outputs;

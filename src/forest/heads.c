@@ -40,25 +40,27 @@ static void fill_levels(const struct tern_forest *f, const struct tern_compiled_
     memcpy(below, at + 63, 64 * sizeof(*below));
 }
 
-static void fill_level_head(const struct tern_forest *f, const struct tern_compiled_tree *tree,
-                            struct tern_tree_level_head *head)
+static void fill_level_head(const struct tern_forest *f, uint32_t i)
 {
+    const struct tern_compiled_tree *tree = &f->trees[i];
+    struct tern_tree_level_head *head = &f->level_heads[i];
     int32_t below[64];
 
     fill_levels(f, tree, head->column, head->cut, below);
-    for (int i = 0; i < 64; i++)
-        head->exit[i] = (int16_t)below[i];
+    for (int k = 0; k < 64; k++)
+        head->exit[k] = (int16_t)below[k];
 }
 
-static void fill_value_head(const struct tern_forest *f, const struct tern_compiled_tree *tree,
-                            struct tern_tree_value_head *head)
+static void fill_value_head(const struct tern_forest *f, uint32_t i)
 {
+    const struct tern_compiled_tree *tree = &f->trees[i];
+    struct tern_tree_value_head *head = &f->value_heads[i];
     const float *values = (const float *)f->values + tree->first_value;
     int32_t below[64];
 
     fill_levels(f, tree, head->column, head->cut, below);
-    for (int i = 0; i < 64; i++)
-        head->value[i] = values[~below[i]];
+    for (int k = 0; k < 64; k++)
+        head->value[k] = values[~below[k]];
 }
 
 /* A leaf where a node could be is a node whose sides are the same. */
@@ -80,49 +82,53 @@ static void fill_tail(const struct tern_forest *f, const struct tern_compiled_tr
         tail->value[i] = values[~at[3 + i]];
 }
 
-static void fill_tail_head(const struct tern_forest *f, const struct tern_compiled_tree *tree,
-                           struct tern_tree_tail_head *head)
+static void fill_tail_head(const struct tern_forest *f, uint32_t i)
 {
+    const struct tern_compiled_tree *tree = &f->trees[i];
+    struct tern_tree_tail_head *head = &f->tail_heads[i];
     int32_t below[64];
 
     fill_levels(f, tree, head->column, head->cut, below);
-    for (int i = 0; i < 64; i++)
-        fill_tail(f, tree, below[i], &head->tail[i]);
+    for (int k = 0; k < 64; k++)
+        fill_tail(f, tree, below[k], &head->tail[k]);
 }
 
-/* A path is what is known of its nodes: which were asked, and what they answered. */
-struct path {
+/* What is still to be looked at: a node, or ~leaf, and whose no-side it is. */
+struct side {
     int32_t at;
-    uint32_t mask, answer;
+    int32_t no_of; /* a node; -1: it is a yes-side, or the root */
 };
 
-static void fill_path_head(const struct tern_forest *f, const struct tern_compiled_tree *tree,
-                           struct tern_tree_path_head *head)
+/* Bits first to end - 1. */
+static uint32_t bits(uint32_t first, uint32_t end)
 {
-    const struct tern_tree_node *nodes = nodes_of(f, tree);
-    struct path stack[PATH_LEAVES + 1];
-    uint32_t n = 0, leaf = 0;
+    return (uint32_t)((UINT64_C(1) << end) - (UINT64_C(1) << first));
+}
 
-    /* A node that is not there answers 0, and no answers fit a leaf that is not there. */
-    memset(head->cut, TERN_TREE_RANK_MAX, sizeof(head->cut));
-    for (int i = 0; i < PATH_LEAVES; i++) {
-        head->mask[i] = UINT32_MAX;
-        head->answer[i] = UINT32_C(1) << 31;
-    }
-    stack[n++] = (struct path){.at = tree->root};
+static void fill_path_head(const struct tern_forest *f, uint32_t i)
+{
+    const struct tern_compiled_tree *tree = &f->trees[i];
+    struct tern_tree_path_heads *pair = &f->path_heads[i / 2];
+    const struct tern_tree_node *nodes = nodes_of(f, tree);
+    struct side stack[PATH_LEAVES + 1];
+    uint32_t first[PATH_LEAVES]; /* of each node: the first leaf of its yes-side */
+    uint32_t n = 0, leaf = 0, k = i % 2;
+
+    memset(pair->cut[k], TERN_TREE_RANK_MAX, sizeof(pair->cut[k])); /* what is not there: yes */
+    stack[n++] = (struct side){tree->root, -1};
     while (n > 0) {
-        struct path path = stack[--n];
-        if (path.at < 0) {
-            head->mask[leaf] = path.mask;
-            head->answer[leaf] = path.answer;
-            head->exit[leaf++] = (int16_t)path.at;
+        struct side side = stack[--n];
+        if (side.no_of >= 0)
+            pair->drop[k][side.no_of] = bits(first[side.no_of], leaf);
+        if (side.at < 0) {
+            pair->leaf[k][leaf++] = (uint8_t)~side.at;
             continue;
         }
-        uint32_t bit = UINT32_C(1) << path.at;
-        head->column[path.at] = (uint8_t)nodes[path.at].column;
-        head->cut[path.at] = nodes[path.at].cut;
-        stack[n++] = (struct path){nodes[path.at].child[1], path.mask | bit, path.answer | bit};
-        stack[n++] = (struct path){nodes[path.at].child[0], path.mask | bit, path.answer};
+        first[side.at] = leaf;
+        pair->column[k][side.at] = (uint8_t)nodes[side.at].column;
+        pair->cut[k][side.at] = nodes[side.at].cut;
+        stack[n++] = (struct side){nodes[side.at].child[1], side.at};
+        stack[n++] = (struct side){nodes[side.at].child[0], -1};
     }
 }
 
@@ -147,14 +153,13 @@ static void *take_heads(struct tern_forest *f, size_t size, struct tern_err *err
     return heads;
 }
 
-/* Makes one head a tree. */
-#define MAKE(f, array, fill, err)                                      \
-    {                                                                  \
-        enum tern_code code = TERN_OK;                                 \
-        (f)->array = take_heads((f), sizeof(*(f)->array), err, &code); \
-        for (uint32_t i = 0; code == TERN_OK && i < (f)->n_trees; i++) \
-            fill((f), &(f)->trees[i], &(f)->array[i]);                 \
-        return code;                                                   \
+#define MAKE(f, array, trees_a_head, fill, err)                                         \
+    {                                                                                   \
+        enum tern_code code = TERN_OK;                                                  \
+        (f)->array = take_heads((f), sizeof(*(f)->array) / (trees_a_head), err, &code); \
+        for (uint32_t i = 0; code == TERN_OK && i < (f)->n_trees; i++)                  \
+            fill((f), i);                                                               \
+        return code;                                                                    \
     }
 
 static bool fits(const struct tern_forest *f, size_t size)
@@ -169,14 +174,14 @@ enum tern_code tern_heads_make(struct tern_forest *f, struct tern_err *err)
 
     if (f->depth <= LEVELS && is_plain && tern_simd.tree_value_heads != NULL &&
         fits(f, sizeof(*f->value_heads)))
-        MAKE(f, value_heads, fill_value_head, err)
+        MAKE(f, value_heads, 1, fill_value_head, err)
     if (f->depth > LEVELS && f->depth <= LEVELS + 2 && f->widest > PATH_LEAVES && is_plain &&
         tern_simd.tree_tail_heads != NULL && fits(f, sizeof(*f->tail_heads)))
-        MAKE(f, tail_heads, fill_tail_head, err)
+        MAKE(f, tail_heads, 1, fill_tail_head, err)
     if (f->depth > LEVELS && f->widest <= PATH_LEAVES && tern_simd.tree_path_heads != NULL &&
-        fits(f, sizeof(*f->path_heads)))
-        MAKE(f, path_heads, fill_path_head, err)
+        fits(f, sizeof(*f->path_heads) / 2))
+        MAKE(f, path_heads, 2, fill_path_head, err)
     if (tern_simd.tree_level_heads != NULL && fits(f, sizeof(*f->level_heads)))
-        MAKE(f, level_heads, fill_level_head, err)
+        MAKE(f, level_heads, 1, fill_level_head, err)
     return TERN_OK;
 }

@@ -192,45 +192,91 @@ bool tern_forest_is_sum(const struct tern_forest *f)
     return f->leaves != TERN_LEAVES_MIXED && !is_extreme(f);
 }
 
-/* Of a single output: the sum stays in a register. */
-static float sum_f32(const struct tern_forest_work *r)
-{
-    const float *values = r->f->values;
-    float sum = (float)tern_forest_begin(r->f, 0);
+/* ---- sums of a single output ----
+ * Additions have to wait for one another. So trees are taken a few at a time: a processor then
+ * looks for the next ones' leaves while it adds. */
 
-    for (uint32_t t = 0; t < r->f->n_trees; t++)
-        sum += values[r->f->value_at[t] + (uint32_t)~r->exits[t]];
+#define FEW 32 /* a multiple of 8: heads come in so many */
+
+static size_t heads_of_few(const struct tern_forest *f, size_t first)
+{
+    return f->n_heads - first < FEW ? f->n_heads - first : FEW;
+}
+
+static uint32_t end_of_few(const struct tern_forest *f, uint32_t first)
+{
+    return f->n_trees - first < FEW ? f->n_trees : first + FEW;
+}
+
+#define SUM_OF_LEAVES(type, r, row)                                                              \
+    {                                                                                            \
+        const struct tern_forest *f = (r)->f;                                                    \
+        const type *values = f->values;                                                          \
+        type sum = (type)tern_forest_begin(f, 0);                                                \
+        if (f->path_heads == NULL)                                                               \
+            tern_forest_row_leaves((r), (row));                                                  \
+        else                                                                                     \
+            tern_ranks_row(f, (r)->rows, (row), (r)->row, (r)->ranks, 1);                        \
+        for (uint32_t t = 0; t < f->n_trees;) {                                                  \
+            uint32_t end = end_of_few(f, t);                                                     \
+            if (f->path_heads != NULL)                                                           \
+                tern_simd.tree_path_heads(f->path_heads + t / 2, heads_of_few(f, t), (r)->ranks, \
+                                          f->n_columns, (r)->exits + t);                         \
+            for (; t < end; t++)                                                                 \
+                sum += values[f->value_at[t] + (uint32_t) ~(r)->exits[t]];                       \
+        }                                                                                        \
+        return sum;                                                                              \
+    }
+
+static float sum_f32(struct tern_forest_work *r, size_t row)
+{
+    SUM_OF_LEAVES(float, r, row)
+}
+
+static double sum_f64(struct tern_forest_work *r, size_t row)
+{
+    SUM_OF_LEAVES(double, r, row)
+}
+
+/* ---- whole trees whose values come with their heads ---- */
+
+static void find_values(struct tern_forest_work *r, size_t first, size_t n)
+{
+    const struct tern_forest *f = r->f;
+
+    if (f->value_heads != NULL)
+        tern_simd.tree_value_heads(f->value_heads + first, n, r->ranks, f->n_columns,
+                                   r->values + first);
+    else
+        tern_simd.tree_tail_heads(f->tail_heads + first, n, r->ranks, f->n_columns,
+                                  r->values + first);
+}
+
+static float sum_of_heads(struct tern_forest_work *r)
+{
+    const struct tern_forest *f = r->f;
+    float sum = (float)tern_forest_begin(f, 0);
+
+    for (uint32_t t = 0; t < f->n_trees;) {
+        uint32_t end = end_of_few(f, t);
+        find_values(r, t, heads_of_few(f, t));
+        for (; t < end; t++)
+            sum += r->values[t];
+    }
     return sum;
 }
 
-static double sum_f64(const struct tern_forest_work *r)
-{
-    const double *values = r->f->values;
-    double sum = tern_forest_begin(r->f, 0);
-
-    for (uint32_t t = 0; t < r->f->n_trees; t++)
-        sum += values[r->f->value_at[t] + (uint32_t)~r->exits[t]];
-    return sum;
-}
-
-/* Whole trees whose values come with their heads. */
-static void add_values(struct tern_forest_work *r, size_t row, float *out)
+static void add_heads(struct tern_forest_work *r, size_t row, float *out)
 {
     const struct tern_forest *f = r->f;
     uint32_t k = f->settings.n_outputs;
-    float sum = (float)tern_forest_begin(f, 0);
 
     tern_ranks_row(f, r->rows, row, r->row, r->ranks, 1);
-    if (f->value_heads != NULL)
-        tern_simd.tree_value_heads(f->value_heads, f->n_heads, r->ranks, f->n_columns, r->values);
-    else
-        tern_simd.tree_tail_heads(f->tail_heads, f->n_heads, r->ranks, f->n_columns, r->values);
     if (k == 1) {
-        for (uint32_t t = 0; t < f->n_trees; t++)
-            sum += r->values[t];
-        out[0] = tern_forest_end_f32(f, 0, sum);
+        out[0] = tern_forest_end_f32(f, 0, sum_of_heads(r));
         return;
     }
+    find_values(r, 0, f->n_heads);
     for (uint32_t i = 0; i < k; i++)
         out[i] = (float)tern_forest_begin(f, i);
     for (uint32_t t = 0; t < f->n_trees; t++)
@@ -238,6 +284,8 @@ static void add_values(struct tern_forest_work *r, size_t row, float *out)
     for (uint32_t i = 0; i < k; i++)
         out[i] = tern_forest_end_f32(f, i, out[i]);
 }
+
+/* ---- sums of several ---- */
 
 /* Each tree's one value, or its vector, to the sums of one row. */
 #define ADD_ROW(type, r, sums)                                                               \
@@ -259,14 +307,14 @@ static void run_row_f32(struct tern_forest_work *r, size_t row, float *out)
     uint32_t k = f->settings.n_outputs;
 
     if (f->value_heads != NULL || f->tail_heads != NULL) {
-        add_values(r, row, out);
+        add_heads(r, row, out);
+        return;
+    }
+    if (k == 1 && tern_forest_adds(f, TERN_LEAVES_NUMBERS)) {
+        out[0] = tern_forest_end_f32(f, 0, sum_f32(r, row));
         return;
     }
     tern_forest_row_leaves(r, row);
-    if (k == 1 && tern_forest_adds(f, TERN_LEAVES_NUMBERS)) {
-        out[0] = tern_forest_end_f32(f, 0, sum_f32(r));
-        return;
-    }
     for (uint32_t i = 0; i < k; i++)
         sums[i] = out[i] = (float)tern_forest_begin(f, i);
     if (tern_forest_is_sum(f))
@@ -282,11 +330,11 @@ static void run_row_f64(struct tern_forest_work *r, size_t row, double *out)
     const struct tern_forest *f = r->f;
     uint32_t k = f->settings.n_outputs;
 
-    tern_forest_row_leaves(r, row);
     if (k == 1 && tern_forest_adds(f, TERN_LEAVES_NUMBERS)) {
-        out[0] = tern_forest_end_f64(f, 0, sum_f64(r));
+        out[0] = tern_forest_end_f64(f, 0, sum_f64(r, row));
         return;
     }
+    tern_forest_row_leaves(r, row);
     for (uint32_t i = 0; i < k; i++)
         out[i] = tern_forest_begin(f, i);
     if (tern_forest_is_sum(f))

@@ -39,7 +39,7 @@ void tern_tree_value_heads_avx512(const struct tern_tree_value_head *heads, size
                                   const uint8_t *ranks, size_t n_columns, float *values);
 void tern_tree_tail_heads_avx512(const struct tern_tree_tail_head *heads, size_t n,
                                  const uint8_t *ranks, size_t n_columns, float *values);
-void tern_tree_path_heads_avx512(const struct tern_tree_path_head *heads, size_t n,
+void tern_tree_path_heads_avx512(const struct tern_tree_path_heads *heads, size_t n,
                                  const uint8_t *ranks, size_t n_columns, int32_t *exits);
 
 bool tern_kernels_have_avx2(void);

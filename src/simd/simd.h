@@ -21,7 +21,7 @@ struct tern_dense_rows;
 struct tern_rank_column;
 struct tern_tree_level_head;
 struct tern_tree_node;
-struct tern_tree_path_head;
+struct tern_tree_path_heads;
 struct tern_tree_tail_head;
 struct tern_tree_value_head;
 
@@ -60,7 +60,7 @@ struct tern_simd {
                              const uint8_t *ranks, size_t n_columns, float *values);
     void (*tree_tail_heads)(const struct tern_tree_tail_head *heads, size_t n, const uint8_t *ranks,
                             size_t n_columns, float *values);
-    void (*tree_path_heads)(const struct tern_tree_path_head *heads, size_t n, const uint8_t *ranks,
+    void (*tree_path_heads)(const struct tern_tree_path_heads *heads, size_t n, const uint8_t *ranks,
                             size_t n_columns, int32_t *exits);
 };
 

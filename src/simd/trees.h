@@ -122,14 +122,14 @@ struct tern_tree_tail_head {
     struct tern_tree_tail tail[64];
 };
 
-/* A whole tree of at most 32 leaves: leaf i is reached when the answers of the nodes in mask[i] are
- * those of answer[i]. */
-struct tern_tree_path_head {
-    TERN_ALIGNED(64) uint32_t mask[32];
-    uint32_t answer[32];
-    uint8_t column[32];
-    uint8_t cut[32];
-    int16_t exit[32];
+/* Two whole trees of at most 32 leaves, which are bits in their order from yes to no. A node that
+ * is answered no drops the leaves of its yes-side; the first leaf that no node drops is the row's
+ * (QuickScorer). In pairs, because one vector asks the nodes of both. */
+struct tern_tree_path_heads {
+    TERN_ALIGNED(64) uint8_t column[2][32];
+    uint8_t cut[2][32];
+    uint32_t drop[2][32];
+    uint8_t leaf[2][32]; /* the number of each in its tree */
 };
 
 /* ---- many rows ---- */

@@ -176,29 +176,57 @@ AVX512 void tern_tree_tail_heads_avx512(const struct tern_tree_tail_head *heads,
                                         const uint8_t *ranks, size_t n_columns,
                                         float *values){HEADS_OF_ANY_WIDTH(values, TAIL)}
 
-/* The one leaf whose path is answered as it wants: of each leaf the answers that differ, among
- * those that matter, are none. */
-AVX512 static int32_t match(const struct tern_tree_path_head *head, __mmask32 answers)
+/* What a pair's nodes drop, in sixteen parts a tree that are to be joined. */
+AVX512 TERN_INLINE
+    void drop_pair(const struct tern_tree_path_heads *pair, __mmask64 answers, __m512i dropped[2])
 {
-    __m512i all = _mm512_set1_epi32((int)answers);
-    __m512i low = _mm512_xor_si512(all, _mm512_load_si512(head->answer));
-    __m512i high = _mm512_xor_si512(all, _mm512_load_si512(head->answer + 16));
-    uint32_t leaves = (uint32_t)_mm512_testn_epi32_mask(low, _mm512_load_si512(head->mask)) |
-                      (uint32_t)_mm512_testn_epi32_mask(high, _mm512_load_si512(head->mask + 16))
-                          << 16;
-
-    return head->exit[__builtin_ctz(leaves)];
+    TERN_UNROLL
+    for (int side = 0; side < 2; side++) {
+        __mmask16 low = (__mmask16)(answers >> 32 * side);
+        __mmask16 high = (__mmask16)(answers >> (32 * side + 16));
+        dropped[side] = _mm512_or_si512(_mm512_maskz_load_epi32(low, pair->drop[side]),
+                                        _mm512_maskz_load_epi32(high, pair->drop[side] + 16));
+    }
 }
 
-#define PATH_HEADS(look_up)                                               \
-    for (size_t i = 0; i < n; i++) {                                      \
-        __m512i column = _mm512_castsi256_si512(load32(heads[i].column)); \
-        __m256i rank = _mm512_castsi512_si256(look_up(t, column));        \
-        __m256i cut = load32(heads[i].cut);                               \
-        exits[i] = match(&heads[i], _mm256_cmpgt_epu8_mask(rank, cut));   \
+/* Eight vectors to eight words: word i joins the parts of vector i. */
+AVX512 TERN_INLINE __m256i join_parts(const __m512i v[8])
+{
+    __m512i two[4], four[2];
+
+    TERN_UNROLL
+    for (int i = 0; i < 4; i++)
+        two[i] = _mm512_or_si512(_mm512_unpacklo_epi32(v[2 * i], v[2 * i + 1]),
+                                 _mm512_unpackhi_epi32(v[2 * i], v[2 * i + 1]));
+    TERN_UNROLL
+    for (int i = 0; i < 2; i++)
+        four[i] = _mm512_or_si512(_mm512_unpacklo_epi64(two[2 * i], two[2 * i + 1]),
+                                  _mm512_unpackhi_epi64(two[2 * i], two[2 * i + 1]));
+    __m512i half = _mm512_or_si512(_mm512_shuffle_i64x2(four[0], four[1], 0x88),
+                                   _mm512_shuffle_i64x2(four[0], four[1], 0xdd));
+    __m512i whole = _mm512_or_si512(half, _mm512_shuffle_i64x2(half, half, 0xb1));
+    return _mm512_castsi512_si256(_mm512_shuffle_i64x2(whole, whole, 0x08));
+}
+
+/* Four pairs at a time. */
+#define PATH_HEADS(look_up)                                                                \
+    for (size_t i = 0; i < n; i += 8) {                                                    \
+        const struct tern_tree_path_heads *pairs = &heads[i / 2];                          \
+        TERN_ALIGNED(32) uint32_t dropped[8];                                              \
+        __m512i parts[8];                                                                  \
+        TERN_UNROLL                                                                        \
+        for (size_t k = 0; k < 4; k++) {                                                   \
+            __m512i rank = look_up(t, _mm512_load_si512(pairs[k].column));                 \
+            __m512i cut = _mm512_load_si512(pairs[k].cut);                                 \
+            drop_pair(&pairs[k], _mm512_cmpgt_epu8_mask(rank, cut), parts + 2 * k);        \
+        }                                                                                  \
+        _mm256_store_si256((__m256i *)(void *)dropped, join_parts(parts));                 \
+        TERN_UNROLL                                                                        \
+        for (size_t k = 0; k < 8; k++)                                                     \
+            exits[i + k] = ~(int32_t)pairs[k / 2].leaf[k % 2][__builtin_ctz(~dropped[k])]; \
     }
 
-AVX512 void tern_tree_path_heads_avx512(const struct tern_tree_path_head *heads, size_t n,
+AVX512 void tern_tree_path_heads_avx512(const struct tern_tree_path_heads *heads, size_t n,
                                         const uint8_t *ranks, size_t n_columns, int32_t *exits)
 {
     struct table t = take_ranks(ranks);
