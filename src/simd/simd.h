@@ -60,8 +60,8 @@ struct tern_simd {
                              const uint8_t *ranks, size_t n_columns, float *values);
     void (*tree_tail_heads)(const struct tern_tree_tail_head *heads, size_t n, const uint8_t *ranks,
                             size_t n_columns, float *values);
-    void (*tree_path_heads)(const struct tern_tree_path_heads *heads, size_t n, const uint8_t *ranks,
-                            size_t n_columns, int32_t *exits);
+    void (*tree_path_heads)(const struct tern_tree_path_heads *heads, size_t n,
+                            const uint8_t *ranks, size_t n_columns, int32_t *exits);
 };
 
 extern struct tern_simd tern_simd;
