@@ -1,9 +1,12 @@
 /* NPY, numpy's file of one array, versions 1.0 to 3.0
  * (https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html).
  *
- * Only what a tensor can be: the fixed-size types of base/dtype.h, little-endian, C order. Anything
- * else is refused with the numpy call that mends it: big-endian, Fortran order, text, records, and
- * pickled objects, which nobody should unpack from a stranger's file. Pure functions. */
+ * What a caller sends is only what a tensor can be: the fixed-size types of base/dtype.h,
+ * little-endian, C order. Anything else is refused with the numpy call that mends it: big-endian,
+ * Fortran order, text, records. Files of models have these three, and wire/npy_view.h reads them.
+ * Pickled objects are refused everywhere: nobody should unpack them from a stranger's file. Pure
+ * functions.
+ */
 #ifndef TERN_WIRE_NPY_H
 #define TERN_WIRE_NPY_H
 
@@ -12,9 +15,7 @@
 #include "base/dtype.h"
 #include "base/err.h"
 #include "base/str.h"
-
-#define TERN_NPY_RANK_MAX   16
-#define TERN_NPY_HEADER_MAX 65536 /* bytes of the header's text */
+#include "wire/npy_view.h"
 
 struct tern_npy {
     enum tern_dtype dtype;
@@ -23,8 +24,6 @@ struct tern_npy {
     struct tern_str data; /* a slice of the file, exactly as long as dtype and dims say */
 };
 
-/* Whether the bytes start as every NPY file does. */
-bool tern_npy_is(struct tern_str file);
 /* INVALID_ARGUMENT says what is wrong, and where a numpy call helps, which. Bytes after the array
  * are refused too: they would be rows that nobody sees. */
 enum tern_code tern_npy_read(struct tern_str file, struct tern_npy *ret, struct tern_err *err);
