@@ -1,8 +1,10 @@
 #include "base/mem.h"
 
 #include <malloc.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 void *tern_mem_alloc(size_t size)
 {
@@ -44,6 +46,17 @@ void tern_mem_tune(void)
 void tern_mem_trim(void)
 {
     malloc_trim(0);
+}
+
+#define LARGE_PAGE ((uintptr_t)2 * 1024 * 1024)
+
+void tern_mem_large(void *p, size_t size)
+{
+    uintptr_t begin = ((uintptr_t)p + LARGE_PAGE - 1) & ~(LARGE_PAGE - 1);
+    uintptr_t end = ((uintptr_t)p + size) & ~(LARGE_PAGE - 1);
+
+    if (begin < end) /* where there are none it stays as it is */
+        (void)madvise((void *)begin, end - begin, MADV_HUGEPAGE);
 }
 
 char *tern_mem_strdup(struct tern_str s)

@@ -21,6 +21,9 @@ void tern_mem_free(void *p);
 void tern_mem_tune(void);
 /* After something large was freed in many pieces: gives what it can back to the system. Slow. */
 void tern_mem_trim(void);
+/* Of a piece that is filled at once and freed soon, like a file that is read: asks for large pages,
+ * where the first touch of each small one would cost as much as filling it. */
+void tern_mem_large(void *p, size_t size);
 /* A zero-terminated copy. */
 TERN_MUST_USE char *tern_mem_strdup(struct tern_str s);
 /* The one wording of "no memory": `what` names the thing that did not fit. */

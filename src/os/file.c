@@ -157,6 +157,8 @@ enum tern_code tern_file_read(const char *path, size_t max, size_t pad, char **r
                          (unsigned long long)info.size, max);
     }
     char *bytes = tern_mem_alloc((size_t)info.size + pad);
+    if (bytes != NULL)
+        tern_mem_large(bytes, (size_t)info.size);
     enum tern_code code = bytes == NULL ? tern_mem_fail(err, path, (size_t)info.size)
                                         : read_up_to(fd, path, bytes, (size_t)info.size, &n, err);
     close(fd);

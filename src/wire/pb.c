@@ -1,10 +1,31 @@
 #include "wire/pb.h"
 
+#include <string.h>
+
 #define VARINT_MAX 10
 #define NUMBER_MAX ((1u << 29) - 1)
 #define LENGTH_MAX ((UINT64_C(1) << 31) - 1) /* what every other implementation stops at */
 
 /* ---- reader ---- */
+
+#define TOP_BITS UINT64_C(0x8080808080808080)
+
+/* A varint of up to eight bytes, of which eight can be read: 0, it is longer. How many it has
+ * cannot be predicted, so no branch asks. */
+TERN_INLINE size_t read_middling(const char *p, uint64_t *ret)
+{
+    uint64_t x;
+
+    memcpy(&x, p, sizeof(x)); /* little-endian */
+    uint64_t stops = ~x & TOP_BITS;
+    if (TERN_UNLIKELY(stops == 0))
+        return 0;
+    x &= (stops ^ (stops - 1)) & ~TOP_BITS; /* up to the first byte without its top bit */
+    x = (x & UINT64_C(0x7f007f007f007f00)) >> 1 | (x & UINT64_C(0x007f007f007f007f));
+    x = (x & UINT64_C(0x3fff00003fff0000)) >> 2 | (x & UINT64_C(0x00003fff00003fff));
+    *ret = (x & UINT64_C(0x0fffffff00000000)) >> 4 | (x & UINT64_C(0x000000000fffffff));
+    return (size_t)__builtin_ctzll(stops) / 8 + 1;
+}
 
 /* Bytes that the varint at p took, 0 when it does not end in time. The tenth byte can only hold the
  * 64th bit. */
@@ -148,34 +169,59 @@ static const char *wire_name(enum tern_pb_wire wire)
     }
 }
 
-/* Bytes of the varint at p; 0: it does not end in time. */
-static size_t varint_length(const unsigned char *p, size_t n)
+/* The number of one field behind its tag: how many bytes it has; 0: it is damaged. */
+TERN_INLINE size_t read_number(const char *p, size_t n, enum tern_pb_wire wire, uint64_t *ret)
 {
-    for (size_t i = 0; i < n && i < VARINT_MAX; i++)
-        if (p[i] < 0x80)
-            return i == VARINT_MAX - 1 && p[i] > 1 ? 0 : i + 1;
-    return 0;
+    size_t width = wire == TERN_PB_FIXED32 ? 4 : 8, used = 0;
+
+    if (wire == TERN_PB_VARINT) {
+        if (n >= sizeof(*ret) && (unsigned char)*p >= 0x80)
+            used = read_middling(p, ret);
+        return used > 0 ? used : read_varint(p, n, ret);
+    }
+    if (n < width)
+        return 0;
+    memcpy(ret, p, width); /* little-endian; what is above is not looked at */
+    return width;
 }
 
-size_t tern_pb_run(struct tern_pb *pb, const struct tern_pb_field *field)
+TERN_INLINE size_t run_of(struct tern_pb *pb, char tag, enum tern_pb_wire wire, char *to)
 {
-    const unsigned char *p = (const unsigned char *)pb->p, *end = (const unsigned char *)pb->end;
-    unsigned tag = field->number << 3 | (unsigned)field->wire;
-    size_t n = 0;
+    size_t width = wire == TERN_PB_FIXED32 ? 4 : 8, n = 0;
+    const char *p = pb->p;
 
-    if (field->number >= 16 || field->wire == TERN_PB_BYTES)
-        return 0;
-    for (; p < end && *p == tag; n++) {
-        size_t room = (size_t)(end - p) - 1;
-        size_t length = field->wire == TERN_PB_FIXED32   ? 4
-                        : field->wire == TERN_PB_FIXED64 ? 8
-                                                         : varint_length(p + 1, room);
-        if (length == 0 || length > room)
+    for (; p < pb->end && *p == tag; n++) {
+        uint64_t value = 0;
+        size_t used = read_number(p + 1, (size_t)(pb->end - p) - 1, wire, &value);
+        if (TERN_UNLIKELY(used == 0))
             break;
-        p += 1 + length;
+        if (to != NULL) {
+            memcpy(to, &value, width);
+            to += width;
+        }
+        p += 1 + used;
     }
-    pb->p = (const char *)p;
+    pb->p = p;
     return n;
+}
+
+size_t tern_pb_run(struct tern_pb *pb, const struct tern_pb_field *field, void *to)
+{
+    char tag = (char)(field->number << 3 | (unsigned)field->wire);
+
+    if (field->number >= 16)
+        return 0;
+    switch (field->wire) { /* known where the loop is compiled */
+    case TERN_PB_VARINT:
+        return run_of(pb, tag, TERN_PB_VARINT, to);
+    case TERN_PB_FIXED32:
+        return run_of(pb, tag, TERN_PB_FIXED32, to);
+    case TERN_PB_FIXED64:
+        return run_of(pb, tag, TERN_PB_FIXED64, to);
+    case TERN_PB_BYTES:
+    default:
+        return 0;
+    }
 }
 
 enum tern_code tern_pb_want(const struct tern_pb_field *field, enum tern_pb_wire wire,
@@ -212,7 +258,7 @@ enum tern_code tern_pb_find_text(struct tern_str message, uint32_t number, const
         if (field.number == number)
             TERN_TRY(tern_pb_text(&field, what, ret, err));
         else
-            (void)tern_pb_run(&pb, &field);
+            (void)tern_pb_run(&pb, &field, NULL);
     }
 }
 

@@ -46,9 +46,10 @@ void tern_pb_init(struct tern_pb *pb, struct tern_str message);
 enum tern_code tern_pb_next(struct tern_pb *pb, struct tern_pb_field *ret, bool *ret_more,
                             struct tern_err *err);
 /* Passes over the numbers (VARINT, FIXED32, FIXED64) that follow a field with its tag, as lists
- * that are not packed have them, and answers how many those were. What is damaged is left to next.
+ * that are not packed have them, and answers how many those were. They are put into `to`, which has
+ * room for them (8 bytes each, 4 of FIXED32), unless it is NULL. What is damaged is left to next.
  */
-size_t tern_pb_run(struct tern_pb *pb, const struct tern_pb_field *field);
+size_t tern_pb_run(struct tern_pb *pb, const struct tern_pb_field *field, void *to);
 /* Whether the field has the wire type that its number wants; the error names `what`. */
 enum tern_code tern_pb_want(const struct tern_pb_field *field, enum tern_pb_wire wire,
                             const char *what, struct tern_err *err);

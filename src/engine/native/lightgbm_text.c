@@ -36,13 +36,16 @@ bool tern_lightgbm_cut_key(struct tern_str line, struct tern_str *ret_key,
 
 bool tern_lightgbm_next_word(struct tern_str *rest, struct tern_str *ret)
 {
-    while (rest->n > 0 && *rest->p == ' ')
-        *rest = tern_str_from(*rest, 1);
-    if (rest->n == 0)
-        return false;
-    *ret = tern_str_make(rest->p, tern_str_find(*rest, ' '));
-    *rest = tern_str_from(*rest, ret->n);
-    return true;
+    size_t begin = 0, end;
+
+    /* Byte by byte: words are short, and there are millions. */
+    while (begin < rest->n && rest->p[begin] == ' ')
+        begin++;
+    for (end = begin; end < rest->n && rest->p[end] != ' ';)
+        end++;
+    *ret = tern_str_make(rest->p + begin, end - begin);
+    *rest = tern_str_from(*rest, end);
+    return end > begin;
 }
 
 size_t tern_lightgbm_count_words(struct tern_str list)

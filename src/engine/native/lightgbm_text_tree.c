@@ -258,12 +258,12 @@ static enum tern_code read_covers(struct tern_lightgbm_text *text, struct tern_e
     if (text->values[TERN_LIGHTGBM_LINE_leaf_count].p == NULL ||
         text->values[TERN_LIGHTGBM_LINE_internal_count].p == NULL)
         return TERN_OK;
-    TERN_TRY(read_reals(text, TERN_LIGHTGBM_LINE_leaf_count, tree->n_leaves, err));
+    TERN_TRY(read_integers(text, TERN_LIGHTGBM_LINE_leaf_count, tree->n_leaves, 0, INT32_MAX, err));
     for (uint32_t i = 0; i < tree->n_leaves; i++)
-        tree->nodes[n + i].cover = text->reals[i];
-    TERN_TRY(read_reals(text, TERN_LIGHTGBM_LINE_internal_count, n, err));
+        tree->nodes[n + i].cover = (double)text->integers[i];
+    TERN_TRY(read_integers(text, TERN_LIGHTGBM_LINE_internal_count, n, 0, INT32_MAX, err));
     for (uint32_t i = 0; i < n; i++)
-        tree->nodes[i].cover = text->reals[i];
+        tree->nodes[i].cover = (double)text->integers[i];
     return TERN_OK;
 }
 

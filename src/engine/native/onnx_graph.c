@@ -25,7 +25,6 @@ enum {
     NODE_ATTRIBUTE = 5,
     NODE_DOMAIN = 7
 };
-enum { ATTRIBUTE_NAME = 1, ATTRIBUTE_GRAPH = 6, ATTRIBUTE_GRAPHS = 11 };
 enum { INFO_NAME = 1, INFO_TYPE = 2, TYPE_TENSOR = 1, TENSOR_DTYPE = 1, TENSOR_SHAPE = 2 };
 enum { SHAPE_DIM = 1, DIM_VALUE = 1 };
 
@@ -183,7 +182,7 @@ static enum tern_code find_message(struct tern_str message, uint32_t number, str
         if (!more)
             return TERN_OK;
         if (field.number != number) {
-            (void)tern_pb_run(&pb, &field);
+            (void)tern_pb_run(&pb, &field, NULL);
             continue;
         }
         TERN_TRY(tern_pb_want(&field, TERN_PB_BYTES, "a message", err));
@@ -347,24 +346,13 @@ static enum tern_code read_attributes(struct reader *r, struct tern_str message,
                                       struct tern_onnx_node *node, struct tern_err *err)
 {
     struct messages bodies;
-    struct tern_str graph = {NULL, 0};
 
     TERN_TRY(collect(r, message, NODE_ATTRIBUTE, &bodies, err));
     node->attrs = tern_arena_zalloc(&r->scratch, bodies.n + 1, sizeof(*node->attrs));
     if (node->attrs == NULL)
         return tern_arena_fail(&r->scratch, err, "a node");
-    for (size_t i = 0; i < bodies.n; i++) {
-        struct tern_onnx_attr *attr = &node->attrs[node->n_attrs++];
-        attr->body = bodies.rows[i];
-        TERN_TRY(
-            tern_pb_find_text(attr->body, ATTRIBUTE_NAME, "an attribute's name", &attr->name, err));
-        for (uint32_t number = ATTRIBUTE_GRAPH; number <= ATTRIBUTE_GRAPHS;
-             number += ATTRIBUTE_GRAPHS - ATTRIBUTE_GRAPH) {
-            TERN_TRY(find_message(attr->body, number, &graph, err));
-            if (graph.p != NULL)
-                return tern_onnx_node_refuse(node, "it has a graph of its own", err);
-        }
-    }
+    for (size_t i = 0; i < bodies.n; i++)
+        TERN_TRY(tern_onnx_node_add(node, bodies.rows[i], err));
     return TERN_OK;
 }
 

@@ -4,7 +4,20 @@
 #include "engine/native/onnx_tensor.h"
 
 /* Fields of an AttributeProto, and its types. */
-enum { F = 2, I = 3, S = 4, T = 5, FLOATS = 7, INTS = 8, STRINGS = 9, TYPE = 20, REFERENCE = 21 };
+enum {
+    NAME = 1,
+    F = 2,
+    I = 3,
+    S = 4,
+    T = 5,
+    GRAPH = 6,
+    FLOATS = 7,
+    INTS = 8,
+    STRINGS = 9,
+    GRAPHS = 11,
+    TYPE = 20,
+    REFERENCE = 21,
+};
 enum type {
     ANY,
     FLOAT = 1,
@@ -19,6 +32,36 @@ enum type {
 #define NODE_OUTPUTS_MAX 64
 
 /* ---- attributes ---- */
+
+/* All that stands around its value, in one walk: lists have millions of numbers. */
+enum tern_code tern_onnx_node_add(struct tern_onnx_node *node, struct tern_str body,
+                                  struct tern_err *err)
+{
+    struct tern_onnx_attr *attr = &node->attrs[node->n_attrs++];
+    struct tern_pb pb;
+    struct tern_pb_field field;
+    bool more;
+
+    attr->body = body;
+    tern_pb_init(&pb, body);
+    for (;;) {
+        TERN_TRY(tern_pb_next(&pb, &field, &more, err));
+        if (!more)
+            return TERN_OK;
+        if (field.number == NAME) {
+            TERN_TRY(tern_pb_text(&field, "an attribute's name", &attr->name, err));
+        } else if (field.number == TYPE) {
+            TERN_TRY(tern_pb_want(&field, TERN_PB_VARINT, "an attribute's type", err));
+            attr->type = field.value;
+        } else if (field.number == REFERENCE) {
+            attr->is_reference = true;
+        } else if (field.number == GRAPH || field.number == GRAPHS) {
+            return tern_onnx_node_refuse(node, "it has a graph of its own", err);
+        } else {
+            (void)tern_pb_run(&pb, &field, NULL);
+        }
+    }
+}
 
 static struct tern_onnx_attr *find(const struct tern_onnx_node *node, const char *name)
 {
@@ -66,7 +109,7 @@ static enum tern_code find_field(struct tern_str body, uint32_t number, enum ter
             TERN_TRY(tern_pb_want(&field, wire, "its value", err));
             found = field;
         } else {
-            (void)tern_pb_run(&pb, &field);
+            (void)tern_pb_run(&pb, &field, NULL);
         }
     }
     *ret = found;
@@ -76,16 +119,12 @@ static enum tern_code find_field(struct tern_str body, uint32_t number, enum ter
 static enum tern_code check_type(const struct tern_onnx_attr *attr, enum type type,
                                  struct tern_err *err)
 {
-    struct tern_pb_field field;
-
-    TERN_TRY(find_field(attr->body, TYPE, TERN_PB_VARINT, &field, err));
-    if (field.number != 0 && field.value != 0 && field.value != (uint64_t)type)
+    if (attr->type != 0 && attr->type != (uint64_t)type)
         return tern_fail(err, TERN_INVALID_ARGUMENT, "type %d is expected, it has type %llu",
-                         (int)type, (unsigned long long)field.value);
-    TERN_TRY(find_field(attr->body, REFERENCE, TERN_PB_BYTES, &field, err));
-    if (field.number != 0)
-        return tern_fail(err, TERN_UNIMPLEMENTED, "it refers to a function's attribute");
-    return TERN_OK;
+                         (int)type, (unsigned long long)attr->type);
+    return attr->is_reference
+               ? tern_fail(err, TERN_UNIMPLEMENTED, "it refers to a function's attribute")
+               : TERN_OK;
 }
 
 /* A single value; ret->number is 0 without the attribute. */

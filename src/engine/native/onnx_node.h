@@ -31,6 +31,8 @@ struct tern_onnx_value {
 struct tern_onnx_attr {
     struct tern_str name;
     struct tern_str body; /* the AttributeProto */
+    uint64_t type;        /* 0: it does not say */
+    bool is_reference;    /* to an attribute of a function */
     bool asked;
 };
 
@@ -64,6 +66,9 @@ struct tern_onnx_texts {
     size_t n;
 };
 
+/* Appends an AttributeProto to node->attrs, which has room. UNIMPLEMENTED: it is a graph. */
+enum tern_code tern_onnx_node_add(struct tern_onnx_node *node, struct tern_str body,
+                                  struct tern_err *err);
 bool tern_onnx_node_has(const struct tern_onnx_node *node, const char *name);
 enum tern_code tern_onnx_node_int(struct tern_onnx_node *node, const char *name, int64_t otherwise,
                                   int64_t *ret, struct tern_err *err);

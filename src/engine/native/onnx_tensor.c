@@ -97,7 +97,7 @@ static enum tern_code count_numbers(struct tern_str message, uint32_t number,
         if (field.number == number && !count_in(&field, wire, &n))
             return tern_fail(err, TERN_INVALID_ARGUMENT, "field %u holds no list of numbers",
                              number);
-        size_t same = tern_pb_run(&pb, &field);
+        size_t same = tern_pb_run(&pb, &field, NULL);
         n += field.number == number ? same : 0;
     }
     *ret_n = n;
@@ -127,6 +127,9 @@ enum tern_code tern_onnx_tensor_numbers(struct tern_str message, uint32_t number
             break;
         if (field.number == number && !put(&field, wire, &at))
             return tern_fail(err, TERN_INVALID_ARGUMENT, "field %u has a damaged number", number);
+        /* As many as were counted: this is the same walk. */
+        size_t same = tern_pb_run(&pb, &field, field.number == number ? at : NULL);
+        at += field.number == number ? same * width_of(wire) : 0;
     }
     *ret_numbers = numbers;
     *ret_n = n;

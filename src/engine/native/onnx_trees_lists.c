@@ -119,18 +119,23 @@ struct gather {
     size_t *first_weight; /* of each tree in `order` */
     uint32_t *order;      /* weights by tree, else as they came */
     struct places trees, nodes;
-    /* Of the tree at hand, each as large as all of them together. */
+    /* Of the tree at hand, with room for the largest. */
     struct tern_forest_node *tree_nodes;
     uint32_t *outputs;
     double *weights;
     size_t *leaf_first;
 };
 
-static enum tern_code begin_places(struct tern_onnx_node *node, size_t n, struct places *places,
-                                   struct tern_err *err)
+/* Ids are numbers of trees and nodes, some of which may be missing: those that are far beyond the
+ * number of nodes have no place. */
+static enum tern_code begin_places(struct tern_onnx_node *node, const struct tern_onnx_ints *ids,
+                                   struct places *places, struct tern_err *err)
 {
-    /* Ids are numbers of trees and nodes; some may be missing. */
-    places->n = 4 * n + 1024;
+    int64_t most = 0, limit = 4 * (int64_t)ids->n + 1024;
+
+    for (size_t i = 0; i < ids->n; i++)
+        most = ids->p[i] > most && ids->p[i] < limit ? ids->p[i] : most;
+    places->n = (size_t)most + 1;
     places->at = tern_arena_alloc(node->scratch, 4, places->n * sizeof(*places->at));
     if (places->at == NULL)
         return tern_arena_fail(node->scratch, err, "the nodes");
@@ -151,29 +156,17 @@ static bool set_place(struct places *places, int64_t id, size_t place)
     return true;
 }
 
-static enum tern_code begin_gather(struct gather *g, struct tern_err *err)
-{
-    struct tern_arena *scratch = g->node->scratch;
-    size_t n = g->l.trees.n, n_weights = g->l.weights.n;
-
-    g->first = tern_arena_zalloc(scratch, n + 1, sizeof(*g->first));
-    g->first_weight = tern_arena_zalloc(scratch, n + 1, sizeof(*g->first_weight));
-    g->order = tern_arena_zalloc(scratch, n_weights + 1, sizeof(*g->order));
-    g->tree_nodes = tern_arena_zalloc(scratch, n, sizeof(*g->tree_nodes));
-    g->outputs = tern_arena_zalloc(scratch, n_weights + 1, sizeof(*g->outputs));
-    g->weights = tern_arena_zalloc(scratch, n_weights + 1, sizeof(*g->weights));
-    g->leaf_first = tern_arena_zalloc(scratch, n + 2, sizeof(*g->leaf_first));
-    if (g->first == NULL || g->first_weight == NULL || g->order == NULL || g->tree_nodes == NULL ||
-        g->outputs == NULL || g->weights == NULL || g->leaf_first == NULL)
-        return tern_arena_fail(scratch, err, "the trees");
-    TERN_TRY(begin_places(g->node, n, &g->trees, err));
-    return begin_places(g->node, n, &g->nodes, err);
-}
-
 static enum tern_code find_trees(struct gather *g, struct tern_err *err)
 {
     const struct tern_onnx_ints *ids = &g->l.trees;
+    size_t n_runs = 1;
 
+    TERN_TRY(begin_places(g->node, ids, &g->trees, err));
+    for (size_t i = 1; i < ids->n; i++)
+        n_runs += ids->p[i] != ids->p[i - 1];
+    g->first = tern_arena_zalloc(g->node->scratch, n_runs + 1, sizeof(*g->first));
+    if (g->first == NULL)
+        return tern_arena_fail(g->node->scratch, err, "the trees");
     for (size_t i = 0; i < ids->n; i++) {
         if (i > 0 && ids->p[i] == ids->p[i - 1])
             continue;
@@ -189,10 +182,13 @@ static enum tern_code find_trees(struct gather *g, struct tern_err *err)
 static enum tern_code sort_weights(struct gather *g, struct tern_err *err)
 {
     const struct tern_onnx_ints *ids = &g->l.weight_trees;
-    size_t *next = tern_arena_zalloc(g->node->scratch, g->n_trees + 1, sizeof(*next));
+    struct tern_arena *scratch = g->node->scratch;
+    size_t *next = tern_arena_zalloc(scratch, g->n_trees + 1, sizeof(*next));
 
-    if (next == NULL)
-        return tern_arena_fail(g->node->scratch, err, "the weights");
+    g->first_weight = tern_arena_zalloc(scratch, g->n_trees + 1, sizeof(*g->first_weight));
+    g->order = tern_arena_alloc(scratch, 4, (ids->n + 1) * sizeof(*g->order));
+    if (next == NULL || g->first_weight == NULL || g->order == NULL)
+        return tern_arena_fail(scratch, err, "the weights");
     for (size_t i = 0; i < ids->n; i++) {
         uint32_t tree = place_of(&g->trees, ids->p[i]);
         if (tree == NONE)
@@ -208,6 +204,29 @@ static enum tern_code sort_weights(struct gather *g, struct tern_err *err)
     for (size_t i = 0; i < ids->n; i++)
         g->order[next[place_of(&g->trees, ids->p[i])]++] = (uint32_t)i;
     return TERN_OK;
+}
+
+static size_t widest(const size_t *first, size_t n)
+{
+    size_t most = 0;
+
+    for (size_t i = 0; i < n; i++)
+        most = first[i + 1] - first[i] > most ? first[i + 1] - first[i] : most;
+    return most;
+}
+
+static enum tern_code make_room(struct gather *g, struct tern_err *err)
+{
+    struct tern_arena *scratch = g->node->scratch;
+    size_t n = widest(g->first, g->n_trees), n_weights = widest(g->first_weight, g->n_trees);
+
+    g->tree_nodes = tern_arena_zalloc(scratch, n, sizeof(*g->tree_nodes));
+    g->outputs = tern_arena_zalloc(scratch, n_weights + 1, sizeof(*g->outputs));
+    g->weights = tern_arena_zalloc(scratch, n_weights + 1, sizeof(*g->weights));
+    g->leaf_first = tern_arena_zalloc(scratch, n + 2, sizeof(*g->leaf_first));
+    if (g->outputs == NULL || g->weights == NULL || g->tree_nodes == NULL || g->leaf_first == NULL)
+        return tern_arena_fail(scratch, err, "the trees");
+    return begin_places(g->node, &g->l.ids, &g->nodes, err);
 }
 
 static enum tern_code fail_node(const struct gather *g, size_t i, const char *what, int64_t value,
@@ -331,9 +350,9 @@ static enum tern_code make_forest(struct gather *g, uint32_t n_outputs,
                                   struct tern_err *err)
 {
     g->has_covers = has_covers(&g->l);
-    TERN_TRY(begin_gather(g, err));
     TERN_TRY(find_trees(g, err));
     TERN_TRY(sort_weights(g, err));
+    TERN_TRY(make_room(g, err));
     TERN_TRY(tern_onnx_trees_begin(g->node, count_features(&g->l), n_outputs, combine, base,
                                    &g->ensemble, err));
     for (size_t i = 0; i < g->n_trees; i++)

@@ -304,7 +304,7 @@ static void pass_numbers(struct scanner *s, size_t end, const struct field *fiel
     const struct tern_pb_field same = {.number = field->number,
                                        .wire = (enum tern_pb_wire)field->wire};
 
-    (void)tern_pb_run(&pb, &same);
+    (void)tern_pb_run(&pb, &same, NULL);
     s->at = (size_t)(pb.p - s->bytes.p);
 }
 

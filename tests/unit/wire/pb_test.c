@@ -325,15 +325,61 @@ static void runs(void **state)
         bool more = false;
         tern_pb_init(&pb, tern_str_make(cases[i].bytes, cases[i].n));
         assert_int_equal(tern_pb_next(&pb, &field, &more, NULL), TERN_OK);
-        assert_int_equal(tern_pb_run(&pb, &field), cases[i].passed);
+        assert_int_equal(tern_pb_run(&pb, &field, NULL), cases[i].passed);
         assert_int_equal(pb.end - pb.p, cases[i].left);
     }
+}
+
+/* Numbers of every length, the last ones without eight bytes behind them. */
+static void a_run_gives_what_its_fields_hold(void **state)
+{
+    enum { COUNT = 64 };
+    uint64_t values[COUNT], out[COUNT];
+    struct tern_pb pb;
+    struct tern_pb_field field;
+    struct tern_buf buf;
+    bool more = false;
+
+    (void)state;
+    tern_buf_init(&buf, 4096);
+    for (unsigned i = 0; i < COUNT; i++) {
+        values[i] = (UINT64_C(0x9e3779b97f4a7c15) | UINT64_C(1) << 63) >> (i * 37 % 64);
+        tern_pb_add_varint(&buf, 8, values[i]);
+    }
+    tern_pb_init(&pb, tern_str_make(buf.p, buf.n));
+    assert_int_equal(tern_pb_next(&pb, &field, &more, NULL), TERN_OK);
+    assert_true(field.value == values[0]);
+    assert_int_equal(tern_pb_run(&pb, &field, out + 1), COUNT - 1);
+    assert_memory_equal(out + 1, values + 1, (COUNT - 1) * sizeof(*out));
+    tern_buf_fini(&buf);
+}
+
+static void a_run_of_floats_is_packed(void **state)
+{
+    struct tern_pb pb;
+    struct tern_pb_field field;
+    char out[8];
+    bool more = false;
+
+    (void)state;
+    tern_pb_init(&pb, tern_str_make("\x3d"
+                                    "abcd"
+                                    "\x3d"
+                                    "efgh"
+                                    "\x3d"
+                                    "ijkl",
+                                    15));
+    assert_int_equal(tern_pb_next(&pb, &field, &more, NULL), TERN_OK);
+    assert_int_equal(tern_pb_run(&pb, &field, out), 2);
+    assert_memory_equal(out, "efghijkl", 8);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(runs),
+        cmocka_unit_test(a_run_gives_what_its_fields_hold),
+        cmocka_unit_test(a_run_of_floats_is_packed),
         cmocka_unit_test(writes_what_the_guide_shows),
         cmocka_unit_test(defaults_are_left_out_when_asked),
         cmocka_unit_test(a_long_sub_message_is_moved),
