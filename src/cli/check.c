@@ -18,8 +18,9 @@
 #include "registry/model_config.h"
 #include "registry/version.h"
 
-#define ARENA_MAX  ((size_t)1 << 30)
-#define OUTPUT_MAX (64u << 20)
+#define ARENA_MAX   ((size_t)1 << 30)
+#define OUTPUT_MAX  (64u << 20)
+#define NAMES_SHOWN 12
 
 struct check {
     const struct tern_server_options *options;
@@ -76,6 +77,31 @@ static void add_specs(struct check *check, const struct tern_tensor_spec *specs,
     tern_buf_fini(&text);
 }
 
+/* "iris: features sepal length, sepal width, ...": what the model's files call things. */
+static void note_names(struct check *check, struct tern_str model, const char *what,
+                       const struct tern_str *names, uint32_t n)
+{
+    if (n == 0)
+        return;
+    tern_buf_printf(&check->notes, "%.*s: %s", TERN_STR_ARG(model), what);
+    for (uint32_t i = 0; i < n && i < NAMES_SHOWN; i++)
+        tern_buf_printf(&check->notes, "%s%.*s", i == 0 ? " " : ", ", TERN_STR_ARG(names[i]));
+    if (n > NAMES_SHOWN)
+        tern_buf_printf(&check->notes, " and %u more", n - NAMES_SHOWN);
+    tern_buf_add_char(&check->notes, '\n');
+}
+
+static void note_all_names(struct check *check, const struct tern_model_info *info)
+{
+    char what[160];
+
+    note_names(check, info->name, "features", info->feature_names, info->n_feature_names);
+    for (uint32_t i = 0; info->labels != NULL && i < info->n_outputs; i++) {
+        snprintf(what, sizeof(what), "classes of %.*s", TERN_STR_ARG(info->outputs[i].name));
+        note_names(check, info->name, what, info->labels[i].rows, info->labels[i].n);
+    }
+}
+
 static void add_row(struct check *check, const struct tern_found_model *model,
                     const struct tern_found_version *number, bool good,
                     const struct tern_model_version *version)
@@ -96,6 +122,7 @@ static void add_row(struct check *check, const struct tern_found_model *model,
     if (version->declined.n > 0)
         tern_buf_printf(&check->notes, "%.*s runs in %.*s: %.*s\n", TERN_STR_ARG(model->name),
                         TERN_STR_ARG(version->info.backend), TERN_STR_ARG(version->declined));
+    note_all_names(check, &version->info);
     add_specs(check, version->info.inputs, version->info.n_inputs);
     add_specs(check, version->info.outputs, version->info.n_outputs);
     tern_table_cell(&check->table, TERN_TONE_PLAIN, "%.*s", TERN_STR_ARG(version->batches));

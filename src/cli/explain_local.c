@@ -70,8 +70,6 @@ enum tern_code tern_explain_ask_local(const struct tern_explain_question *questi
     const struct tern_explain_task task = {
         .info = &version->info,
         .explains = version->engine.ops->explain == NULL ? NULL : version->engine.explains,
-        .feature_names = version->engine.feature_names,
-        .n_feature_names = version->engine.n_feature_names,
         .inputs = inputs->rows,
         .input_spec = specs,
         .n_inputs = inputs->n,

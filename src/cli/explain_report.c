@@ -34,6 +34,15 @@ static double value_at(const struct tern_explain_answer *answer, uint32_t row, u
         ->values[((size_t)row * answer->n_outputs + output) * answer->n_features + feature];
 }
 
+/* Whether an output, "margin[setosa]", is called that, or is of the class of that name. */
+static bool is_called(struct tern_str output, struct tern_str wanted)
+{
+    return tern_str_eq(output, wanted) ||
+           (output.n > wanted.n + 1 && output.p[output.n - 1] == ']' &&
+            output.p[output.n - wanted.n - 2] == '[' &&
+            tern_str_eq(tern_str_make(output.p + output.n - wanted.n - 1, wanted.n), wanted));
+}
+
 /* Of a row: the element that was asked for, else the largest. */
 static enum tern_code choose_output(const struct tern_explain_report *report, uint32_t row,
                                     uint32_t *ret, struct tern_err *err)
@@ -52,13 +61,14 @@ static enum tern_code choose_output(const struct tern_explain_report *report, ui
     if (wanted.n == 0)
         return TERN_OK;
     for (uint32_t k = 0; k < answer->n_outputs; k++) {
-        if (tern_str_eq(answer->outputs[k], wanted)) {
+        if (is_called(answer->outputs[k], wanted)) {
             *ret = k;
             return TERN_OK;
         }
     }
     if (!tern_num_parse_u64(wanted, UINT32_MAX, &at) || at >= answer->n_outputs)
-        return tern_fail(err, TERN_INVALID_ARGUMENT, "--class %.*s: expected a number from 0 to %u",
+        return tern_fail(err, TERN_INVALID_ARGUMENT,
+                         "--class %.*s: expected a number from 0 to %u, or a class",
                          TERN_STR_ARG(wanted), answer->n_outputs - 1);
     *ret = (uint32_t)at;
     return TERN_OK;

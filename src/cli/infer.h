@@ -21,9 +21,8 @@ int tern_infer_run(const struct tern_command_call *call);
 
 /* A model that can be asked. Opened by one of the two below; `close` frees it. */
 struct tern_infer_model {
-    struct tern_model_info info;  /* lives as long as the model */
-    struct tern_str *label_names; /* of the classes, from the model's own files; arena */
-    size_t n_label_names;
+    struct tern_model_info info; /* lives as long as the model */
+    struct tern_labels labels;   /* of the classes, from a label file; n == 0: there is none */
     enum tern_code (*run)(struct tern_infer_model *self, const struct tern_v2_tensors *inputs,
                           struct tern_arena *arena, struct tern_v2_answer *ret,
                           struct tern_err *err);

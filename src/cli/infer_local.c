@@ -9,8 +9,7 @@
 #include "registry/version.h"
 #include "sched/run.h"
 
-#define LABELS_BYTES_MAX (16u << 20)
-#define NAMES_SHOWN      10
+#define NAMES_SHOWN 10
 
 struct local {
     struct tern_offline offline;
@@ -83,36 +82,14 @@ static enum tern_code choose_version(const struct local *local,
 
 /* ---- label names ---- */
 
-/* One name a line, of the first output that has a file of them. That it cannot be read costs the
- * names only. */
-static void read_labels(struct tern_infer_model *self, struct tern_arena *arena)
+/* Of the first output that has a file of them. */
+static struct tern_labels label_file(const struct tern_model_info *info)
 {
-    struct tern_str path = {NULL, 0}, rest, line;
-    char *bytes;
-    size_t n, lines = 0;
-
-    for (uint32_t i = 0; i < self->info.n_outputs && path.n == 0; i++)
-        path = self->info.outputs[i].label_path;
-    if (path.n == 0)
-        return;
-    const char *path_z = tern_arena_copy(arena, path).p;
-    if (path_z == NULL || tern_file_read(path_z, LABELS_BYTES_MAX, 0, &bytes, &n, NULL) != TERN_OK)
-        return;
-    struct tern_str text = tern_arena_copy(arena, tern_str_make(bytes, n));
-    tern_mem_free(bytes);
-    for (size_t i = 0; i < text.n; i++)
-        lines += text.p[i] == '\n';
-    struct tern_str *names = tern_arena_zalloc(arena, lines + 1, sizeof(*names));
-    if (names == NULL)
-        return;
-    rest = text;
-    size_t count = 0;
-    while (count <= lines && tern_str_split(&rest, '\n', &line))
-        names[count++] = tern_str_trim(line);
-    while (count > 0 && names[count - 1].n == 0)
-        count--;
-    self->label_names = names;
-    self->n_label_names = count;
+    for (uint32_t i = 0; i < info->n_outputs; i++) {
+        if (info->outputs[i].label_path.n > 0 && info->labels != NULL)
+            return info->labels[i];
+    }
+    return (struct tern_labels){NULL, 0};
 }
 
 /* ---- running ---- */
@@ -254,11 +231,11 @@ enum tern_code tern_infer_open_local(const char *path, const struct tern_infer_o
     }
     *ret = (struct tern_infer_model){
         .info = local->version->info,
+        .labels = label_file(&local->version->info),
         .run = run_local,
         .close = close_local,
         .state = local,
         .version = local->version,
     };
-    read_labels(ret, arena);
     return TERN_OK;
 }

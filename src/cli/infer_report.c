@@ -5,6 +5,7 @@
 #include "cli/infer.h"
 #include "cli/table.h"
 #include "cli/values.h"
+#include "wire/csv.h"
 
 #define VALUES_SHOWN 6 /* of an output that is neither a class nor one value */
 
@@ -67,14 +68,24 @@ static struct reading read_outputs(const struct tern_infer_report *report)
 
 /* ---- classes ---- */
 
-static struct tern_str class_name(const struct tern_infer_report *report, double number)
+/* Of a class by its place among all. scores: those of the classes, which the model's file may name;
+ * or NULL. */
+static struct tern_str class_name(const struct tern_infer_report *report,
+                                  const struct tern_tensor *scores, double number)
 {
+    const struct tern_model_info *info = &report->model->info;
+    const struct tern_tensor_spec *spec =
+        scores == NULL ? NULL : tern_model_output(info, scores->name);
     const struct tern_str *names = report->rows->label_names;
     size_t n = report->rows->n_label_names;
 
     if (n == 0) {
-        names = report->model->label_names;
-        n = report->model->n_label_names;
+        names = report->model->labels.rows;
+        n = report->model->labels.n;
+    }
+    if (n == 0 && spec != NULL) {
+        names = spec->labels.rows;
+        n = spec->labels.n;
     }
     if (number >= 0 && number < (double)n && number == floor(number))
         return names[(size_t)number];
@@ -104,7 +115,9 @@ static struct tern_str predicted(const struct tern_infer_report *report,
         return tern_value_string(label, row);
     *ret_number =
         label != NULL ? tern_value_get(label, row) : (double)best_class(reading->scores, row);
-    struct tern_str name = class_name(report, *ret_number);
+    struct tern_str name = class_name(report, label == NULL ? reading->scores : NULL, *ret_number);
+    if (label == NULL && name.n > 0) /* classes that are called 5 and 7 are no 0 and 1 */
+        (void)tern_csv_number(name, false, ret_number);
     return name.n > 0 ? name : tern_arena_printf(report->arena, "%.0f", *ret_number);
 }
 
@@ -147,7 +160,7 @@ static void add_start(struct tern_table *table, const struct tern_tensor *tensor
 static void add_label(const struct tern_infer_report *report, struct tern_table *table,
                       const struct tern_rows_label *label, bool right)
 {
-    struct tern_str name = class_name(report, label->number);
+    struct tern_str name = class_name(report, NULL, label->number);
 
     tern_table_cell(table, TERN_TONE_PLAIN, "%.*s",
                     TERN_STR_ARG(name.n > 0 && !report->rows->regression ? name : label->text));

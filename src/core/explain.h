@@ -64,6 +64,7 @@ struct tern_explain_answer {
     double *deviations;        /* IMPORTANCE: as values, over the orders; else NULL */
     struct tern_str *features; /* what they are called: n_features */
     struct tern_str *outputs;  /* n_outputs */
+    struct tern_str *labels;   /* n_outputs: the classes that they are of; NULL: not known */
     uint64_t evaluations;      /* rows that the model was asked for */
 };
 

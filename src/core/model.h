@@ -19,12 +19,6 @@ enum tern_model_state {
     TERN_MODEL_UNAVAILABLE, /* failed or unloaded; the reason says which */
 };
 
-/* What the classes of an output are called: line i of its label file, without its end. */
-struct tern_labels {
-    const struct tern_str *rows;
-    uint32_t n; /* 0: the output has no label file */
-};
-
 /* A label that the model's metrics carry. */
 struct tern_model_tag {
     struct tern_str key;
@@ -54,6 +48,10 @@ struct tern_model_info {
     const struct tern_tensor_spec *outputs;
     uint32_t n_outputs;
     const struct tern_labels *labels; /* one an output; NULL: none has any */
+    /* What the features of a row are called, which are the elements of all inputs in their order;
+     * NULL: the model's file does not say it. */
+    const struct tern_str *feature_names;
+    uint32_t n_feature_names;
     const struct tern_model_tag *metric_tags;
     uint32_t n_metric_tags;
     /* Another one once the number of instances changed; what was read of the old one stays. */

@@ -35,13 +35,20 @@ struct tern_tensor {
     struct tern_region_ref *region;
 };
 
+/* What the classes of an output are called, the first one first. */
+struct tern_labels {
+    const struct tern_str *rows;
+    uint32_t n; /* 0: nobody says it */
+};
+
 /* What a model takes or gives. */
 struct tern_tensor_spec {
     struct tern_str name;
     enum tern_dtype dtype;
     struct tern_shape shape; /* with the batch dimension, if the model has one, as dim[0] == -1 */
     bool optional;
-    struct tern_str label_path; /* Triton's label_filename; empty when none */
+    struct tern_labels labels;  /* of an output, as the model's own file calls them */
+    struct tern_str label_path; /* Triton's label_filename, which wins; empty when none */
     bool on_request; /* an output that costs much more than the others: who names none does not get
                         it, and who names it is not answered on an event loop */
 };

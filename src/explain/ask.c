@@ -83,13 +83,29 @@ static size_t row_scores(const struct tern_tensor *tensor, bool is_batch, uint32
     return rows > 0 && tensor->shape.rank > 0 && tensor->shape.dim[0] == rows ? n / rows : 0;
 }
 
-/* "probabilities[1,0]", or the name alone where it is a single number. */
-static enum tern_code name_score(struct tern_explain *job, const struct tern_tensor *tensor,
-                                 size_t at, size_t n, struct tern_str *ret, struct tern_err *err)
+enum tern_code explain_name_score(struct tern_explain *job, struct tern_str output,
+                                  const struct tern_labels *labels, size_t at, size_t n,
+                                  uint32_t place, struct tern_err *err)
 {
-    *ret = n == 1 ? tern_arena_copy(job->arena, tensor->name)
-                  : tern_arena_printf(job->arena, "%.*s[%zu]", TERN_STR_ARG(tensor->name), at);
-    return ret->p != NULL || tensor->name.n == 0
+    struct tern_explain_answer *answer = &job->answer;
+    bool is_known = labels != NULL && at < labels->n;
+    struct tern_str label = is_known ? labels->rows[at] : tern_str_make(NULL, 0), name;
+
+    if (is_known && answer->labels == NULL)
+        answer->labels = tern_arena_zalloc(job->arena, answer->n_outputs, sizeof(*answer->labels));
+    if (is_known && answer->labels == NULL)
+        return tern_arena_fail(job->arena, err, "the names of the outputs");
+    if (is_known)
+        answer->labels[place] = label;
+    if (n == 1 && !is_known)
+        name = tern_arena_copy(job->arena, output);
+    else if (is_known)
+        name =
+            tern_arena_printf(job->arena, "%.*s[%.*s]", TERN_STR_ARG(output), TERN_STR_ARG(label));
+    else
+        name = tern_arena_printf(job->arena, "%.*s[%zu]", TERN_STR_ARG(output), at);
+    answer->outputs[place] = name;
+    return name.p != NULL || output.n == 0
                ? TERN_OK
                : tern_arena_fail(job->arena, err, "the names of the outputs");
 }
@@ -98,8 +114,10 @@ static enum tern_code name_score(struct tern_explain *job, const struct tern_ten
 static enum tern_code learn_outputs(struct tern_explain *job, const struct tern_tensor *outputs,
                                     uint32_t rows, struct tern_err *err)
 {
+    const struct tern_model_info *info = job->task.info;
     struct tern_explain_answer *answer = &job->answer;
-    size_t total = 0, at = 0;
+    size_t total = 0;
+    uint32_t at = 0;
 
     for (uint32_t i = 0; i < job->n_output_spec; i++)
         total += row_scores(&outputs[i], job->x.is_batch, rows);
@@ -111,8 +129,10 @@ static enum tern_code learn_outputs(struct tern_explain *job, const struct tern_
         return tern_arena_fail(job->arena, err, "the names of the outputs");
     for (uint32_t i = 0; i < job->n_output_spec; i++) {
         size_t n = row_scores(&outputs[i], job->x.is_batch, rows);
+        const struct tern_labels *labels =
+            info->labels == NULL ? NULL : &info->labels[job->output_spec[i]];
         for (size_t k = 0; k < n; k++)
-            TERN_TRY(name_score(job, &outputs[i], k, n, &answer->outputs[at++], err));
+            TERN_TRY(explain_name_score(job, outputs[i].name, labels, k, n, at++, err));
     }
     TERN_TRY(explain_numbers(job, &answer->predictions, job->x.n_rows, total, 1, err));
     TERN_TRY(explain_numbers(job, &answer->base, total, 1, 1, err));

@@ -6,20 +6,31 @@
 #define SHORT_NS (TERN_NS_PER_MS / 4)
 #define LONG_NS  (TERN_NS_PER_MS * 2)
 
+/* Of the output whose classes are as many as the raw scores; a single score is the second class's
+ * of two. */
+static const struct tern_labels *find_labels(const struct tern_explain *job, uint32_t n)
+{
+    const struct tern_model_info *info = job->task.info;
+
+    for (uint32_t i = 0; info->labels != NULL && i < info->n_outputs; i++) {
+        if (info->labels[i].n == (n == 1 ? 2 : n))
+            return &info->labels[i];
+    }
+    return NULL;
+}
+
 static enum tern_code name_scores(struct tern_explain *job, struct tern_err *err)
 {
     struct tern_explain_answer *answer = &job->answer;
+    uint32_t n = answer->n_outputs;
+    const struct tern_labels *labels = find_labels(job, n);
 
-    answer->outputs = tern_arena_zalloc(job->arena, answer->n_outputs, sizeof(*answer->outputs));
+    answer->outputs = tern_arena_zalloc(job->arena, n, sizeof(*answer->outputs));
     if (answer->outputs == NULL)
         return tern_arena_fail(job->arena, err, "the names of the outputs");
-    for (uint32_t k = 0; k < answer->n_outputs; k++) {
-        answer->outputs[k] = answer->n_outputs == 1
-                                 ? TERN_STR("margin")
-                                 : tern_arena_printf(job->arena, "margin[%u]", k);
-        if (answer->outputs[k].p == NULL)
-            return tern_arena_fail(job->arena, err, "the names of the outputs");
-    }
+    for (uint32_t k = 0; k < n; k++)
+        TERN_TRY(explain_name_score(job, TERN_STR("margin"), labels,
+                                    n == 1 && labels != NULL ? 1 : k, n, k, err));
     return TERN_OK;
 }
 

@@ -189,9 +189,9 @@ static enum tern_code name_features(struct tern_explain *job, struct tern_err *e
     if (names == NULL)
         return tern_arena_fail(job->arena, err, "the names of the features");
     job->answer.features = names;
-    if (task->feature_names != NULL && task->n_feature_names == n) {
+    if (task->info->feature_names != NULL && task->info->n_feature_names == n) {
         for (uint32_t i = 0; i < n; i++)
-            names[i] = task->feature_names[i];
+            names[i] = task->info->feature_names[i];
         return TERN_OK;
     }
     for (uint32_t i = 0; i < job->x.n_inputs; i++) {

@@ -27,8 +27,6 @@ struct tern_explain_limits {
 struct tern_explain_task {
     const struct tern_model_info *info;
     const struct tern_engine_explains *explains; /* NULL: the engine knows nothing exactly */
-    const struct tern_str *feature_names;        /* NULL: not known */
-    uint32_t n_feature_names;
     /* The rows, matched and checked (core/inputs.h). */
     const struct tern_tensor *inputs;
     const uint32_t *input_spec;

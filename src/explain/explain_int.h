@@ -97,6 +97,13 @@ enum tern_code explain_begin_exact(struct tern_explain *job, struct tern_err *er
 enum tern_code explain_exact(struct tern_explain *job, const struct tern_explain_model *model,
                              const atomic_bool *cancelled, struct tern_err *err);
 
+/* Names score `place` of the answer, which is element `at` of n of an output: after its class, as
+ * in "probabilities[setosa]", else "probabilities[1]", or as the output where it is the only one.
+ * labels: of the output; NULL: none. */
+enum tern_code explain_name_score(struct tern_explain *job, struct tern_str output,
+                                  const struct tern_labels *labels, size_t at, size_t n,
+                                  uint32_t place, struct tern_err *err);
+
 /* explain.c. Zeroed memory for `count` numbers that the job keeps. */
 enum tern_code explain_numbers(struct tern_explain *job, double **ret, size_t a, size_t b, size_t c,
                                struct tern_err *err);

@@ -400,16 +400,18 @@ static enum tern_code add_linear(struct tern_forest_builder *b, const struct ter
     return TERN_OK;
 }
 
-/* Of the training weight of both children, that of the yes-side. */
+/* Of the training weight of both children, that of the yes-side. Where none of it came to a node
+ * (symmetric trees have such), both sides are worth the same; where none came to the root, the
+ * weights are not known. */
 static float share_of(struct tern_forest_builder *b, const struct tern_forest_tree *tree,
-                      const struct tern_forest_node *node)
+                      const struct tern_forest_node *node, bool is_root)
 {
     double yes = tree->nodes[node->yes].cover, no = tree->nodes[node->no].cover;
-    bool is_known = yes >= 0 && no >= 0 && yes + no > 0 && yes + no < (double)INFINITY;
+    bool is_known = yes >= 0 && no >= 0 && yes + no < (double)INFINITY;
 
-    if (!is_known)
+    if (!is_known || (is_root && yes + no == 0))
         b->lacks_covers = true;
-    return is_known ? (float)(yes / (yes + no)) : 0;
+    return is_known && yes + no > 0 ? (float)(yes / (yes + no)) : 0.5f;
 }
 
 /* Looks at one node: a leaf is noted at its parent, an inner node is appended. */
@@ -436,7 +438,7 @@ static enum tern_code visit(struct tern_forest_builder *b, const struct tern_for
         return tern_fail(err, TERN_INVALID_ARGUMENT, "its child %u is none of the %u nodes",
                          node->yes >= tree->n_nodes ? node->yes : node->no, tree->n_nodes);
     *parent = (int32_t)ret->n_nodes;
-    b->yes_shares[ret->first_node + ret->n_nodes] = share_of(b, tree, node);
+    b->yes_shares[ret->first_node + ret->n_nodes] = share_of(b, tree, node, at->parent < 0);
     return ask(b, node, &nodes[ret->n_nodes++], err);
 }
 

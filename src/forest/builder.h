@@ -49,7 +49,7 @@ struct tern_forest_node {
     double threshold; /* not NaN */
     uint32_t set;     /* MEMBER: what tern_forest_builder_add_set answered */
     uint32_t leaf;    /* LEAF: the row of the tree's values */
-    double cover;     /* how much training weight came here; 0 everywhere: not known */
+    double cover;     /* how much training weight came here; 0 at the root's children: not known */
 };
 
 /* A leaf that is a linear function of some features (LightGBM's linear trees): constant + the sum

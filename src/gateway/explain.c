@@ -116,8 +116,6 @@ static enum tern_code make_job(struct gateway_call *gc, uint32_t *input_spec, st
     const struct tern_explain_task task = {
         .info = call->info,
         .explains = engine->ops->explain == NULL ? NULL : engine->explains,
-        .feature_names = engine->feature_names,
-        .n_feature_names = engine->n_feature_names,
         .inputs = call->request.inputs,
         .input_spec = input_spec,
         .n_inputs = call->request.n_inputs,

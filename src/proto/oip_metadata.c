@@ -82,15 +82,51 @@ static void write_versions(struct tern_buf *out, const struct tern_call *call)
     }
 }
 
-static void write_specs(struct tern_buf *out, const struct tern_tensor_spec *specs, uint32_t n)
+/* Ours: what the model's file calls the columns. Those who do not know the member pass it over. */
+static void write_names(struct tern_buf *out, const char *name, const struct tern_str *rows,
+                        uint32_t n)
 {
+    if (n == 0)
+        return;
+    tern_buf_printf(out, ",\"%s\":", name);
     for (uint32_t i = 0; i < n; i++) {
-        tern_buf_add_str(out, i > 0 ? TERN_STR(",{\"name\":") : TERN_STR("{\"name\":"));
-        tern_json_add_string(out, specs[i].name);
-        TERN_BUF_ADD_LITERAL(out, ",\"datatype\":\"");
-        tern_buf_add_str(out, tern_str_of(tern_dtype_name(specs[i].dtype)));
-        TERN_BUF_ADD_LITERAL(out, "\",\"shape\":");
-        tern_oip_write_shape(out, &specs[i].shape);
+        tern_buf_add_char(out, i == 0 ? '[' : ',');
+        tern_json_add_string(out, rows[i]);
+    }
+    tern_buf_add_char(out, ']');
+}
+
+static void write_spec(struct tern_buf *out, const struct tern_tensor_spec *spec)
+{
+    TERN_BUF_ADD_LITERAL(out, "{\"name\":");
+    tern_json_add_string(out, spec->name);
+    TERN_BUF_ADD_LITERAL(out, ",\"datatype\":\"");
+    tern_buf_add_str(out, tern_str_of(tern_dtype_name(spec->dtype)));
+    TERN_BUF_ADD_LITERAL(out, "\",\"shape\":");
+    tern_oip_write_shape(out, &spec->shape);
+}
+
+/* Names of features are of all inputs: with several, each is its own feature or brings many. */
+static void write_inputs(struct tern_buf *out, const struct tern_model_info *info)
+{
+    for (uint32_t i = 0; i < info->n_inputs; i++) {
+        if (i > 0)
+            tern_buf_add_char(out, ',');
+        write_spec(out, &info->inputs[i]);
+        if (info->n_inputs == 1)
+            write_names(out, "feature_names", info->feature_names, info->n_feature_names);
+        tern_buf_add_char(out, '}');
+    }
+}
+
+static void write_outputs(struct tern_buf *out, const struct tern_model_info *info)
+{
+    for (uint32_t i = 0; i < info->n_outputs; i++) {
+        if (i > 0)
+            tern_buf_add_char(out, ',');
+        write_spec(out, &info->outputs[i]);
+        if (info->labels != NULL)
+            write_names(out, "labels", info->labels[i].rows, info->labels[i].n);
         tern_buf_add_char(out, '}');
     }
 }
@@ -108,9 +144,9 @@ enum tern_code tern_oip_encode_model_metadata(struct tern_call *call, struct ter
     TERN_BUF_ADD_LITERAL(out, "],\"platform\":");
     tern_json_add_string(out, info->platform.n > 0 ? info->platform : info->backend);
     TERN_BUF_ADD_LITERAL(out, ",\"inputs\":[");
-    write_specs(out, info->inputs, info->n_inputs);
+    write_inputs(out, info);
     TERN_BUF_ADD_LITERAL(out, "],\"outputs\":[");
-    write_specs(out, info->outputs, info->n_outputs);
+    write_outputs(out, info);
     TERN_BUF_ADD_LITERAL(out, "]}");
     return tern_buf_check(out, "the response", err);
 }

@@ -65,6 +65,11 @@ static void write_attribution(struct tern_buf *out, const struct tern_explain_an
     else
         TERN_BUF_ADD_LITERAL(out, "[],");
     write_number(out, "approximationError", a->additivity[row]);
+    if (a->labels != NULL) {
+        TERN_BUF_ADD_LITERAL(out, "\"outputDisplayName\":");
+        tern_json_add_string(out, a->labels[output]);
+        tern_buf_add_char(out, ',');
+    }
     TERN_BUF_ADD_LITERAL(out, "\"outputName\":");
     tern_json_add_string(out, a->outputs[output]);
     tern_buf_add_char(out, '}');

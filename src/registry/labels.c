@@ -52,12 +52,17 @@ enum tern_code tern_labels_load(const struct tern_tensor_spec *outputs, uint32_t
     struct tern_labels *labels = NULL;
 
     for (uint32_t i = 0; i < n; i++) {
-        if (outputs[i].label_path.n == 0)
+        bool has_file = outputs[i].label_path.n > 0;
+        if (!has_file && outputs[i].labels.n == 0)
             continue;
         if (labels == NULL)
             labels = tern_arena_zalloc(arena, n, sizeof(*labels));
         if (labels == NULL)
             return tern_arena_fail(arena, err, "the labels");
+        if (!has_file) {
+            labels[i] = outputs[i].labels;
+            continue;
+        }
         enum tern_code code = read_labels(&outputs[i], arena, &labels[i], err);
         if (code != TERN_OK) {
             tern_err_prefix(err, "label_filename of output '%.*s'", TERN_STR_ARG(outputs[i].name));

@@ -120,6 +120,8 @@ static enum tern_code fill_info(struct tern_version_loading *l, struct tern_err 
         .n_inputs = specs.seen.n_inputs,
         .outputs = specs.seen.outputs,
         .n_outputs = specs.seen.n_outputs,
+        .feature_names = version->engine.feature_names,
+        .n_feature_names = version->engine.n_feature_names,
         .metric_tags = l->config.metric_tags,
         .n_metric_tags = l->config.n_metric_tags,
     };

@@ -22,10 +22,10 @@ static const char *file_of(uint8_t first)
 static void complete(struct tern_model_config *config, struct tern_arena *arena,
                      struct tern_problems *problems)
 {
-    struct tern_tensor_spec in = {TERN_STR("x"), TERN_DTYPE_FP32, {2, {-1, 4}},
-                                  false,         {NULL, 0},       false};
-    struct tern_tensor_spec out = {TERN_STR("y"), TERN_DTYPE_INT64, {1, {-1}},
-                                   false,         {NULL, 0},        false};
+    struct tern_tensor_spec in = {
+        .name = TERN_STR("x"), .dtype = TERN_DTYPE_FP32, .shape = {2, {-1, 4}}};
+    struct tern_tensor_spec out = {
+        .name = TERN_STR("y"), .dtype = TERN_DTYPE_INT64, .shape = {1, {-1}}};
     struct tern_engine_model model = {.inputs = &in,
                                       .n_inputs = 1,
                                       .outputs = &out,

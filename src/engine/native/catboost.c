@@ -23,6 +23,7 @@ void tern_catboost_fini(struct tern_catboost *model)
     tern_mem_free(model->categories);
     tern_mem_free(model->bins);
     tern_mem_free(model->names);
+    tern_mem_free(model->classes);
     tern_mem_free(model->bias);
     tern_mem_free(model->nodes);
 }
@@ -378,5 +379,6 @@ enum tern_code tern_catboost_end(struct tern_catboost *model, struct tern_err *e
     if (model->scale != 1)
         TERN_TRY(scale_sums(model, &value, err));
     TERN_TRY(answer_sums(model, &value, err));
+    TERN_TRY(tern_program_label(model->program, value, model->classes, model->n_classes, err));
     return tern_program_output(model->program, &output, value, err);
 }

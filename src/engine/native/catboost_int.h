@@ -58,6 +58,9 @@ struct tern_catboost {
     struct tern_str *names; /* owned: one a column; the texts are the file's */
     size_t names_cap;
     bool has_names;
+    struct tern_str *classes; /* owned: what they are called; the texts are the file's, or the
+                                 arena's */
+    size_t n_classes, classes_cap;
     enum tern_catboost_answer answer;
     uint32_t n_outputs; /* CatBoost's dimension; set before begin */
     double scale;
@@ -94,7 +97,7 @@ enum tern_code tern_catboost_set_loss(struct tern_catboost *model, struct tern_s
                                       struct tern_err *err);
 enum tern_code tern_catboost_add_bias(struct tern_catboost *model, double bias,
                                       struct tern_err *err);
-/* "params" and "class_params", which are JSON in both forms. */
+/* "params" and "class_params" (what the classes are called), which are JSON in both forms. */
 enum tern_code tern_catboost_read_params(struct tern_catboost *model, struct tern_str text,
                                          struct tern_err *err);
 enum tern_code tern_catboost_read_classes(struct tern_catboost *model, struct tern_str text,

@@ -116,7 +116,8 @@ static enum tern_code run_categories(const struct tern_step *step, struct tern_p
     return TERN_OK;
 }
 
-static const struct tern_operator op_categories = {.name = "categories", .run = run_categories};
+static const struct tern_operator op_categories = {
+    .name = "categories", .run = run_categories, .reach = TERN_REACH_ELEMENT};
 
 static int by_hash(const void *a, const void *b)
 {
@@ -182,7 +183,8 @@ static enum tern_code run_variance(const struct tern_step *step, struct tern_pro
     return TERN_OK;
 }
 
-static const struct tern_operator op_variance = {.name = "variance", .run = run_variance};
+static const struct tern_operator op_variance = {
+    .name = "variance", .run = run_variance, .reach = TERN_REACH_ELEMENT};
 
 enum tern_code tern_catboost_op_variance(struct tern_program *program, uint32_t *value,
                                          struct tern_err *err)

@@ -2,6 +2,7 @@
  * model, as a part of the one and as a text in the other. */
 #include "engine/native/catboost_int.h"
 
+#include "base/grow.h"
 #include "wire/json.h"
 
 typedef enum tern_code (*read_fn)(struct tern_catboost *model, struct tern_json *json,
@@ -58,6 +59,37 @@ enum tern_code tern_catboost_read_params(struct tern_catboost *model, struct ter
     return read_text(model, text, TERN_STR("loss_function"), read_loss, err);
 }
 
+/* Texts, or numbers and truth values as they are written. */
+static enum tern_code read_name(struct tern_json *json, struct tern_str *ret, struct tern_err *err)
+{
+    const char *begin;
+
+    if (tern_json_peek(json) == TERN_JSON_STRING)
+        return tern_json_string(json, ret, err);
+    begin = json->p; /* after white space */
+    TERN_TRY(tern_json_skip(json, err));
+    *ret = tern_str_make(begin, (size_t)(json->p - begin));
+    return TERN_OK;
+}
+
+static enum tern_code read_names(struct tern_catboost *model, struct tern_json *json,
+                                 struct tern_err *err)
+{
+    bool more;
+
+    if (tern_json_peek(json) != TERN_JSON_ARRAY || model->n_classes > 0)
+        return tern_json_skip(json, err);
+    TERN_TRY(tern_json_array(json, err));
+    while (true) {
+        TERN_TRY(tern_json_item(json, &more, err));
+        if (!more)
+            return TERN_OK;
+        TERN_TRY(tern_grow(&model->classes, &model->classes_cap, model->n_classes, 1,
+                           sizeof(*model->classes), TERN_FOREST_OUTPUTS_MAX, "classes", err));
+        TERN_TRY(read_name(json, &model->classes[model->n_classes++], err));
+    }
+}
+
 /* With more classes than the training saw, CatBoost makes up outputs for the others. */
 static enum tern_code check_count(struct tern_catboost *model, struct tern_json *json,
                                   struct tern_err *err)
@@ -75,5 +107,6 @@ static enum tern_code check_count(struct tern_catboost *model, struct tern_json 
 enum tern_code tern_catboost_read_classes(struct tern_catboost *model, struct tern_str text,
                                           struct tern_err *err)
 {
+    TERN_TRY(read_text(model, text, TERN_STR("class_names"), read_names, err));
     return read_text(model, text, TERN_STR("classes_count"), check_count, err);
 }

@@ -57,7 +57,8 @@ static enum tern_code run_batchnorm(const struct tern_step *step, struct tern_pr
 
 enum tern_code tern_op_batchnorm_prepare(struct tern_onnx_node *node, struct tern_err *err)
 {
-    static const struct tern_operator op = {"BatchNormalization", run_batchnorm};
+    static const struct tern_operator op = {
+        .name = "BatchNormalization", .run = run_batchnorm, .reach = TERN_REACH_ELEMENT};
     enum tern_dtype dtype = tern_onnx_node_dtype(node, 0);
     int64_t is_training, is_spatial;
     void *state;

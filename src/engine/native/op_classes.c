@@ -73,18 +73,43 @@ enum tern_code tern_op_classes_give(const struct tern_op_classes *classes,
     return tern_op_cells_done(step, run, i, &shape, cells, err);
 }
 
+static enum tern_code name_numbers(struct tern_program *program, uint32_t value,
+                                   const int64_t *numbers, size_t n, struct tern_err *err)
+{
+    struct tern_str *names = tern_arena_zalloc(program->arena, n, sizeof(*names));
+
+    if (names == NULL)
+        return tern_arena_fail(program->arena, err, "the classes");
+    for (size_t i = 0; i < n; i++) {
+        names[i] = tern_arena_printf(program->arena, "%lld", (long long)numbers[i]);
+        if (names[i].p == NULL)
+            return tern_arena_fail(program->arena, err, "the classes");
+    }
+    return tern_program_label(program, value, names, n, err);
+}
+
+enum tern_code tern_op_classes_label(struct tern_program *program, uint32_t value,
+                                     const struct tern_op_classes *classes, struct tern_err *err)
+{
+    return classes->dtype == TERN_DTYPE_INT64
+               ? name_numbers(program, value, classes->ints, classes->n, err)
+               : tern_program_label(program, value, classes->texts, classes->n, err);
+}
+
 /* ZipMap makes a list of maps from labels to scores; nobody who asks over a network wants it. Its
  * output is the scores themselves. */
 enum tern_code tern_op_classes_zipmap(struct tern_onnx_node *node, struct tern_err *err)
 {
-    struct tern_onnx_ints ints;
-    struct tern_onnx_texts texts;
+    struct tern_op_classes classes;
+    uint32_t value;
 
     TERN_TRY(tern_onnx_node_want(node, 0, TERN_ONNX_DTYPE(FP32), err));
-    TERN_TRY(tern_onnx_node_ints(node, "classlabels_int64s", &ints, err));
-    TERN_TRY(tern_onnx_node_texts(node, "classlabels_strings", &texts, err));
+    TERN_TRY(
+        tern_op_classes_read(node, "classlabels_int64s", "classlabels_strings", &classes, err));
     TERN_TRY(tern_op_form_identity(node, err));
-    if (node->n_out > 0 && node->out[0] != NULL)
-        node->out[0]->n_columns = ints.n > 0 ? ints.n : texts.n;
-    return TERN_OK;
+    if (node->n_out == 0 || node->out[0] == NULL)
+        return TERN_OK;
+    node->out[0]->n_columns = classes.n;
+    TERN_TRY(tern_onnx_node_read(node, 0, &value, err));
+    return tern_op_classes_label(node->program, value, &classes, err);
 }

@@ -17,6 +17,9 @@ enum tern_code tern_op_classes_read(struct tern_onnx_node *node, const char *int
                                     struct tern_err *err);
 /* 0 and 1, as numbers or texts. */
 struct tern_op_classes tern_op_classes_binary(enum tern_dtype dtype);
+/* Their names are those of a value's columns. */
+enum tern_code tern_op_classes_label(struct tern_program *program, uint32_t value,
+                                     const struct tern_op_classes *classes, struct tern_err *err);
 /* Output i of a step: the labels of n rows, by number. */
 enum tern_code tern_op_classes_give(const struct tern_op_classes *classes,
                                     const struct tern_step *step, struct tern_program_run *run,

@@ -98,8 +98,10 @@ static enum tern_code run_parse(const struct tern_step *step, struct tern_progra
 static enum tern_code convert_to(struct tern_onnx_node *node, enum tern_dtype to,
                                  struct tern_err *err)
 {
-    static const struct tern_operator print = {"Cast", run_print};
-    static const struct tern_operator parse = {"Cast", run_parse};
+    static const struct tern_operator print = {
+        .name = "Cast", .run = run_print, .reach = TERN_REACH_ELEMENT};
+    static const struct tern_operator parse = {
+        .name = "Cast", .run = run_parse, .reach = TERN_REACH_ELEMENT};
     enum tern_dtype from = tern_onnx_node_dtype(node, 0);
     uint32_t value;
 

@@ -248,7 +248,8 @@ static enum tern_code run_matmul(const struct tern_step *step, struct tern_progr
 
 enum tern_code tern_op_dense_matmul(struct tern_onnx_node *node, struct tern_err *err)
 {
-    static const struct tern_operator any = {"MatMul", run_matmul}, layer = {"MatMul", run_layer};
+    static const struct tern_operator any = {.name = "MatMul", .run = run_matmul},
+                                      layer = {.name = "MatMul", .run = run_layer};
     enum tern_dtype dtype = tern_onnx_node_dtype(node, 0);
 
     TERN_TRY(tern_onnx_node_want(node, 0, TERN_ONNX_FLOATS, err));
@@ -330,7 +331,8 @@ static bool is_layer(const struct tern_onnx_node *node, const struct gemm *gemm)
 
 enum tern_code tern_op_dense_gemm(struct tern_onnx_node *node, struct tern_err *err)
 {
-    static const struct tern_operator any = {"Gemm", run_gemm}, layer = {"Gemm", run_layer};
+    static const struct tern_operator any = {.name = "Gemm", .run = run_gemm},
+                                      layer = {.name = "Gemm", .run = run_layer};
     enum tern_dtype dtype = tern_onnx_node_dtype(node, 0);
     void *state;
 

@@ -26,7 +26,8 @@ static enum tern_code run_copy(const struct tern_step *step, struct tern_program
 enum tern_code tern_op_form_copy(struct tern_program *program, uint32_t *value,
                                  struct tern_err *err)
 {
-    static const struct tern_operator op = {"Identity", run_copy};
+    static const struct tern_operator op = {
+        .name = "Identity", .run = run_copy, .reach = TERN_REACH_ELEMENT};
 
     return tern_program_then(program, &op, NULL, program->values[*value].tensor.dtype, value, err);
 }
@@ -152,7 +153,7 @@ static enum tern_code run_fill(const struct tern_step *step, struct tern_program
 
 enum tern_code tern_op_form_fill(struct tern_onnx_node *node, struct tern_err *err)
 {
-    static const struct tern_operator op = {"ConstantOfShape", run_fill};
+    static const struct tern_operator op = {.name = "ConstantOfShape", .run = run_fill};
     struct tern_tensor value;
     struct fill *fill;
     void *state;
@@ -199,7 +200,7 @@ static enum tern_code run_shape(const struct tern_step *step, struct tern_progra
 
 enum tern_code tern_op_form_shape(struct tern_onnx_node *node, struct tern_err *err)
 {
-    static const struct tern_operator op = {"Shape", run_shape};
+    static const struct tern_operator op = {.name = "Shape", .run = run_shape};
     struct range *range;
     void *state;
 
@@ -300,7 +301,7 @@ static enum tern_code run_reshape(const struct tern_step *step, struct tern_prog
 
 enum tern_code tern_op_form_reshape(struct tern_onnx_node *node, struct tern_err *err)
 {
-    static const struct tern_operator op = {"Reshape", run_reshape};
+    static const struct tern_operator op = {.name = "Reshape", .run = run_reshape};
     struct form *form;
     int64_t allowzero;
 
@@ -328,7 +329,7 @@ static enum tern_code run_flatten(const struct tern_step *step, struct tern_prog
 
 enum tern_code tern_op_form_flatten(struct tern_onnx_node *node, struct tern_err *err)
 {
-    static const struct tern_operator op = {"Flatten", run_flatten};
+    static const struct tern_operator op = {.name = "Flatten", .run = run_flatten};
     struct form *form;
 
     TERN_TRY(read_form(node, "", &form, err));
@@ -383,7 +384,7 @@ static enum tern_code run_squeeze(const struct tern_step *step, struct tern_prog
 
 enum tern_code tern_op_form_squeeze(struct tern_onnx_node *node, struct tern_err *err)
 {
-    static const struct tern_operator op = {"Squeeze", run_squeeze};
+    static const struct tern_operator op = {.name = "Squeeze", .run = run_squeeze};
     struct form *form;
 
     TERN_TRY(read_form(node, "axes", &form, err));
@@ -408,7 +409,7 @@ static enum tern_code run_unsqueeze(const struct tern_step *step, struct tern_pr
 
 enum tern_code tern_op_form_unsqueeze(struct tern_onnx_node *node, struct tern_err *err)
 {
-    static const struct tern_operator op = {"Unsqueeze", run_unsqueeze};
+    static const struct tern_operator op = {.name = "Unsqueeze", .run = run_unsqueeze};
     struct form *form;
 
     TERN_TRY(read_form(node, "axes", &form, err));

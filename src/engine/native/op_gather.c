@@ -77,7 +77,7 @@ static enum tern_code run_gather(const struct tern_step *step, struct tern_progr
 
 enum tern_code tern_op_gather_prepare(struct tern_onnx_node *node, struct tern_err *err)
 {
-    static const struct tern_operator op = {"Gather", run_gather};
+    static const struct tern_operator op = {.name = "Gather", .run = run_gather};
     struct gather *settings;
     void *state;
 
@@ -108,7 +108,7 @@ static enum tern_code run_features(const struct tern_step *step, struct tern_pro
 
 enum tern_code tern_op_gather_features(struct tern_onnx_node *node, struct tern_err *err)
 {
-    static const struct tern_operator op = {"ArrayFeatureExtractor", run_features};
+    static const struct tern_operator op = {.name = "ArrayFeatureExtractor", .run = run_features};
     void *state;
 
     TERN_TRY(tern_onnx_node_want(node, 0, TERN_ONNX_ANY, err));

@@ -42,7 +42,7 @@ static enum tern_code run_onehot(const struct tern_step *step, struct tern_progr
 
 enum tern_code tern_op_label_onehot(struct tern_onnx_node *node, struct tern_err *err)
 {
-    static const struct tern_operator op = {"OneHotEncoder", run_onehot};
+    static const struct tern_operator op = {.name = "OneHotEncoder", .run = run_onehot};
     bool is_text = tern_onnx_node_dtype(node, 0) == TERN_DTYPE_BYTES;
     struct tern_onnx_ints ints;
     struct tern_onnx_texts texts;
@@ -112,7 +112,8 @@ static enum tern_code make_encoder(struct tern_onnx_node *node, const struct cel
                                    const struct cells *values, const void *otherwise,
                                    bool last_counts, struct tern_err *err)
 {
-    static const struct tern_operator op = {"LabelEncoder", run_encoder};
+    static const struct tern_operator op = {
+        .name = "LabelEncoder", .run = run_encoder, .reach = TERN_REACH_ELEMENT};
     struct tern_arena *arena = node->program->arena;
     size_t size = tern_op_cells_size(values->dtype);
     void *state, *copy;

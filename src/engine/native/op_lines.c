@@ -81,7 +81,7 @@ static enum tern_code run_regressor(const struct tern_step *step, struct tern_pr
 
 enum tern_code tern_op_lines_regressor(struct tern_onnx_node *node, struct tern_err *err)
 {
-    static const struct tern_operator op = {"LinearRegressor", run_regressor};
+    static const struct tern_operator op = {.name = "LinearRegressor", .run = run_regressor};
     struct tern_onnx_floats intercepts;
     struct lines *lines;
     int64_t targets;
@@ -167,7 +167,7 @@ static enum tern_code read_classes(struct tern_onnx_node *node, struct lines *li
 
 enum tern_code tern_op_lines_classifier(struct tern_onnx_node *node, struct tern_err *err)
 {
-    static const struct tern_operator op = {"LinearClassifier", run_classifier};
+    static const struct tern_operator op = {.name = "LinearClassifier", .run = run_classifier};
     struct tern_onnx_floats intercepts;
     struct lines *lines;
     uint32_t value, made[2];
@@ -179,6 +179,7 @@ enum tern_code tern_op_lines_classifier(struct tern_onnx_node *node, struct tern
     TERN_TRY(tern_program_made(node->program, TERN_STR(""), lines->classes.dtype, &made[0], err));
     TERN_TRY(tern_program_made(node->program, TERN_STR(""), TERN_DTYPE_FP32, &made[1], err));
     TERN_TRY(tern_program_step(node->program, &op, lines, &value, 1, made, 2, err));
+    TERN_TRY(tern_op_classes_label(node->program, made[1], &lines->classes, err));
     tern_onnx_node_bind(node, 0, made[0]);
     tern_onnx_node_bind(node, 1, made[1]);
     return TERN_OK;

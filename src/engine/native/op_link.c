@@ -170,7 +170,8 @@ static enum tern_code run_link(const struct tern_step *step, struct tern_program
     return TERN_OK;
 }
 
-const struct tern_operator tern_link_op = {.name = "link", .run = run_link};
+const struct tern_operator tern_link_op = {
+    .name = "link", .run = run_link, .reach = TERN_REACH_ROW};
 
 enum tern_code tern_op_link(struct tern_program *program, enum tern_link link, double parameter,
                             uint32_t *value, struct tern_err *err)

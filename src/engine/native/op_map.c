@@ -92,18 +92,22 @@ struct row {
     float alpha, beta;
 };
 
-#define FLOATS(op_type, name)                                                 \
-    {                                                                         \
-        {op_type, run_map}, name##_f32, name##_f64, NULL, NULL, 0, 0, 0, 0, 0 \
+#define ELEMENTS(op_type)                                              \
+    {                                                                  \
+        .name = (op_type), .run = run_map, .reach = TERN_REACH_ELEMENT \
     }
-#define SIGNED(op_type, name)                                                                    \
-    {                                                                                            \
-        {op_type, run_map}, name##_f32, name##_f64, name##_i32, name##_i64, TERN_DTYPE_INT32, 0, \
-            0, 0, 0                                                                              \
+#define FLOATS(op_type, name)                                                \
+    {                                                                        \
+        ELEMENTS(op_type), name##_f32, name##_f64, NULL, NULL, 0, 0, 0, 0, 0 \
     }
-#define ALPHA(op_type, name, a)                                                      \
-    {                                                                                \
-        {op_type, run_map}, name##_f32, name##_f64, NULL, NULL, 0, true, false, a, 0 \
+#define SIGNED(op_type, name)                                                                      \
+    {                                                                                              \
+        ELEMENTS(op_type), name##_f32, name##_f64, name##_i32, name##_i64, TERN_DTYPE_INT32, 0, 0, \
+            0, 0                                                                                   \
+    }
+#define ALPHA(op_type, name, a)                                                     \
+    {                                                                               \
+        ELEMENTS(op_type), name##_f32, name##_f64, NULL, NULL, 0, true, false, a, 0 \
     }
 
 /* clang-format off */
@@ -114,11 +118,11 @@ static const struct row rows[] = {
     FLOATS("Erf", error_function), FLOATS("Relu", relu), FLOATS("Sigmoid", sigmoid),
     FLOATS("Tanh", hyperbolic_tangent), FLOATS("Softplus", softplus), FLOATS("Softsign", softsign),
     ALPHA("LeakyRelu", leaky_relu, 0.01f), ALPHA("Elu", elu, 1.0f),
-    {{"Selu", run_map}, selu_f32, selu_f64, NULL, NULL, 0, true, false,
+    {ELEMENTS("Selu"), selu_f32, selu_f64, NULL, NULL, 0, true, false,
      1.67326319217681884765625f, 1.05070102214813232421875f},
-    {{"HardSigmoid", run_map}, hard_sigmoid_f32, hard_sigmoid_f64, NULL, NULL, 0, true, true,
+    {ELEMENTS("HardSigmoid"), hard_sigmoid_f32, hard_sigmoid_f64, NULL, NULL, 0, true, true,
      0.2f, 0.5f},
-    {{"Not", run_map}, NULL, NULL, invert, NULL, TERN_DTYPE_BOOL, false, false, 0, 0},
+    {ELEMENTS("Not"), NULL, NULL, invert, NULL, TERN_DTYPE_BOOL, false, false, 0, 0},
 };
 /* clang-format on */
 
@@ -252,7 +256,8 @@ static enum tern_code read_limits(struct tern_onnx_node *node, struct clip *clip
 
 enum tern_code tern_op_map_clip(struct tern_onnx_node *node, struct tern_err *err)
 {
-    static const struct tern_operator op = {"Clip", run_clip};
+    static const struct tern_operator op = {
+        .name = "Clip", .run = run_clip, .reach = TERN_REACH_ELEMENT};
     enum tern_dtype dtype = tern_onnx_node_dtype(node, 0);
     void *state;
 

@@ -71,7 +71,7 @@ static enum tern_code run_concat(const struct tern_step *step, struct tern_progr
 
 enum tern_code tern_op_move_concat(struct tern_onnx_node *node, struct tern_err *err)
 {
-    static const struct tern_operator op = {"Concat", run_concat};
+    static const struct tern_operator op = {.name = "Concat", .run = run_concat};
     enum tern_dtype dtype = tern_onnx_node_dtype(node, 0);
     struct axis *axis;
 
@@ -139,7 +139,7 @@ static enum tern_code run_split(const struct tern_step *step, struct tern_progra
 
 enum tern_code tern_op_move_split(struct tern_onnx_node *node, struct tern_err *err)
 {
-    static const struct tern_operator op = {"Split", run_split};
+    static const struct tern_operator op = {.name = "Split", .run = run_split};
     enum tern_dtype dtypes[PARTS_MAX];
     struct tern_onnx_ints sizes;
     struct axis *axis;
@@ -282,7 +282,7 @@ static enum tern_code slice_list(struct tern_onnx_node *node, const char *name, 
 
 enum tern_code tern_op_move_slice(struct tern_onnx_node *node, struct tern_err *err)
 {
-    static const struct tern_operator op = {"Slice", run_slice};
+    static const struct tern_operator op = {.name = "Slice", .run = run_slice};
     int n_ends;
     void *state;
 
@@ -331,7 +331,7 @@ static enum tern_code run_transpose(const struct tern_step *step, struct tern_pr
 
 enum tern_code tern_op_move_transpose(struct tern_onnx_node *node, struct tern_err *err)
 {
-    static const struct tern_operator op = {"Transpose", run_transpose};
+    static const struct tern_operator op = {.name = "Transpose", .run = run_transpose};
     void *state;
 
     TERN_TRY(tern_onnx_node_want(node, 0, TERN_ONNX_ANY, err));

@@ -122,21 +122,25 @@ struct row {
     bool is_question; /* the result is BOOL */
 };
 
-#define NUMBERS(op_type, name)                                                                 \
-    {                                                                                          \
-        {op_type, run_pair}, name##_f32, name##_f64, name##_i32, name##_i64, NULL, NULL, false \
+#define ELEMENTS(op_type)                                               \
+    {                                                                   \
+        .name = (op_type), .run = run_pair, .reach = TERN_REACH_ELEMENT \
     }
-#define REALS(op_type, name)                                                       \
-    {                                                                              \
-        {op_type, run_pair}, name##_f32, name##_f64, NULL, NULL, NULL, NULL, false \
+#define NUMBERS(op_type, name)                                                               \
+    {                                                                                        \
+        ELEMENTS(op_type), name##_f32, name##_f64, name##_i32, name##_i64, NULL, NULL, false \
     }
-#define QUESTION(op_type, name)                                                               \
-    {                                                                                         \
-        {op_type, run_pair}, name##_f32, name##_f64, name##_i32, name##_i64, NULL, NULL, true \
+#define REALS(op_type, name)                                                     \
+    {                                                                            \
+        ELEMENTS(op_type), name##_f32, name##_f64, NULL, NULL, NULL, NULL, false \
     }
-#define LOGIC(op_type, name)                                          \
-    {                                                                 \
-        {op_type, run_pair}, NULL, NULL, NULL, NULL, name, NULL, true \
+#define QUESTION(op_type, name)                                                             \
+    {                                                                                       \
+        ELEMENTS(op_type), name##_f32, name##_f64, name##_i32, name##_i64, NULL, NULL, true \
+    }
+#define LOGIC(op_type, name)                                        \
+    {                                                               \
+        ELEMENTS(op_type), NULL, NULL, NULL, NULL, name, NULL, true \
     }
 
 static const struct row rows[] = {
@@ -153,7 +157,7 @@ static const struct row rows[] = {
     QUESTION("Greater", greater),
     QUESTION("LessOrEqual", less_equal),
     QUESTION("GreaterOrEqual", greater_equal),
-    {{"Equal", run_pair}, equal_f32, equal_f64, equal_i32, equal_i64, equal_bool, equal_text, true},
+    {ELEMENTS("Equal"), equal_f32, equal_f64, equal_i32, equal_i64, equal_bool, equal_text, true},
     LOGIC("And", both),
     LOGIC("Or", either),
     LOGIC("Xor", one_of),

@@ -189,16 +189,20 @@ struct row {
 };
 
 static const struct row rows[] = {
-    {{"ReduceSum", run_reduce}, sum_f32, sum_f64, sum_i32, sum_i64},
-    {{"ReduceMean", run_reduce}, mean_f32, mean_f64, NULL, NULL},
-    {{"ReduceProd", run_reduce}, product_f32, product_f64, NULL, NULL},
-    {{"ReduceSumSquare", run_reduce}, squares_f32, squares_f64, NULL, NULL},
-    {{"ReduceL1", run_reduce}, absolutes_f32, absolutes_f64, NULL, NULL},
-    {{"ReduceL2", run_reduce}, length_f32, length_f64, NULL, NULL},
-    {{"ReduceLogSum", run_reduce}, log_sum_f32, log_sum_f64, NULL, NULL},
-    {{"ReduceLogSumExp", run_reduce}, log_sum_exp_f32, log_sum_exp_f64, NULL, NULL},
-    {{"ReduceMax", run_reduce}, largest_f32, largest_f64, largest_i32, largest_i64},
-    {{"ReduceMin", run_reduce}, smallest_f32, smallest_f64, smallest_i32, smallest_i64},
+    {{.name = "ReduceSum", .run = run_reduce}, sum_f32, sum_f64, sum_i32, sum_i64},
+    {{.name = "ReduceMean", .run = run_reduce}, mean_f32, mean_f64, NULL, NULL},
+    {{.name = "ReduceProd", .run = run_reduce}, product_f32, product_f64, NULL, NULL},
+    {{.name = "ReduceSumSquare", .run = run_reduce}, squares_f32, squares_f64, NULL, NULL},
+    {{.name = "ReduceL1", .run = run_reduce}, absolutes_f32, absolutes_f64, NULL, NULL},
+    {{.name = "ReduceL2", .run = run_reduce}, length_f32, length_f64, NULL, NULL},
+    {{.name = "ReduceLogSum", .run = run_reduce}, log_sum_f32, log_sum_f64, NULL, NULL},
+    {{.name = "ReduceLogSumExp", .run = run_reduce}, log_sum_exp_f32, log_sum_exp_f64, NULL, NULL},
+    {{.name = "ReduceMax", .run = run_reduce}, largest_f32, largest_f64, largest_i32, largest_i64},
+    {{.name = "ReduceMin", .run = run_reduce},
+     smallest_f32,
+     smallest_f64,
+     smallest_i32,
+     smallest_i64},
 };
 
 static enum tern_code read_axes(struct tern_onnx_node *node, struct reduce *reduce,
@@ -299,7 +303,8 @@ static enum tern_code run_arg(const struct tern_step *step, struct tern_program_
 
 enum tern_code tern_op_reduce_arg(struct tern_onnx_node *node, struct tern_err *err)
 {
-    static const struct tern_operator ops[] = {{"ArgMin", run_arg}, {"ArgMax", run_arg}};
+    static const struct tern_operator ops[] = {{.name = "ArgMin", .run = run_arg},
+                                               {.name = "ArgMax", .run = run_arg}};
     bool is_max = tern_str_eq(node->op_type, TERN_STR("ArgMax"));
     enum tern_dtype dtype = tern_onnx_node_dtype(node, 0);
     int64_t keeps, takes_last;

@@ -76,7 +76,8 @@ static enum tern_code run_scaler(const struct tern_step *step, struct tern_progr
 
 enum tern_code tern_op_scale_scaler(struct tern_onnx_node *node, struct tern_err *err)
 {
-    static const struct tern_operator op = {"Scaler", run_scaler};
+    static const struct tern_operator op = {
+        .name = "Scaler", .run = run_scaler, .reach = TERN_REACH_ELEMENT};
     size_t n_offsets;
     void *state;
 
@@ -128,7 +129,8 @@ static enum tern_code run_imputer(const struct tern_step *step, struct tern_prog
 
 enum tern_code tern_op_scale_imputer(struct tern_onnx_node *node, struct tern_err *err)
 {
-    static const struct tern_operator op = {"Imputer", run_imputer};
+    static const struct tern_operator op = {
+        .name = "Imputer", .run = run_imputer, .reach = TERN_REACH_ELEMENT};
     enum tern_dtype dtype = tern_onnx_node_dtype(node, 0);
     struct tern_onnx_floats floats;
     struct tern_onnx_ints ints;
@@ -205,7 +207,8 @@ static enum tern_code run_normalizer(const struct tern_step *step, struct tern_p
 
 enum tern_code tern_op_scale_normalizer(struct tern_onnx_node *node, struct tern_err *err)
 {
-    static const struct tern_operator op = {"Normalizer", run_normalizer};
+    static const struct tern_operator op = {
+        .name = "Normalizer", .run = run_normalizer, .reach = TERN_REACH_ROW};
     static const char *const norms[] = {"MAX", "L1", "L2", NULL};
     void *state;
     uint32_t value;
@@ -245,7 +248,8 @@ static enum tern_code run_binarizer(const struct tern_step *step, struct tern_pr
 
 enum tern_code tern_op_scale_binarizer(struct tern_onnx_node *node, struct tern_err *err)
 {
-    static const struct tern_operator op = {"Binarizer", run_binarizer};
+    static const struct tern_operator op = {
+        .name = "Binarizer", .run = run_binarizer, .reach = TERN_REACH_ELEMENT};
     void *state;
 
     TERN_TRY(tern_onnx_node_want(node, 0, TERN_ONNX_DTYPE(FP32), err));
@@ -294,7 +298,7 @@ static enum tern_code run_vectorizer(const struct tern_step *step, struct tern_p
 
 enum tern_code tern_op_scale_vectorizer(struct tern_onnx_node *node, struct tern_err *err)
 {
-    static const struct tern_operator op = {"FeatureVectorizer", run_vectorizer};
+    static const struct tern_operator op = {.name = "FeatureVectorizer", .run = run_vectorizer};
     struct tern_onnx_ints widths;
     void *state, *copy;
 

@@ -97,8 +97,9 @@ static enum tern_code run_softmax(const struct tern_step *step, struct tern_prog
 
 enum tern_code tern_op_softmax_prepare(struct tern_onnx_node *node, struct tern_err *err)
 {
-    static const struct tern_operator ops[] = {{"Softmax", run_softmax},
-                                               {"LogSoftmax", run_softmax}};
+    static const struct tern_operator ops[] = {
+        {.name = "Softmax", .run = run_softmax, .reach = TERN_REACH_ROW},
+        {.name = "LogSoftmax", .run = run_softmax, .reach = TERN_REACH_ROW}};
     enum tern_dtype dtype = tern_onnx_node_dtype(node, 0);
     bool is_log = tern_str_eq(node->op_type, TERN_STR("LogSoftmax"));
     void *state;

@@ -458,7 +458,7 @@ static enum tern_code read_classifier(struct tern_onnx_node *node, struct svm **
 
 enum tern_code tern_op_svm_classifier(struct tern_onnx_node *node, struct tern_err *err)
 {
-    static const struct tern_operator op = {"SVMClassifier", run_classifier};
+    static const struct tern_operator op = {.name = "SVMClassifier", .run = run_classifier};
     struct svm *svm = NULL;
     uint32_t value, made[2];
 
@@ -469,6 +469,7 @@ enum tern_code tern_op_svm_classifier(struct tern_onnx_node *node, struct tern_e
     TERN_TRY(tern_program_made(node->program, TERN_STR(""), svm->classes.dtype, &made[0], err));
     TERN_TRY(tern_program_made(node->program, TERN_STR(""), TERN_DTYPE_FP32, &made[1], err));
     TERN_TRY(tern_program_step(node->program, &op, svm, &value, 1, made, 2, err));
+    TERN_TRY(tern_op_classes_label(node->program, made[1], &svm->classes, err));
     tern_onnx_node_bind(node, 0, made[0]);
     tern_onnx_node_bind(node, 1, made[1]);
     return TERN_OK;
@@ -476,7 +477,7 @@ enum tern_code tern_op_svm_classifier(struct tern_onnx_node *node, struct tern_e
 
 enum tern_code tern_op_svm_regressor(struct tern_onnx_node *node, struct tern_err *err)
 {
-    static const struct tern_operator op = {"SVMRegressor", run_regressor};
+    static const struct tern_operator op = {.name = "SVMRegressor", .run = run_regressor};
     size_t n_coefficients, n_rho;
     int64_t n_vectors, one_class;
     struct svm *svm;

@@ -48,7 +48,7 @@ enum tern_code tern_op_votes_transform(struct tern_program *program, enum tern_s
                                        size_t k, enum tern_dtype dtype, uint32_t *value,
                                        struct tern_err *err)
 {
-    static const struct tern_operator op = {"TreeEnsemble", run_transform};
+    static const struct tern_operator op = {.name = "TreeEnsemble", .run = run_transform};
 
     /* A single score knows only one transform. */
     if (transform != TERN_SCORES_NONE && (k > 1 || transform == TERN_SCORES_PROBIT)) {
@@ -210,7 +210,7 @@ static enum tern_code check_votes(const struct tern_onnx_node *node, const struc
 enum tern_code tern_op_votes_prepare(struct tern_onnx_node *node, const struct tern_op_votes *votes,
                                      uint32_t value, struct tern_err *err)
 {
-    static const struct tern_operator op = {"TreeEnsembleClassifier", run_votes};
+    static const struct tern_operator op = {.name = "TreeEnsembleClassifier", .run = run_votes};
     uint32_t made[2];
     void *state, *base, *has_score;
 
@@ -228,6 +228,7 @@ enum tern_code tern_op_votes_prepare(struct tern_onnx_node *node, const struct t
     TERN_TRY(tern_program_made(node->program, TERN_STR(""), votes->classes.dtype, &made[0], err));
     TERN_TRY(tern_program_made(node->program, TERN_STR(""), TERN_DTYPE_FP32, &made[1], err));
     TERN_TRY(tern_program_step(node->program, &op, kept, &value, 1, made, 2, err));
+    TERN_TRY(tern_op_classes_label(node->program, made[1], &kept->classes, err));
     tern_onnx_node_bind(node, 0, made[0]);
     tern_onnx_node_bind(node, 1, made[1]);
     return TERN_OK;

@@ -50,7 +50,8 @@ static enum tern_code run_where(const struct tern_step *step, struct tern_progra
 
 enum tern_code tern_op_where_prepare(struct tern_onnx_node *node, struct tern_err *err)
 {
-    static const struct tern_operator op = {"Where", run_where};
+    static const struct tern_operator op = {
+        .name = "Where", .run = run_where, .reach = TERN_REACH_ELEMENT};
 
     TERN_TRY(tern_onnx_node_want(node, 0, TERN_ONNX_DTYPE(BOOL), err));
     TERN_TRY(tern_onnx_node_want(node, 1, TERN_ONNX_ANY, err));
@@ -89,7 +90,7 @@ static enum tern_code run_expand(const struct tern_step *step, struct tern_progr
 
 enum tern_code tern_op_where_expand(struct tern_onnx_node *node, struct tern_err *err)
 {
-    static const struct tern_operator op = {"Expand", run_expand};
+    static const struct tern_operator op = {.name = "Expand", .run = run_expand};
 
     TERN_TRY(tern_onnx_node_want(node, 0, TERN_ONNX_ANY, err));
     TERN_TRY(tern_onnx_node_want(node, 1, TERN_ONNX_DTYPE(INT64), err));

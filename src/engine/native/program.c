@@ -1,6 +1,7 @@
 #include "engine/native/program.h"
 
 #include <string.h>
+#include "base/num.h"
 #include "engine/native/convert.h"
 
 #define FIRST 16
@@ -41,7 +42,7 @@ static enum tern_code add_value(struct tern_program *program, enum tern_value_ki
     TERN_TRY(room(program, &program->values, program->n_values, &program->values_cap,
                   sizeof(*program->values), TERN_PROGRAM_VALUES_MAX, "values", err));
     struct tern_value *value = &program->values[program->n_values];
-    *value = (struct tern_value){kind, *tensor};
+    *value = (struct tern_value){.kind = kind, .tensor = *tensor};
     value->tensor.name = tern_arena_copy(program->arena, tensor->name);
     if (value->tensor.name.p == NULL && tensor->name.n > 0)
         return tern_arena_fail(program->arena, err, "a name");
@@ -100,6 +101,35 @@ enum tern_code tern_program_output(struct tern_program *program,
 {
     return add_port(program, spec, value, &program->outputs, &program->outputs_at,
                     &program->n_outputs, &program->outputs_cap, err);
+}
+
+/* 0, 1, 2, ...: what the place of a column says already. */
+static bool only_count(const struct tern_str *names, size_t n)
+{
+    uint64_t number;
+
+    for (size_t i = 0; i < n; i++) {
+        if (!tern_num_parse_u64(names[i], UINT32_MAX, &number) || number != i)
+            return false;
+    }
+    return true;
+}
+
+enum tern_code tern_program_label(struct tern_program *program, uint32_t value,
+                                  const struct tern_str *names, size_t n, struct tern_err *err)
+{
+    if (n > UINT32_MAX || only_count(names, n))
+        return TERN_OK;
+    struct tern_str *copies = tern_arena_zalloc(program->arena, n, sizeof(*copies));
+    if (copies == NULL)
+        return tern_arena_fail(program->arena, err, "the classes");
+    for (size_t i = 0; i < n; i++) {
+        copies[i] = tern_arena_copy(program->arena, names[i]);
+        if (copies[i].p == NULL && names[i].n > 0)
+            return tern_arena_fail(program->arena, err, "the classes");
+    }
+    program->values[value].labels = (struct tern_labels){copies, (uint32_t)n};
+    return TERN_OK;
 }
 
 static const uint32_t *copy_list(struct tern_arena *arena, const uint32_t *list, uint32_t n)
@@ -161,6 +191,45 @@ static void mark(const struct tern_program *program, uint64_t *needed)
     }
 }
 
+/* The step that makes the value; NULL: none does. */
+static const struct tern_step *maker_of(const struct tern_program *program, uint32_t value)
+{
+    for (uint32_t s = program->n_steps; s-- > 0;) {
+        const struct tern_step *step = &program->steps[s];
+        for (uint32_t i = 0; i < step->n_out; i++) {
+            if (step->out[i] == value)
+                return step;
+        }
+    }
+    return NULL;
+}
+
+/* Of a value, or of what it was before its columns were changed one for one. */
+static struct tern_labels labels_of(const struct tern_program *program, uint32_t value)
+{
+    const struct tern_step *step;
+
+    while (program->values[value].labels.n == 0) {
+        step = maker_of(program, value);
+        if (step == NULL || step->op->reach == TERN_REACH_ANY || step->out[0] != value)
+            break;
+        value = step->in[0];
+    }
+    return program->values[value].labels;
+}
+
+/* Those that are as many as the output has columns. */
+static void label_outputs(const struct tern_program *program)
+{
+    for (uint32_t i = 0; i < program->n_outputs; i++) {
+        struct tern_tensor_spec *spec = &program->outputs[i];
+        int rank = spec->shape.rank;
+        struct tern_labels labels = labels_of(program, program->outputs_at[i]);
+        if (rank > 1 && (spec->shape.dim[rank - 1] == -1 || spec->shape.dim[rank - 1] == labels.n))
+            spec->labels = labels;
+    }
+}
+
 enum tern_code tern_program_finish(struct tern_program *program, struct tern_err *err)
 {
     uint64_t *needed = tern_arena_zalloc(program->arena, program->n_values + 1u, sizeof(*needed));
@@ -172,6 +241,7 @@ enum tern_code tern_program_finish(struct tern_program *program, struct tern_err
     if (program->n_outputs == 0)
         return tern_fail(err, TERN_INVALID_ARGUMENT, "the model has no outputs");
     mark(program, needed);
+    label_outputs(program);
     return TERN_OK;
 }
 

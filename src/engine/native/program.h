@@ -21,9 +21,17 @@
 struct tern_step;
 struct tern_program_run;
 
+/* What element i of a row of an operator's first output has to do with its inputs. */
+enum tern_reach {
+    TERN_REACH_ANY,     /* nobody says */
+    TERN_REACH_ROW,     /* it stands for element i of the first input, and is made of its row */
+    TERN_REACH_ELEMENT, /* it stands for element i of the first input, and is made of that alone */
+};
+
 /* One operator. Values are read and written through tern_step_in and tern_step_out. */
 struct tern_operator {
     const char *name; /* as messages have it: "Gemm" */
+    enum tern_reach reach;
     /* Inputs are there and of the datatypes that load saw; shapes are the run's own and have to be
      * checked: a mismatch is INVALID_ARGUMENT, begun with the operator's name by who calls. */
     enum tern_code (*run)(const struct tern_step *step, struct tern_program_run *run,
@@ -43,6 +51,8 @@ enum tern_value_kind { TERN_VALUE_INPUT, TERN_VALUE_CONSTANT, TERN_VALUE_MADE };
 struct tern_value {
     enum tern_value_kind kind;
     struct tern_tensor tensor; /* CONSTANT: whole; else name and dtype */
+    struct tern_labels
+        labels; /* what its columns, scores of classes, are called; n == 0: unknown */
 };
 
 struct tern_program {
@@ -81,6 +91,10 @@ enum tern_code tern_program_step(struct tern_program *program, const struct tern
 enum tern_code tern_program_then(struct tern_program *program, const struct tern_operator *op,
                                  const void *state, enum tern_dtype dtype, uint32_t *value,
                                  struct tern_err *err);
+/* Names of classes that the model's file has, which are copied: an output that this value, column
+ * by column, becomes, bears them. Those that only count from 0 are passed over. */
+enum tern_code tern_program_label(struct tern_program *program, uint32_t value,
+                                  const struct tern_str *names, size_t n, struct tern_err *err);
 /* shape: as metadata tells it, -1 where it is any. */
 enum tern_code tern_program_output(struct tern_program *program,
                                    const struct tern_tensor_spec *spec, uint32_t value,

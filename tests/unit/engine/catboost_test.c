@@ -124,6 +124,41 @@ static void names(void **state)
     native_free(&rig);
 }
 
+/* Those that are only counted are passed over. */
+static void classes(void **state)
+{
+    static const struct {
+        const char *names, *first, *last;
+    } cases[] = {
+        {"[\"no\",\"y e s\"]", "no", "y e s"},
+        {"[false, true]", "false", "true"},
+        {"[-1,2.5 ]", "-1", "2.5"},
+        {"[0,1]", NULL, NULL},
+        {"[\"a\",\"b\",\"c\"]", NULL, NULL}, /* there are two outputs */
+        {"{}", NULL, NULL},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        char text[TEXT_MAX], params[256];
+        struct native_rig rig;
+        snprintf(params, sizeof(params), "{\"class_params\":{\"class_names\":%s},\"params\"",
+                 cases[i].names);
+        snprintf(text, sizeof(text), "%s", symmetric);
+        edit(text, "RMSE", "Logloss");
+        edit(text, "{\"params\"", params);
+        assert_int_equal(native_load(&rig, &tern_catboost_json, tern_str_of(text)), TERN_OK);
+        assert_int_equal(tern_program_finish(&rig.program, NULL), TERN_OK);
+        const struct tern_labels *labels = &rig.program.outputs[0].labels;
+        assert_int_equal(labels->n, cases[i].first == NULL ? 0 : 2);
+        if (labels->n > 0) {
+            assert_true(tern_str_eq(labels->rows[0], tern_str_of(cases[i].first)));
+            assert_true(tern_str_eq(labels->rows[1], tern_str_of(cases[i].last)));
+        }
+        native_free(&rig);
+    }
+}
+
 /* The sum of the second row, 2.5 with a bias of 0, after each loss. */
 static void losses(void **state)
 {
@@ -669,12 +704,13 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(json_symmetric), cmocka_unit_test(json_nested),
-        cmocka_unit_test(names),          cmocka_unit_test(losses),
-        cmocka_unit_test(json_softmax),   cmocka_unit_test(json_damaged),
-        cmocka_unit_test(too_deep),       cmocka_unit_test(cbm_symmetric),
-        cmocka_unit_test(cbm_categories), cmocka_unit_test(cbm_steps),
-        cmocka_unit_test(cbm_damaged),    cmocka_unit_test(cbm_any_byte),
-        cmocka_unit_test(without_memory), cmocka_unit_test(probes),
+        cmocka_unit_test(names),          cmocka_unit_test(classes),
+        cmocka_unit_test(losses),         cmocka_unit_test(json_softmax),
+        cmocka_unit_test(json_damaged),   cmocka_unit_test(too_deep),
+        cmocka_unit_test(cbm_symmetric),  cmocka_unit_test(cbm_categories),
+        cmocka_unit_test(cbm_steps),      cmocka_unit_test(cbm_damaged),
+        cmocka_unit_test(cbm_any_byte),   cmocka_unit_test(without_memory),
+        cmocka_unit_test(probes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -64,8 +64,7 @@ static void grow(struct forest *f, uint32_t t, uint32_t depth, bool vector, uint
         double cover = open[n_open].cover;
         struct tern_forest_node *node = &f->nodes[t][at];
         *node = (struct tern_forest_node){.cover = cover};
-        if (left == 0 || cover <= 0 || (left < depth && below(random, 8) == 0) ||
-            f->n_nodes[t] + 2 > NODES_MAX) {
+        if (left == 0 || (left < depth && below(random, 8) == 0) || f->n_nodes[t] + 2 > NODES_MAX) {
             node->test = TERN_FOREST_LEAF;
             node->leaf = f->n_leaves[t]++;
             for (uint32_t k = 0; k < (vector ? K : 1); k++)
@@ -154,7 +153,7 @@ static double value_of(const struct forest *f, const double *row, const double *
                 continue;
             }
             double yes = f->nodes[t][node->yes].cover, no = f->nodes[t][node->no].cover;
-            double share = yes + no > 0 ? yes / (yes + no) : 0;
+            double share = yes + no > 0 ? yes / (yes + no) : 0.5; /* nobody came here */
             weights[node->yes] = weights[i] * share;
             weights[node->no] = weights[i] * (1 - share);
         }

@@ -251,6 +251,7 @@ static void explanations_row_by_row(void **state)
     double values[] = {0.5, -1, 2, 3}, base[] = {1, 2}, predictions[] = {0.5, 7}, error[] = {0};
     struct tern_str features[] = {TERN_STR("p"), TERN_STR("q")};
     struct tern_str outputs[] = {TERN_STR("y[0]"), TERN_STR("y[1]")};
+    struct tern_str labels[] = {TERN_STR("no"), TERN_STR("yes")};
     const struct tern_explain_answer answer = {.method = TERN_EXPLAIN_TREE,
                                                .is_margin = true,
                                                .n = 1,
@@ -261,7 +262,8 @@ static void explanations_row_by_row(void **state)
                                                .predictions = predictions,
                                                .additivity = error,
                                                .features = features,
-                                               .outputs = outputs};
+                                               .outputs = outputs,
+                                               .labels = labels};
     struct fake_exchange fake;
     struct tern_err err;
 
@@ -280,9 +282,11 @@ static void explanations_row_by_row(void **state)
         &fake,
         "{\"explanations\":[{\"attributions\":[{\"baselineOutputValue\":1.0,\"instanceOutputValue\""
         ":0.5,\"featureAttributions\":{\"p\":0.5,\"q\":-1.0},\"outputIndex\":[0],"
-        "\"approximationError\":0.0,\"outputName\":\"y[0]\"},{\"baselineOutputValue\":2.0,"
+        "\"approximationError\":0.0,\"outputDisplayName\":\"no\",\"outputName\":\"y[0]\"},{"
+        "\"baselineOutputValue\":2.0,"
         "\"instanceOutputValue\":7.0,\"featureAttributions\":{\"p\":2.0,\"q\":3.0},"
-        "\"outputIndex\":[1],\"approximationError\":0.0,\"outputName\":\"y[1]\"}]}],"
+        "\"outputIndex\":[1],\"approximationError\":0.0,\"outputDisplayName\":\"yes\","
+        "\"outputName\":\"y[1]\"}]}],"
         "\"predictions\":[[0.5,7.0]],\"deployedModelId\":\"3\",\"modelDisplayName\":\"m\","
         "\"modelVersionId\":\"3\"}");
     fake_fini(&fake);

@@ -104,6 +104,45 @@ static void model_metadata_and_config(void **state)
     fake_fini(&fake);
 }
 
+/* What the model's file calls its columns. */
+static void metadata_with_names(void **state)
+{
+    static const struct tern_str names[] = {{"age", 3}, {"\"pay\"", 5}};
+    static const struct tern_str classes[] = {{"no", 2}, {"yes", 3}};
+    const struct tern_tensor_spec specs[] = {
+        {.name = TERN_STR("x"), .dtype = TERN_DTYPE_FP32, .shape = {2, {-1, 2}}},
+        {.name = TERN_STR("y"), .dtype = TERN_DTYPE_INT64, .shape = {1, {-1}}}};
+    const struct tern_labels labels[] = {{classes, 2}, {NULL, 0}};
+    struct tern_model_info info = {.name = TERN_STR("m"),
+                                   .platform = TERN_STR("p"),
+                                   .version = 2,
+                                   .inputs = specs,
+                                   .n_inputs = 1,
+                                   .outputs = specs,
+                                   .n_outputs = 2,
+                                   .labels = labels,
+                                   .feature_names = names,
+                                   .n_feature_names = 2};
+    struct fake_exchange fake;
+
+    (void)state;
+    fake_init(&fake);
+    fake.call.info = &info;
+    expect(&fake, tern_oip_encode_model_metadata, 200,
+           "{\"name\":\"m\",\"versions\":[\"2\"],\"platform\":\"p\",\"inputs\":[{\"name\":\"x\","
+           "\"datatype\":\"FP32\",\"shape\":[-1,2],\"feature_names\":[\"age\",\"\\\"pay\\\"\"]}],"
+           "\"outputs\":[{\"name\":\"x\",\"datatype\":\"FP32\",\"shape\":[-1,2],\"labels\":[\"no\","
+           "\"yes\"]},{\"name\":\"y\",\"datatype\":\"INT64\",\"shape\":[-1]}]}");
+    info.n_inputs = 2; /* names of the features of which of them? */
+    expect(
+        &fake, tern_oip_encode_model_metadata, 200,
+        "{\"name\":\"m\",\"versions\":[\"2\"],\"platform\":\"p\",\"inputs\":[{\"name\":\"x\","
+        "\"datatype\":\"FP32\",\"shape\":[-1,2]},{\"name\":\"y\",\"datatype\":\"INT64\",\"shape\":"
+        "[-1]}],\"outputs\":[{\"name\":\"x\",\"datatype\":\"FP32\",\"shape\":[-1,2],\"labels\":["
+        "\"no\",\"yes\"]},{\"name\":\"y\",\"datatype\":\"INT64\",\"shape\":[-1]}]}");
+    fake_fini(&fake);
+}
+
 static const struct tern_index_row rows[] = {
     {.name = {"a", 1}, .version = 1, .state = TERN_MODEL_READY},
     {.name = {"a", 1}, .version = 2, .state = TERN_MODEL_UNAVAILABLE, .reason = {"\"bad\"", 5}},
@@ -335,6 +374,7 @@ int main(void)
         cmocka_unit_test(health_answers),
         cmocka_unit_test(server_metadata),
         cmocka_unit_test(model_metadata_and_config),
+        cmocka_unit_test(metadata_with_names),
         cmocka_unit_test(lists_and_index),
         cmocka_unit_test(load_and_unload_answers),
         cmocka_unit_test(index_requests),

@@ -77,6 +77,26 @@ static void none_are_none(void **state)
     assert_null(labels);
 }
 
+static void a_file_wins_over_the_model(void **state)
+{
+    static const struct tern_str own[] = {{"x", 1}, {"y", 1}};
+    char path[TREE_PATH_MAX];
+    struct tern_tensor_spec outputs[] = {{.name = TERN_STR("a"), .labels = {own, 2}},
+                                         {.name = TERN_STR("b"), .labels = {own, 2}},
+                                         {.name = TERN_STR("c")}};
+    const struct tern_labels *labels = NULL;
+
+    (void)state;
+    tree_write(&tree, "labels.txt", "cat\n");
+    tree_path(&tree, "labels.txt", path);
+    outputs[1].label_path = tern_str_of(path);
+    assert_int_equal(tern_labels_load(outputs, 3, &arena, &labels, NULL), TERN_OK);
+    assert_ptr_equal(labels[0].rows, own);
+    assert_int_equal(labels[1].n, 1);
+    assert_true(tern_str_eq(labels[1].rows[0], TERN_STR("cat")));
+    assert_int_equal(labels[2].n, 0);
+}
+
 static void a_missing_file_is_named(void **state)
 {
     (void)state;
@@ -112,6 +132,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(lines_are_labels, prepare, clean),
         cmocka_unit_test_setup_teardown(none_are_none, prepare, clean),
+        cmocka_unit_test_setup_teardown(a_file_wins_over_the_model, prepare, clean),
         cmocka_unit_test_setup_teardown(a_missing_file_is_named, prepare, clean),
         cmocka_unit_test_setup_teardown(no_memory_is_an_error, prepare, clean),
     };

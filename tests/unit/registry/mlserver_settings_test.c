@@ -14,10 +14,10 @@
 static const char *mistakes_of(struct config_rig *w, const char *text, bool free,
                                const struct tern_model_config_settings *settings)
 {
-    struct tern_tensor_spec x = {TERN_STR("X"), TERN_DTYPE_FP32, {2, {-1, 4}},
-                                 false,         {NULL, 0},       false};
-    struct tern_tensor_spec y = {TERN_STR("Y"), TERN_DTYPE_INT64, {1, {-1}},
-                                 false,         {NULL, 0},        false};
+    struct tern_tensor_spec x = {
+        .name = TERN_STR("X"), .dtype = TERN_DTYPE_FP32, .shape = {2, {-1, 4}}};
+    struct tern_tensor_spec y = {
+        .name = TERN_STR("Y"), .dtype = TERN_DTYPE_INT64, .shape = {1, {-1}}};
     struct tern_engine_model model = {.inputs = &x,
                                       .n_inputs = 1,
                                       .outputs = &y,

@@ -62,10 +62,10 @@ static const char config_pbtxt[] =
 
 static bool read_config(struct tern_buf *out)
 {
-    struct tern_tensor_spec in = {TERN_STR("x"), TERN_DTYPE_FP32, {2, {-1, 4}},
-                                  false,         {NULL, 0},       false};
-    struct tern_tensor_spec y = {TERN_STR("y"), TERN_DTYPE_FP32, {2, {-1, 3}},
-                                 false,         {NULL, 0},       false};
+    struct tern_tensor_spec in = {
+        .name = TERN_STR("x"), .dtype = TERN_DTYPE_FP32, .shape = {2, {-1, 4}}};
+    struct tern_tensor_spec y = {
+        .name = TERN_STR("y"), .dtype = TERN_DTYPE_FP32, .shape = {2, {-1, 3}}};
     struct tern_engine_model model = {.inputs = &in,
                                       .n_inputs = 1,
                                       .outputs = &y,

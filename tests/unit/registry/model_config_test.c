@@ -76,11 +76,11 @@ static const char *json(struct world *w)
 /* The engine's view used throughout: image [-1,1,8,8] FP32, probabilities [-1,10] FP32, label [-1]
  * INT64. */
 static const struct tern_tensor_spec inputs[] = {
-    {{"image", 5}, TERN_DTYPE_FP32, {4, {-1, 1, 8, 8}}, false, {NULL, 0}, false},
+    {.name = {"image", 5}, .dtype = TERN_DTYPE_FP32, .shape = {4, {-1, 1, 8, 8}}},
 };
 static const struct tern_tensor_spec outputs[] = {
-    {{"probabilities", 13}, TERN_DTYPE_FP32, {2, {-1, 10}}, false, {NULL, 0}, false},
-    {{"label", 5}, TERN_DTYPE_INT64, {1, {-1}}, false, {NULL, 0}, false},
+    {.name = {"probabilities", 13}, .dtype = TERN_DTYPE_FP32, .shape = {2, {-1, 10}}},
+    {.name = {"label", 5}, .dtype = TERN_DTYPE_INT64, .shape = {1, {-1}}},
 };
 
 static void complete(struct world *w)

@@ -29,14 +29,14 @@
 
 /* A flat ragged input, what is made of the batch for it, an ordinary input, and a flat output. */
 static const struct tern_tensor_spec inputs[] = {
-    {{"RAGGED", 6}, TERN_DTYPE_FP32, FLAT, false, {NULL, 0}, false},
-    {{"COUNT", 5}, TERN_DTYPE_INT32, FLAT, false, {NULL, 0}, false},
-    {{"X", 1}, TERN_DTYPE_FP32, ROWS, false, {NULL, 0}, false},
-    {{"SHAPES", 6}, TERN_DTYPE_INT32, ROWS, false, {NULL, 0}, false},
+    {.name = {"RAGGED", 6}, .dtype = TERN_DTYPE_FP32, .shape = FLAT},
+    {.name = {"COUNT", 5}, .dtype = TERN_DTYPE_INT32, .shape = FLAT},
+    {.name = {"X", 1}, .dtype = TERN_DTYPE_FP32, .shape = ROWS},
+    {.name = {"SHAPES", 6}, .dtype = TERN_DTYPE_INT32, .shape = ROWS},
 };
 static const struct tern_tensor_spec outputs[] = {
-    {{"Y", 1}, TERN_DTYPE_FP32, ROWS, false, {NULL, 0}, false},
-    {{"CUT", 3}, TERN_DTYPE_FP32, FLAT, false, {NULL, 0}, false},
+    {.name = {"Y", 1}, .dtype = TERN_DTYPE_FP32, .shape = ROWS},
+    {.name = {"CUT", 3}, .dtype = TERN_DTYPE_FP32, .shape = FLAT},
 };
 
 /* What is wrong with the text for a model of the first so many inputs and outputs. */

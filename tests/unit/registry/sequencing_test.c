@@ -19,16 +19,16 @@
     }
 
 static const struct tern_tensor_spec inputs[] = {
-    {{"START", 5}, TERN_DTYPE_FP32, ANY_BY_1, false, {NULL, 0}, false},
-    {{"X", 1}, TERN_DTYPE_INT32, ANY_BY_1, false, {NULL, 0}, false},
-    {{"READY", 5}, TERN_DTYPE_BOOL, ANY_BY_1, false, {NULL, 0}, false},
-    {{"END", 3}, TERN_DTYPE_INT32, ANY_BY_1, false, {NULL, 0}, false},
-    {{"ID", 2}, TERN_DTYPE_BYTES, ANY_BY_1, false, {NULL, 0}, false},
-    {{"Z", 1}, TERN_DTYPE_INT32, ANY_BY_1, false, {NULL, 0}, false},
+    {.name = {"START", 5}, .dtype = TERN_DTYPE_FP32, .shape = ANY_BY_1},
+    {.name = {"X", 1}, .dtype = TERN_DTYPE_INT32, .shape = ANY_BY_1},
+    {.name = {"READY", 5}, .dtype = TERN_DTYPE_BOOL, .shape = ANY_BY_1},
+    {.name = {"END", 3}, .dtype = TERN_DTYPE_INT32, .shape = ANY_BY_1},
+    {.name = {"ID", 2}, .dtype = TERN_DTYPE_BYTES, .shape = ANY_BY_1},
+    {.name = {"Z", 1}, .dtype = TERN_DTYPE_INT32, .shape = ANY_BY_1},
 };
 static const struct tern_tensor_spec outputs[] = {
-    {{"NEXT", 4}, TERN_DTYPE_INT32, ANY_BY_1, false, {NULL, 0}, false},
-    {{"Y", 1}, TERN_DTYPE_INT32, ANY_BY_1, false, {NULL, 0}, false},
+    {.name = {"NEXT", 4}, .dtype = TERN_DTYPE_INT32, .shape = ANY_BY_1},
+    {.name = {"Y", 1}, .dtype = TERN_DTYPE_INT32, .shape = ANY_BY_1},
 };
 
 /* What is wrong with the text, empty when nothing is. */

@@ -352,7 +352,7 @@ static void open_model(struct rig *rig, uint32_t k)
 
     memset(&model->ends, 0, sizeof(model->ends));
     model->specs[0] = model->specs[1] = (struct tern_tensor_spec){
-        TERN_STR("x"), TERN_DTYPE_FP32, {2, {-1, 4}}, false, TERN_STR(""), false};
+        .name = TERN_STR("x"), .dtype = TERN_DTYPE_FP32, .shape = {2, {-1, 4}}};
     for (uint32_t i = 0; i < INSTANCES; i++)
         model->instances[i] = &model->all[i];
     for (uint32_t i = 0; i < LOOPS; i++)
