@@ -31,9 +31,11 @@ static inline void native_fuzz_rows(struct native_rig *rig)
         else
             ((float *)(void *)rows)[i] = (float)v;
     }
-    enum tern_code code = native_run(rig, rows, NATIVE_FUZZ_ROWS, width, &out);
-    if (code != TERN_OK && code != TERN_RESOURCE_EXHAUSTED)
-        abort();
+    for (uint32_t i = 0; i < rig->program.n_outputs; i++) {
+        enum tern_code code = native_run_output(rig, rows, NATIVE_FUZZ_ROWS, width, i, &out);
+        if (code != TERN_OK && code != TERN_RESOURCE_EXHAUSTED)
+            abort();
+    }
     free(rows);
 }
 

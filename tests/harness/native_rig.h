@@ -44,10 +44,9 @@ static inline size_t native_width(const struct native_rig *rig)
     return (size_t)rig->program.inputs[0].shape.dim[1];
 }
 
-/* Runs the first input, n rows of k elements, to the first output, which lies in the rig's arena.
- */
-static inline enum tern_code native_run(struct native_rig *rig, const void *rows, size_t n,
-                                        size_t k, struct tern_tensor *ret)
+/* Runs the first input, n rows of k elements, to one output, which lies in the rig's arena. */
+static inline enum tern_code native_run_output(struct native_rig *rig, const void *rows, size_t n,
+                                               size_t k, uint32_t output, struct tern_tensor *ret)
 {
     static const uint32_t first = 0;
     const struct tern_tensor_spec *spec = &rig->program.inputs[0];
@@ -62,7 +61,7 @@ static inline enum tern_code native_run(struct native_rig *rig, const void *rows
                                         .input_spec = &first,
                                         .n_inputs = 1,
                                         .outputs = ret,
-                                        .output_spec = &first,
+                                        .output_spec = &output,
                                         .n_outputs = 1,
                                         .arena = &rig->arena};
 
@@ -72,6 +71,12 @@ static inline enum tern_code native_run(struct native_rig *rig, const void *rows
     if (size != 0)
         memcpy(copy, rows, size);
     return tern_program_run(&rig->program, &run, &rig->err);
+}
+
+static inline enum tern_code native_run(struct native_rig *rig, const void *rows, size_t n,
+                                        size_t k, struct tern_tensor *ret)
+{
+    return native_run_output(rig, rows, n, k, 0, ret);
 }
 
 #endif

@@ -265,6 +265,10 @@ class Difference:
         if self.shapes or not expected.size:
             return
         expected = expected.reshape(got.shape)
+        if got.dtype == object:  # texts
+            self.unequal = self.flips = int((got != expected.astype(str)).sum())
+            self.worst = f"got {got[got != expected.astype(str)][:3]}"
+            return
         same = (got == expected) | (numpy.isnan(got) & numpy.isnan(expected))
         self.unequal = int((~same).sum())
         with numpy.errstate(all="ignore"):
