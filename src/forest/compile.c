@@ -328,7 +328,8 @@ static enum tern_code put_targets(struct tern_forest *f, struct tern_err *err)
  * within a factor of two. */
 #define HEAD_NS      1.6  /* a tree by its head */
 #define TAIL_NS      3.7  /* a tree by its head with tails: two more steps, through more memory */
-#define STEP_NS      1.8  /* a level of a walk */
+#define WALK_NS      2.4  /* a level of a walk of one row, which is through all trees */
+#define STEP_NS      1.8  /* a level of a walk of many rows through one tree */
 #define LOPSIDED     1.4  /* how much deeper rows go than in a complete tree */
 #define FOLD_NS      2.0  /* a node of a fold, whatever the number of rows */
 #define FOLD_TILE_NS 0.6  /* and for each tile */
@@ -341,15 +342,23 @@ static double levels_of(const struct tern_compiled_tree *tree)
     return levels < tree->depth ? levels : tree->depth;
 }
 
+/* Under a top of eight levels, and the step into it. */
+static double levels_below(const struct tern_compiled_tree *tree)
+{
+    double levels = levels_of(tree) - 8;
+
+    return levels > 0 ? levels + 1 : 1;
+}
+
 static double row_time(const struct tern_forest *f, const struct tern_compiled_tree *tree)
 {
     double levels = levels_of(tree);
 
     if (f->n_heads == 0)
-        return STEP_NS * levels;
+        return WALK_NS * levels;
     if (f->tail_heads != NULL)
         return TAIL_NS;
-    return HEAD_NS + (f->level_heads != NULL && levels > 6 ? STEP_NS * (levels - 6) : 0);
+    return HEAD_NS + (f->level_heads != NULL && levels > 6 ? WALK_NS * (levels - 6) : 0);
 }
 
 void tern_forest_guess_times(struct tern_forest *f)
@@ -359,12 +368,13 @@ void tern_forest_guess_times(struct tern_forest *f)
         const struct tern_compiled_tree *tree = &f->trees[i];
         f->row_ns += row_time(f, tree);
         f->tile_ns += ADD_TILE_NS * (tree->vector ? f->settings.n_outputs : 1);
-        if (f->nodes != NULL && tree->n_leaves <= TERN_TREE_FOLD_LEAVES) {
-            f->block_ns += FOLD_NS * tree->n_nodes;
-            f->tile_ns += FOLD_TILE_NS * tree->n_nodes;
-        } else {
-            f->tile_ns += STEP_NS * levels_of(tree) * TERN_TREE_TILE;
-        }
+        bool is_folded = f->nodes != NULL && tree->n_leaves <= TERN_TREE_FOLD_LEAVES;
+        uint32_t n_folded = is_folded ? tree->n_nodes : f->tops != NULL ? f->tops[i].n_nodes : 0;
+        f->block_ns += FOLD_NS * n_folded;
+        f->tile_ns += FOLD_TILE_NS * n_folded;
+        if (!is_folded)
+            f->tile_ns +=
+                STEP_NS * TERN_TREE_TILE * (n_folded > 0 ? levels_below(tree) : levels_of(tree));
     }
 }
 
@@ -372,6 +382,7 @@ static enum tern_code decide(struct tern_forest *f, struct tern_err *err)
 {
     TERN_TRY(put_targets(f, err));
     TERN_TRY(tern_heads_make(f, err));
+    TERN_TRY(tern_tops_make(f, err));
     tern_forest_guess_times(f);
     return TERN_OK;
 }

@@ -21,6 +21,7 @@ enum tern_code tern_forest_bare(const struct tern_forest *forest, bool is_halves
     bare->tail_heads = NULL;
     bare->path_heads = NULL;
     bare->n_heads = 0;
+    bare->tops = NULL;
     if (is_halves)
         bare->leaves = TERN_LEAVES_MIXED;
     tern_forest_guess_times(bare);

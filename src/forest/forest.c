@@ -20,7 +20,8 @@ void tern_forest_free(struct tern_forest *f)
                      f->level_heads,   f->value_heads,
                      f->tail_heads,    f->path_heads,
                      f->node_at,       f->value_at,
-                     f->outputs};
+                     f->outputs,       f->tops,
+                     f->top_nodes,     f->top_exits};
     for (size_t i = 0; i < TERN_COUNT_OF(owned); i++)
         tern_mem_free(owned[i]);
     tern_mem_free(f);
@@ -53,7 +54,9 @@ static size_t count_bytes(const struct tern_forest *f)
            f->n_trees * (sizeof(*f->trees) + 3 * sizeof(uint32_t)) + f->n_nodes * node +
            f->n_values * number + (f->yes_shares != NULL ? f->n_nodes * sizeof(float) : 0) +
            (f->linear != NULL ? f->n_leaves * sizeof(*f->linear) : 0) +
-           f->n_terms * (sizeof(uint32_t) + sizeof(double)) + f->n_heads * heads;
+           f->n_terms * (sizeof(uint32_t) + sizeof(double)) + f->n_heads * heads +
+           (f->tops != NULL ? f->n_trees * sizeof(*f->tops) : 0) +
+           f->n_top_nodes * sizeof(*f->top_nodes) + f->n_top_exits * sizeof(*f->top_exits);
 }
 
 static const char *kernel_of(const struct tern_forest *f)

@@ -63,6 +63,14 @@ struct tern_compiled_tree {
     bool vector;
 };
 
+/* The upper nodes of a tree that has too many leaves to be folded: they are a tree of their own,
+ * whose leaves are the places from which rows walk on. */
+struct tern_tree_top {
+    size_t first_node; /* in top_nodes */
+    size_t first_exit; /* in top_exits: a node of the tree, or ~leaf */
+    uint32_t n_nodes;  /* 0: the tree has no top */
+};
+
 /* Terms of all linear leaves, one after another. */
 struct tern_linear_leaf {
     double constant;
@@ -119,6 +127,10 @@ struct tern_forest {
     struct tern_tree_value_head *value_heads;
     struct tern_tree_tail_head *tail_heads;
     struct tern_tree_path_heads *path_heads;
+    struct tern_tree_top *tops; /* one a tree; NULL: no tree has one */
+    struct tern_tree_node *top_nodes;
+    int32_t *top_exits;
+    size_t n_top_nodes, n_top_exits;
     size_t n_heads; /* trees with a head, some of them empty: a multiple of 8 */
     enum tern_leaf_kind leaves;
     /* One a tree: its first node; its first value; its output. */
@@ -143,5 +155,7 @@ void tern_forest_guess_times(struct tern_forest *forest);
 
 /* Makes the heads, if the forest and the machine are made for them. */
 enum tern_code tern_heads_make(struct tern_forest *forest, struct tern_err *err);
+/* Makes the tops, where any tree wants one. */
+enum tern_code tern_tops_make(struct tern_forest *forest, struct tern_err *err);
 
 #endif

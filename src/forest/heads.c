@@ -6,9 +6,8 @@
 
 #define LEVELS      6
 #define PATH_LEAVES 32
-/* All heads together stay in the second cache: beyond it a walk over the smaller nodes is as fast.
- */
-#define HEADS_BYTES_MAX (1u << 20)
+/* All heads together stay in the third cache, out of which they are read in order: a walk jumps. */
+#define HEADS_BYTES_MAX (1u << 23)
 #define LANES           8 /* heads come in so many */
 
 static const struct tern_tree_node *nodes_of(const struct tern_forest *f,

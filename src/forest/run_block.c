@@ -33,31 +33,49 @@ static void rank_block(struct tern_forest_work *r, size_t first, size_t n)
                        r->tiles + i / TERN_TREE_TILE * tile + i % TERN_TREE_TILE, TERN_TREE_TILE);
 }
 
-/* The leaves of all rows of the block in one tree: as bytes, or as numbers where there are more
- * than a byte counts (then NULL). */
-static const uint8_t *fold_or_walk(struct tern_forest_work *r,
-                                   const struct tern_compiled_tree *tree, size_t n_tiles)
+static void fold(struct tern_forest_work *r, const struct tern_tree_node *nodes, uint32_t n_nodes,
+                 size_t n_tiles)
+{
+    tern_tree_fold(nodes, n_nodes, r->tiles, (size_t)r->f->n_columns * TERN_TREE_TILE, n_tiles,
+                   r->stack);
+}
+
+/* From what was folded of the tree, or from its root. */
+static void walk(struct tern_forest_work *r, uint32_t t, size_t tile)
 {
     const struct tern_forest *f = r->f;
-    size_t tile_bytes = (size_t)f->n_columns * TERN_TREE_TILE;
+    const struct tern_tree_top *top = f->tops == NULL ? NULL : &f->tops[t];
+    const uint8_t *ranks = r->tiles + tile * f->n_columns * TERN_TREE_TILE;
+    uint32_t *leaves = r->leaves + tile * TERN_TREE_TILE;
+    int32_t at[TERN_TREE_TILE] = {0};
+
+    for (size_t i = 0; top != NULL && i < TERN_TREE_TILE; i++)
+        at[i] = f->top_exits[top->first_exit + r->stack[tile * TERN_TREE_TILE + i]];
+    if (f->nodes != NULL)
+        tern_tree_walk_tile(f->nodes + f->node_at[t], ranks, at, leaves);
+    else
+        tern_tree_walk_tile_wide(f->wide_nodes + f->node_at[t], ranks, at, leaves);
+}
+
+/* The leaves of all rows of the block in tree t: as bytes, or as numbers where there are more than
+ * a byte counts (then NULL). */
+static const uint8_t *fold_or_walk(struct tern_forest_work *r, uint32_t t, size_t n_tiles)
+{
+    const struct tern_forest *f = r->f;
+    const struct tern_compiled_tree *tree = &f->trees[t];
 
     if (tree->n_nodes == 0) {
         memset(r->stack, ~tree->root, n_tiles * TERN_TREE_TILE);
         return r->stack;
     }
     if (f->nodes != NULL && tree->n_leaves <= TERN_TREE_FOLD_LEAVES) {
-        tern_tree_fold(f->nodes + tree->first_node, tree->n_nodes, r->tiles, tile_bytes, n_tiles,
-                       r->stack);
+        fold(r, f->nodes + tree->first_node, tree->n_nodes, n_tiles);
         return r->stack;
     }
-    for (size_t i = 0; i < n_tiles; i++) {
-        uint32_t *leaves = r->leaves + i * TERN_TREE_TILE;
-        if (f->nodes != NULL)
-            tern_tree_walk_tile(f->nodes + tree->first_node, r->tiles + i * tile_bytes, leaves);
-        else
-            tern_tree_walk_tile_wide(f->wide_nodes + tree->first_node, r->tiles + i * tile_bytes,
-                                     leaves);
-    }
+    if (f->tops != NULL)
+        fold(r, f->top_nodes + f->tops[t].first_node, f->tops[t].n_nodes, n_tiles);
+    for (size_t tile = 0; tile < n_tiles; tile++)
+        walk(r, t, tile);
     return NULL;
 }
 
@@ -157,7 +175,7 @@ void tern_forest_block(struct tern_forest_work *r, size_t first, size_t n, void 
     rank_block(r, first, n);
     begin_sums(r, n_tiles * TERN_TREE_TILE);
     for (uint32_t t = 0; t < f->n_trees; t++) {
-        const uint8_t *leaf = fold_or_walk(r, &f->trees[t], n_tiles);
+        const uint8_t *leaf = fold_or_walk(r, t, n_tiles);
         if (f->leaves == TERN_LEAVES_VECTORS)
             add_vectors(r, &f->trees[t], leaf, n_tiles * TERN_TREE_TILE);
         else

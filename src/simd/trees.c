@@ -102,22 +102,26 @@ void tern_tree_walk_wide(const struct tern_tree_wide_node **trees, int32_t *at, 
 /* ---- many rows ---- */
 
 /* The same of many rows and one tree. */
-#define WALK_TILE(node_type, nodes, tile, leaves)                                   \
+#define WALK_TILE(node_type, nodes, tile, at, leaves)                               \
     {                                                                               \
-        int32_t at[TERN_TREE_TILE] = {0};                                           \
         uint8_t rows[TERN_TREE_TILE];                                               \
-        size_t n = TERN_TREE_TILE;                                                  \
-        for (size_t i = 0; i < n; i++)                                              \
-            rows[i] = (uint8_t)i;                                                   \
+        size_t n = 0;                                                               \
+        for (size_t i = 0; i < TERN_TREE_TILE; i++) {                               \
+            int32_t first = (at)[i];                                                \
+            (leaves)[i] = (uint32_t)~first;                                         \
+            (at)[n] = first;                                                        \
+            rows[n] = (uint8_t)i;                                                   \
+            n += first >= 0;                                                        \
+        }                                                                           \
         while (n > 0) {                                                             \
             size_t left = 0;                                                        \
             for (size_t i = 0; i < n; i++) {                                        \
-                const node_type *node = (nodes) + at[i];                            \
+                const node_type *node = (nodes) + (at)[i];                          \
                 uint8_t row = rows[i];                                              \
                 uint8_t rank = (tile)[(size_t)node->column * TERN_TREE_TILE + row]; \
                 int32_t next = node->child[rank > node->cut];                       \
                 (leaves)[row] = (uint32_t)~next;                                    \
-                at[left] = next;                                                    \
+                (at)[left] = next;                                                  \
                 rows[left] = row;                                                   \
                 left += next >= 0;                                                  \
             }                                                                       \
@@ -126,15 +130,15 @@ void tern_tree_walk_wide(const struct tern_tree_wide_node **trees, int32_t *at, 
     }
 
 void tern_tree_walk_tile(const struct tern_tree_node *nodes, const uint8_t *tile,
-                         uint32_t leaves[TERN_TREE_TILE])
+                         int32_t at[TERN_TREE_TILE], uint32_t leaves[TERN_TREE_TILE])
 {
-    WALK_TILE(struct tern_tree_node, nodes, tile, leaves)
+    WALK_TILE(struct tern_tree_node, nodes, tile, at, leaves)
 }
 
 void tern_tree_walk_tile_wide(const struct tern_tree_wide_node *nodes, const uint8_t *tile,
-                              uint32_t leaves[TERN_TREE_TILE])
+                              int32_t at[TERN_TREE_TILE], uint32_t leaves[TERN_TREE_TILE])
 {
-    WALK_TILE(struct tern_tree_wide_node, nodes, tile, leaves)
+    WALK_TILE(struct tern_tree_wide_node, nodes, tile, at, leaves)
 }
 
 /* Sixteen bytes: every processor that we know has registers of that size. */

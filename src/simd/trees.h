@@ -146,11 +146,12 @@ struct tern_tree_path_heads {
 void tern_tree_fold(const struct tern_tree_node *nodes, uint32_t n_nodes, const uint8_t *tiles,
                     size_t tile_bytes, size_t n_tiles, uint8_t *stack);
 
-/* The same by walking, for any tree: the leaves of one tile's rows. */
+/* The same by walking, for any tree: the leaves of one tile's rows. at: the node from which each
+ * row walks on, or ~leaf; it is used up. */
 void tern_tree_walk_tile(const struct tern_tree_node *nodes, const uint8_t *tile,
-                         uint32_t leaves[TERN_TREE_TILE]);
+                         int32_t at[TERN_TREE_TILE], uint32_t leaves[TERN_TREE_TILE]);
 void tern_tree_walk_tile_wide(const struct tern_tree_wide_node *nodes, const uint8_t *tile,
-                              uint32_t leaves[TERN_TREE_TILE]);
+                              int32_t at[TERN_TREE_TILE], uint32_t leaves[TERN_TREE_TILE]);
 
 /* sums[i] += values[leaf[i]] for n rows, a multiple of 64. values has room for 64 to be read. */
 void tern_tree_add_f32(const float *values, uint32_t n_leaves, const uint8_t *leaf, float *sums,

@@ -239,7 +239,7 @@ static void thresholds(void **state)
 static void without_memory(void **state)
 {
     const struct forest_rig_shape shape = {.n_trees = 20,
-                                           .n_leaves = 40,
+                                           .n_leaves = 300, /* with tops */
                                            .n_features = 5,
                                            .n_outputs = 1,
                                            .n_cuts = 300,

@@ -1,7 +1,7 @@
 /* Forests of every kind answer what they answer by the book, bit for bit, at every level of
  * instructions and for any number of rows. */
 // covers: forest/compile forest/forest forest/heads forest/ranks forest/run_row forest/run_block
-// covers: simd/trees simd/trees_x86
+// covers: forest/tops simd/trees simd/trees_x86
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
