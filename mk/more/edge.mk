@@ -1,10 +1,19 @@
 # What `tern build-edge` compiles: the sources that evaluate a model, packed into the program. They
 # are the engine's own; src/edge is what stands around them there. A file in the pack is a line
-# "path bytes", then its bytes.
-EDGE_SRC := src/edge/edge.c src/edge/main.c \
-  $(addprefix src/forest/,run.c run_row.c run_block.c ranks.c forest.c) \
-  $(addprefix src/engine/native/,program.c convert.c op_forest.c op_link.c op_linear.c op_cast.c) \
+# "kind path bytes", then its bytes.
+EDGE_ENGINE := src/engine/native
+# Compiled for every model.
+EDGE_CORE := src/edge/edge.c $(addprefix src/forest/,run.c run_row.c run_block.c ranks.c forest.c) \
+  $(addprefix $(EDGE_ENGINE)/,program.c convert.c op_forest.c op_link.c op_cast.c) \
   src/simd/trees.c src/simd/half.c src/core/tensor.c src/base/dtype.c src/base/num.c src/base/str.c
+# A source of operators is compiled for models that use one of them,
+EDGE_OPS := $(addprefix $(EDGE_ENGINE)/,op_linear.c catboost_ops.c native_options.c op_batchnorm.c \
+  op_dense.c op_form.c op_gather.c op_label.c op_lines.c op_map.c op_move.c op_pair.c op_reduce.c \
+  op_scale.c op_softmax.c op_svm.c op_votes.c op_where.c)
+# and what several of them share along with it.
+EDGE_SHARED := $(addprefix $(EDGE_ENGINE)/,op_shape.c op_cells.c op_keys.c op_classes.c \
+  op_scores.c) src/simd/dense.c src/simd/curves.c src/base/hash.c
+EDGE_SRC := src/edge/main.c $(EDGE_CORE) $(EDGE_OPS) $(EDGE_SHARED)
 
 $(LIB): $(OUT)/edge_pack.o
 
@@ -15,7 +24,11 @@ $(OUT)/edge_pack.c: mk/more/edge.mk $(EDGE_SRC) $(wildcard src/*/*.h src/engine/
 	  tr -s ' \\' '\n\n' | grep '^src/' | sort -u > $(@:.c=.list)
 	$(Q){ echo '#include "cli/edge_pack.h"'; \
 	  echo 'const unsigned char tern_edge_pack[] = {'; \
-	  while read -r path; do printf '%s %d\n' "$$path" "$$(wc -c < "$$path")"; cat "$$path"; \
+	  while read -r path; do \
+	    case " $(EDGE_CORE) " in *" $$path "*) kind=core ;; *) kind=file ;; esac; \
+	    case " $(EDGE_OPS) " in *" $$path "*) kind=operator ;; esac; \
+	    case " $(EDGE_SHARED) " in *" $$path "*) kind=shared ;; esac; \
+	    printf '%s %s %d\n' "$$kind" "$$path" "$$(wc -c < "$$path")"; cat "$$path"; \
 	    done < $(@:.c=.list) | gzip -9n | od -An -v -tu1 | sed 's/ *\([0-9][0-9]*\)/\1,/g'; \
 	  echo '};'; \
 	  echo 'const size_t tern_edge_pack_bytes = sizeof(tern_edge_pack);'; } > $@.new

@@ -7,11 +7,13 @@
 #include "engine/native/native.h"
 #include "os/scratch.h"
 #include "registry/version.h"
+#include "simd/simd.h"
 
 #define ARENA_MAX      ((size_t)4 << 30)
 #define SOURCE_MAX     ((size_t)2 << 30)
 #define NAME_MAX_BYTES 64
 #define REPORT_MAX     (1u << 20)
+#define ROWS_MAX       1000
 
 /* ---- what the model is called ---- */
 
@@ -71,8 +73,8 @@ static enum tern_code choose_output(struct tern_build_edge *build,
 static enum tern_code build_in(struct tern_build_edge *build, struct tern_err *err)
 {
     const struct tern_edge_check check = {
-        .emit = &build->emit,
         .emitted = &build->emitted,
+        .rows = &build->rows,
         .folder = build->folder,
         .emulator = build->emulator,
         .arena = build->arena,
@@ -115,6 +117,9 @@ static enum tern_code build_model(struct tern_build_edge *build,
     TERN_TRY(choose_name(build, version->info.name, err));
     TERN_TRY(choose_output(build, engine, err));
     TERN_TRY(tern_build_edge_find_cc(build, err));
+    TERN_TRY(tern_native_ports(&build->emit, &build->emitted, err));
+    TERN_TRY(tern_edge_rows_make(&build->emit, &build->emitted, ROWS_MAX, &build->rows, err));
+    build->emit.row = build->rows.inputs;
     TERN_TRY(tern_native_emit(&build->emit, &build->emitted, &build->source, &build->header, err));
     TERN_TRY(tern_scratch_new(&folder, err));
     build->folder = folder;
@@ -131,6 +136,7 @@ static enum tern_code run(struct tern_build_edge *build, const char *path, struc
     struct tern_buf out;
 
     TERN_TRY(tern_infer_open_local(path, &options, build->arena, &model, err));
+    tern_simd_round_portably();
     enum tern_code code = build_model(build, model.version, err);
     tern_buf_init(&out, REPORT_MAX);
     if (code == TERN_OK) {

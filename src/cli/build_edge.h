@@ -4,7 +4,8 @@
  *     build_edge.c         the command: which model, and what happens in which order
  *     build_edge_cc.c      the sources, and what a compiler makes of them
  *     build_edge_report.c  what was made, as a table or JSON
- *     edge_check.c         whether it answers as the model does here
+ *     edge_rows.c          random rows that the model takes
+ *     edge_check.c         whether it answers them as the model does here
  *     edge_pack.c          the sources that the program carries
  *     edge_tools.c         running other programs */
 #ifndef TERN_CLI_BUILD_EDGE_H
@@ -25,6 +26,7 @@ struct tern_build_edge {
     struct tern_arena *arena;
     struct tern_native_emit emit;
     struct tern_native_emitted emitted;
+    struct tern_edge_rows rows; /* that the model takes, and what it answers */
     struct tern_buf source, header;
     const char *folder; /* scratch: sources, objects */
     struct tern_str sources;

@@ -246,7 +246,7 @@ static enum tern_code write_sources(struct tern_build_edge *build, const char *f
 
     if (source.p == NULL || header.p == NULL)
         return tern_arena_fail(build->arena, err, "a path");
-    TERN_TRY(tern_edge_unpack(folder, build->arena, &build->sources, err));
+    TERN_TRY(tern_edge_unpack(folder, &build->emitted, build->arena, &build->sources, err));
     TERN_TRY(tern_scratch_write(folder, source, tern_buf_str(&build->source), err));
     return tern_scratch_write(folder, header, tern_buf_str(&build->header), err);
 }

@@ -11,6 +11,15 @@ static void print_row(struct tern_table *table, const char *what)
     tern_table_cell(table, TERN_TONE_QUIET, "%s", what);
 }
 
+/* The datatype of the inputs, when they have the same. */
+static const char *takes(const struct tern_native_emitted *emitted)
+{
+    for (uint32_t i = 1; i < emitted->n_inputs; i++)
+        if (emitted->inputs[i].dtype != emitted->inputs[0].dtype)
+            return "of several kinds";
+    return tern_dtype_name(emitted->inputs[0].dtype);
+}
+
 static void print_files(const struct tern_build_edge *build, struct tern_table *table)
 {
     for (uint32_t i = 0; i < build->n_files; i++) {
@@ -50,9 +59,8 @@ static void print_table(const struct tern_build_edge *build, struct tern_buf *ou
     tern_table_column(&table, build->emit.name, false);
     print_files(build, &table);
     print_row(&table, "takes, gives");
-    tern_table_cell(&table, TERN_TONE_PLAIN, "%u %s, %u %s", emitted->n_features,
-                    tern_dtype_name(emitted->in), emitted->n_outputs,
-                    tern_dtype_name(emitted->out));
+    tern_table_cell(&table, TERN_TONE_PLAIN, "%u %s, %u %s", emitted->n_columns, takes(emitted),
+                    emitted->output.n, tern_dtype_name(emitted->output.dtype));
     print_row(&table, "model");
     tern_table_cell(&table, TERN_TONE_PLAIN, "%zu bytes of constants", emitted->model_bytes);
     if (build->object != NULL) {
@@ -62,7 +70,7 @@ static void print_table(const struct tern_build_edge *build, struct tern_buf *ou
     }
     print_row(&table, "working memory");
     tern_table_cell(&table, TERN_TONE_PLAIN, "%zu bytes for %u rows at once",
-                    emitted->working_bytes, build->emit.rows);
+                    emitted->working_bytes, emitted->rows);
     if (build->was_run) {
         print_run(build, &table);
     } else {
@@ -88,9 +96,9 @@ static void print_json(const struct tern_build_edge *build, struct tern_buf *out
     tern_buf_printf(out,
                     "],\"features\":%u,\"outputs\":%u,\"input\":\"%s\",\"output\":\"%s\","
                     "\"model_bytes\":%zu,\"code_bytes\":%" PRIu64 ",\"working_bytes\":%zu",
-                    emitted->n_features, emitted->n_outputs, tern_dtype_name(emitted->in),
-                    tern_dtype_name(emitted->out), emitted->model_bytes, build->object_sizes.code,
-                    emitted->working_bytes);
+                    emitted->n_columns, emitted->output.n, takes(emitted),
+                    tern_dtype_name(emitted->output.dtype), emitted->model_bytes,
+                    build->object_sizes.code, emitted->working_bytes);
     if (build->was_run)
         tern_buf_printf(out,
                         ",\"run\":{\"emulated\":%s,\"rows\":%u,\"numbers\":%" PRIu64

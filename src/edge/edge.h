@@ -8,14 +8,31 @@
 
 #include "engine/native/program.h"
 
+/* Eight bytes of a state (engine/native/state.h). */
+union tern_edge_word {
+    uint64_t bits;
+    const void *at;
+};
+
+/* FP32, FP64, INT32, INT64, or BYTES: texts, which are pointers to them where they come in, and
+ * `text_bytes` with an end each where they go out. */
+struct tern_edge_port {
+    enum tern_dtype dtype;
+    uint32_t n;              /* elements a row */
+    struct tern_shape shape; /* of a row, which is dim[0] */
+};
+
 struct tern_edge_model {
-    const struct tern_program *program; /* one input of rows, one output */
-    enum tern_dtype in, out;
-    uint32_t n_features, n_outputs;   /* elements of a row, and of its answer */
+    const struct tern_program *program; /* one output */
+    const struct tern_edge_port *inputs;
+    uint32_t n_inputs;
+    struct tern_edge_port output;
+    uint32_t n_columns;               /* elements of a row of all inputs */
+    uint32_t text_bytes;              /* with the end; 0: neither inputs nor the output are texts */
     uint32_t rows;                    /* that are run at once */
     size_t working_bytes;             /* what that takes */
     void *working;                    /* so many bytes; for one thread */
-    const char *const *feature_names; /* n_features, or NULL */
+    const char *const *feature_names; /* n_columns, or NULL */
     const char *name;
     int64_t version;
 };
@@ -23,10 +40,10 @@ struct tern_edge_model {
 /* The model's own source defines it. */
 extern const struct tern_edge_model tern_edge_model;
 
-/* n rows of n_features through the model; out: n rows of n_outputs. working: working_bytes, aligned
- * to 64, or NULL: the model's. 0, or -1. */
-int tern_edge_run(const struct tern_edge_model *model, const void *rows, size_t n, void *out,
-                  void *working);
+/* n rows through the model: one array an input; out: n rows of the output. working: working_bytes,
+ * aligned to 64, or NULL: the model's. 0, or -1. */
+int tern_edge_run(const struct tern_edge_model *model, const void *const *inputs, size_t n,
+                  void *out, void *working);
 /* NULL: not known, or no such feature. */
 const char *tern_edge_feature_name(const struct tern_edge_model *model, size_t feature);
 

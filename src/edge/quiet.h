@@ -3,6 +3,8 @@
 #ifndef TERN_EDGE_QUIET_H
 #define TERN_EDGE_QUIET_H
 
+#define TERN_EDGE 1
+
 #include "base/arena.h"
 #include "base/err.h"
 

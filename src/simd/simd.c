@@ -34,6 +34,14 @@ void tern_simd_init(void)
     tern_simd = chosen;
 }
 
+void tern_simd_round_portably(void)
+{
+    tern_simd.dense_run = NULL;
+    tern_simd.curves_exp = NULL;
+    tern_simd.curves_sigmoid = NULL;
+    tern_simd.curves_tanh = NULL;
+}
+
 const char *tern_simd_name(void)
 {
     static const char *const names[] = {"portable", "avx2", "avx512"};

@@ -67,6 +67,9 @@ struct tern_simd {
 extern struct tern_simd tern_simd;
 
 void tern_simd_init(void);
+/* From now on only kernels that give the bits of the portable forms: sums and curves are left to
+ * those. For comparisons with another machine. */
+void tern_simd_round_portably(void);
 /* "portable", "avx2" or "avx512": for the start-up log and `tern version`. */
 const char *tern_simd_name(void);
 

@@ -13,15 +13,16 @@ struct native_rig {
     struct tern_err err;
 };
 
-/* Also after a failure native_free is called. */
-static inline enum tern_code
-native_load(struct native_rig *rig, const struct tern_native_format *format, struct tern_str file)
+/* Also after a failure native_free is called. first_size: of the program's memory. */
+static inline enum tern_code native_load_in(struct native_rig *rig,
+                                            const struct tern_native_format *format,
+                                            struct tern_str file, size_t first_size)
 {
     char *bytes = calloc(1, file.n + TERN_NATIVE_PAD);
     struct tern_native_source source = {.path = "model", .arena = &rig->arena};
 
     memset(rig, 0, sizeof(*rig));
-    tern_arena_init(&rig->arena, 4096, 64u << 20);
+    tern_arena_init(&rig->arena, first_size, 64u << 20);
     tern_program_begin(&rig->program, &rig->arena);
     if (bytes == NULL)
         abort();
@@ -31,6 +32,12 @@ native_load(struct native_rig *rig, const struct tern_native_format *format, str
     enum tern_code code = format->load(&source, &rig->program, &rig->err);
     free(bytes);
     return code == TERN_OK ? tern_program_finish(&rig->program, &rig->err) : code;
+}
+
+static inline enum tern_code
+native_load(struct native_rig *rig, const struct tern_native_format *format, struct tern_str file)
+{
+    return native_load_in(rig, format, file, 4096);
 }
 
 static inline void native_free(struct native_rig *rig)

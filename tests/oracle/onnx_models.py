@@ -173,6 +173,20 @@ def exported():
             print(f"not exported: {what}: {str(error)[:200]}")
 
 
+def exported_as(kind):
+    """Three small models of iris: what test_edge.py builds programs of."""
+    x, data = table("iris")
+    model = {
+        "mlp": lambda: sklearn.neural_network.MLPClassifier((16, 8), activation="tanh", max_iter=200),
+        "pipeline": lambda: sklearn.pipeline.make_pipeline(sklearn.preprocessing.StandardScaler(), sklearn.linear_model.LogisticRegression()),
+        "forest": lambda: sklearn.ensemble.RandomForestClassifier(20, max_depth=7),
+    }[kind]()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        labels = numpy.array([f"class {n}" for n in data.classes[: len(x)]])
+        return export(kind, model.fit(x, labels), x)
+
+
 def mixed():
     """Pipelines of several inputs: columns of numbers, whole numbers and texts."""
     random_ = numpy.random.default_rng(1)

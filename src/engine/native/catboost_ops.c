@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "base/num.h"
+#include "engine/native/state.h"
 
 #define CITY_K2  UINT64_C(0x9ae16a3b2f90404f)
 #define CITY_K3  UINT64_C(0xc949d7c7509e6557)
@@ -116,8 +117,19 @@ static enum tern_code run_categories(const struct tern_step *step, struct tern_p
     return TERN_OK;
 }
 
-static const struct tern_operator op_categories = {
-    .name = "categories", .run = run_categories, .reach = TERN_REACH_ELEMENT};
+static void categories_points(const void *state, struct tern_state *to)
+{
+    const struct categories *categories = state;
+
+    tern_state_points(to, &categories->columns, categories->n * sizeof(*categories->columns));
+    for (uint32_t i = 0; i < categories->n; i++) {
+        const struct column *column = &categories->columns[i];
+        tern_state_points(to, &column->known, column->n * sizeof(*column->known));
+    }
+}
+
+TERN_OPERATOR(tern_categories_op, .name = "categories", .run = run_categories,
+              .reach = TERN_REACH_ELEMENT, TERN_STATE(struct categories, categories_points));
 
 static int by_hash(const void *a, const void *b)
 {
@@ -163,8 +175,8 @@ enum tern_code tern_catboost_op_categories(const struct tern_catboost *model, ui
     }
     if (categories->n == 0)
         return TERN_OK;
-    return tern_program_then(model->program, &op_categories, categories, TERN_DTYPE_FP32, value,
-                             err);
+    return tern_program_then(model->program, &tern_categories_op, categories, TERN_DTYPE_FP32,
+                             value, err);
 }
 
 /* ---- variances ---- */
@@ -183,11 +195,11 @@ static enum tern_code run_variance(const struct tern_step *step, struct tern_pro
     return TERN_OK;
 }
 
-static const struct tern_operator op_variance = {
-    .name = "variance", .run = run_variance, .reach = TERN_REACH_ELEMENT};
+TERN_OPERATOR(tern_variance_op, .name = "variance", .run = run_variance,
+              .reach = TERN_REACH_ELEMENT);
 
 enum tern_code tern_catboost_op_variance(struct tern_program *program, uint32_t *value,
                                          struct tern_err *err)
 {
-    return tern_program_then(program, &op_variance, NULL, TERN_DTYPE_FP64, value, err);
+    return tern_program_then(program, &tern_variance_op, NULL, TERN_DTYPE_FP64, value, err);
 }

@@ -161,7 +161,8 @@ static enum tern_code run_classes(const struct tern_step *step, struct tern_prog
     return TERN_OK;
 }
 
-static const struct tern_operator op_classes = {.name = "classes", .run = run_classes};
+TERN_OPERATOR(tern_classes_op, .name = "classes", .run = run_classes,
+              TERN_STATE(struct classes, NULL));
 
 enum tern_code tern_native_options_apply(const struct tern_native_options *options,
                                          struct tern_program *program, struct tern_err *err)
@@ -179,6 +180,6 @@ enum tern_code tern_native_options_apply(const struct tern_native_options *optio
         return tern_arena_fail(program->arena, err, "an option");
     *classes = (struct classes){!options->predict_proba, options->threshold};
     spec->shape.dim[1] = classes->is_class ? 1 : spec->shape.dim[1] == 1 ? 2 : spec->shape.dim[1];
-    return tern_program_then(program, &op_classes, classes, spec->dtype, &program->outputs_at[0],
-                             err);
+    return tern_program_then(program, &tern_classes_op, classes, spec->dtype,
+                             &program->outputs_at[0], err);
 }

@@ -55,10 +55,11 @@ static enum tern_code run_batchnorm(const struct tern_step *step, struct tern_pr
     return TERN_OK;
 }
 
+TERN_OPERATOR(tern_batchnorm_op, .name = "BatchNormalization", .run = run_batchnorm,
+              .reach = TERN_REACH_ELEMENT, TERN_STATE(struct batchnorm, NULL));
+
 enum tern_code tern_op_batchnorm_prepare(struct tern_onnx_node *node, struct tern_err *err)
 {
-    static const struct tern_operator op = {
-        .name = "BatchNormalization", .run = run_batchnorm, .reach = TERN_REACH_ELEMENT};
     enum tern_dtype dtype = tern_onnx_node_dtype(node, 0);
     int64_t is_training, is_spatial;
     void *state;
@@ -74,6 +75,6 @@ enum tern_code tern_op_batchnorm_prepare(struct tern_onnx_node *node, struct ter
     TERN_TRY(tern_onnx_node_state(node, sizeof(struct batchnorm), &state, err));
     struct batchnorm *batchnorm = state;
     TERN_TRY(tern_onnx_node_float(node, "epsilon", 1e-5f, &batchnorm->epsilon, err));
-    return tern_onnx_node_steps(node, &op, batchnorm, 5, &dtype, 1, err);
+    return tern_onnx_node_steps(node, &tern_batchnorm_op, batchnorm, 5, &dtype, 1, err);
 }
 /* NOLINTEND(bugprone-macro-parentheses) */

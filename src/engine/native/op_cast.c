@@ -13,8 +13,7 @@ static enum tern_code run_cast(const struct tern_step *step, struct tern_program
     return TERN_OK;
 }
 
-const struct tern_operator tern_cast_op = {
-    .name = "cast", .run = run_cast, .reach = TERN_REACH_ELEMENT};
+TERN_OPERATOR(tern_cast_op, .name = "cast", .run = run_cast, .reach = TERN_REACH_ELEMENT);
 
 enum tern_code tern_op_cast(struct tern_program *program, enum tern_dtype dtype, uint32_t *value,
                             struct tern_err *err)

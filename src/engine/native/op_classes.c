@@ -55,6 +55,14 @@ struct tern_op_classes tern_op_classes_binary(enum tern_dtype dtype)
     return (struct tern_op_classes){dtype, ints, texts, 2};
 }
 
+void tern_op_classes_points(const struct tern_op_classes *classes, struct tern_state *to)
+{
+    bool is_text = classes->dtype == TERN_DTYPE_BYTES;
+
+    tern_state_cells(to, &classes->ints, TERN_DTYPE_INT64, is_text ? 0 : classes->n);
+    tern_state_cells(to, &classes->texts, TERN_DTYPE_BYTES, is_text ? classes->n : 0);
+}
+
 enum tern_code tern_op_classes_give(const struct tern_op_classes *classes,
                                     const struct tern_step *step, struct tern_program_run *run,
                                     uint32_t i, const uint32_t *numbers, size_t n,

@@ -3,6 +3,7 @@
 #define TERN_ENGINE_NATIVE_OP_CLASSES_H
 
 #include "engine/native/onnx_node.h"
+#include "engine/native/state.h"
 
 struct tern_op_classes {
     enum tern_dtype dtype; /* INT64 or BYTES */
@@ -25,5 +26,7 @@ enum tern_code tern_op_classes_give(const struct tern_op_classes *classes,
                                     const struct tern_step *step, struct tern_program_run *run,
                                     uint32_t i, const uint32_t *numbers, size_t n,
                                     struct tern_err *err);
+/* For states that have classes. */
+void tern_op_classes_points(const struct tern_op_classes *classes, struct tern_state *to);
 
 #endif

@@ -38,11 +38,30 @@ enum tern_code tern_op_dense_make(struct tern_arena *arena, const float *weights
     return TERN_OK;
 }
 
+void tern_op_dense_points(struct tern_dense *const *pointer, struct tern_state *to)
+{
+    const struct tern_dense *dense = *pointer;
+    size_t n = 0;
+
+    tern_state_points(to, pointer, sizeof(*dense));
+    if (dense == NULL || !tern_dense_panels(dense->n_features, dense->n_outputs, &n))
+        return;
+    tern_state_cells(to, &dense->panels, TERN_DTYPE_FP32, n);
+    tern_state_cells(to, &dense->bias, TERN_DTYPE_FP32, tern_dense_width(dense->n_outputs));
+}
+
 struct tern_op_layer {
     struct tern_dense *dense;
     bool has_bias;
     int rank_min; /* of the result: a bias of shape [1, k] makes two dimensions of one */
 };
+
+static void layer_points(const void *state, struct tern_state *to)
+{
+    const struct tern_op_layer *layer = state;
+
+    tern_op_dense_points(&layer->dense, to);
+}
 
 static enum tern_code run_layer(const struct tern_step *step, struct tern_program_run *run,
                                 struct tern_err *err)
@@ -70,6 +89,12 @@ static enum tern_code run_layer(const struct tern_step *step, struct tern_progra
         tern_dense_run(layer->dense, &rows);
     return TERN_OK;
 }
+
+#define LAYER(id, op_type)                               \
+    TERN_OPERATOR(id, .name = op_type, .run = run_layer, \
+                  TERN_STATE(struct tern_op_layer, layer_points))
+LAYER(tern_matmul_layer_op, "MatMul");
+LAYER(tern_gemm_layer_op, "Gemm");
 
 /* Weights are input 1: [m, k], or [k, m] when they are turned. */
 static enum tern_code make_layer(struct tern_onnx_node *node, const struct tern_operator *op,
@@ -246,17 +271,17 @@ static enum tern_code run_matmul(const struct tern_step *step, struct tern_progr
     return TERN_OK;
 }
 
+TERN_OPERATOR(tern_matmul_op, .name = "MatMul", .run = run_matmul);
+
 enum tern_code tern_op_dense_matmul(struct tern_onnx_node *node, struct tern_err *err)
 {
-    static const struct tern_operator any = {.name = "MatMul", .run = run_matmul},
-                                      layer = {.name = "MatMul", .run = run_layer};
     enum tern_dtype dtype = tern_onnx_node_dtype(node, 0);
 
     TERN_TRY(tern_onnx_node_want(node, 0, TERN_ONNX_FLOATS, err));
     TERN_TRY(tern_onnx_node_want(node, 1, 1u << dtype, err));
     if (is_matrix(tern_onnx_node_constant(node, 1)) && node->n_out > 0 && node->out[0] != NULL)
-        return make_layer(node, &layer, false, NULL, err);
-    return tern_onnx_node_step(node, &any, NULL, dtype, err);
+        return make_layer(node, &tern_matmul_layer_op, false, NULL, err);
+    return tern_onnx_node_step(node, &tern_matmul_op, NULL, dtype, err);
 }
 
 /* ---- Gemm ---- */
@@ -315,6 +340,8 @@ static enum tern_code run_gemm(const struct tern_step *step, struct tern_program
     return TERN_OK;
 }
 
+TERN_OPERATOR(tern_gemm_op, .name = "Gemm", .run = run_gemm, TERN_STATE(struct gemm, NULL));
+
 /* Whether it is a layer of constant weights: x W + row. */
 static bool is_layer(const struct tern_onnx_node *node, const struct gemm *gemm)
 {
@@ -331,8 +358,6 @@ static bool is_layer(const struct tern_onnx_node *node, const struct gemm *gemm)
 
 enum tern_code tern_op_dense_gemm(struct tern_onnx_node *node, struct tern_err *err)
 {
-    static const struct tern_operator any = {.name = "Gemm", .run = run_gemm},
-                                      layer = {.name = "Gemm", .run = run_layer};
     enum tern_dtype dtype = tern_onnx_node_dtype(node, 0);
     void *state;
 
@@ -349,8 +374,9 @@ enum tern_code tern_op_dense_gemm(struct tern_onnx_node *node, struct tern_err *
     gemm->turns_a = gemm->turns_a != 0;
     gemm->turns_b = gemm->turns_b != 0;
     if (!is_layer(node, gemm))
-        return tern_onnx_node_step(node, &any, gemm, dtype, err);
+        return tern_onnx_node_step(node, &tern_gemm_op, gemm, dtype, err);
     const struct tern_tensor *c = tern_onnx_node_constant(node, 2);
-    return make_layer(node, &layer, gemm->turns_b != 0, c == NULL ? NULL : c->data, err);
+    return make_layer(node, &tern_gemm_layer_op, gemm->turns_b != 0, c == NULL ? NULL : c->data,
+                      err);
 }
 /* NOLINTEND(bugprone-macro-parentheses) */

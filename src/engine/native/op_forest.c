@@ -1,6 +1,6 @@
 #include "engine/native/ops.h"
 
-/* The state is the forest itself. */
+/* The state is the forest itself, which is written down by forest/emit.h. */
 static enum tern_code run_forest(const struct tern_step *step, struct tern_program_run *run,
                                  struct tern_err *err)
 {
@@ -22,7 +22,7 @@ static enum tern_code run_forest(const struct tern_step *step, struct tern_progr
     return tern_forest_run(step->state, &rows, out->data, run->arena, err);
 }
 
-const struct tern_operator tern_forest_op = {.name = "forest", .run = run_forest};
+TERN_OPERATOR(tern_forest_op, .name = "forest", .run = run_forest);
 
 static void free_forest(void *forest)
 {

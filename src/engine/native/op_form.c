@@ -23,13 +23,13 @@ static enum tern_code run_copy(const struct tern_step *step, struct tern_program
     return TERN_OK;
 }
 
+TERN_OPERATOR(tern_copy_op, .name = "Identity", .run = run_copy, .reach = TERN_REACH_ELEMENT);
+
 enum tern_code tern_op_form_copy(struct tern_program *program, uint32_t *value,
                                  struct tern_err *err)
 {
-    static const struct tern_operator op = {
-        .name = "Identity", .run = run_copy, .reach = TERN_REACH_ELEMENT};
-
-    return tern_program_then(program, &op, NULL, program->values[*value].tensor.dtype, value, err);
+    return tern_program_then(program, &tern_copy_op, NULL, program->values[*value].tensor.dtype,
+                             value, err);
 }
 
 /* Output 0 is input 0, and what is known of it stays known. */
@@ -151,9 +151,11 @@ static enum tern_code run_fill(const struct tern_step *step, struct tern_program
     return TERN_OK;
 }
 
+TERN_OPERATOR(tern_fill_op, .name = "ConstantOfShape", .run = run_fill,
+              TERN_STATE(struct fill, NULL));
+
 enum tern_code tern_op_form_fill(struct tern_onnx_node *node, struct tern_err *err)
 {
-    static const struct tern_operator op = {.name = "ConstantOfShape", .run = run_fill};
     struct tern_tensor value;
     struct fill *fill;
     void *state;
@@ -168,7 +170,7 @@ enum tern_code tern_op_form_fill(struct tern_onnx_node *node, struct tern_err *e
     if (fill->size == 0 || value.n_bytes != fill->size)
         return tern_onnx_node_refuse(node, "its value is no single number", err);
     memmove(fill->element, value.data, fill->size);
-    return tern_onnx_node_step(node, &op, fill, value.dtype, err);
+    return tern_onnx_node_step(node, &tern_fill_op, fill, value.dtype, err);
 }
 
 /* ---- Shape ---- */
@@ -198,9 +200,10 @@ static enum tern_code run_shape(const struct tern_step *step, struct tern_progra
     return TERN_OK;
 }
 
+TERN_OPERATOR(tern_shape_op, .name = "Shape", .run = run_shape, TERN_STATE(struct range, NULL));
+
 enum tern_code tern_op_form_shape(struct tern_onnx_node *node, struct tern_err *err)
 {
-    static const struct tern_operator op = {.name = "Shape", .run = run_shape};
     struct range *range;
     void *state;
 
@@ -209,7 +212,7 @@ enum tern_code tern_op_form_shape(struct tern_onnx_node *node, struct tern_err *
     range = state;
     TERN_TRY(tern_onnx_node_int(node, "start", 0, &range->start, err));
     TERN_TRY(tern_onnx_node_int(node, "end", INT32_MAX, &range->end, err));
-    return tern_onnx_node_step(node, &op, range, TERN_DTYPE_INT64, err);
+    return tern_onnx_node_step(node, &tern_shape_op, range, TERN_DTYPE_INT64, err);
 }
 
 /* ---- new shapes for the same elements ---- */
@@ -299,16 +302,18 @@ static enum tern_code run_reshape(const struct tern_step *step, struct tern_prog
     return TERN_OK;
 }
 
+TERN_OPERATOR(tern_reshape_op, .name = "Reshape", .run = run_reshape,
+              TERN_STATE(struct form, NULL));
+
 enum tern_code tern_op_form_reshape(struct tern_onnx_node *node, struct tern_err *err)
 {
-    static const struct tern_operator op = {.name = "Reshape", .run = run_reshape};
     struct form *form;
     int64_t allowzero;
 
     TERN_TRY(read_form(node, "shape", &form, err));
     TERN_TRY(tern_onnx_node_int(node, "allowzero", 0, &allowzero, err));
     form->keeps_zero = allowzero != 0;
-    return tern_onnx_node_step(node, &op, form, tern_onnx_node_dtype(node, 0), err);
+    return tern_onnx_node_step(node, &tern_reshape_op, form, tern_onnx_node_dtype(node, 0), err);
 }
 
 static enum tern_code run_flatten(const struct tern_step *step, struct tern_program_run *run,
@@ -327,14 +332,16 @@ static enum tern_code run_flatten(const struct tern_step *step, struct tern_prog
     return TERN_OK;
 }
 
+TERN_OPERATOR(tern_flatten_op, .name = "Flatten", .run = run_flatten,
+              TERN_STATE(struct form, NULL));
+
 enum tern_code tern_op_form_flatten(struct tern_onnx_node *node, struct tern_err *err)
 {
-    static const struct tern_operator op = {.name = "Flatten", .run = run_flatten};
     struct form *form;
 
     TERN_TRY(read_form(node, "", &form, err));
     TERN_TRY(tern_onnx_node_int(node, "axis", 1, &form->axis, err));
-    return tern_onnx_node_step(node, &op, form, tern_onnx_node_dtype(node, 0), err);
+    return tern_onnx_node_step(node, &tern_flatten_op, form, tern_onnx_node_dtype(node, 0), err);
 }
 
 /* Which axes a list names, as bits. */
@@ -382,13 +389,15 @@ static enum tern_code run_squeeze(const struct tern_step *step, struct tern_prog
     return TERN_OK;
 }
 
+TERN_OPERATOR(tern_squeeze_op, .name = "Squeeze", .run = run_squeeze,
+              TERN_STATE(struct form, NULL));
+
 enum tern_code tern_op_form_squeeze(struct tern_onnx_node *node, struct tern_err *err)
 {
-    static const struct tern_operator op = {.name = "Squeeze", .run = run_squeeze};
     struct form *form;
 
     TERN_TRY(read_form(node, "axes", &form, err));
-    return tern_onnx_node_step(node, &op, form, tern_onnx_node_dtype(node, 0), err);
+    return tern_onnx_node_step(node, &tern_squeeze_op, form, tern_onnx_node_dtype(node, 0), err);
 }
 
 static enum tern_code run_unsqueeze(const struct tern_step *step, struct tern_program_run *run,
@@ -407,11 +416,13 @@ static enum tern_code run_unsqueeze(const struct tern_step *step, struct tern_pr
     return TERN_OK;
 }
 
+TERN_OPERATOR(tern_unsqueeze_op, .name = "Unsqueeze", .run = run_unsqueeze,
+              TERN_STATE(struct form, NULL));
+
 enum tern_code tern_op_form_unsqueeze(struct tern_onnx_node *node, struct tern_err *err)
 {
-    static const struct tern_operator op = {.name = "Unsqueeze", .run = run_unsqueeze};
     struct form *form;
 
     TERN_TRY(read_form(node, "axes", &form, err));
-    return tern_onnx_node_step(node, &op, form, tern_onnx_node_dtype(node, 0), err);
+    return tern_onnx_node_step(node, &tern_unsqueeze_op, form, tern_onnx_node_dtype(node, 0), err);
 }

@@ -75,9 +75,10 @@ static enum tern_code run_gather(const struct tern_step *step, struct tern_progr
     return gather(step, run, axis, &shape, err);
 }
 
+TERN_OPERATOR(tern_gather_op, .name = "Gather", .run = run_gather, TERN_STATE(struct gather, NULL));
+
 enum tern_code tern_op_gather_prepare(struct tern_onnx_node *node, struct tern_err *err)
 {
-    static const struct tern_operator op = {.name = "Gather", .run = run_gather};
     struct gather *settings;
     void *state;
 
@@ -87,7 +88,7 @@ enum tern_code tern_op_gather_prepare(struct tern_onnx_node *node, struct tern_e
     settings = state;
     settings->counts_back = true;
     TERN_TRY(tern_onnx_node_int(node, "axis", 0, &settings->axis, err));
-    return tern_onnx_node_step(node, &op, settings, tern_onnx_node_dtype(node, 0), err);
+    return tern_onnx_node_step(node, &tern_gather_op, settings, tern_onnx_node_dtype(node, 0), err);
 }
 
 /* What has one dimension is a single row, and so is what comes of it. */
@@ -106,13 +107,15 @@ static enum tern_code run_features(const struct tern_step *step, struct tern_pro
     return gather(step, run, x->rank - 1, &shape, err);
 }
 
+TERN_OPERATOR(tern_features_op, .name = "ArrayFeatureExtractor", .run = run_features,
+              TERN_STATE(struct gather, NULL));
+
 enum tern_code tern_op_gather_features(struct tern_onnx_node *node, struct tern_err *err)
 {
-    static const struct tern_operator op = {.name = "ArrayFeatureExtractor", .run = run_features};
     void *state;
 
     TERN_TRY(tern_onnx_node_want(node, 0, TERN_ONNX_ANY, err));
     TERN_TRY(tern_onnx_node_want(node, 1, TERN_ONNX_DTYPE(INT64), err));
     TERN_TRY(tern_onnx_node_state(node, sizeof(struct gather), &state, err));
-    return tern_onnx_node_step(node, &op, state, tern_onnx_node_dtype(node, 0), err);
+    return tern_onnx_node_step(node, &tern_features_op, state, tern_onnx_node_dtype(node, 0), err);
 }

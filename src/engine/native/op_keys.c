@@ -105,6 +105,12 @@ enum tern_code tern_op_keys_make(struct tern_arena *arena, enum tern_dtype dtype
     return TERN_OK;
 }
 
+void tern_op_keys_points(const struct tern_op_keys *keys, struct tern_state *to)
+{
+    tern_state_cells(to, &keys->cells, keys->dtype, keys->n);
+    tern_state_points(to, &keys->slots, ((size_t)keys->mask + 1) * sizeof(*keys->slots));
+}
+
 bool tern_op_keys_find(const struct tern_op_keys *keys, const void *cells, size_t i,
                        uint32_t *ret_number)
 {

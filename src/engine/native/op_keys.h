@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include "base/arena.h"
 #include "core/tensor.h"
+#include "engine/native/state.h"
 
 struct tern_op_keys {
     enum tern_dtype dtype; /* INT64, FP32, FP64 or BYTES */
@@ -24,5 +25,7 @@ enum tern_code tern_op_keys_make(struct tern_arena *arena, enum tern_dtype dtype
 /* Whether cell i of `cells` is a key, and its number. */
 bool tern_op_keys_find(const struct tern_op_keys *keys, const void *cells, size_t i,
                        uint32_t *ret_number);
+/* For states that have keys. */
+void tern_op_keys_points(const struct tern_op_keys *keys, struct tern_state *to);
 
 #endif

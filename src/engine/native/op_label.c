@@ -13,6 +13,13 @@ struct onehot {
     bool knows_all; /* what is no category is an error; else zeros */
 };
 
+static void onehot_points(const void *state, struct tern_state *to)
+{
+    const struct onehot *onehot = state;
+
+    tern_op_keys_points(&onehot->keys, to);
+}
+
 static enum tern_code run_onehot(const struct tern_step *step, struct tern_program_run *run,
                                  struct tern_err *err)
 {
@@ -40,9 +47,11 @@ static enum tern_code run_onehot(const struct tern_step *step, struct tern_progr
     return TERN_OK;
 }
 
+TERN_OPERATOR(tern_onehot_op, .name = "OneHotEncoder", .run = run_onehot,
+              TERN_STATE(struct onehot, onehot_points));
+
 enum tern_code tern_op_label_onehot(struct tern_onnx_node *node, struct tern_err *err)
 {
-    static const struct tern_operator op = {.name = "OneHotEncoder", .run = run_onehot};
     bool is_text = tern_onnx_node_dtype(node, 0) == TERN_DTYPE_BYTES;
     struct tern_onnx_ints ints;
     struct tern_onnx_texts texts;
@@ -67,7 +76,8 @@ enum tern_code tern_op_label_onehot(struct tern_onnx_node *node, struct tern_err
     TERN_TRY(tern_onnx_node_read(node, 0, &value, err));
     if (!is_text)
         TERN_TRY(tern_op_cast(node->program, TERN_DTYPE_INT64, &value, err));
-    TERN_TRY(tern_program_then(node->program, &op, onehot, TERN_DTYPE_FP32, &value, err));
+    TERN_TRY(
+        tern_program_then(node->program, &tern_onehot_op, onehot, TERN_DTYPE_FP32, &value, err));
     tern_onnx_node_bind(node, 0, value);
     return TERN_OK;
 }
@@ -77,8 +87,17 @@ enum tern_code tern_op_label_onehot(struct tern_onnx_node *node, struct tern_err
 /* From keys to values: cells of that datatype, the last one for all that is no key. */
 struct encoder {
     struct tern_op_keys keys;
+    enum tern_dtype dtype; /* of the values */
     const void *values;
 };
+
+static void encoder_points(const void *state, struct tern_state *to)
+{
+    const struct encoder *encoder = state;
+
+    tern_op_keys_points(&encoder->keys, to);
+    tern_state_cells(to, &encoder->values, encoder->dtype, encoder->keys.n + 1u);
+}
 
 static enum tern_code run_encoder(const struct tern_step *step, struct tern_program_run *run,
                                   struct tern_err *err)
@@ -86,7 +105,7 @@ static enum tern_code run_encoder(const struct tern_step *step, struct tern_prog
     const struct encoder *encoder = step->state;
     const struct tern_tensor *x = tern_step_in(step, run, 0);
     size_t n = tern_op_shape_count(x);
-    size_t size = tern_op_cells_size(run->program->values[step->out[0]].tensor.dtype);
+    size_t size = tern_op_cells_size(encoder->dtype);
     const void *from;
     void *to;
 
@@ -101,6 +120,9 @@ static enum tern_code run_encoder(const struct tern_step *step, struct tern_prog
     return tern_op_cells_done(step, run, 0, &x->shape, to, err);
 }
 
+TERN_OPERATOR(tern_encoder_op, .name = "LabelEncoder", .run = run_encoder,
+              .reach = TERN_REACH_ELEMENT, TERN_STATE(struct encoder, encoder_points));
+
 /* A list of an encoder, as it stands in the file. */
 struct cells {
     enum tern_dtype dtype;
@@ -112,8 +134,6 @@ static enum tern_code make_encoder(struct tern_onnx_node *node, const struct cel
                                    const struct cells *values, const void *otherwise,
                                    bool last_counts, struct tern_err *err)
 {
-    static const struct tern_operator op = {
-        .name = "LabelEncoder", .run = run_encoder, .reach = TERN_REACH_ELEMENT};
     struct tern_arena *arena = node->program->arena;
     size_t size = tern_op_cells_size(values->dtype);
     void *state, *copy;
@@ -137,7 +157,8 @@ static enum tern_code make_encoder(struct tern_onnx_node *node, const struct cel
             return tern_arena_fail(arena, err, "the labels");
     }
     encoder->values = copy;
-    return tern_onnx_node_step(node, &op, encoder, values->dtype, err);
+    encoder->dtype = values->dtype;
+    return tern_onnx_node_step(node, &tern_encoder_op, encoder, values->dtype, err);
 }
 
 /* One of the four attributes <prefix>_strings, _int64s, _floats and _tensor. */

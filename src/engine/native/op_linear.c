@@ -1,6 +1,7 @@
 #include <math.h>
 
 #include "engine/native/ops.h"
+#include "engine/native/state.h"
 
 /* Feature by feature, so that each output's sum goes over them in their order. */
 static void multiply_float(const struct tern_linear *l, const float *x, float *y)
@@ -55,7 +56,16 @@ static enum tern_code run_linear(const struct tern_step *step, struct tern_progr
     return TERN_OK;
 }
 
-const struct tern_operator tern_linear_op = {.name = "linear", .run = run_linear};
+static void linear_points(const void *state, struct tern_state *to)
+{
+    const struct tern_linear *l = state;
+
+    tern_state_cells(to, &l->weights, l->dtype, (size_t)l->n_features * l->n_outputs);
+    tern_state_cells(to, &l->bias, l->dtype, l->n_outputs);
+}
+
+TERN_OPERATOR(tern_linear_op, .name = "linear", .run = run_linear,
+              TERN_STATE(struct tern_linear, linear_points));
 
 enum tern_code tern_op_linear(struct tern_program *program, const struct tern_linear *linear,
                               uint32_t *value, struct tern_err *err)

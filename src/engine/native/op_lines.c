@@ -14,6 +14,14 @@ struct lines {
     bool adds_class; /* one score stands for two classes */
 };
 
+static void lines_points(const void *state, struct tern_state *to)
+{
+    const struct lines *lines = state;
+
+    tern_op_dense_points(&lines->dense, to);
+    tern_op_classes_points(&lines->classes, to);
+}
+
 /* Rows of features; what has one dimension is a single row. */
 static enum tern_code rows_of(const struct tern_tensor *x, const struct tern_dense *dense,
                               struct tern_dense_rows *rows, struct tern_err *err)
@@ -79,9 +87,11 @@ static enum tern_code run_regressor(const struct tern_step *step, struct tern_pr
     return TERN_OK;
 }
 
+TERN_OPERATOR(tern_linear_regressor_op, .name = "LinearRegressor", .run = run_regressor,
+              TERN_STATE(struct lines, lines_points));
+
 enum tern_code tern_op_lines_regressor(struct tern_onnx_node *node, struct tern_err *err)
 {
-    static const struct tern_operator op = {.name = "LinearRegressor", .run = run_regressor};
     struct tern_onnx_floats intercepts;
     struct lines *lines;
     int64_t targets;
@@ -90,7 +100,8 @@ enum tern_code tern_op_lines_regressor(struct tern_onnx_node *node, struct tern_
     TERN_TRY(tern_onnx_node_int(node, "targets", 1, &targets, err));
     TERN_TRY(tern_onnx_node_floats(node, "intercepts", &intercepts, err));
     TERN_TRY(make_lines(node, targets < 0 ? 0 : (size_t)targets, &intercepts, &lines, &value, err));
-    TERN_TRY(tern_program_then(node->program, &op, lines, TERN_DTYPE_FP32, &value, err));
+    TERN_TRY(tern_program_then(node->program, &tern_linear_regressor_op, lines, TERN_DTYPE_FP32,
+                               &value, err));
     tern_onnx_node_bind(node, 0, value);
     return TERN_OK;
 }
@@ -146,6 +157,9 @@ static enum tern_code run_classifier(const struct tern_step *step, struct tern_p
     return tern_op_classes_give(&lines->classes, step, run, 0, numbers, rows.n, err);
 }
 
+TERN_OPERATOR(tern_linear_classifier_op, .name = "LinearClassifier", .run = run_classifier,
+              TERN_STATE(struct lines, lines_points));
+
 static enum tern_code read_classes(struct tern_onnx_node *node, struct lines *lines,
                                    struct tern_err *err)
 {
@@ -167,7 +181,6 @@ static enum tern_code read_classes(struct tern_onnx_node *node, struct lines *li
 
 enum tern_code tern_op_lines_classifier(struct tern_onnx_node *node, struct tern_err *err)
 {
-    static const struct tern_operator op = {.name = "LinearClassifier", .run = run_classifier};
     struct tern_onnx_floats intercepts;
     struct lines *lines;
     uint32_t value, made[2];
@@ -178,8 +191,8 @@ enum tern_code tern_op_lines_classifier(struct tern_onnx_node *node, struct tern
     TERN_TRY(read_classes(node, lines, err));
     TERN_TRY(tern_program_made(node->program, TERN_STR(""), lines->classes.dtype, &made[0], err));
     TERN_TRY(tern_program_made(node->program, TERN_STR(""), TERN_DTYPE_FP32, &made[1], err));
-    TERN_TRY(tern_program_step(node->program, &op, lines, &value, 1, made, 2, err));
-    TERN_TRY(tern_op_classes_label(node->program, made[1], &lines->classes, err));
+    TERN_TRY(tern_program_step(node->program, &tern_linear_classifier_op, lines, &value, 1, made, 2,
+                               err));
     tern_onnx_node_bind(node, 0, made[0]);
     tern_onnx_node_bind(node, 1, made[1]);
     return TERN_OK;

@@ -5,6 +5,11 @@
 
 #include "engine/native/ops.h"
 
+struct link {
+    enum tern_link kind;
+    double parameter;
+};
+
 /* ---- float ---- */
 
 static float sigmoid_float(float x)
@@ -30,7 +35,7 @@ static void softmax_float(const float *x, float *y, size_t k)
         y[i] /= (float)sum;
 }
 
-static void each_float(const struct tern_link_state *link, const float *x, float *y, size_t n)
+static void each_float(const struct link *link, const float *x, float *y, size_t n)
 {
     float p = (float)link->parameter;
 
@@ -74,7 +79,7 @@ static void softmax_double(const double *x, double *y, size_t k)
         y[i] /= sum;
 }
 
-static void each_double(const struct tern_link_state *link, const double *x, double *y, size_t n)
+static void each_double(const struct link *link, const double *x, double *y, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
         switch ((int)link->kind) {
@@ -120,8 +125,7 @@ static size_t largest_double(const double *x, size_t k)
     return at;
 }
 
-static void apply_float(const struct tern_link_state *link, const float *x, float *y, size_t n,
-                        size_t k)
+static void apply_float(const struct link *link, const float *x, float *y, size_t n, size_t k)
 {
     if (link->kind == TERN_LINK_ARGMAX) {
         for (size_t i = 0; i < n; i++)
@@ -134,8 +138,7 @@ static void apply_float(const struct tern_link_state *link, const float *x, floa
     }
 }
 
-static void apply_double(const struct tern_link_state *link, const double *x, double *y, size_t n,
-                         size_t k)
+static void apply_double(const struct link *link, const double *x, double *y, size_t n, size_t k)
 {
     if (link->kind == TERN_LINK_ARGMAX) {
         for (size_t i = 0; i < n; i++)
@@ -152,7 +155,7 @@ static enum tern_code run_link(const struct tern_step *step, struct tern_program
                                struct tern_err *err)
 {
     const struct tern_tensor *in = tern_step_in(step, run, 0);
-    const struct tern_link_state *link = step->state;
+    const struct link *link = step->state;
     struct tern_tensor *out;
 
     if (in->shape.rank != 2 || in->shape.dim[1] < 1)
@@ -170,14 +173,14 @@ static enum tern_code run_link(const struct tern_step *step, struct tern_program
     return TERN_OK;
 }
 
-const struct tern_operator tern_link_op = {
-    .name = "link", .run = run_link, .reach = TERN_REACH_ROW};
+TERN_OPERATOR(tern_link_op, .name = "link", .run = run_link, .reach = TERN_REACH_ROW,
+              TERN_STATE(struct link, NULL));
 
 enum tern_code tern_op_link(struct tern_program *program, enum tern_link link, double parameter,
                             uint32_t *value, struct tern_err *err)
 {
     enum tern_dtype dtype = program->values[*value].tensor.dtype;
-    struct tern_link_state *state;
+    struct link *state;
 
     if (link == TERN_LINK_IDENTITY)
         return TERN_OK;
@@ -189,9 +192,4 @@ enum tern_code tern_op_link(struct tern_program *program, enum tern_link link, d
     state->kind = link;
     state->parameter = parameter;
     return tern_program_then(program, &tern_link_op, state, dtype, value, err);
-}
-
-const struct tern_link_state *tern_op_link_of(const struct tern_step *step)
-{
-    return step->op == &tern_link_op ? step->state : NULL;
 }

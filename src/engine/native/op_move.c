@@ -3,6 +3,7 @@
 #include "engine/native/onnx_ops.h"
 #include "engine/native/op_cells.h"
 #include "engine/native/op_shape.h"
+#include "engine/native/state.h"
 
 struct axis {
     int64_t axis;
@@ -10,6 +11,13 @@ struct axis {
     size_t n_sizes;
     const int64_t *sizes;
 };
+
+static void axis_points(const void *state, struct tern_state *to)
+{
+    const struct axis *axis = state;
+
+    tern_state_cells(to, &axis->sizes, TERN_DTYPE_INT64, axis->n_sizes);
+}
 
 static enum tern_code make_axis(struct tern_onnx_node *node, int64_t otherwise,
                                 struct axis **ret_axis, struct tern_err *err)
@@ -69,16 +77,18 @@ static enum tern_code run_concat(const struct tern_step *step, struct tern_progr
     return tern_op_cells_done(step, run, 0, &shape, to, err);
 }
 
+TERN_OPERATOR(tern_concat_op, .name = "Concat", .run = run_concat,
+              TERN_STATE(struct axis, axis_points));
+
 enum tern_code tern_op_move_concat(struct tern_onnx_node *node, struct tern_err *err)
 {
-    static const struct tern_operator op = {.name = "Concat", .run = run_concat};
     enum tern_dtype dtype = tern_onnx_node_dtype(node, 0);
     struct axis *axis;
 
     TERN_TRY(make_axis(node, 1, &axis, err));
     for (uint32_t i = 1; i < node->n_in; i++)
         TERN_TRY(tern_onnx_node_want(node, i, 1u << dtype, err));
-    return tern_onnx_node_step(node, &op, axis, dtype, err);
+    return tern_onnx_node_step(node, &tern_concat_op, axis, dtype, err);
 }
 
 /* ---- Split ---- */
@@ -137,9 +147,11 @@ static enum tern_code run_split(const struct tern_step *step, struct tern_progra
     return TERN_OK;
 }
 
+TERN_OPERATOR(tern_split_op, .name = "Split", .run = run_split,
+              TERN_STATE(struct axis, axis_points));
+
 enum tern_code tern_op_move_split(struct tern_onnx_node *node, struct tern_err *err)
 {
-    static const struct tern_operator op = {.name = "Split", .run = run_split};
     enum tern_dtype dtypes[PARTS_MAX];
     struct tern_onnx_ints sizes;
     struct axis *axis;
@@ -160,7 +172,7 @@ enum tern_code tern_op_move_split(struct tern_onnx_node *node, struct tern_err *
     axis->n_sizes = sizes.n;
     for (uint32_t i = 0; i < node->n_out; i++)
         dtypes[i] = tern_onnx_node_dtype(node, 0);
-    return tern_onnx_node_steps(node, &op, axis, node->n_in, dtypes, node->n_out, err);
+    return tern_onnx_node_steps(node, &tern_split_op, axis, node->n_in, dtypes, node->n_out, err);
 }
 
 /* ---- a tensor walked in another order ---- */
@@ -266,6 +278,8 @@ static enum tern_code run_slice(const struct tern_step *step, struct tern_progra
     return gather_walk(step, run, x, &shape, first, steps, err);
 }
 
+TERN_OPERATOR(tern_slice_op, .name = "Slice", .run = run_slice, TERN_STATE(struct slice, NULL));
+
 static enum tern_code slice_list(struct tern_onnx_node *node, const char *name, int64_t *list,
                                  int *ret_n, struct tern_err *err)
 {
@@ -282,7 +296,6 @@ static enum tern_code slice_list(struct tern_onnx_node *node, const char *name, 
 
 enum tern_code tern_op_move_slice(struct tern_onnx_node *node, struct tern_err *err)
 {
-    static const struct tern_operator op = {.name = "Slice", .run = run_slice};
     int n_ends;
     void *state;
 
@@ -297,7 +310,7 @@ enum tern_code tern_op_move_slice(struct tern_onnx_node *node, struct tern_err *
     TERN_TRY(slice_list(node, "axes", slice->axes, &slice->n_axes, err));
     if (n_ends != slice->n)
         return tern_fail(err, TERN_INVALID_ARGUMENT, "operator Slice: its lists have two lengths");
-    return tern_onnx_node_step(node, &op, slice, tern_onnx_node_dtype(node, 0), err);
+    return tern_onnx_node_step(node, &tern_slice_op, slice, tern_onnx_node_dtype(node, 0), err);
 }
 
 /* ---- Transpose ---- */
@@ -329,14 +342,16 @@ static enum tern_code run_transpose(const struct tern_step *step, struct tern_pr
     return gather_walk(step, run, x, &shape, 0, steps, err);
 }
 
+TERN_OPERATOR(tern_transpose_op, .name = "Transpose", .run = run_transpose,
+              TERN_STATE(struct slice, NULL));
+
 enum tern_code tern_op_move_transpose(struct tern_onnx_node *node, struct tern_err *err)
 {
-    static const struct tern_operator op = {.name = "Transpose", .run = run_transpose};
     void *state;
 
     TERN_TRY(tern_onnx_node_want(node, 0, TERN_ONNX_ANY, err));
     TERN_TRY(tern_onnx_node_state(node, sizeof(struct slice), &state, err));
     struct slice *order = state;
     TERN_TRY(slice_list(node, "perm", order->axes, &order->n, err));
-    return tern_onnx_node_step(node, &op, order, tern_onnx_node_dtype(node, 0), err);
+    return tern_onnx_node_step(node, &tern_transpose_op, order, tern_onnx_node_dtype(node, 0), err);
 }

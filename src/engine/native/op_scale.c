@@ -7,6 +7,7 @@
 #include "engine/native/onnx_ops.h"
 #include "engine/native/op_shape.h"
 #include "engine/native/ops.h"
+#include "engine/native/state.h"
 
 /* Types are arguments of macros, and take no parentheses.
  * NOLINTBEGIN(bugprone-macro-parentheses) */
@@ -38,6 +39,14 @@ struct scaler {
     const float *scale, *offset;
     size_t n; /* 1, or one a feature */
 };
+
+static void scaler_points(const void *state, struct tern_state *to)
+{
+    const struct scaler *scaler = state;
+
+    tern_state_cells(to, &scaler->scale, TERN_DTYPE_FP32, scaler->n);
+    tern_state_cells(to, &scaler->offset, TERN_DTYPE_FP32, scaler->n);
+}
 
 #define SCALE(name, type, wide)                                                         \
     static void name(const void *in, float *out, size_t n, const struct scaler *s)      \
@@ -74,10 +83,11 @@ static enum tern_code run_scaler(const struct tern_step *step, struct tern_progr
     return TERN_OK;
 }
 
+TERN_OPERATOR(tern_scaler_op, .name = "Scaler", .run = run_scaler, .reach = TERN_REACH_ELEMENT,
+              TERN_STATE(struct scaler, scaler_points));
+
 enum tern_code tern_op_scale_scaler(struct tern_onnx_node *node, struct tern_err *err)
 {
-    static const struct tern_operator op = {
-        .name = "Scaler", .run = run_scaler, .reach = TERN_REACH_ELEMENT};
     size_t n_offsets;
     void *state;
 
@@ -89,17 +99,25 @@ enum tern_code tern_op_scale_scaler(struct tern_onnx_node *node, struct tern_err
     if (scaler->n == 0 || scaler->n != n_offsets)
         return tern_fail(err, TERN_INVALID_ARGUMENT,
                          "operator Scaler has %zu factors and %zu offsets", scaler->n, n_offsets);
-    return tern_onnx_node_step(node, &op, scaler, TERN_DTYPE_FP32, err);
+    return tern_onnx_node_step(node, &tern_scaler_op, scaler, TERN_DTYPE_FP32, err);
 }
 
 /* ---- Imputer ---- */
 
 struct imputer {
+    enum tern_dtype dtype;
     const void *values;
     size_t n;
     float replaced_float;
     int64_t replaced_int;
 };
+
+static void imputer_points(const void *state, struct tern_state *to)
+{
+    const struct imputer *imputer = state;
+
+    tern_state_cells(to, &imputer->values, imputer->dtype, imputer->n);
+}
 
 #define IMPUTE(name, type, replaced, is_replaced)                                               \
     static void name(const void *in, void *out, size_t n, const struct imputer *m, bool is_row) \
@@ -127,10 +145,11 @@ static enum tern_code run_imputer(const struct tern_step *step, struct tern_prog
     return TERN_OK;
 }
 
+TERN_OPERATOR(tern_imputer_op, .name = "Imputer", .run = run_imputer, .reach = TERN_REACH_ELEMENT,
+              TERN_STATE(struct imputer, imputer_points));
+
 enum tern_code tern_op_scale_imputer(struct tern_onnx_node *node, struct tern_err *err)
 {
-    static const struct tern_operator op = {
-        .name = "Imputer", .run = run_imputer, .reach = TERN_REACH_ELEMENT};
     enum tern_dtype dtype = tern_onnx_node_dtype(node, 0);
     struct tern_onnx_floats floats;
     struct tern_onnx_ints ints;
@@ -152,7 +171,8 @@ enum tern_code tern_op_scale_imputer(struct tern_onnx_node *node, struct tern_er
     TERN_TRY(tern_onnx_node_state(node, n_bytes, &values, err));
     memcpy(values, is_float ? (const void *)floats.p : ints.p, n_bytes);
     imputer->values = values;
-    return tern_onnx_node_step(node, &op, imputer, dtype, err);
+    imputer->dtype = dtype;
+    return tern_onnx_node_step(node, &tern_imputer_op, imputer, dtype, err);
 }
 
 /* ---- Normalizer ---- */
@@ -205,10 +225,11 @@ static enum tern_code run_normalizer(const struct tern_step *step, struct tern_p
     return TERN_OK;
 }
 
+TERN_OPERATOR(tern_normalizer_op, .name = "Normalizer", .run = run_normalizer,
+              .reach = TERN_REACH_ROW, TERN_STATE(struct normalizer, NULL));
+
 enum tern_code tern_op_scale_normalizer(struct tern_onnx_node *node, struct tern_err *err)
 {
-    static const struct tern_operator op = {
-        .name = "Normalizer", .run = run_normalizer, .reach = TERN_REACH_ROW};
     static const char *const norms[] = {"MAX", "L1", "L2", NULL};
     void *state;
     uint32_t value;
@@ -219,7 +240,8 @@ enum tern_code tern_op_scale_normalizer(struct tern_onnx_node *node, struct tern
     TERN_TRY(tern_onnx_node_choice(node, "norm", "MAX", norms, &normalizer->norm, err));
     TERN_TRY(tern_onnx_node_read(node, 0, &value, err));
     TERN_TRY(tern_op_cast(node->program, TERN_DTYPE_FP32, &value, err));
-    TERN_TRY(tern_program_then(node->program, &op, normalizer, TERN_DTYPE_FP32, &value, err));
+    TERN_TRY(tern_program_then(node->program, &tern_normalizer_op, normalizer, TERN_DTYPE_FP32,
+                               &value, err));
     tern_onnx_node_bind(node, 0, value);
     return TERN_OK;
 }
@@ -246,24 +268,33 @@ static enum tern_code run_binarizer(const struct tern_step *step, struct tern_pr
     return TERN_OK;
 }
 
+TERN_OPERATOR(tern_binarizer_op, .name = "Binarizer", .run = run_binarizer,
+              .reach = TERN_REACH_ELEMENT, TERN_STATE(struct binarizer, NULL));
+
 enum tern_code tern_op_scale_binarizer(struct tern_onnx_node *node, struct tern_err *err)
 {
-    static const struct tern_operator op = {
-        .name = "Binarizer", .run = run_binarizer, .reach = TERN_REACH_ELEMENT};
     void *state;
 
     TERN_TRY(tern_onnx_node_want(node, 0, TERN_ONNX_DTYPE(FP32), err));
     TERN_TRY(tern_onnx_node_state(node, sizeof(struct binarizer), &state, err));
     struct binarizer *binarizer = state;
     TERN_TRY(tern_onnx_node_float(node, "threshold", 0, &binarizer->threshold, err));
-    return tern_onnx_node_step(node, &op, binarizer, TERN_DTYPE_FP32, err);
+    return tern_onnx_node_step(node, &tern_binarizer_op, binarizer, TERN_DTYPE_FP32, err);
 }
 
 /* ---- FeatureVectorizer ---- */
 
 struct vectorizer {
     const int64_t *widths; /* one an input */
+    size_t n;
 };
+
+static void vectorizer_points(const void *state, struct tern_state *to)
+{
+    const struct vectorizer *vectorizer = state;
+
+    tern_state_cells(to, &vectorizer->widths, TERN_DTYPE_INT64, vectorizer->n);
+}
 
 /* A column of inputs next to each other. What an input has less than its width is zero, what it
  * has more is dropped. */
@@ -294,11 +325,13 @@ static enum tern_code run_vectorizer(const struct tern_step *step, struct tern_p
     return TERN_OK;
 }
 
+TERN_OPERATOR(tern_vectorizer_op, .name = "FeatureVectorizer", .run = run_vectorizer,
+              TERN_STATE(struct vectorizer, vectorizer_points));
+
 #define WIDTH_MAX (1 << 24)
 
 enum tern_code tern_op_scale_vectorizer(struct tern_onnx_node *node, struct tern_err *err)
 {
-    static const struct tern_operator op = {.name = "FeatureVectorizer", .run = run_vectorizer};
     struct tern_onnx_ints widths;
     void *state, *copy;
 
@@ -317,7 +350,7 @@ enum tern_code tern_op_scale_vectorizer(struct tern_onnx_node *node, struct tern
     TERN_TRY(tern_onnx_node_state(node, sizeof(struct vectorizer), &state, err));
     TERN_TRY(tern_onnx_node_state(node, widths.n * sizeof(*widths.p), &copy, err));
     memcpy(copy, widths.p, widths.n * sizeof(*widths.p));
-    *(struct vectorizer *)state = (struct vectorizer){copy};
-    return tern_onnx_node_step(node, &op, state, TERN_DTYPE_FP32, err);
+    *(struct vectorizer *)state = (struct vectorizer){copy, widths.n};
+    return tern_onnx_node_step(node, &tern_vectorizer_op, state, TERN_DTYPE_FP32, err);
 }
 /* NOLINTEND(bugprone-macro-parentheses) */

@@ -7,9 +7,10 @@
 /* Types are arguments of macros, and take no parentheses.
  * NOLINTBEGIN(bugprone-macro-parentheses) */
 
+/* n numbers, `step` elements apart */
+typedef void softmax_loop(const void *in, void *out, size_t step, size_t n);
+
 struct softmax {
-    /* n numbers, `step` elements apart */
-    void (*loop)(const void *in, void *out, size_t step, size_t n);
     int64_t axis;
     bool is_flat; /* the axis and all after it */
 };
@@ -72,6 +73,7 @@ static enum tern_code run_softmax(const struct tern_step *step, struct tern_prog
                                   struct tern_err *err)
 {
     const struct softmax *softmax = step->state;
+    softmax_loop *loop = (softmax_loop *)step->op->loop;
     const struct tern_tensor *x = tern_step_in(step, run, 0);
     size_t size = tern_dtype_size(x->dtype);
     struct tern_tensor *out;
@@ -82,26 +84,35 @@ static enum tern_code run_softmax(const struct tern_step *step, struct tern_prog
     size_t outer = tern_op_shape_span(&x->shape, 0, axis);
     size_t n = tern_op_shape_span(&x->shape, axis, softmax->is_flat ? x->shape.rank : axis + 1);
     size_t inner = softmax->is_flat ? 1 : tern_op_shape_span(&x->shape, axis + 1, x->shape.rank);
-    if (softmax->loop == softmax_f32 && inner == 1 && out->n_bytes > 0) {
+    if (loop == softmax_f32 && inner == 1 && out->n_bytes > 0) {
         softmax_rows(x->data, out->data, outer, n);
         return TERN_OK;
     }
     for (size_t i = 0; i < outer && out->n_bytes > 0; i++) {
         for (size_t k = 0; k < inner; k++) {
             size_t at = (i * n * inner + k) * size;
-            softmax->loop((const char *)x->data + at, (char *)out->data + at, inner, n);
+            loop((const char *)x->data + at, (char *)out->data + at, inner, n);
         }
     }
     return TERN_OK;
 }
 
+#define OPERATOR(id, op_type, softmax_loop)                                         \
+    TERN_OPERATOR(id, .name = op_type, .run = run_softmax, .reach = TERN_REACH_ROW, \
+                  .loop = (tern_operator_loop *)softmax_loop, TERN_STATE(struct softmax, NULL))
+OPERATOR(tern_softmax_f32_op, "Softmax", softmax_f32);
+OPERATOR(tern_softmax_f64_op, "Softmax", softmax_f64);
+OPERATOR(tern_log_softmax_f32_op, "LogSoftmax", log_softmax_f32);
+OPERATOR(tern_log_softmax_f64_op, "LogSoftmax", log_softmax_f64);
+
 enum tern_code tern_op_softmax_prepare(struct tern_onnx_node *node, struct tern_err *err)
 {
-    static const struct tern_operator ops[] = {
-        {.name = "Softmax", .run = run_softmax, .reach = TERN_REACH_ROW},
-        {.name = "LogSoftmax", .run = run_softmax, .reach = TERN_REACH_ROW}};
     enum tern_dtype dtype = tern_onnx_node_dtype(node, 0);
     bool is_log = tern_str_eq(node->op_type, TERN_STR("LogSoftmax"));
+    const struct tern_operator *op = dtype == TERN_DTYPE_FP32
+                                         ? is_log ? &tern_log_softmax_f32_op : &tern_softmax_f32_op
+                                     : is_log ? &tern_log_softmax_f64_op
+                                              : &tern_softmax_f64_op;
     void *state;
 
     TERN_TRY(tern_onnx_node_want(node, 0, TERN_ONNX_FLOATS, err));
@@ -109,9 +120,6 @@ enum tern_code tern_op_softmax_prepare(struct tern_onnx_node *node, struct tern_
     struct softmax *softmax = state;
     softmax->is_flat = node->version < 13;
     TERN_TRY(tern_onnx_node_int(node, "axis", softmax->is_flat ? 1 : -1, &softmax->axis, err));
-    softmax->loop = dtype == TERN_DTYPE_FP32 ? is_log ? log_softmax_f32 : softmax_f32
-                    : is_log                 ? log_softmax_f64
-                                             : softmax_f64;
-    return tern_onnx_node_step(node, &ops[is_log], softmax, dtype, err);
+    return tern_onnx_node_step(node, op, softmax, dtype, err);
 }
 /* NOLINTEND(bugprone-macro-parentheses) */

@@ -21,6 +21,7 @@ struct svm {
     size_t n_vectors, n_features;
     bool has_vectors;
     const float *coefficients, *rho;
+    size_t n_coefficients, n_rho;
     enum tern_scores transform;
     /* Regressor. */
     bool is_one_class;
@@ -29,8 +30,23 @@ struct svm {
     size_t n_classes;
     const size_t *first;          /* vector of each class, one more than classes */
     const float *prob_a, *prob_b; /* one a pair; NULL: no probabilities */
-    bool is_positive;             /* no coefficient is below zero */
+    size_t n_prob;
+    bool is_positive; /* no coefficient is below zero */
 };
+
+static void svm_points(const void *state, struct tern_state *to)
+{
+    const struct svm *svm = state;
+
+    tern_state_cells(to, &svm->vectors, TERN_DTYPE_FP32, svm->n_vectors * svm->n_features);
+    tern_op_dense_points(&svm->dense, to);
+    tern_state_cells(to, &svm->coefficients, TERN_DTYPE_FP32, svm->n_coefficients);
+    tern_state_cells(to, &svm->rho, TERN_DTYPE_FP32, svm->n_rho);
+    tern_op_classes_points(&svm->classes, to);
+    tern_state_points(to, &svm->first, (svm->n_classes + 1) * sizeof(*svm->first));
+    tern_state_cells(to, &svm->prob_a, TERN_DTYPE_FP32, svm->n_prob);
+    tern_state_cells(to, &svm->prob_b, TERN_DTYPE_FP32, svm->n_prob);
+}
 
 /* ---- kernels ---- */
 
@@ -120,6 +136,9 @@ static enum tern_code run_regressor(const struct tern_step *step, struct tern_pr
     }
     return TERN_OK;
 }
+
+TERN_OPERATOR(tern_svm_regressor_op, .name = "SVMRegressor", .run = run_regressor,
+              TERN_STATE(struct svm, svm_points));
 
 /* ---- SVMClassifier ---- */
 
@@ -317,6 +336,9 @@ static enum tern_code run_classifier(const struct tern_step *step, struct tern_p
     return tern_op_classes_give(&svm->classes, step, run, 0, labels, rows, err);
 }
 
+TERN_OPERATOR(tern_svm_classifier_op, .name = "SVMClassifier", .run = run_classifier,
+              TERN_STATE(struct svm, svm_points));
+
 /* ---- attributes ---- */
 
 static enum tern_code keep(struct tern_onnx_node *node, const char *name, const float **ret,
@@ -366,7 +388,7 @@ static enum tern_code read_matrix(struct tern_onnx_node *node, struct svm *svm, 
 }
 
 static enum tern_code read_common(struct tern_onnx_node *node, struct svm **ret_svm,
-                                  size_t *ret_coefficients, size_t *ret_rho, struct tern_err *err)
+                                  struct tern_err *err)
 {
     static const char *const kernels[] = {"LINEAR", "POLY", "RBF", "SIGMOID", NULL};
     struct tern_onnx_floats parameters;
@@ -377,8 +399,8 @@ static enum tern_code read_common(struct tern_onnx_node *node, struct svm **ret_
     TERN_TRY(tern_onnx_node_choice(node, "kernel_type", "LINEAR", kernels, &svm->kernel, err));
     TERN_TRY(tern_onnx_node_floats(node, "kernel_params", &parameters, err));
     TERN_TRY(tern_op_scores_read(node, &svm->transform, err));
-    TERN_TRY(keep(node, "coefficients", &svm->coefficients, ret_coefficients, err));
-    TERN_TRY(keep(node, "rho", &svm->rho, ret_rho, err));
+    TERN_TRY(keep(node, "coefficients", &svm->coefficients, &svm->n_coefficients, err));
+    TERN_TRY(keep(node, "rho", &svm->rho, &svm->n_rho, err));
     if (parameters.n != 0 && parameters.n != 3)
         return fail_count(node, "kernel_params", parameters.n, err);
     if (parameters.n == 3) {
@@ -426,16 +448,17 @@ static enum tern_code read_probabilities(struct tern_onnx_node *node, struct svm
         return tern_onnx_node_refuse(node, "probabilities without support vectors", err);
     svm->prob_a = n_a > 0 ? a : NULL;
     svm->prob_b = b;
+    svm->n_prob = n_a;
     return TERN_OK;
 }
 
 static enum tern_code read_classifier(struct tern_onnx_node *node, struct svm **ret_svm,
                                       struct tern_err *err)
 {
-    size_t n_coefficients, n_rho;
     struct svm *svm;
 
-    TERN_TRY(read_common(node, &svm, &n_coefficients, &n_rho, err));
+    TERN_TRY(read_common(node, &svm, err));
+    size_t n_coefficients = svm->n_coefficients;
     TERN_TRY(
         tern_op_classes_read(node, "classlabels_ints", "classlabels_strings", &svm->classes, err));
     size_t n = svm->n_classes = svm->classes.n, n_pairs = n * (n - 1) / 2;
@@ -443,8 +466,8 @@ static enum tern_code read_classifier(struct tern_onnx_node *node, struct svm **
         return tern_onnx_node_refuse(node, "it has another number of classes", err);
     TERN_TRY(read_vectors_per_class(node, svm, err));
     TERN_TRY(read_probabilities(node, svm, n_pairs, err));
-    if (n_rho < (svm->has_vectors ? n_pairs : 1))
-        return fail_count(node, "rho", n_rho, err);
+    if (svm->n_rho < (svm->has_vectors ? n_pairs : 1))
+        return fail_count(node, "rho", svm->n_rho, err);
     if (svm->has_vectors && n_coefficients / (n - 1) < svm->n_vectors)
         return fail_count(node, "coefficients", n_coefficients, err);
     svm->is_positive = true;
@@ -458,7 +481,6 @@ static enum tern_code read_classifier(struct tern_onnx_node *node, struct svm **
 
 enum tern_code tern_op_svm_classifier(struct tern_onnx_node *node, struct tern_err *err)
 {
-    static const struct tern_operator op = {.name = "SVMClassifier", .run = run_classifier};
     struct svm *svm = NULL;
     uint32_t value, made[2];
 
@@ -468,8 +490,8 @@ enum tern_code tern_op_svm_classifier(struct tern_onnx_node *node, struct tern_e
     TERN_TRY(tern_op_cast(node->program, TERN_DTYPE_FP32, &value, err));
     TERN_TRY(tern_program_made(node->program, TERN_STR(""), svm->classes.dtype, &made[0], err));
     TERN_TRY(tern_program_made(node->program, TERN_STR(""), TERN_DTYPE_FP32, &made[1], err));
-    TERN_TRY(tern_program_step(node->program, &op, svm, &value, 1, made, 2, err));
-    TERN_TRY(tern_op_classes_label(node->program, made[1], &svm->classes, err));
+    TERN_TRY(
+        tern_program_step(node->program, &tern_svm_classifier_op, svm, &value, 1, made, 2, err));
     tern_onnx_node_bind(node, 0, made[0]);
     tern_onnx_node_bind(node, 1, made[1]);
     return TERN_OK;
@@ -477,22 +499,21 @@ enum tern_code tern_op_svm_classifier(struct tern_onnx_node *node, struct tern_e
 
 enum tern_code tern_op_svm_regressor(struct tern_onnx_node *node, struct tern_err *err)
 {
-    static const struct tern_operator op = {.name = "SVMRegressor", .run = run_regressor};
-    size_t n_coefficients, n_rho;
     int64_t n_vectors, one_class;
     struct svm *svm;
 
     TERN_TRY(tern_onnx_node_want(node, 0, TERN_ONNX_DTYPE(FP32), err));
     TERN_TRY(tern_onnx_node_int(node, "n_supports", 0, &n_vectors, err));
     TERN_TRY(tern_onnx_node_int(node, "one_class", 0, &one_class, err));
-    TERN_TRY(read_common(node, &svm, &n_coefficients, &n_rho, err));
+    TERN_TRY(read_common(node, &svm, err));
+    size_t n_coefficients = svm->n_coefficients;
     svm->is_one_class = one_class != 0;
     svm->has_vectors = n_vectors > 0;
     svm->n_vectors = n_vectors > 0 ? (size_t)n_vectors : 0;
-    if (n_rho < 1)
-        return fail_count(node, "rho", n_rho, err);
+    if (svm->n_rho < 1)
+        return fail_count(node, "rho", svm->n_rho, err);
     if (n_vectors < 0 || n_coefficients == 0 || (n_vectors > 0 && n_coefficients < svm->n_vectors))
         return fail_count(node, "coefficients", n_coefficients, err);
     TERN_TRY(read_matrix(node, svm, 1, n_coefficients, err));
-    return tern_onnx_node_step(node, &op, svm, TERN_DTYPE_FP32, err);
+    return tern_onnx_node_step(node, &tern_svm_regressor_op, svm, TERN_DTYPE_FP32, err);
 }

@@ -44,12 +44,13 @@ static enum tern_code run_transform(const struct tern_step *step, struct tern_pr
     return TERN_OK;
 }
 
+TERN_OPERATOR(tern_votes_transform_op, .name = "TreeEnsemble", .run = run_transform,
+              TERN_STATE(struct transform, NULL));
+
 enum tern_code tern_op_votes_transform(struct tern_program *program, enum tern_scores transform,
                                        size_t k, enum tern_dtype dtype, uint32_t *value,
                                        struct tern_err *err)
 {
-    static const struct tern_operator op = {.name = "TreeEnsemble", .run = run_transform};
-
     /* A single score knows only one transform. */
     if (transform != TERN_SCORES_NONE && (k > 1 || transform == TERN_SCORES_PROBIT)) {
         struct transform *t = tern_arena_zalloc(program->arena, 1, sizeof(*t));
@@ -57,7 +58,7 @@ enum tern_code tern_op_votes_transform(struct tern_program *program, enum tern_s
             return tern_arena_fail(program->arena, err, "an operator");
         *t = (struct transform){transform, k};
         enum tern_dtype scores = program->values[*value].tensor.dtype;
-        TERN_TRY(tern_program_then(program, &op, t, scores, value, err));
+        TERN_TRY(tern_program_then(program, &tern_votes_transform_op, t, scores, value, err));
     }
     return tern_op_cast(program, dtype, value, err);
 }
@@ -72,6 +73,15 @@ struct row {
     bool is_positive; /* the label is the second */
     bool is_share;    /* the first class has what is left of 1; else it is the opposite */
 };
+
+static void votes_points(const void *state, struct tern_state *to)
+{
+    const struct tern_op_votes *votes = state;
+
+    tern_op_classes_points(&votes->classes, to);
+    tern_state_cells(to, &votes->base, TERN_DTYPE_FP64, votes->n_base);
+    tern_state_points(to, &votes->has_score, votes->classes.n);
+}
 
 static double rounded(double x, bool is_double)
 {
@@ -188,6 +198,9 @@ static enum tern_code run_votes(const struct tern_step *step, struct tern_progra
     return tern_op_classes_give(&classes, step, run, 0, labels, n, err);
 }
 
+TERN_OPERATOR(tern_votes_op, .name = "TreeEnsembleClassifier", .run = run_votes,
+              TERN_STATE(struct tern_op_votes, votes_points));
+
 /* What would read beyond lists, or has no meaning. */
 static enum tern_code check_votes(const struct tern_onnx_node *node, const struct tern_op_votes *v,
                                   struct tern_err *err)
@@ -210,7 +223,6 @@ static enum tern_code check_votes(const struct tern_onnx_node *node, const struc
 enum tern_code tern_op_votes_prepare(struct tern_onnx_node *node, const struct tern_op_votes *votes,
                                      uint32_t value, struct tern_err *err)
 {
-    static const struct tern_operator op = {.name = "TreeEnsembleClassifier", .run = run_votes};
     uint32_t made[2];
     void *state, *base, *has_score;
 
@@ -227,8 +239,7 @@ enum tern_code tern_op_votes_prepare(struct tern_onnx_node *node, const struct t
     kept->has_score = has_score;
     TERN_TRY(tern_program_made(node->program, TERN_STR(""), votes->classes.dtype, &made[0], err));
     TERN_TRY(tern_program_made(node->program, TERN_STR(""), TERN_DTYPE_FP32, &made[1], err));
-    TERN_TRY(tern_program_step(node->program, &op, kept, &value, 1, made, 2, err));
-    TERN_TRY(tern_op_classes_label(node->program, made[1], &kept->classes, err));
+    TERN_TRY(tern_program_step(node->program, &tern_votes_op, kept, &value, 1, made, 2, err));
     tern_onnx_node_bind(node, 0, made[0]);
     tern_onnx_node_bind(node, 1, made[1]);
     return TERN_OK;

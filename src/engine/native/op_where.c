@@ -48,15 +48,14 @@ static enum tern_code run_where(const struct tern_step *step, struct tern_progra
     return tern_op_cells_done(step, run, 0, &shape, to, err);
 }
 
+TERN_OPERATOR(tern_where_op, .name = "Where", .run = run_where, .reach = TERN_REACH_ELEMENT);
+
 enum tern_code tern_op_where_prepare(struct tern_onnx_node *node, struct tern_err *err)
 {
-    static const struct tern_operator op = {
-        .name = "Where", .run = run_where, .reach = TERN_REACH_ELEMENT};
-
     TERN_TRY(tern_onnx_node_want(node, 0, TERN_ONNX_DTYPE(BOOL), err));
     TERN_TRY(tern_onnx_node_want(node, 1, TERN_ONNX_ANY, err));
     TERN_TRY(tern_onnx_node_want(node, 2, 1u << tern_onnx_node_dtype(node, 1), err));
-    return tern_onnx_node_step(node, &op, NULL, tern_onnx_node_dtype(node, 1), err);
+    return tern_onnx_node_step(node, &tern_where_op, NULL, tern_onnx_node_dtype(node, 1), err);
 }
 
 /* ---- Expand ---- */
@@ -88,11 +87,11 @@ static enum tern_code run_expand(const struct tern_step *step, struct tern_progr
     return tern_op_cells_done(step, run, 0, &shape, to, err);
 }
 
+TERN_OPERATOR(tern_expand_op, .name = "Expand", .run = run_expand);
+
 enum tern_code tern_op_where_expand(struct tern_onnx_node *node, struct tern_err *err)
 {
-    static const struct tern_operator op = {.name = "Expand", .run = run_expand};
-
     TERN_TRY(tern_onnx_node_want(node, 0, TERN_ONNX_ANY, err));
     TERN_TRY(tern_onnx_node_want(node, 1, TERN_ONNX_DTYPE(INT64), err));
-    return tern_onnx_node_step(node, &op, NULL, tern_onnx_node_dtype(node, 0), err);
+    return tern_onnx_node_step(node, &tern_expand_op, NULL, tern_onnx_node_dtype(node, 0), err);
 }

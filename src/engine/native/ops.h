@@ -28,13 +28,6 @@ enum tern_link {
 enum tern_code tern_op_link(struct tern_program *program, enum tern_link link, double parameter,
                             uint32_t *value, struct tern_err *err);
 
-struct tern_link_state {
-    enum tern_link kind;
-    double parameter;
-};
-/* The state of such a step; NULL: it is another one. */
-const struct tern_link_state *tern_op_link_of(const struct tern_step *step);
-
 /* x W + b: [n, m] -> [n, k]. weights: m rows of k. The sum of an output starts with its bias and
  * goes over the features in their order, in the datatype `dtype` (FP32 or FP64). Arrays are
  * borrowed: arena or static. */
@@ -55,12 +48,5 @@ const struct tern_linear *tern_op_linear_of(const struct tern_step *step);
 enum tern_code tern_op_cast(struct tern_program *program, enum tern_dtype dtype, uint32_t *value,
                             struct tern_err *err);
 bool tern_op_is_cast(const struct tern_step *step);
-
-/* The operators themselves, for programs that are written as C (emit.h). States: the forest, a
- * tern_linear, a tern_link_state, none. */
-extern const struct tern_operator tern_forest_op;
-extern const struct tern_operator tern_linear_op;
-extern const struct tern_operator tern_link_op;
-extern const struct tern_operator tern_cast_op;
 
 #endif

@@ -20,6 +20,7 @@
 
 struct tern_step;
 struct tern_program_run;
+struct tern_state;
 
 /* What element i of a row of an operator's first output has to do with its inputs. */
 enum tern_reach {
@@ -28,7 +29,11 @@ enum tern_reach {
     TERN_REACH_ELEMENT, /* it stands for element i of the first input, and is made of that alone */
 };
 
-/* One operator. Values are read and written through tern_step_in and tern_step_out. */
+/* What operators with the same `run` differ in; cast to what it is there. */
+typedef void tern_operator_loop(void);
+
+/* One operator, made by TERN_OPERATOR. Values are read and written through tern_step_in and
+ * tern_step_out. */
 struct tern_operator {
     const char *name; /* as messages have it: "Gemm" */
     enum tern_reach reach;
@@ -36,11 +41,35 @@ struct tern_operator {
      * checked: a mismatch is INVALID_ARGUMENT, begun with the operator's name by who calls. */
     enum tern_code (*run)(const struct tern_step *step, struct tern_program_run *run,
                           struct tern_err *err);
+    tern_operator_loop *loop; /* or NULL */
+#ifndef TERN_EDGE
+    /* For programs that are written as C (emit.h): what C calls the operator, NULL where it has no
+     * such form, and the source that has it. */
+    const char *symbol, *file;
+    /* The state is so many bytes: numbers, and pointers that `points` names (state.h), or NULL.
+     * What it decides by may not be a function: that is `loop`, and another operator. */
+    size_t state_bytes;
+    void (*points)(const void *state, struct tern_state *to);
+#endif
 };
+
+/* Defines an operator: TERN_OPERATOR(tern_gemm_op, .name = "Gemm", .run = run_gemm,
+ * TERN_STATE(struct gemm, NULL)). Outside of the server (src/edge) nobody asks what states are. */
+#ifdef TERN_EDGE
+#define TERN_OPERATOR(id, ...)            \
+    extern const struct tern_operator id; \
+    const struct tern_operator id = {__VA_ARGS__}
+#define TERN_STATE(type, its_points)
+#else
+#define TERN_OPERATOR(id, ...)            \
+    extern const struct tern_operator id; \
+    const struct tern_operator id = {.symbol = #id, .file = __FILE__, __VA_ARGS__}
+#define TERN_STATE(type, its_points) .state_bytes = sizeof(type), .points = its_points
+#endif
 
 struct tern_step {
     const struct tern_operator *op;
-    const void *state; /* the operator's own, immutable; in the program's arena */
+    const void *state; /* the operator's own, immutable; in the program's arena; NULL: none */
     const uint32_t *in;
     const uint32_t *out;
     uint32_t n_in, n_out;
