@@ -40,17 +40,27 @@ static enum tern_code run_label(const struct tern_step *step, struct tern_progra
     return tern_op_classes_give(&decide->classes, step, run, 0, numbers, n, err);
 }
 
+static void label_points(const void *state, struct tern_state *to)
+{
+    const struct tern_op_decide *decide = state;
+
+    tern_op_classes_points(&decide->classes, to);
+}
+
+TERN_OPERATOR(tern_decide_label_op, .name = "label", .run = run_label,
+              TERN_STATE(struct tern_op_decide, label_points));
+
 enum tern_code tern_op_decide_label(struct tern_program *program,
                                     const struct tern_op_decide *decide, uint32_t *value,
                                     struct tern_err *err)
 {
-    static const struct tern_operator op = {"label", TERN_REACH_ANY, run_label};
     struct tern_op_decide *kept = tern_arena_zalloc(program->arena, 1, sizeof(*kept));
 
     if (kept == NULL)
         return tern_arena_fail(program->arena, err, "labels");
     *kept = *decide;
-    return tern_program_then(program, &op, kept, decide->classes.dtype, value, err);
+    return tern_program_then(program, &tern_decide_label_op, kept, decide->classes.dtype, value,
+                             err);
 }
 
 /* ---- shares ---- */
@@ -73,12 +83,12 @@ static enum tern_code run_pair(const struct tern_step *step, struct tern_program
     return TERN_OK;
 }
 
+TERN_OPERATOR(tern_decide_pair_op, .name = "pair", .run = run_pair);
+
 enum tern_code tern_op_decide_pair(struct tern_program *program, uint32_t *value,
                                    struct tern_err *err)
 {
-    static const struct tern_operator op = {"pair", TERN_REACH_ANY, run_pair};
-
-    return tern_program_then(program, &op, NULL, TERN_DTYPE_FP64, value, err);
+    return tern_program_then(program, &tern_decide_pair_op, NULL, TERN_DTYPE_FP64, value, err);
 }
 
 static enum tern_code run_shares(const struct tern_step *step, struct tern_program_run *run,
@@ -102,10 +112,10 @@ static enum tern_code run_shares(const struct tern_step *step, struct tern_progr
     return TERN_OK;
 }
 
+TERN_OPERATOR(tern_decide_shares_op, .name = "shares", .run = run_shares, .reach = TERN_REACH_ROW);
+
 enum tern_code tern_op_decide_shares(struct tern_program *program, uint32_t *value,
                                      struct tern_err *err)
 {
-    static const struct tern_operator op = {"shares", TERN_REACH_ROW, run_shares};
-
-    return tern_program_then(program, &op, NULL, TERN_DTYPE_FP64, value, err);
+    return tern_program_then(program, &tern_decide_shares_op, NULL, TERN_DTYPE_FP64, value, err);
 }
