@@ -7,7 +7,7 @@ EDGE_CORE := src/edge/edge.c $(addprefix src/forest/,run.c run_row.c run_block.c
   $(addprefix $(EDGE_ENGINE)/,program.c convert.c op_forest.c op_link.c op_cast.c) \
   src/simd/trees.c src/simd/half.c src/core/tensor.c src/base/dtype.c src/base/num.c src/base/str.c
 # A source of operators is compiled for models that use one of them,
-EDGE_OPS := $(filter-out $(EDGE_CORE),$(shell grep -l 'TERN_OPERATOR(' $(EDGE_ENGINE)/*.c))
+EDGE_OPS := $(filter-out $(EDGE_CORE),$(shell grep -lw TERN_OPERATOR $(EDGE_ENGINE)/*.c))
 # and what several of them share along with it.
 EDGE_SHARED := $(addprefix $(EDGE_ENGINE)/,op_shape.c op_cells.c op_keys.c op_classes.c \
   op_scores.c) src/simd/dense.c src/simd/curves.c src/base/hash.c
