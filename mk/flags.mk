@@ -46,7 +46,7 @@ OPT := -O1 -g -fno-omit-frame-pointer -fsanitize=fuzzer-no-link,address,undefine
        -fno-sanitize-recover=all
 endif
 
-PKGS := openssl libnghttp2 zlib libzstd jansson libfyaml libpcre2-8
+PKGS := openssl libnghttp2 zlib libzstd jansson libfyaml libpcre2-8 expat
 CPPFLAGS += -Isrc -D_GNU_SOURCE $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
 CFLAGS_ALL := -std=c17 $(OPT) $(WARN) $(HARDEN) -pthread $(CFLAGS)
 LDFLAGS_ALL := $(OPT) $(HARDEN_LD) -pthread $(LDFLAGS)
