@@ -23,18 +23,24 @@ struct tern_ir_visit {
     uint8_t side;
 };
 
+static enum tern_code check_size(uint32_t n_features, uint32_t n_outputs, struct tern_err *err)
+{
+    if (n_features > TERN_FOREST_FEATURES_MAX)
+        return tern_fail(err, TERN_RESOURCE_EXHAUSTED, "%u features, %u are served at most",
+                         n_features, TERN_FOREST_FEATURES_MAX);
+    if (n_outputs == 0 || n_outputs > TERN_FOREST_OUTPUTS_MAX)
+        return tern_fail(err, TERN_RESOURCE_EXHAUSTED, "%u outputs, expected 1 to %u", n_outputs,
+                         TERN_FOREST_OUTPUTS_MAX);
+    return TERN_OK;
+}
+
 enum tern_code tern_forest_builder_new(const struct tern_forest_settings *settings,
                                        struct tern_forest_builder **ret_builder,
                                        struct tern_err *err)
 {
     struct tern_forest_builder *b;
 
-    if (settings->n_features > TERN_FOREST_FEATURES_MAX)
-        return tern_fail(err, TERN_RESOURCE_EXHAUSTED, "%u features, %u are served at most",
-                         settings->n_features, TERN_FOREST_FEATURES_MAX);
-    if (settings->n_outputs == 0 || settings->n_outputs > TERN_FOREST_OUTPUTS_MAX)
-        return tern_fail(err, TERN_RESOURCE_EXHAUSTED, "%u outputs, expected 1 to %u",
-                         settings->n_outputs, TERN_FOREST_OUTPUTS_MAX);
+    TERN_TRY(check_size(settings->n_features, settings->n_outputs, err));
     b = tern_mem_zalloc(1, sizeof(*b));
     if (b == NULL)
         return tern_mem_fail(err, "a forest", sizeof(*b));
@@ -540,6 +546,26 @@ enum tern_code tern_forest_builder_add_tree(struct tern_forest_builder *b,
 void tern_forest_builder_average(struct tern_forest_builder *b, uint32_t n)
 {
     b->settings.n_averaged = n;
+}
+
+enum tern_code tern_forest_builder_widen(struct tern_forest_builder *b, uint32_t n_features,
+                                         uint32_t n_outputs, struct tern_err *err)
+{
+    uint32_t old = b->settings.n_outputs;
+
+    TERN_TRY(check_size(n_features, n_outputs, err));
+    if (n_features > b->settings.n_features)
+        b->settings.n_features = n_features;
+    if (n_outputs <= old)
+        return TERN_OK;
+    double *base = tern_mem_realloc(b->base, n_outputs * sizeof(*base));
+    if (base == NULL)
+        return tern_mem_fail(err, "a forest", n_outputs * sizeof(*base));
+    memset(base + old, 0, (n_outputs - old) * sizeof(*base));
+    b->base = base;
+    b->settings.base = base;
+    b->settings.n_outputs = n_outputs;
+    return TERN_OK;
 }
 
 enum tern_code tern_forest_builder_finish(struct tern_forest_builder *b,

@@ -109,6 +109,10 @@ enum tern_code tern_forest_builder_add_tree(struct tern_forest_builder *builder,
                                             struct tern_err *err);
 /* AVERAGE: what sums are divided by, where a file says it only by its end (n_averaged). */
 void tern_forest_builder_average(struct tern_forest_builder *builder, uint32_t n);
+/* Features and outputs that a file brings up only later: there are so many now, no fewer than
+ * before. The base of outputs that are new is 0. */
+enum tern_code tern_forest_builder_widen(struct tern_forest_builder *builder, uint32_t n_features,
+                                         uint32_t n_outputs, struct tern_err *err);
 /* Compiles what was added. The builder is empty afterwards and may only be freed. */
 enum tern_code tern_forest_builder_finish(struct tern_forest_builder *builder,
                                           struct tern_forest **ret_forest, struct tern_err *err);

@@ -4,11 +4,13 @@
 #include "base/num.h"
 #include "core/value.h"
 #include "engine/native/ops.h"
+#include "engine/native/pmml_ops.h"
 #include "forest/shap.h"
 
 /* ---- what is explained ---- */
 
-/* The one step that reads the value; NULL: none, or several do. */
+/* The one step that reads the value, besides one that says which rows have no prediction; NULL:
+ * none, or several do. */
 static const struct tern_step *reader_of(const struct tern_program *program, uint32_t value)
 {
     const struct tern_step *found = NULL;
@@ -16,7 +18,7 @@ static const struct tern_step *reader_of(const struct tern_program *program, uin
     for (uint32_t i = 0; i < program->n_steps; i++) {
         const struct tern_step *step = &program->steps[i];
         for (uint32_t k = 0; k < step->n_in; k++) {
-            if (step->in[k] != value)
+            if (step->in[k] != value || step->op == &tern_pmml_guard_op)
                 continue;
             if (found != NULL)
                 return NULL;

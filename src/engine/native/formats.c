@@ -4,6 +4,7 @@
 #include "engine/native/catboost.h"
 #include "engine/native/lightgbm.h"
 #include "engine/native/onnx_graph.h"
+#include "engine/native/pmml.h"
 #include "engine/native/skops.h"
 #include "engine/native/xgboost.h"
 
@@ -18,6 +19,7 @@ const struct tern_native_format *const tern_native_formats[] = {
     &tern_catboost_cbm,
     &tern_onnx_graph_format,
     &tern_skops_format,
+    &tern_pmml,
     NULL, /* formats stand before this */
 };
 /* clang-format on */

@@ -242,8 +242,9 @@ static enum tern_code explain(const struct tern_engine_model *model,
     return tern_native_explain(model->state, run, err);
 }
 
-static const char *const file_names[] = {"xgboost.ubj", "xgboost.json", "model.ubj",   "model.json",
-                                         "model.cbm",   "model.txt",    "model.skops", NULL};
+static const char *const file_names[] = {"xgboost.ubj", "xgboost.json", "model.ubj",
+                                         "model.json",  "model.cbm",    "model.txt",
+                                         "model.skops", "model.pmml",   NULL};
 
 static const char *const also[] = {"fil", NULL};
 
