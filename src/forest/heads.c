@@ -1,4 +1,4 @@
-/* The tops of trees in the form that vector instructions take in one piece. */
+/* The tops of trees in a form that is taken in one piece. */
 #include <string.h>
 #include "base/mem.h"
 #include "forest/forest_int.h"
@@ -171,16 +171,15 @@ enum tern_code tern_heads_make(struct tern_forest *f, struct tern_err *err)
 {
     bool is_plain = tern_forest_adds(f, TERN_LEAVES_NUMBERS) && f->settings.float_sum;
 
-    if (f->depth <= LEVELS && is_plain && tern_simd.tree_value_heads != NULL &&
-        fits(f, sizeof(*f->value_heads)))
+    if (f->depth <= LEVELS && is_plain && fits(f, sizeof(*f->value_heads)))
         MAKE(f, value_heads, 1, fill_value_head, err)
     if (f->depth > LEVELS && f->depth <= LEVELS + 2 && f->widest > PATH_LEAVES && is_plain &&
-        tern_simd.tree_tail_heads != NULL && fits(f, sizeof(*f->tail_heads)))
+        fits(f, sizeof(*f->tail_heads)))
         MAKE(f, tail_heads, 1, fill_tail_head, err)
     if (f->depth > LEVELS && f->widest <= PATH_LEAVES && tern_simd.tree_path_heads != NULL &&
         fits(f, sizeof(*f->path_heads) / 2))
         MAKE(f, path_heads, 2, fill_path_head, err)
-    if (tern_simd.tree_level_heads != NULL && fits(f, sizeof(*f->level_heads)))
+    if (fits(f, sizeof(*f->level_heads)))
         MAKE(f, level_heads, 1, fill_level_head, err)
     return TERN_OK;
 }

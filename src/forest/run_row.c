@@ -70,7 +70,7 @@ void tern_forest_row_leaves(struct tern_forest_work *r, size_t row)
         return;
     }
     if (f->level_heads != NULL) {
-        tern_simd.tree_level_heads(f->level_heads, f->n_heads, r->ranks, f->n_columns, r->exits);
+        tern_tree_level_heads(f->level_heads, f->n_heads, r->ranks, f->n_columns, r->exits);
         if (f->depth <= 6)
             return;
     } else {
@@ -245,11 +245,9 @@ static void find_values(struct tern_forest_work *r, size_t first, size_t n)
     const struct tern_forest *f = r->f;
 
     if (f->value_heads != NULL)
-        tern_simd.tree_value_heads(f->value_heads + first, n, r->ranks, f->n_columns,
-                                   r->values + first);
+        tern_tree_value_heads(f->value_heads + first, n, r->ranks, f->n_columns, r->values + first);
     else
-        tern_simd.tree_tail_heads(f->tail_heads + first, n, r->ranks, f->n_columns,
-                                  r->values + first);
+        tern_tree_tail_heads(f->tail_heads + first, n, r->ranks, f->n_columns, r->values + first);
 }
 
 static float sum_of_heads(struct tern_forest_work *r)

@@ -99,6 +99,42 @@ void tern_tree_walk_wide(const struct tern_tree_wide_node **trees, int32_t *at, 
     WALK(struct tern_tree_wide_node, trees, at, which, n, ranks, exits)
 }
 
+/* Six steps, each by the answer of the one before; a processor walks down a dozen heads at once. */
+#define DESCEND(heads, n, ranks, kernel, to, result)                                     \
+    {                                                                                    \
+        if (tern_simd.kernel != NULL) {                                                  \
+            tern_simd.kernel((heads), (n), (ranks), n_columns, (to));                    \
+            return;                                                                      \
+        }                                                                                \
+        for (size_t i = 0; i < (n); i++) {                                               \
+            size_t at = 0;                                                               \
+            TERN_UNROLL                                                                  \
+            for (int level = 0; level < 6; level++)                                      \
+                at = 2 * at + 1 + ((ranks)[(heads)[i].column[at]] > (heads)[i].cut[at]); \
+            at -= 63;                                                                    \
+            (to)[i] = (result);                                                          \
+        }                                                                                \
+    }
+
+void tern_tree_level_heads(const struct tern_tree_level_head *heads, size_t n, const uint8_t *ranks,
+                           size_t n_columns, int32_t *exits)
+{
+    DESCEND(heads, n, ranks, tree_level_heads, exits, heads[i].exit[at])
+}
+
+void tern_tree_value_heads(const struct tern_tree_value_head *heads, size_t n, const uint8_t *ranks,
+                           size_t n_columns, float *values)
+{
+    DESCEND(heads, n, ranks, tree_value_heads, values, heads[i].value[at])
+}
+
+void tern_tree_tail_heads(const struct tern_tree_tail_head *heads, size_t n, const uint8_t *ranks,
+                          size_t n_columns, float *values)
+{
+    DESCEND(heads, n, ranks, tree_tail_heads, values,
+            tern_tree_tail_value(&heads[i].tail[at], ranks))
+}
+
 /* ---- many rows ---- */
 
 /* The same of many rows and one tree. */

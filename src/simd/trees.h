@@ -89,7 +89,7 @@ void tern_tree_walk(const struct tern_tree_node **trees, int32_t *at, uint32_t *
 void tern_tree_walk_wide(const struct tern_tree_wide_node **trees, int32_t *at, uint32_t *which,
                          size_t n, const uint8_t *ranks, int32_t *exits);
 
-/* The top of a tree as vector instructions take it in one piece. exits: ~leaf, or the node from
+/* The top of a tree as it is taken in one piece. exits: ~leaf, or the node from
  * which to walk on. Columns have one byte: forests with up to 256 of them have heads. */
 #define TERN_TREE_HEAD_COLUMNS 256
 
@@ -116,15 +116,33 @@ struct tern_tree_tail {
     float value[4];
 };
 
+TERN_INLINE float tern_tree_tail_value(const struct tern_tree_tail *tail, const uint8_t *ranks)
+{
+    unsigned first = ranks[tail->column[0]] > tail->cut[0];
+    unsigned second = ranks[tail->column[1 + first]] > tail->cut[1 + first];
+
+    return tail->value[2 * first + second];
+}
+
 struct tern_tree_tail_head {
     TERN_ALIGNED(64) uint8_t column[64];
     uint8_t cut[64];
     struct tern_tree_tail tail[64];
 };
 
+/* What each of n heads comes to, n a multiple of 8: an exit or a value. ranks: of a row, readable
+ * to TERN_TREE_HEAD_COLUMNS. */
+void tern_tree_level_heads(const struct tern_tree_level_head *heads, size_t n, const uint8_t *ranks,
+                           size_t n_columns, int32_t *exits);
+void tern_tree_value_heads(const struct tern_tree_value_head *heads, size_t n, const uint8_t *ranks,
+                           size_t n_columns, float *values);
+void tern_tree_tail_heads(const struct tern_tree_tail_head *heads, size_t n, const uint8_t *ranks,
+                          size_t n_columns, float *values);
+
 /* Two whole trees of at most 32 leaves, which are bits in their order from yes to no. A node that
  * is answered no drops the leaves of its yes-side; the first leaf that no node drops is the row's
- * (QuickScorer). In pairs, because one vector asks the nodes of both. */
+ * (QuickScorer). In pairs, because one vector asks the nodes of both. For where tern_simd has
+ * tree_path_heads only. */
 struct tern_tree_path_heads {
     TERN_ALIGNED(64) uint8_t column[2][32];
     uint8_t cut[2][32];

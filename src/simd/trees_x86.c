@@ -154,15 +154,7 @@ AVX512 TERN_INLINE void descend(const uint64_t answers[8], uint64_t found[8])
 
 #define EXIT(head, at)  ((head)->exit[at])
 #define VALUE(head, at) ((head)->value[at])
-#define TAIL(head, at)  walk_tail(&(head)->tail[at], ranks)
-
-static inline float walk_tail(const struct tern_tree_tail *tail, const uint8_t *ranks)
-{
-    unsigned first = ranks[tail->column[0]] > tail->cut[0];
-    unsigned second = ranks[tail->column[1 + first]] > tail->cut[1 + first];
-
-    return tail->value[2 * first + second];
-}
+#define TAIL(head, at)  tern_tree_tail_value(&(head)->tail[at], ranks)
 
 AVX512 void tern_tree_level_heads_avx512(const struct tern_tree_level_head *heads, size_t n,
                                          const uint8_t *ranks, size_t n_columns,
