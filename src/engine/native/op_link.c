@@ -35,34 +35,6 @@ static void softmax_float(const float *x, float *y, size_t k)
         y[i] /= (float)sum;
 }
 
-static void each_float(const struct link *link, const float *x, float *y, size_t n)
-{
-    float p = (float)link->parameter;
-
-    for (size_t i = 0; i < n; i++) {
-        switch ((int)link->kind) {
-        case TERN_LINK_SIGMOID:
-            y[i] = sigmoid_float(p * x[i]);
-            break;
-        case TERN_LINK_EXP:
-            y[i] = expf(x[i]);
-            break;
-        case TERN_LINK_LOG1P_EXP:
-            y[i] = log1pf(expf(x[i]));
-            break;
-        case TERN_LINK_SQUARE:
-            y[i] = x[i] * fabsf(x[i]);
-            break;
-        case TERN_LINK_STEP:
-            y[i] = x[i] > 0 ? 1 : 0;
-            break;
-        default:
-            y[i] = x[i];
-            break;
-        }
-    }
-}
-
 /* ---- double ---- */
 
 static void softmax_double(const double *x, double *y, size_t k)
@@ -79,77 +51,55 @@ static void softmax_double(const double *x, double *y, size_t k)
         y[i] /= sum;
 }
 
-static void each_double(const struct link *link, const double *x, double *y, size_t n)
+static double sigmoid_double(double x)
 {
-    for (size_t i = 0; i < n; i++) {
-        switch ((int)link->kind) {
-        case TERN_LINK_SIGMOID:
-            y[i] = 1.0 / (1.0 + exp(-link->parameter * x[i]));
-            break;
-        case TERN_LINK_EXP:
-            y[i] = exp(x[i]);
-            break;
-        case TERN_LINK_LOG1P_EXP:
-            y[i] = log1p(exp(x[i]));
-            break;
-        case TERN_LINK_SQUARE:
-            y[i] = x[i] * fabs(x[i]);
-            break;
-        case TERN_LINK_STEP:
-            y[i] = x[i] > 0 ? 1 : 0;
-            break;
-        default:
-            y[i] = x[i];
-            break;
-        }
+    return 1.0 / (1.0 + exp(-x));
+}
+
+/* ---- rows: which link is which function, in either arithmetic ---- */
+
+#define APPLY(name, type, exp, log1p, fabs)                                               \
+    static size_t largest_##name(const type *x, size_t k)                                 \
+    {                                                                                     \
+        size_t at = 0;                                                                    \
+        for (size_t i = 1; i < k; i++)                                                    \
+            at = x[i] > x[at] ? i : at;                                                   \
+        return at;                                                                        \
+    }                                                                                     \
+    static type one_##name(const struct link *link, type x)                               \
+    {                                                                                     \
+        switch ((int)link->kind) {                                                        \
+        case TERN_LINK_SIGMOID:                                                           \
+            return sigmoid_##name((type)link->parameter * x);                             \
+        case TERN_LINK_EXP:                                                               \
+            return exp(x);                                                                \
+        case TERN_LINK_LOG1P_EXP:                                                         \
+            return log1p(exp(x));                                                         \
+        case TERN_LINK_SQUARE:                                                            \
+            return x * fabs(x);                                                           \
+        case TERN_LINK_STEP:                                                              \
+            return x > 0 ? 1 : 0;                                                         \
+        default:                                                                          \
+            return x;                                                                     \
+        }                                                                                 \
+    }                                                                                     \
+    static void apply_##name(const struct link *link, const type x[], type y[], size_t n, \
+                             size_t k)                                                    \
+    {                                                                                     \
+        if (link->kind == TERN_LINK_ARGMAX) {                                             \
+            for (size_t i = 0; i < n; i++)                                                \
+                y[i] = (type)largest_##name(x + i * k, k);                                \
+        } else if (link->kind == TERN_LINK_SOFTMAX) {                                     \
+            for (size_t i = 0; i < n; i++)                                                \
+                softmax_##name(x + i * k, y + i * k, k);                                  \
+        } else {                                                                          \
+            for (size_t i = 0; i < n * k; i++)                                            \
+                y[i] = one_##name(link, x[i]);                                            \
+        }                                                                                 \
     }
-}
 
-/* ---- rows ---- */
-
-static size_t largest_float(const float *x, size_t k)
-{
-    size_t at = 0;
-
-    for (size_t i = 1; i < k; i++)
-        at = x[i] > x[at] ? i : at;
-    return at;
-}
-
-static size_t largest_double(const double *x, size_t k)
-{
-    size_t at = 0;
-
-    for (size_t i = 1; i < k; i++)
-        at = x[i] > x[at] ? i : at;
-    return at;
-}
-
-static void apply_float(const struct link *link, const float *x, float *y, size_t n, size_t k)
-{
-    if (link->kind == TERN_LINK_ARGMAX) {
-        for (size_t i = 0; i < n; i++)
-            y[i] = (float)largest_float(x + i * k, k);
-    } else if (link->kind == TERN_LINK_SOFTMAX) {
-        for (size_t i = 0; i < n; i++)
-            softmax_float(x + i * k, y + i * k, k);
-    } else {
-        each_float(link, x, y, n * k);
-    }
-}
-
-static void apply_double(const struct link *link, const double *x, double *y, size_t n, size_t k)
-{
-    if (link->kind == TERN_LINK_ARGMAX) {
-        for (size_t i = 0; i < n; i++)
-            y[i] = (double)largest_double(x + i * k, k);
-    } else if (link->kind == TERN_LINK_SOFTMAX) {
-        for (size_t i = 0; i < n; i++)
-            softmax_double(x + i * k, y + i * k, k);
-    } else {
-        each_double(link, x, y, n * k);
-    }
-}
+APPLY(float, float, expf, log1pf, fabsf)
+APPLY(double, double, exp, log1p, fabs)
 
 static enum tern_code run_link(const struct tern_step *step, struct tern_program_run *run,
                                struct tern_err *err)
