@@ -384,15 +384,22 @@ static enum tern_code read_head(struct reader *r, struct tern_str message,
     return TERN_OK;
 }
 
+/* The names in a field of a node, and a place for the value of each. */
+static enum tern_code take_names(struct reader *r, struct tern_str message, uint32_t field,
+                                 struct messages *ret_names, struct tern_onnx_value ***ret_values,
+                                 struct tern_err *err)
+{
+    TERN_TRY(collect(r, message, field, ret_names, err));
+    *ret_values = tern_arena_zalloc(&r->scratch, ret_names->n + 1, sizeof(**ret_values));
+    return *ret_values != NULL ? TERN_OK : tern_arena_fail(&r->scratch, err, "a node");
+}
+
 static enum tern_code link_inputs(struct reader *r, struct tern_str message,
                                   struct tern_onnx_node *node, struct tern_err *err)
 {
     struct messages names;
 
-    TERN_TRY(collect(r, message, NODE_INPUT, &names, err));
-    node->in = tern_arena_zalloc(&r->scratch, names.n + 1, sizeof(struct tern_onnx_value *));
-    if (node->in == NULL)
-        return tern_arena_fail(&r->scratch, err, "a node");
+    TERN_TRY(take_names(r, message, NODE_INPUT, &names, &node->in, err));
     for (size_t i = 0; i < names.n; i++) {
         if (names.rows[i].n == 0)
             continue;
@@ -411,10 +418,7 @@ static enum tern_code link_outputs(struct reader *r, struct tern_str message,
 {
     struct messages names;
 
-    TERN_TRY(collect(r, message, NODE_OUTPUT, &names, err));
-    node->out = tern_arena_zalloc(&r->scratch, names.n + 1, sizeof(struct tern_onnx_value *));
-    if (node->out == NULL)
-        return tern_arena_fail(&r->scratch, err, "a node");
+    TERN_TRY(take_names(r, message, NODE_OUTPUT, &names, &node->out, err));
     for (size_t i = 0; i < names.n; i++) {
         if (names.rows[i].n == 0)
             continue;
