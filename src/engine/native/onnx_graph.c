@@ -390,7 +390,8 @@ static enum tern_code take_names(struct reader *r, struct tern_str message, uint
                                  struct tern_err *err)
 {
     TERN_TRY(collect(r, message, field, ret_names, err));
-    *ret_values = tern_arena_zalloc(&r->scratch, ret_names->n + 1, sizeof(**ret_values));
+    *ret_values =
+        tern_arena_zalloc(&r->scratch, ret_names->n + 1, sizeof(struct tern_onnx_value *));
     return *ret_values != NULL ? TERN_OK : tern_arena_fail(&r->scratch, err, "a node");
 }
 
