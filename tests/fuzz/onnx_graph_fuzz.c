@@ -1,102 +1,12 @@
 /* Any bytes as an ONNX graph that runs natively: it is refused with a reason, or it runs a few
  * rows, which gives tensors whose bytes are there, or an error. */
-#include <math.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include "engine/native/onnx_graph.h"
-#include "harness/native_rig.h"
+#include "harness/program_fuzz.h"
 #include "simd/simd.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-#define PORTS_MAX    16
-#define ELEMENTS_MAX 4096
-
-static const double odd[] = {0, 1, -1, 0.5, 1e300, -3, 2, (double)NAN, (double)INFINITY, 31};
-
-/* A tensor of the input's kind; what is any is 2. */
-static bool make_input(const struct tern_tensor_spec *spec, struct tern_arena *arena,
-                       struct tern_tensor *input)
-{
-    size_t n = 1, size = tern_dtype_size(spec->dtype);
-
-    *input = (struct tern_tensor){.name = spec->name, .dtype = spec->dtype, .shape = spec->shape};
-    for (int i = 0; i < spec->shape.rank; i++) {
-        if (input->shape.dim[i] < 0)
-            input->shape.dim[i] = 2;
-        if (input->shape.dim[i] > ELEMENTS_MAX || (n *= (size_t)input->shape.dim[i]) > ELEMENTS_MAX)
-            return false;
-    }
-    input->n_bytes = n * (size == 0 ? 5 : size);
-    char *at = tern_arena_alloc(arena, 64, input->n_bytes + 1);
-    if (at == NULL)
-        return false;
-    input->data = at;
-    for (size_t i = 0; i < n; i++) {
-        double value = odd[i % (sizeof(odd) / sizeof(odd[0]))];
-        float f32 = (float)value;
-        int64_t whole = (int64_t)(i % 7) - 2;
-        if (spec->dtype == TERN_DTYPE_FP32)
-            memcpy(at + i * size, &f32, 4);
-        else if (spec->dtype == TERN_DTYPE_FP64)
-            memcpy(at + i * size, &value, 8);
-        else if (size == 0)
-            memcpy(at + i * 5, "\1\0\0\0a", 5);
-        else if (size == 1)
-            at[i] = (char)(whole & 1);
-        else
-            memcpy(at + i * size, &whole, size); /* the low bytes */
-    }
-    return true;
-}
-
-static void check_output(const struct tern_tensor *output)
-{
-    size_t n_bytes;
-
-    if (output->dtype == TERN_DTYPE_BYTES) {
-        size_t n;
-        if (!tern_shape_count(&output->shape, &n) ||
-            tern_tensor_check_bytes(output->name, output->data, output->n_bytes, n, NULL) !=
-                TERN_OK)
-            abort();
-        return;
-    }
-    if (tern_shape_bytes(output->name, output->dtype, &output->shape, &n_bytes, NULL) != TERN_OK ||
-        n_bytes != output->n_bytes)
-        abort();
-}
-
-static void run_once(struct native_rig *run)
-{
-    struct tern_tensor inputs[PORTS_MAX], outputs[PORTS_MAX] = {0};
-    uint32_t places[PORTS_MAX];
-    struct tern_err err = {0};
-
-    if (run->program.n_inputs > PORTS_MAX || run->program.n_outputs > PORTS_MAX)
-        return;
-    for (uint32_t i = 0; i < PORTS_MAX; i++)
-        places[i] = i;
-    for (uint32_t i = 0; i < run->program.n_inputs; i++)
-        if (!make_input(&run->program.inputs[i], &run->arena, &inputs[i]))
-            return;
-    const struct tern_engine_run wanted = {
-        .inputs = inputs,
-        .input_spec = places,
-        .n_inputs = run->program.n_inputs,
-        .outputs = outputs,
-        .output_spec = places,
-        .n_outputs = run->program.n_outputs,
-        .arena = &run->arena,
-    };
-    if (tern_program_run(&run->program, &wanted, &err) != TERN_OK) {
-        if (err.text[0] == '\0')
-            abort();
-        return;
-    }
-    for (uint32_t i = 0; i < run->program.n_outputs; i++)
-        check_output(&outputs[i]);
-}
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -105,7 +15,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     tern_simd_init();
     if (native_load(&run, &tern_onnx_graph_format, bytes) == TERN_OK)
-        run_once(&run);
+        program_fuzz_run(&run);
     else if (run.err.text[0] == '\0')
         abort();
     native_free(&run);

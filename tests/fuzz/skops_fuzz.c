@@ -5,7 +5,7 @@
 #include <zlib.h>
 
 #include "engine/native/skops.h"
-#include "harness/native_fuzz.h"
+#include "harness/program_fuzz.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -33,9 +33,20 @@ static void mend_entry(uint8_t *file, size_t size, uint8_t *entry)
         entry[16 + i] = (uint8_t)(crc >> (8 * i));
 }
 
+static void load_and_run(const uint8_t *data, size_t size)
+{
+    struct native_rig rig;
+
+    if (native_load(&rig, &tern_skops_format, tern_str_make((const char *)data, size)) == TERN_OK)
+        program_fuzz_run(&rig);
+    else if (rig.err.text[0] == '\0')
+        abort();
+    native_free(&rig);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    native_fuzz(&tern_skops_format, data, size);
+    load_and_run(data, size);
     uint8_t *copy = malloc(size + 1);
     if (copy == NULL)
         abort();
@@ -44,7 +55,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     for (size_t i = 0; i + 46 <= size; i++)
         if (memcmp(copy + i, "PK\1\2", 4) == 0)
             mend_entry(copy, size, copy + i);
-    native_fuzz(&tern_skops_format, copy, size);
+    load_and_run(copy, size);
     free(copy);
     return 0;
 }

@@ -255,9 +255,10 @@ def strings_of(raw):
 
 
 class Difference:
-    """Of two arrays of predictions, row by row. Infinities and NaN have to be the same."""
+    """Of two arrays of predictions, row by row. Infinities and NaN have to be the same. Errors are relative to
+    what is expected, or to `scale` where that is larger."""
 
-    def __init__(self, got, expected):
+    def __init__(self, got, expected, scale=1e-30):
         expected = numpy.asarray(expected)
         self.rows = len(expected)
         self.shapes = (got.shape, expected.shape) if got.size != expected.size else None
@@ -272,7 +273,7 @@ class Difference:
         same = (got == expected) | (numpy.isnan(got) & numpy.isnan(expected))
         self.unequal = int((~same).sum())
         with numpy.errstate(all="ignore"):
-            error = numpy.abs(got.astype("f8") - expected) / numpy.maximum(numpy.abs(expected.astype("f8")), 1e-30)
+            error = numpy.abs(got.astype("f8") - expected) / numpy.maximum(numpy.abs(expected.astype("f8")), scale)
         error = numpy.where(same, 0.0, numpy.where(numpy.isfinite(error), error, numpy.inf))
         at = numpy.unravel_index(int(error.argmax()), error.shape)
         self.relative = float(error[at])
@@ -310,9 +311,10 @@ class Batch:
         self.models.append((name, rows, expected, what))
         return name
 
-    def check(self, relative=1e-6, flips=0, show=10):
+    def check(self, relative=1e-6, flips=0, show=10, of_largest=False):
         """Every model is loaded and predicts as expected, rows at once and some of them alone: values to
-        this relative error, and no label flips. Answers (and prints) a summary."""
+        this relative error, and no label flips. Answers (and prints) a summary. of_largest: errors are
+        relative to the output's largest value, where sums that cancel are small."""
         bad, seen = [], Seen()
         with Program(self.folder / "server", self.repository, self.env) as program:
             for name, rows, expected, what in self.models:
@@ -325,7 +327,8 @@ class Batch:
                     part = {key: value[places] for key, value in rows.items()} if isinstance(rows, dict) else rows[places]
                     got = program.predict(name, part, wanted)
                     for output, values in expected.items():
-                        one = Difference(got[output] if isinstance(got, dict) else got, numpy.asarray(values)[places])
+                        scale = largest(values) if of_largest else 1e-30
+                        one = Difference(got[output] if isinstance(got, dict) else got, numpy.asarray(values)[places], scale)
                         where = f"{name} ({what}), rows {places.start} to {places.stop}"
                         seen.add(one, values, places.start == 0)
                         if one.shapes:
@@ -337,6 +340,13 @@ class Batch:
         report(summary)
         assert not bad, "\n".join([summary, f"{len(bad)} are wrong:"] + bad[:show])
         return summary
+
+
+def largest(values):
+    numbers = numpy.asarray(values)
+    if numbers.dtype.kind != "f":
+        return 1e-30
+    return float(numpy.abs(numbers[numpy.isfinite(numbers)]).max(initial=1e-30))
 
 
 def some_places(n):

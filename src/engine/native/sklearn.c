@@ -1,7 +1,7 @@
 #include "engine/native/sklearn.h"
 
-#include <string.h>
 #include "base/compiler.h"
+#include "engine/native/op_form.h"
 #include "engine/native/ops.h"
 
 #define NESTED_MAX 8 /* pipelines within pipelines */
@@ -18,6 +18,55 @@ static const struct tern_sklearn_class classes[] = {
     {"IsolationForest", tern_sklearn_isolation, true, true},
     {"GradientBoostingClassifier", tern_sklearn_boosting, true, true},
     {"GradientBoostingRegressor", tern_sklearn_boosting, true, true},
+    {"LinearRegression", tern_sklearn_regression, true, false},
+    {"Ridge", tern_sklearn_regression, true, false},
+    {"RidgeCV", tern_sklearn_regression, true, false},
+    {"Lasso", tern_sklearn_regression, true, false},
+    {"LassoCV", tern_sklearn_regression, true, false},
+    {"LassoLars", tern_sklearn_regression, true, false},
+    {"LassoLarsCV", tern_sklearn_regression, true, false},
+    {"LassoLarsIC", tern_sklearn_regression, true, false},
+    {"Lars", tern_sklearn_regression, true, false},
+    {"LarsCV", tern_sklearn_regression, true, false},
+    {"ElasticNet", tern_sklearn_regression, true, false},
+    {"ElasticNetCV", tern_sklearn_regression, true, false},
+    {"MultiTaskLasso", tern_sklearn_regression, true, false},
+    {"MultiTaskElasticNet", tern_sklearn_regression, true, false},
+    {"OrthogonalMatchingPursuit", tern_sklearn_regression, true, false},
+    {"ARDRegression", tern_sklearn_regression, true, false},
+    {"BayesianRidge", tern_sklearn_regression, true, false},
+    {"HuberRegressor", tern_sklearn_regression, true, false},
+    {"QuantileRegressor", tern_sklearn_regression, true, false},
+    {"TheilSenRegressor", tern_sklearn_regression, true, false},
+    {"SGDRegressor", tern_sklearn_regression, true, false},
+    {"PassiveAggressiveRegressor", tern_sklearn_regression, true, false},
+    {"LinearSVR", tern_sklearn_regression, true, false},
+    {"PoissonRegressor", tern_sklearn_glm, true, false},
+    {"GammaRegressor", tern_sklearn_glm, true, false},
+    {"TweedieRegressor", tern_sklearn_glm, true, false},
+    {"LogisticRegression", tern_sklearn_logistic, true, false},
+    {"LogisticRegressionCV", tern_sklearn_logistic, true, false},
+    {"SGDClassifier", tern_sklearn_sgd, true, false},
+    {"LinearSVC", tern_sklearn_lines, true, false},
+    {"RidgeClassifier", tern_sklearn_lines, true, false},
+    {"RidgeClassifierCV", tern_sklearn_lines, true, false},
+    {"Perceptron", tern_sklearn_lines, true, false},
+    {"PassiveAggressiveClassifier", tern_sklearn_lines, true, false},
+    {"MLPClassifier", tern_sklearn_net, true, false},
+    {"MLPRegressor", tern_sklearn_net, true, false},
+    {"StandardScaler", tern_sklearn_standard, false, false},
+    {"RobustScaler", tern_sklearn_robust, false, false},
+    {"MinMaxScaler", tern_sklearn_min_max, false, false},
+    {"MaxAbsScaler", tern_sklearn_max_abs, false, false},
+    {"Normalizer", tern_sklearn_normalizer, false, false},
+    {"SimpleImputer", tern_sklearn_imputer, false, false},
+    {"PolynomialFeatures", tern_sklearn_polynomial, false, false},
+    {"FunctionTransformer", tern_sklearn_function, false, false},
+    {"OneHotEncoder", tern_sklearn_one_hot, false, false},
+    {"OrdinalEncoder", tern_sklearn_ordinal, false, false},
+    {"ColumnTransformer", tern_sklearn_columns, false, false},
+    {"PCA", tern_sklearn_projection, false, false},
+    {"TruncatedSVD", tern_sklearn_projection, false, false},
     {"HistGradientBoostingClassifier", tern_sklearn_hist, true, false},
     {"HistGradientBoostingRegressor", tern_sklearn_hist, true, false},
 };
@@ -105,17 +154,43 @@ static enum tern_code next_step(struct walk *walk, const struct tern_skops_node 
 }
 
 /* Of a pipeline its steps, else the estimator itself. */
-static enum tern_code begin_steps(const struct tern_skops_node *root, struct walk *walk,
+static enum tern_code begin_steps(const struct tern_skops_node *estimator, struct walk *walk,
                                   const struct tern_skops_node **ret, struct tern_err *err)
 {
     walk->depth = 0;
-    *ret = root;
-    if (!is_pipeline(root))
+    *ret = passes(estimator) ? NULL : estimator;
+    if (!is_pipeline(estimator))
         return TERN_OK;
-    TERN_TRY(enter(walk, root, err));
-    TERN_TRY(next_step(walk, ret, err));
-    if (*ret == NULL)
-        return tern_skops_fail(root, TERN_INVALID_ARGUMENT, err, "a pipeline without steps");
+    TERN_TRY(enter(walk, estimator, err));
+    return next_step(walk, ret, err);
+}
+
+enum tern_code tern_sklearn_first(const struct tern_skops_node *estimator,
+                                  const struct tern_skops_node **ret, struct tern_err *err)
+{
+    struct walk walk;
+
+    return begin_steps(estimator, &walk, ret, err);
+}
+
+enum tern_code tern_sklearn_steps(struct tern_sklearn *s, const struct tern_skops_node *estimator,
+                                  bool *ret_is_model, struct tern_err *err)
+{
+    const struct tern_skops_node *step = NULL;
+    const struct tern_sklearn_class *class = NULL;
+    struct walk walk;
+
+    *ret_is_model = false;
+    TERN_TRY(begin_steps(estimator, &walk, &step, err));
+    while (step != NULL) {
+        if (*ret_is_model)
+            return tern_skops_fail(step, TERN_UNIMPLEMENTED, err, "a step after a model");
+        TERN_TRY(find_class(step, &class, err));
+        TERN_TRY(tern_sklearn_check_width(s, step, err));
+        TERN_TRY(class->make(s, step, err));
+        *ret_is_model = class->is_model;
+        TERN_TRY(next_step(&walk, &step, err));
+    }
     return TERN_OK;
 }
 
@@ -149,20 +224,43 @@ static enum tern_code keep_names(struct tern_sklearn *s, const struct tern_skops
     return TERN_OK;
 }
 
-/* What reads rows as float32 loses nothing when it gets them so. */
-static enum tern_code make_input(struct tern_sklearn *s, const struct tern_skops_node *first,
-                                 bool is_float, struct tern_err *err)
+/* Of the first step alone: an encoder may read texts. */
+static enum tern_code dtype_of(const struct tern_sklearn *s, const struct tern_skops_node *first,
+                               const struct tern_sklearn_class *class, enum tern_dtype *ret,
+                               struct tern_err *err)
 {
+    const struct tern_skops_node *list = tern_skops_find(first, "categories_");
+    bool has_texts = false;
+
+    if (list == NULL && tern_skops_is(first, "SimpleImputer"))
+        list = tern_skops_find(first, "statistics_");
+    else if (list != NULL)
+        list = list->first;
+    if (list != NULL)
+        TERN_TRY(tern_sklearn_has_texts(s, list, &has_texts, err));
+    /* What rounds rows to float32 loses nothing when it gets them so. */
+    *ret = has_texts ? TERN_DTYPE_BYTES : class->is_float ? TERN_DTYPE_FP32 : TERN_DTYPE_FP64;
+    return TERN_OK;
+}
+
+static enum tern_code make_input(struct tern_sklearn *s, const struct tern_skops_node *first,
+                                 struct tern_err *err)
+{
+    const struct tern_sklearn_class *class = NULL;
+    enum tern_dtype dtype = TERN_DTYPE_FP64;
     int64_t width = 0;
 
+    TERN_TRY(find_class(first, &class, err));
     TERN_TRY(tern_skops_integer(&s->skops, first, "n_features_in_", 1, TERN_SKLEARN_WIDTH_MAX,
                                 &width, err));
     s->width = (uint32_t)width;
+    if (tern_skops_is(first, "ColumnTransformer"))
+        TERN_TRY(tern_sklearn_column_inputs(s, first, err));
+    if (s->columns != NULL)
+        return TERN_OK;
+    TERN_TRY(dtype_of(s, first, class, &dtype, err));
     const struct tern_tensor_spec input = {
-        .name = TERN_STR("input__0"),
-        .dtype = is_float ? TERN_DTYPE_FP32 : TERN_DTYPE_FP64,
-        .shape = {2, {-1, width}},
-    };
+        .name = TERN_STR("input__0"), .dtype = dtype, .shape = {2, {-1, width}}};
     TERN_TRY(tern_program_input(s->program, &input, &s->value, err));
     return keep_names(s, first, err);
 }
@@ -181,21 +279,6 @@ enum tern_code tern_sklearn_check_width(const struct tern_sklearn *s,
     return TERN_OK;
 }
 
-enum tern_code tern_sklearn_row(struct tern_sklearn *s, const double *numbers, size_t n,
-                                struct tern_tensor *ret, struct tern_err *err)
-{
-    double *copy = tern_arena_alloc(s->program->arena, 64, (n + 1) * sizeof(*copy));
-
-    if (copy == NULL)
-        return tern_arena_fail(s->program->arena, err, "a row of numbers");
-    memcpy(copy, numbers, n * sizeof(*copy));
-    *ret = (struct tern_tensor){.dtype = TERN_DTYPE_FP64,
-                                .shape = {1, {(int64_t)n}},
-                                .data = copy,
-                                .n_bytes = n * sizeof(*copy)};
-    return TERN_OK;
-}
-
 enum tern_code tern_sklearn_give(struct tern_sklearn *s, const char *name, uint32_t value,
                                  uint32_t width, struct tern_err *err)
 {
@@ -205,6 +288,9 @@ enum tern_code tern_sklearn_give(struct tern_sklearn *s, const char *name, uint3
         .shape = {2, {-1, width}},
     };
 
+    /* What a run gives is its own, not what it was given. */
+    if (s->program->values[value].kind != TERN_VALUE_MADE)
+        TERN_TRY(tern_op_form_copy(s->program, &value, err));
     return tern_program_output(s->program, &output, value, err);
 }
 
@@ -222,22 +308,13 @@ enum tern_code tern_sklearn_list(const struct tern_skops_node *node, const char 
 
 enum tern_code tern_sklearn_make(struct tern_sklearn *s, struct tern_err *err)
 {
-    const struct tern_skops_node *step = NULL;
-    const struct tern_sklearn_class *class = NULL;
-    struct walk walk;
-    bool is_done = false;
+    const struct tern_skops_node *first = NULL;
+    bool is_model = false;
 
-    TERN_TRY(begin_steps(s->skops.root, &walk, &step, err));
-    TERN_TRY(find_class(step, &class, err));
-    TERN_TRY(make_input(s, step, class->is_float, err));
-    while (step != NULL) {
-        if (is_done)
-            return tern_skops_fail(step, TERN_UNIMPLEMENTED, err, "a step after a model");
-        TERN_TRY(find_class(step, &class, err));
-        TERN_TRY(tern_sklearn_check_width(s, step, err));
-        TERN_TRY(class->make(s, step, err));
-        is_done = class->is_model;
-        TERN_TRY(next_step(&walk, &step, err));
-    }
-    return is_done ? TERN_OK : tern_sklearn_give(s, "output__0", s->value, s->width, err);
+    TERN_TRY(tern_sklearn_first(s->skops.root, &first, err));
+    if (first == NULL)
+        return tern_fail(err, TERN_INVALID_ARGUMENT, "the file has no estimator");
+    TERN_TRY(make_input(s, first, err));
+    TERN_TRY(tern_sklearn_steps(s, s->skops.root, &is_model, err));
+    return is_model ? TERN_OK : tern_sklearn_give(s, "output__0", s->value, s->width, err);
 }

@@ -19,6 +19,10 @@ struct tern_sklearn {
     struct tern_program *program;
     uint32_t value; /* of the program: rows as the next estimator gets them */
     uint32_t width; /* columns */
+    /* Inputs of one column each, of numbers or texts, which ColumnTransformer reads instead of the
+     * value; NULL: there is one input. Those that it does not use are not there. */
+    uint32_t *columns;
+    bool is_nested; /* within a ColumnTransformer */
 };
 
 /* One class of scikit-learn. */
@@ -33,6 +37,20 @@ struct tern_sklearn_class {
 /* The whole file: inputs, steps, outputs. */
 enum tern_code tern_sklearn_make(struct tern_sklearn *s, struct tern_err *err);
 
+/* The first step of a pipeline, or the estimator itself; NULL: there are no steps. */
+enum tern_code tern_sklearn_first(const struct tern_skops_node *estimator,
+                                  const struct tern_skops_node **ret, struct tern_err *err);
+/* The steps of a pipeline, or the estimator itself: from s->value to s->value, or to outputs. */
+enum tern_code tern_sklearn_steps(struct tern_sklearn *s, const struct tern_skops_node *estimator,
+                                  bool *ret_is_model, struct tern_err *err);
+/* Inputs for a ColumnTransformer that reads texts: s->columns. Else it stays NULL. */
+enum tern_code tern_sklearn_column_inputs(struct tern_sklearn *s,
+                                          const struct tern_skops_node *node, struct tern_err *err);
+/* Whether a list of categories holds texts. */
+enum tern_code tern_sklearn_has_texts(const struct tern_sklearn *s,
+                                      const struct tern_skops_node *list, bool *ret,
+                                      struct tern_err *err);
+
 /* ---- for estimators ---- */
 
 /* "<place>: SVC is not served ...: <why>; export it to ONNX with skl2onnx" */
@@ -44,23 +62,9 @@ enum tern_code tern_sklearn_refuse(const struct tern_skops_node *node, const cha
 /* n_features_in_ has to be the columns that come. */
 enum tern_code tern_sklearn_check_width(const struct tern_sklearn *s,
                                         const struct tern_skops_node *node, struct tern_err *err);
-/* ---- steps: *value is what is read, and then what is made ---- */
-
-/* value op row and row op value by numpy's broadcasting, and op of value, with the operators of
- * onnx_ops.c. Of doubles. */
-enum tern_code tern_sklearn_apply(struct tern_sklearn *s, const char *op_type, const double *row,
-                                  size_t n, uint32_t *value, struct tern_err *err);
-enum tern_code tern_sklearn_apply_to(struct tern_sklearn *s, const char *op_type, const double *row,
-                                     size_t n, uint32_t *value, struct tern_err *err);
-enum tern_code tern_sklearn_map(struct tern_sklearn *s, const char *op_type, uint32_t *value,
-                                struct tern_err *err);
-
 /* An attribute that is a list and not empty. */
 enum tern_code tern_sklearn_list(const struct tern_skops_node *node, const char *key,
                                  const struct tern_skops_node **ret, struct tern_err *err);
-/* Doubles as a constant row of the program, copied. */
-enum tern_code tern_sklearn_row(struct tern_sklearn *s, const double *numbers, size_t n,
-                                struct tern_tensor *ret, struct tern_err *err);
 /* A matrix [n, width] that is an output. */
 enum tern_code tern_sklearn_give(struct tern_sklearn *s, const char *name, uint32_t value,
                                  uint32_t width, struct tern_err *err);
@@ -76,19 +80,49 @@ enum tern_code tern_sklearn_decide_scores(struct tern_sklearn *s,
                                           const struct tern_op_decide *decide, uint32_t scores,
                                           uint32_t width, struct tern_err *err);
 
+/* ---- steps (sklearn_steps.c): the operators of onnx_ops.c. *value is what is read, and then what
+ * is made ---- */
+
+struct tern_sklearn_input {
+    const struct tern_tensor *constant; /* arena, or NULL: */
+    uint32_t value;
+};
+
+/* The operator of that name, without attributes. */
+enum tern_code tern_sklearn_step(struct tern_sklearn *s, const char *op_type,
+                                 const struct tern_sklearn_input *inputs, uint32_t n,
+                                 uint32_t *ret_value, struct tern_err *err);
+/* Doubles as a constant row of the program, copied. */
+enum tern_code tern_sklearn_row(struct tern_sklearn *s, const double *numbers, size_t n,
+                                struct tern_tensor *ret, struct tern_err *err);
+enum tern_code tern_sklearn_texts(struct tern_sklearn *s, const struct tern_str *texts, size_t n,
+                                  struct tern_tensor *ret, struct tern_err *err);
+/* value op row and row op value by numpy's broadcasting, and op of value. In doubles. */
+enum tern_code tern_sklearn_apply(struct tern_sklearn *s, const char *op_type, const double *row,
+                                  size_t n, uint32_t *value, struct tern_err *err);
+enum tern_code tern_sklearn_apply_to(struct tern_sklearn *s, const char *op_type, const double *row,
+                                     size_t n, uint32_t *value, struct tern_err *err);
+enum tern_code tern_sklearn_map(struct tern_sklearn *s, const char *op_type, uint32_t *value,
+                                struct tern_err *err);
+/* These columns, in this order; and matrices side by side. */
+enum tern_code tern_sklearn_pick(struct tern_sklearn *s, const int64_t *columns, size_t n,
+                                 uint32_t *value, struct tern_err *err);
+enum tern_code tern_sklearn_join(struct tern_sklearn *s, const struct tern_sklearn_input *parts,
+                                 uint32_t n, uint32_t *ret_value, struct tern_err *err);
+
 /* ---- estimators, by story ---- */
 
+#define TERN_SKLEARN_MAKE(name)                                                     \
+    enum tern_code name(struct tern_sklearn *s, const struct tern_skops_node *node, \
+                        struct tern_err *err)
+
 /* sklearn_trees.c: single trees, and averages of them */
-enum tern_code tern_sklearn_tree(struct tern_sklearn *s, const struct tern_skops_node *node,
-                                 struct tern_err *err);
-enum tern_code tern_sklearn_forest(struct tern_sklearn *s, const struct tern_skops_node *node,
-                                   struct tern_err *err);
+TERN_SKLEARN_MAKE(tern_sklearn_tree);
+TERN_SKLEARN_MAKE(tern_sklearn_forest);
 /* sklearn_isolation.c */
-enum tern_code tern_sklearn_isolation(struct tern_sklearn *s, const struct tern_skops_node *node,
-                                      struct tern_err *err);
+TERN_SKLEARN_MAKE(tern_sklearn_isolation);
 /* sklearn_boosting.c */
-enum tern_code tern_sklearn_boosting(struct tern_sklearn *s, const struct tern_skops_node *node,
-                                     struct tern_err *err);
+TERN_SKLEARN_MAKE(tern_sklearn_boosting);
 /* What becomes of the sums of boosted trees: a regressor's values, or a classifier's labels and
  * probabilities. Which link there is says the loss. */
 struct tern_sklearn_loss {
@@ -104,8 +138,31 @@ enum tern_code tern_sklearn_loss_check(const struct tern_sklearn_loss *loss,
 enum tern_code tern_sklearn_loss_give(struct tern_sklearn *s, const struct tern_sklearn_loss *loss,
                                       const struct tern_op_decide *decide, uint32_t value,
                                       struct tern_err *err);
+/* sklearn_linear.c: coef_ and intercept_ */
+TERN_SKLEARN_MAKE(tern_sklearn_regression);
+TERN_SKLEARN_MAKE(tern_sklearn_glm); /* with a link of the mean */
+TERN_SKLEARN_MAKE(tern_sklearn_logistic);
+TERN_SKLEARN_MAKE(tern_sklearn_sgd);
+TERN_SKLEARN_MAKE(tern_sklearn_lines); /* classifiers without probabilities */
+/* sklearn_net.c */
+TERN_SKLEARN_MAKE(tern_sklearn_net);
+/* sklearn_scale.c: of each column by itself, or of a row's length */
+TERN_SKLEARN_MAKE(tern_sklearn_standard);
+TERN_SKLEARN_MAKE(tern_sklearn_robust);
+TERN_SKLEARN_MAKE(tern_sklearn_min_max);
+TERN_SKLEARN_MAKE(tern_sklearn_max_abs);
+TERN_SKLEARN_MAKE(tern_sklearn_normalizer);
+TERN_SKLEARN_MAKE(tern_sklearn_imputer);
+TERN_SKLEARN_MAKE(tern_sklearn_function);
+/* sklearn_encode.c: categories */
+TERN_SKLEARN_MAKE(tern_sklearn_one_hot);
+TERN_SKLEARN_MAKE(tern_sklearn_ordinal);
+/* sklearn_columns.c: ColumnTransformer */
+TERN_SKLEARN_MAKE(tern_sklearn_columns);
+/* sklearn_features.c: new columns of several old ones */
+TERN_SKLEARN_MAKE(tern_sklearn_polynomial);
+TERN_SKLEARN_MAKE(tern_sklearn_projection);
 /* sklearn_hist.c: trees over histograms */
-enum tern_code tern_sklearn_hist(struct tern_sklearn *s, const struct tern_skops_node *node,
-                                 struct tern_err *err);
+TERN_SKLEARN_MAKE(tern_sklearn_hist);
 
 #endif

@@ -368,23 +368,30 @@ enum tern_code tern_skops_node_reals(const struct tern_skops *skops,
     return TERN_OK;
 }
 
-enum tern_code tern_skops_reals(const struct tern_skops *skops, const struct tern_skops_node *node,
-                                const char *key, struct tern_skops_reals *ret, struct tern_err *err)
+enum tern_code tern_skops_finite(const struct tern_skops *skops, const struct tern_skops_node *node,
+                                 struct tern_skops_reals *ret, struct tern_err *err)
 {
-    const struct tern_skops_node *child = NULL;
     struct tern_skops_reals reals = {.n = 0};
 
-    TERN_TRY(tern_skops_want(node, key, &child, err));
-    TERN_TRY(tern_skops_node_reals(skops, child, &reals, err));
+    TERN_TRY(tern_skops_node_reals(skops, node, &reals, err));
     for (size_t i = 0; i < reals.n; i++) {
         if (!isfinite(reals.p[i])) {
-            (void)tern_skops_fail(child, TERN_INVALID_ARGUMENT, err, "element %zu is %f", i,
+            (void)tern_skops_fail(node, TERN_INVALID_ARGUMENT, err, "element %zu is %f", i,
                                   reals.p[i]);
             return TERN_INVALID_ARGUMENT;
         }
     }
     *ret = reals;
     return TERN_OK;
+}
+
+enum tern_code tern_skops_reals(const struct tern_skops *skops, const struct tern_skops_node *node,
+                                const char *key, struct tern_skops_reals *ret, struct tern_err *err)
+{
+    const struct tern_skops_node *child = NULL;
+
+    TERN_TRY(tern_skops_want(node, key, &child, err));
+    return tern_skops_finite(skops, child, ret, err);
 }
 
 enum tern_code tern_skops_vector(const struct tern_skops *skops, const struct tern_skops_node *node,

@@ -91,6 +91,8 @@ enum tern_code tern_skops_node_reals(const struct tern_skops *skops,
                                      const struct tern_skops_node *node,
                                      struct tern_skops_reals *ret, struct tern_err *err);
 /* Of finite numbers; NaN in coefficients would make NaN of every row. */
+enum tern_code tern_skops_finite(const struct tern_skops *skops, const struct tern_skops_node *node,
+                                 struct tern_skops_reals *ret, struct tern_err *err);
 enum tern_code tern_skops_reals(const struct tern_skops *skops, const struct tern_skops_node *node,
                                 const char *key, struct tern_skops_reals *ret,
                                 struct tern_err *err);

@@ -2,7 +2,7 @@
 """Writes the small models of tests/fuzz/corpus/skops and prints what scikit-learn predicts of ROWS, for
 skops_test.c.
 
-Needs scikit-learn 1.9 and skops 0.16. Run from the top of the repository; the same bytes come out each
+Needs scikit-learn 1.9, skops 0.16 and pandas. Run from the top of the repository; the same bytes come out each
 time, since arrays are called 1.npy, 2.npy, ... instead of by addresses:
 
     .venv/bin/python tests/unit/engine/make_skops.py
@@ -16,8 +16,9 @@ import warnings
 import zipfile
 
 import numpy as np
+import pandas
 import skops.io
-from sklearn import ensemble, tree
+from sklearn import compose, decomposition, ensemble, impute, linear_model, neural_network, pipeline, preprocessing, tree
 
 OUT = pathlib.Path("tests/fuzz/corpus/skops")
 ROWS = np.array([[0.1, 3.0], [2.5, -1.0], [5.0, 7.0], [7.5, 0.0]])
@@ -72,6 +73,43 @@ def main():
     model = ensemble.IsolationForest(n_estimators=2, max_samples=8, max_features=1, random_state=1).fit(x)
     save("isolation", model)
     show("isolation", model.predict(ROWS), model.decision_function(ROWS))
+    pipelines(x, y, two, three, names)
+
+
+def pipelines(x, y, two, three, names):
+    model = pipeline.make_pipeline(
+        impute.SimpleImputer(add_indicator=True),
+        preprocessing.StandardScaler(),
+        pipeline.make_pipeline(preprocessing.MinMaxScaler(clip=True), preprocessing.RobustScaler(), "passthrough"),
+        preprocessing.PolynomialFeatures(2),
+        preprocessing.MaxAbsScaler(),
+        preprocessing.Normalizer("max"),
+        decomposition.PCA(2, whiten=True, svd_solver="full"),
+        linear_model.LogisticRegression(max_iter=5),
+    )
+    holes = x.copy()
+    holes[3, 1] = np.nan
+    save("pipeline", model.fit(holes, names))
+    show("pipeline", model.predict(ROWS), model.predict_proba(ROWS))
+    model = neural_network.MLPRegressor(hidden_layer_sizes=(3,), max_iter=2, activation="tanh", random_state=1).fit(x, y)
+    model._random_state = model._optimizer = None
+    save("net", model)
+    show("net", model.predict(ROWS))
+    model = linear_model.SGDClassifier(loss="modified_huber", max_iter=5, random_state=1).fit(x, three)
+    save("sgd", model)
+    show("sgd", model.predict(ROWS), model.predict_proba(ROWS))
+    table = pandas.DataFrame({"n": x[:, 0], "city": names, "k": two})
+    model = compose.ColumnTransformer(
+        [
+            ("number", preprocessing.StandardScaler(), ["n"]),
+            ("word", pipeline.make_pipeline(impute.SimpleImputer(strategy="most_frequent"), preprocessing.OneHotEncoder()), ["city"]),
+            ("order", preprocessing.OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1), ["k"]),
+        ],
+        sparse_threshold=0,
+    )
+    save("columns", model.fit(table))
+    some = pandas.DataFrame({"n": [1.0, 2.0], "city": ["low", "middle"], "k": [1, 7]})
+    show("columns", model.transform(some))
 
 
 main()
