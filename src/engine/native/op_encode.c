@@ -2,6 +2,7 @@
 
 #include <string.h>
 #include "engine/native/op_cells.h"
+#include "engine/native/state.h"
 
 static enum tern_code fail_unknown(const struct tern_op_encode *encode, uint32_t column,
                                    const void *cells, size_t at, struct tern_err *err)
@@ -63,14 +64,29 @@ static enum tern_code run_encode(const struct tern_step *step, struct tern_progr
     return TERN_OK;
 }
 
+static void encode_points(const void *state, struct tern_state *to)
+{
+    const struct tern_op_encode *encode = state;
+
+    tern_state_points(to, &encode->columns, encode->n * sizeof(*encode->columns));
+    for (uint32_t i = 0; i < encode->n; i++) {
+        const struct tern_op_encode_column *column = &encode->columns[i];
+        tern_op_keys_points(&column->keys, to);
+        tern_state_cells(to, &column->numbers, TERN_DTYPE_FP64, column->keys.n + 1u);
+        tern_state_points(to, &column->places, (column->keys.n + 1u) * sizeof(*column->places));
+    }
+}
+
+TERN_OPERATOR(tern_encode_op, .name = "encode", .run = run_encode,
+              TERN_STATE(struct tern_op_encode, encode_points));
+
 enum tern_code tern_op_encode(struct tern_program *program, const struct tern_op_encode *encode,
                               uint32_t *value, struct tern_err *err)
 {
-    static const struct tern_operator op = {.name = "encode", .run = run_encode};
     struct tern_op_encode *kept = tern_arena_zalloc(program->arena, 1, sizeof(*kept));
 
     if (kept == NULL)
         return tern_arena_fail(program->arena, err, "categories");
     *kept = *encode;
-    return tern_program_then(program, &op, kept, TERN_DTYPE_FP64, value, err);
+    return tern_program_then(program, &tern_encode_op, kept, TERN_DTYPE_FP64, value, err);
 }
