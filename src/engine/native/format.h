@@ -27,6 +27,7 @@ struct tern_native_format {
     const char *name; /* "xgboost_json": FIL's model_type where it has one */
     const char *help; /* "XGBoost, JSON" */
     bool has_names;   /* its files name their inputs and outputs */
+    size_t file_max;  /* larger ones are another engine's, unread; 0: none */
     /* 0: not mine; higher is better. `head` holds the first bytes of the file, at least 64 where it
      * has so many; empty: judge by the name alone, and take only what is no other thing's name. */
     int (*probe)(struct tern_str file_name, struct tern_str head);

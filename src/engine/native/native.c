@@ -12,6 +12,8 @@
 /* What reading a file of this size leaves behind is worth to be given back. */
 #define TRIM_FROM (1u << 20)
 
+#define HEAD_BYTES 64
+
 static enum tern_code available(struct tern_err *err)
 {
     (void)err;
@@ -127,6 +129,24 @@ static enum tern_code read_program(const struct tern_engine_load *spec, struct t
     return tern_program_finish(program, err);
 }
 
+/* Before the file is read: who declines it should not have cost its memory. */
+static enum tern_code check_size(const char *path, struct tern_err *err)
+{
+    struct tern_file_info info = {0};
+    char head[HEAD_BYTES];
+    size_t n = 0;
+    int score;
+
+    TERN_TRY(tern_file_stat(path, &info, err));
+    TERN_TRY(tern_file_head(path, head, sizeof(head), &n, err));
+    const struct tern_native_format *format =
+        find_format(tern_file_base_name(path), tern_str_make(head, n), &score);
+    if (format == NULL || format->file_max == 0 || info.size <= format->file_max)
+        return TERN_OK;
+    return tern_fail(err, TERN_UNIMPLEMENTED, "it has %llu MiB, up to %zu MiB are run natively",
+                     (unsigned long long)(info.size >> 20), format->file_max >> 20);
+}
+
 static enum tern_code load_program(const struct tern_engine_load *spec,
                                    struct tern_program *program, struct tern_err *err)
 {
@@ -135,6 +155,7 @@ static enum tern_code load_program(const struct tern_engine_load *spec,
 
     if (spec->bytes.p != NULL)
         return read_program(spec, spec->bytes, program, err);
+    TERN_TRY(check_size(spec->path, err));
     TERN_TRY(tern_file_read(spec->path, TERN_NATIVE_FILE_MAX, TERN_NATIVE_PAD, &bytes, &n, err));
     enum tern_code code = read_program(spec, tern_str_make(bytes, n), program, err);
     tern_mem_free(bytes);

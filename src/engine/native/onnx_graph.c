@@ -30,6 +30,8 @@ enum { SHAPE_DIM = 1, DIM_VALUE = 1 };
 
 #define SCRATCH_CHUNK ((size_t)64 << 10)
 #define SCRATCH_MAX   ((size_t)16 << 30)
+/* Of a file: what is larger is worth ONNX Runtime's threads. */
+#define SMALL_MAX ((size_t)256 << 20)
 
 struct messages {
     struct tern_str *rows;
@@ -532,6 +534,7 @@ const struct tern_native_format tern_onnx_graph_format = {
     .name = "onnx",
     .help = "ONNX, graphs of operators that run natively",
     .has_names = true,
+    .file_max = SMALL_MAX,
     .probe = probe,
     .load = tern_onnx_graph_load,
 };

@@ -9,6 +9,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include <cmocka.h>
 
 #include "engine/native/convert.h"
@@ -222,6 +223,28 @@ static void another_file(void **state)
     assert_true(tern_native_engine.probe("fraud.txt", tern_str_make(model, 64)) > 0);
 }
 
+/* A large graph is declined by its size, before anything of it is read. */
+static void large_graphs(void **state)
+{
+    char path[] = "/tmp/tern-large-XXXXXX.onnx";
+    struct tern_engine_load spec = {.name = TERN_STR("m"), .path = path};
+    struct tern_engine_model loaded;
+    struct tern_arena arena;
+    struct tern_err err;
+    int fd = mkstemps(path, 5);
+
+    (void)state;
+    assert_true(fd >= 0);
+    assert_int_equal(write(fd, "\x08\x08", 2), 2); /* ir_version 8 */
+    assert_int_equal(ftruncate(fd, (off_t)300 << 20), 0);
+    close(fd);
+    tern_arena_init(&arena, 4096, 1 << 20);
+    assert_int_equal(tern_native_engine.load(&spec, &arena, &loaded, &err), TERN_UNIMPLEMENTED);
+    assert_string_equal(err.text, "it has 300 MiB, up to 256 MiB are run natively");
+    tern_arena_fini(&arena);
+    unlink(path);
+}
+
 static void conversions(void **state)
 {
     static const double doubles[] = {-1.5, 0, 0.4, 255, 1e30, (double)NAN};
@@ -252,7 +275,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(as_it_is),     cmocka_unit_test(as_configured),
         cmocka_unit_test(options),      cmocka_unit_test(rows_of_another_width),
-        cmocka_unit_test(another_file), cmocka_unit_test(conversions),
+        cmocka_unit_test(another_file), cmocka_unit_test(large_graphs),
+        cmocka_unit_test(conversions),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
