@@ -22,6 +22,8 @@ static const struct function functions[] = {
     {"pow", TERN_PMML_POW, 2, 2},
     {"exp", TERN_PMML_EXP, 1, 1},
     {"ln", TERN_PMML_LN, 1, 1},
+    {"ln1p", TERN_PMML_LN1P, 1, 1},
+    {"expm1", TERN_PMML_EXPM1, 1, 1},
     {"log10", TERN_PMML_LOG10, 1, 1},
     {"sqrt", TERN_PMML_SQRT, 1, 1},
     {"abs", TERN_PMML_ABS, 1, 1},
@@ -47,7 +49,6 @@ struct call {
     const struct function *function;
     uint32_t n; /* arguments so far */
     double if_missing;
-    double otherwise;
 };
 
 /* ---- code ---- */
@@ -70,7 +71,7 @@ static uint32_t deepest(const struct tern_pmml *p, uint32_t from)
         const struct tern_pmml_instruction *in = &p->code[i];
         if (in->code == TERN_PMML_COLUMN || in->code == TERN_PMML_NUMBER)
             top++;
-        else if (in->code != TERN_PMML_IF_MISSING && in->code != TERN_PMML_IN)
+        else if (in->code != TERN_PMML_IF_MISSING && in->set == NULL)
             top -= in->n - 1;
         most = top > most ? top : most;
     }
@@ -89,6 +90,11 @@ enum tern_code tern_pmml_end_formula(struct tern_pmml *p, uint32_t *ret_column,
     p->ends[p->n_ends++] = (uint32_t)p->n_code;
     *ret_column = p->n_columns++;
     return TERN_OK;
+}
+
+void tern_pmml_drop_formula(struct tern_pmml *p)
+{
+    p->n_code = p->n_ends == 0 ? 0 : p->ends[p->n_ends - 1];
 }
 
 /* ---- expressions ---- */
@@ -185,8 +191,14 @@ static enum tern_code read_simple(struct tern_pmml *p, const struct tern_pmml_fi
         return read_constant(p, err);
     if (tern_pmml_is(p, "NormDiscrete"))
         return read_indicator(p, err);
-    return tern_pmml_refuse(
-        p, "FieldRef, Constant, NormDiscrete and Apply are; compute others before", err);
+    if (tern_pmml_is(p, "NormContinuous"))
+        return tern_pmml_read_norm(p, err);
+    if (tern_pmml_is(p, "MapValues"))
+        return tern_pmml_read_map(p, err);
+    return tern_pmml_refuse(p,
+                            "FieldRef, Constant, NormDiscrete, NormContinuous, MapValues and Apply "
+                            "are; compute others before",
+                            err);
 }
 
 /* The expression that p->event begins. */
@@ -273,7 +285,7 @@ enum tern_code tern_pmml_read_transformations(struct tern_pmml *p, struct tern_e
 {
     bool more = true;
 
-    if (p->forest.builder != NULL)
+    if (p->forest.rounds_input)
         return tern_pmml_refuse(p, "say it in the outermost model, or in TransformationDictionary",
                                 err);
     for (;;) {

@@ -218,6 +218,15 @@ enum tern_code tern_pmml_emit(struct tern_pmml *p, enum tern_pmml_code code, uin
 enum tern_code tern_pmml_end_formula(struct tern_pmml *p, uint32_t *ret_column,
                                      struct tern_err *err);
 
+/* The code since the last formula is of no use. */
+void tern_pmml_drop_formula(struct tern_pmml *p);
+
+/* ---- pmml_table.c ---- */
+
+/* MapValues and NormContinuous, as code. */
+enum tern_code tern_pmml_read_map(struct tern_pmml *p, struct tern_err *err);
+enum tern_code tern_pmml_read_norm(struct tern_pmml *p, struct tern_err *err);
+
 /* ---- pmml_predicate.c ---- */
 
 bool tern_pmml_is_predicate(const struct tern_pmml *p);

@@ -47,7 +47,8 @@ static double first_known(const double *x, uint32_t n)
     return UNKNOWN;
 }
 
-static bool is_member(const struct tern_pmml_instruction *in, double x)
+/* The place of the first number of the set that is not below x. */
+static size_t place_of(const struct tern_pmml_instruction *in, double x)
 {
     size_t low = 0, high = in->n;
 
@@ -58,7 +59,45 @@ static bool is_member(const struct tern_pmml_instruction *in, double x)
         else
             high = middle;
     }
-    return low < in->n && in->set[low] == x;
+    return low;
+}
+
+static bool is_member(const struct tern_pmml_instruction *in, double x)
+{
+    size_t at = place_of(in, x);
+    return at < in->n && in->set[at] == x;
+}
+
+/* ---- tables ---- */
+
+static double map(const struct tern_pmml_instruction *in, double x)
+{
+    size_t at = place_of(in, x);
+    return at < in->n && in->set[at] == x ? in->set[in->n + at] : in->number;
+}
+
+static double norm(const struct tern_pmml_instruction *in, double x)
+{
+    const double *from = in->set, *to = in->set + in->n;
+    size_t at = place_of(in, x), last = in->n - 1;
+
+    if (x < from[0] || x > from[last]) {
+        if (in->number == 1)
+            return UNKNOWN;
+        if (in->number == 2)
+            return x < from[0] ? to[0] : to[last];
+    }
+    at = at == 0 ? 1 : at > last ? last : at;
+    return to[at - 1] + (x - from[at - 1]) / (from[at] - from[at - 1]) * (to[at] - to[at - 1]);
+}
+
+static double look_up(const struct tern_pmml_instruction *in, double x)
+{
+    if (isnan(x))
+        return UNKNOWN;
+    if (in->code == TERN_PMML_IN)
+        return truth(is_member(in, x));
+    return in->code == TERN_PMML_MAP ? map(in, x) : norm(in, x);
 }
 
 /* ---- one instruction ---- */
@@ -74,6 +113,10 @@ static double of_one(enum tern_pmml_code code, double x)
         return exp(x);
     case TERN_PMML_LN:
         return log(x);
+    case TERN_PMML_LN1P:
+        return log1p(x);
+    case TERN_PMML_EXPM1:
+        return expm1(x);
     case TERN_PMML_LOG10:
         return log10(x);
     case TERN_PMML_SQRT:
@@ -159,9 +202,13 @@ static uint32_t execute(const struct tern_pmml_instruction *in, const double *ro
         *x = isnan(*x) ? in->number : *x;
         return top;
     }
-    if (in->code == TERN_PMML_IN) {
-        *x = isnan(*x) ? UNKNOWN : truth(is_member(in, *x));
+    if (in->code == TERN_PMML_IN || in->code == TERN_PMML_MAP || in->code == TERN_PMML_NORM) {
+        *x = look_up(in, *x);
         return top;
+    }
+    if (in->code == TERN_PMML_IF_ABSENT) {
+        x[-1] = isnan(*x) ? in->number : x[-1];
+        return top - 1;
     }
     if (in->code >= TERN_PMML_AND) {
         double *first = &stack[top - in->n];

@@ -58,6 +58,10 @@ enum tern_pmml_code {
     TERN_PMML_FLOAT,      /* round to float */
     TERN_PMML_TRUNCATE,   /* to a whole number */
     TERN_PMML_IF_MISSING, /* `number` instead of NaN */
+    TERN_PMML_IF_ABSENT,  /* a, b -> `number` where b is NaN, else a */
+    TERN_PMML_MAP,        /* `set` has n numbers and what they become; any other: `number` */
+    TERN_PMML_NORM,       /* `set` has n numbers and what they become; a line between two. Beyond
+                             them, by `number`: 0 the line goes on, 1 missing, 2 the last */
     TERN_PMML_ADD,
     TERN_PMML_SUB,
     TERN_PMML_MUL,
@@ -65,6 +69,8 @@ enum tern_pmml_code {
     TERN_PMML_POW,
     TERN_PMML_EXP,
     TERN_PMML_LN,
+    TERN_PMML_LN1P,
+    TERN_PMML_EXPM1,
     TERN_PMML_LOG10,
     TERN_PMML_SQRT,
     TERN_PMML_ABS,
@@ -91,7 +97,7 @@ enum tern_pmml_code {
 
 struct tern_pmml_instruction {
     enum tern_pmml_code code;
-    uint32_t n; /* what it takes off the stack; COLUMN: which; IN: numbers of the set */
+    uint32_t n; /* what it takes off the stack; COLUMN: which; IN, MAP, NORM: numbers of the set */
     double number;
     const double *set; /* sorted */
 };

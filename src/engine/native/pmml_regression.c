@@ -23,17 +23,25 @@ static enum tern_code find_term(struct tern_pmml *p, struct tern_str key, uint32
     return TERN_OK;
 }
 
-static enum tern_code add_weight(struct tern_pmml *p, uint32_t term, struct tern_err *err)
+static enum tern_code keep_weight(struct tern_pmml *p, struct tern_pmml_weight row,
+                                  struct tern_err *err)
 {
     struct tern_pmml_regression *r = &p->regression;
-    struct tern_pmml_weight row = {.table = (uint32_t)r->n_tables - 1, .term = term};
+
+    TERN_TRY(tern_grow(&r->weights, &r->weights_cap, r->n_weights, 1, sizeof(row),
+                       TERN_PMML_PARTS_MAX, "coefficients", err));
+    r->weights[r->n_weights++] = row;
+    return TERN_OK;
+}
+
+static enum tern_code add_weight(struct tern_pmml *p, uint32_t term, struct tern_err *err)
+{
+    struct tern_pmml_weight row = {.table = (uint32_t)p->regression.n_tables - 1, .term = term};
     struct tern_str text;
 
     TERN_TRY(tern_pmml_want(p, "coefficient", &text, err));
     TERN_TRY(tern_pmml_number(p, "coefficient", 0, &row.weight, err));
-    TERN_TRY(tern_grow(&r->weights, &r->weights_cap, r->n_weights, 1, sizeof(row),
-                       TERN_PMML_PARTS_MAX, "coefficients", err));
-    r->weights[r->n_weights++] = row;
+    TERN_TRY(keep_weight(p, row, err));
     return tern_pmml_skip(p, err);
 }
 
@@ -117,6 +125,49 @@ static enum tern_code read_categorical(struct tern_pmml *p, struct tern_err *err
     return add_weight(p, term, err);
 }
 
+/* The product of some fields, each of which may be missing. */
+static enum tern_code read_product(struct tern_pmml *p, struct tern_err *err)
+{
+    const struct tern_pmml_field *field;
+    struct tern_str name = TERN_STR("*");
+    struct tern_pmml_weight row = {.table = (uint32_t)p->regression.n_tables - 1};
+    uint32_t n = 0;
+    bool more = true, is_new;
+
+    if (p->is_chain)
+        return tern_pmml_refuse(p, "the last model of a chain reads the scores of those before",
+                                err);
+    TERN_TRY(tern_pmml_want(p, "coefficient", &name, err));
+    TERN_TRY(tern_pmml_number(p, "coefficient", 0, &row.weight, err));
+    name = TERN_STR("*");
+    for (;; n++) {
+        TERN_TRY(tern_pmml_child(p, &more, err));
+        if (!more)
+            break;
+        if (!tern_pmml_is(p, "FieldRef"))
+            return tern_pmml_refuse(p, "a term is made of FieldRef", err);
+        TERN_TRY(tern_pmml_field_of(p, "field", &field, err));
+        if (field->type == TERN_PMML_TYPE_STRING)
+            return tern_pmml_fail(p, TERN_INVALID_ARGUMENT, err, "field '%.*s' is no number",
+                                  TERN_STR_ARG(field->name));
+        TERN_TRY(tern_pmml_emit(p, TERN_PMML_COLUMN, field->column, 0, err));
+        if (n > 0)
+            TERN_TRY(tern_pmml_emit(p, TERN_PMML_MUL, 2, 0, err));
+        name = tern_arena_printf(&p->scratch, "%.*s*%u", TERN_STR_ARG(name), field->column);
+        if (name.p == NULL)
+            return tern_arena_fail(&p->scratch, err, "a predictor");
+        TERN_TRY(tern_pmml_skip(p, err));
+    }
+    if (n == 0)
+        return tern_pmml_fail(p, TERN_INVALID_ARGUMENT, err, "expected FieldRef");
+    TERN_TRY(find_term(p, name, &row.term, &is_new, err));
+    if (is_new)
+        TERN_TRY(tern_pmml_end_formula(p, &p->regression.terms[row.term], err));
+    else
+        tern_pmml_drop_formula(p);
+    return keep_weight(p, row, err);
+}
+
 /* ---- tables ---- */
 
 static enum tern_code begin_table(struct tern_pmml *p, struct tern_err *err)
@@ -154,9 +205,11 @@ static enum tern_code read_table(struct tern_pmml *p, struct tern_err *err)
             TERN_TRY(read_numeric(p, err));
         else if (tern_pmml_is(p, "CategoricalPredictor"))
             TERN_TRY(read_categorical(p, err));
+        else if (tern_pmml_is(p, "PredictorTerm"))
+            TERN_TRY(read_product(p, err));
         else
-            return tern_pmml_refuse(p, "a table has NumericPredictor and CategoricalPredictor",
-                                    err);
+            return tern_pmml_refuse(
+                p, "a table has NumericPredictor, CategoricalPredictor and PredictorTerm", err);
     }
 }
 

@@ -136,6 +136,13 @@ static inline void edit(char text[TEXT_MAX], const char *from, const char *to)
     memcpy(text, copy, sizeof(copy));
 }
 
+#define MAP(attributes, cells)                                                               \
+    "<MapValues outputColumn='d:o' " attributes "><FieldColumnPair field='a' column='d:i'/>" \
+    "<InlineTable><row>" cells                                                               \
+    "</row><row><d:i>2</d:i><d:o>20</d:o></row></InlineTable></MapValues>"
+#define NORM(attributes, more)                                                 \
+    "<NormContinuous field='a' " attributes "><LinearNorm orig='4' norm='3'/>" \
+    "<LinearNorm orig='0' norm='-1'/>" more "</NormContinuous>"
 #define CALL(function, arguments) "<Apply function='" function "'>" arguments "</Apply>"
 #define A                         "<FieldRef field='a'/>"
 #define B                         "<FieldRef field='b'/>"
