@@ -252,12 +252,38 @@ static enum tern_code check_version(struct tern_pmml *p, struct tern_err *err)
     return TERN_OK;
 }
 
+/* The fields and which of them are active are known before anything else is read: transformations
+ * stand before the model that says so. Whether the model is served is not asked here. */
+static enum tern_code read_front(struct tern_pmml *p, struct tern_err *err)
+{
+    static const char *const passed[] = {"Header", "MiningBuildTask", "TransformationDictionary"};
+    bool more = true, is_model = false;
+
+    for (;;) {
+        TERN_TRY(tern_pmml_child(p, &more, err));
+        if (!more)
+            return TERN_OK;
+        if (is_model && tern_pmml_is(p, "MiningSchema"))
+            return tern_pmml_read_schema(p, true, err);
+        if (!is_model && tern_pmml_is(p, "DataDictionary")) {
+            TERN_TRY(tern_pmml_read_dictionary(p, err));
+            continue;
+        }
+        bool is_passed = is_model;
+        for (size_t i = 0; i < TERN_COUNT_OF(passed); i++)
+            is_passed = is_passed || tern_pmml_is(p, passed[i]);
+        if (is_passed)
+            TERN_TRY(tern_pmml_skip(p, err));
+        else
+            is_model = true; /* its children are looked at next */
+    }
+}
+
 static enum tern_code read_part(struct tern_pmml *p, bool *has_model, struct tern_err *err)
 {
-    if (tern_pmml_is(p, "Header") || tern_pmml_is(p, "MiningBuildTask"))
+    if (tern_pmml_is(p, "Header") || tern_pmml_is(p, "MiningBuildTask") ||
+        tern_pmml_is(p, "DataDictionary"))
         return tern_pmml_skip(p, err);
-    if (tern_pmml_is(p, "DataDictionary"))
-        return tern_pmml_read_dictionary(p, err);
     if (tern_pmml_is(p, "TransformationDictionary"))
         return tern_pmml_read_transformations(p, err);
     if (*has_model)
@@ -266,14 +292,25 @@ static enum tern_code read_part(struct tern_pmml *p, bool *has_model, struct ter
     return tern_pmml_read_model(p, err);
 }
 
+/* The document from its beginning. */
+static enum tern_code begin(struct tern_pmml *p, struct tern_err *err)
+{
+    tern_xml_close(p->xml);
+    p->xml = NULL;
+    TERN_TRY(tern_xml_open(p->source->bytes, &p->xml, err));
+    TERN_TRY(tern_xml_next(p->xml, &p->event, err));
+    if (!tern_pmml_is(p, "PMML"))
+        return tern_pmml_fail(p, TERN_INVALID_ARGUMENT, err, "expected PMML");
+    return check_version(p, err);
+}
+
 static enum tern_code read_document(struct tern_pmml *p, struct tern_err *err)
 {
     bool more = true, has_model = false;
 
-    TERN_TRY(tern_xml_next(p->xml, &p->event, err));
-    if (!tern_pmml_is(p, "PMML"))
-        return tern_pmml_fail(p, TERN_INVALID_ARGUMENT, err, "expected PMML");
-    TERN_TRY(check_version(p, err));
+    TERN_TRY(begin(p, err));
+    TERN_TRY(read_front(p, err));
+    TERN_TRY(begin(p, err));
     for (;;) {
         TERN_TRY(tern_pmml_child(p, &more, err));
         if (!more)
@@ -326,9 +363,7 @@ static enum tern_code load(const struct tern_native_source *source, struct tern_
     };
 
     tern_arena_init(&p.scratch, 1u << 14, SCRATCH_MAX);
-    enum tern_code code = tern_xml_open(source->bytes, &p.xml, err);
-    if (code == TERN_OK)
-        code = read_document(&p, err);
+    enum tern_code code = read_document(&p, err);
     fini(&p);
     return code;
 }

@@ -305,7 +305,7 @@ enum tern_code tern_pmml_begin_forest(struct tern_pmml *p, enum tern_forest_comb
 enum tern_code tern_pmml_widen(struct tern_pmml *p, uint32_t n_columns, uint32_t n_outputs,
                                struct tern_err *err);
 /* Which class of the target a text is. */
-enum tern_code tern_pmml_class_of(const struct tern_pmml *p, struct tern_str text, uint32_t *ret,
+enum tern_code tern_pmml_class_of(struct tern_pmml *p, struct tern_str text, uint32_t *ret,
                                   struct tern_err *err);
 
 /* ---- pmml_program.c ---- */

@@ -89,7 +89,8 @@ enum tern_code tern_pmml_read_common(struct tern_pmml *p, const struct tern_pmml
 
     *ret_is_common = true;
     if (tern_pmml_is(p, "MiningSchema"))
-        return tern_pmml_read_schema(p, context->is_outermost, err);
+        return context->is_outermost ? tern_pmml_skip(p, err) /* it was read before */
+                                     : tern_pmml_read_schema(p, false, err);
     if (tern_pmml_is(p, "Output"))
         return read_output(p, context->names_score, err);
     if (tern_pmml_is(p, "Targets"))
@@ -130,15 +131,12 @@ enum tern_code tern_pmml_find_classes(struct tern_pmml *p, struct tern_err *err)
     return TERN_OK;
 }
 
-enum tern_code tern_pmml_class_of(const struct tern_pmml *p, struct tern_str text, uint32_t *ret,
+enum tern_code tern_pmml_class_of(struct tern_pmml *p, struct tern_str text, uint32_t *ret,
                                   struct tern_err *err)
 {
-    for (size_t i = 0; i < p->classes.n; i++) {
-        if (tern_str_eq(p->classes.names[i], text)) {
-            *ret = (uint32_t)i;
-            return TERN_OK;
-        }
-    }
+    TERN_TRY(tern_pmml_names_find(p, &p->classes, text, false, ret, err));
+    if (*ret != TERN_PMML_NONE)
+        return TERN_OK;
     return tern_pmml_fail(p, TERN_INVALID_ARGUMENT, err,
                           "'%.*s' is none of the classes that the DataField of the target lists",
                           (int)(text.n > 64 ? 64 : text.n), text.p);

@@ -2,7 +2,7 @@
 // covers: engine/native/pmml_predicate engine/native/pmml_tree engine/native/pmml_emit
 // covers: engine/native/pmml_models engine/native/pmml_regression engine/native/pmml_program
 // covers: engine/native/pmml_op_fields engine/native/pmml_op_formulas
-// covers: engine/native/pmml_op_answers
+// covers: engine/native/pmml_op_answers engine/native/pmml_table
 /* PMML: what each part of the standard means. That files of exporters predict as the models they
  * were made of is shown in tests/oracle. */
 #include <setjmp.h>
@@ -413,6 +413,27 @@ static void formulas(void **state)
     }
 }
 
+/* Before the model, of fields that it says are active only later. */
+static void transformations(void **state)
+{
+    static const char *const cells[] = {"1", "3", "2", "1"};
+    static const double expected[] = {1, 2};
+    char text[TEXT_MAX];
+
+    (void)state;
+    tree(text, "", PICK(ASK("d", "greaterThan", "5")));
+    edit(text, "<TreeModel",
+         "<TransformationDictionary><DerivedField name='c' optype='continuous' "
+         "dataType='double'>" CALL(
+             "*",
+             A K("2")) "</DerivedField><DerivedField name='d' optype='continuous' "
+                       "dataType='double'>" CALL(
+                           "-",
+                           K("8") "<FieldRef field='c'/>") "</DerivedField></"
+                                                           "TransformationDictionary><TreeModel");
+    expect_numbers(text, cells, 2, 2, expected);
+}
+
 /* ---- ensembles ---- */
 
 static void ensembles(void **state)
@@ -620,12 +641,14 @@ static void explained(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(play_golf),  cmocka_unit_test(strategies), cmocka_unit_test(many_children),
-        cmocka_unit_test(predicates), cmocka_unit_test(treatments), cmocka_unit_test(replacements),
-        cmocka_unit_test(types),      cmocka_unit_test(formulas),   cmocka_unit_test(ensembles),
-        cmocka_unit_test(elections),  cmocka_unit_test(labels),     cmocka_unit_test(regressions),
-        cmocka_unit_test(numbers),    cmocka_unit_test(chains),     cmocka_unit_test(explained),
-
+        cmocka_unit_test(play_golf),       cmocka_unit_test(strategies),
+        cmocka_unit_test(many_children),   cmocka_unit_test(predicates),
+        cmocka_unit_test(treatments),      cmocka_unit_test(replacements),
+        cmocka_unit_test(types),           cmocka_unit_test(formulas),
+        cmocka_unit_test(transformations), cmocka_unit_test(ensembles),
+        cmocka_unit_test(elections),       cmocka_unit_test(labels),
+        cmocka_unit_test(regressions),     cmocka_unit_test(numbers),
+        cmocka_unit_test(chains),          cmocka_unit_test(explained),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
