@@ -70,38 +70,78 @@ static enum tern_code choose_output(struct tern_build_edge *build,
 
 /* ---- in order ---- */
 
-static enum tern_code build_in(struct tern_build_edge *build, struct tern_err *err)
+/* Compiles in a scratch folder, and runs what came of it. */
+static enum tern_code make(struct tern_build_edge *build, struct tern_err *err)
 {
+    TERN_TRY(tern_native_emit(&build->emit, &build->emitted, &build->source, &build->header, err));
+    TERN_TRY(tern_build_edge_compile(build, err));
+    build->was_run = build->program != NULL && (!build->is_foreign || build->emulator != NULL);
+    if (!build->was_run)
+        return TERN_OK;
     const struct tern_edge_check check = {
         .emitted = &build->emitted,
         .rows = &build->rows,
+        .program = build->program,
         .folder = build->folder,
         .emulator = build->emulator,
         .arena = build->arena,
     };
-
-    TERN_TRY(tern_build_edge_compile(build, err));
-    build->was_run = build->program != NULL && (!build->is_foreign || build->emulator != NULL);
-    if (build->was_run) {
-        struct tern_edge_check checked = check;
-        checked.program = build->program;
-        TERN_TRY(tern_edge_check(&checked, &build->found, err));
-    }
-    if (build->was_run && !build->emit.halves && build->found.largest_part > 1e-6)
+    TERN_TRY(tern_edge_check(&check, &build->found, err));
+    if (!build->emit.halves && build->found.largest_part > 1e-6)
         return tern_fail(err, TERN_INTERNAL,
                          "what was built answers differently: by %g of a number's size",
                          build->found.largest_part);
-    if (build->was_run && !isfinite(build->found.largest))
+    if (!isfinite(build->found.largest))
         return tern_fail(err, TERN_OUT_OF_RANGE,
                          "--values half: the model has values beyond 65504, the largest half");
-    return tern_build_edge_write(build, err);
+    return TERN_OK;
+}
+
+static enum tern_code make_in_scratch(struct tern_build_edge *build, bool writes,
+                                      struct tern_err *err)
+{
+    char *folder;
+
+    TERN_TRY(tern_scratch_new(&folder, err));
+    build->folder = folder;
+    enum tern_code code = make(build, err);
+    if (code == TERN_OK && writes)
+        code = tern_build_edge_write(build, err);
+    tern_scratch_free(folder);
+    return code;
+}
+
+/* The model as it was, for comparison. */
+static enum tern_code make_before(struct tern_build_edge *build, struct tern_err *err)
+{
+    struct tern_build_edge before = *build;
+
+    before.emit.program = build->pruning.original;
+    tern_buf_init(&before.source, SOURCE_MAX);
+    tern_buf_init(&before.header, 1u << 16);
+    enum tern_code code = make_in_scratch(&before, false, err);
+    tern_buf_fini(&before.source);
+    tern_buf_fini(&before.header);
+    build->pruning.has_before = code == TERN_OK;
+    build->pruning.emitted = before.emitted;
+    build->pruning.found = before.found;
+    return code;
+}
+
+static enum tern_code prune(struct tern_build_edge *build, const struct tern_model_version *version,
+                            struct tern_err *err)
+{
+    TERN_TRY(tern_build_edge_prune(build, err));
+    if (build->pruning.is_asked)
+        TERN_TRY(make_before(build, err));
+    TERN_TRY(tern_build_edge_answer_again(build, err));
+    return build->options->data.n > 0 ? tern_build_edge_compare_data(build, version, err) : TERN_OK;
 }
 
 static enum tern_code build_model(struct tern_build_edge *build,
                                   const struct tern_model_version *version, struct tern_err *err)
 {
     const struct tern_engine_model *engine = &version->engine;
-    char *folder;
 
     if (engine->ops != &tern_native_engine)
         return tern_fail(err, TERN_UNIMPLEMENTED,
@@ -120,12 +160,8 @@ static enum tern_code build_model(struct tern_build_edge *build,
     TERN_TRY(tern_native_ports(&build->emit, &build->emitted, err));
     TERN_TRY(tern_edge_rows_make(&build->emit, &build->emitted, ROWS_MAX, &build->rows, err));
     build->emit.row = build->rows.inputs;
-    TERN_TRY(tern_native_emit(&build->emit, &build->emitted, &build->source, &build->header, err));
-    TERN_TRY(tern_scratch_new(&folder, err));
-    build->folder = folder;
-    enum tern_code code = build_in(build, err);
-    tern_scratch_free(folder);
-    return code;
+    TERN_TRY(prune(build, version, err));
+    return make_in_scratch(build, true, err);
 }
 
 static enum tern_code run(struct tern_build_edge *build, const char *path, struct tern_err *err)

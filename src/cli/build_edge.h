@@ -2,6 +2,7 @@
  * command share.
  *
  *     build_edge.c         the command: which model, and what happens in which order
+ *     build_edge_prune.c   a model with fewer nodes
  *     build_edge_cc.c      the sources, and what a compiler makes of them
  *     build_edge_report.c  what was made, as a table or JSON
  *     edge_rows.c          random rows that the model takes
@@ -15,11 +16,29 @@
 #include "cli/commands.h"
 #include "cli/edge_check.h"
 #include "cli/edge_tools.h"
+#include "forest/prune.h"
+
+struct tern_model_version;
 
 #define TERN_EDGE_FILES_MAX 4
 
 /* The command, for main.c. */
 int tern_build_edge_run(const struct tern_command_call *call);
+
+/* What became of the model's trees, and of its answers. */
+struct tern_edge_pruning {
+    struct tern_forest_pruned forest;
+    bool is_asked; /* else no answer is another */
+    const struct tern_program *original;
+    const char *data; /* the file of the rows; NULL: they are random */
+    uint32_t n_rows;
+    uint64_t n_numbers;
+    double largest, sum; /* of all differences; of texts: whether they differ */
+    /* The same as it would be without, where it was built for comparison. */
+    bool has_before;
+    struct tern_native_emitted emitted;
+    struct tern_edge_found found;
+};
 
 struct tern_build_edge {
     const struct tern_build_edge_options *options;
@@ -28,6 +47,7 @@ struct tern_build_edge {
     struct tern_native_emitted emitted;
     struct tern_edge_rows rows; /* that the model takes, and what it answers */
     struct tern_buf source, header;
+    struct tern_edge_pruning pruning;
     const char *folder; /* scratch: sources, objects */
     struct tern_str sources;
     bool is_foreign;      /* the target is not this machine's processor */
@@ -43,6 +63,14 @@ struct tern_build_edge {
     struct tern_edge_found found;
 };
 
+/* The smaller model takes the place of the one that was loaded. */
+enum tern_code tern_build_edge_prune(struct tern_build_edge *build, struct tern_err *err);
+/* What it answers to the random rows, and how far off that is. */
+enum tern_code tern_build_edge_answer_again(struct tern_build_edge *build, struct tern_err *err);
+/* How far off it is for the rows of --data. */
+enum tern_code tern_build_edge_compare_data(struct tern_build_edge *build,
+                                            const struct tern_model_version *version,
+                                            struct tern_err *err);
 /* Whether there is a compiler for the target, and what it is called. */
 enum tern_code tern_build_edge_find_cc(struct tern_build_edge *build, struct tern_err *err);
 /* Writes the sources into the scratch folder and makes the object and the program there. */

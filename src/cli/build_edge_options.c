@@ -37,6 +37,16 @@ static const struct tern_opt rows[] = {
      .section = "Build",
      .help = "`half`: the values of leaves as 16-bit floats; the largest difference that was found "
              "is printed."},
+    {.name = "prune", .type = TERN_OPT_STRING, IN(prune), .metavar = "AMOUNT", .section = "Prune",
+     .help = "By how much the sum of the trees may change, such as 0.01: sub-trees that make little "
+             "difference become leaves."},
+    {.name = "trees", .type = TERN_OPT_UINT, IN(trees), .max = UINT32_MAX, .section = "Prune",
+     .help = "Only the first N trees of a boosted model; 0 takes all. For K classes, N is a "
+             "multiple of K."},
+    {.name = "data", .type = TERN_OPT_STRING, IN(data), .letter = 'd', .metavar = "FILE",
+     .section = "Prune",
+     .help = "Rows as JSON, CSV or NPY, as `tern infer` takes them: how much the answers to them "
+             "change is printed."},
     {.name = "output", .type = TERN_OPT_ENUM, IN(form), .letter = 'o', .preset = "table",
      .values = forms, .section = "Output", .help = "A table to read, or JSON for other programs."},
 };

@@ -21,6 +21,9 @@ struct tern_build_edge_options {
     struct tern_str name; /* empty: the model's */
     uint64_t rows;
     enum tern_edge_values values;
+    struct tern_str prune; /* a number; empty: nothing changes */
+    uint64_t trees;        /* 0: all */
+    struct tern_str data;  /* a file; empty: none */
     enum tern_output_form form;
 };
 

@@ -11,6 +11,13 @@ static void print_row(struct tern_table *table, const char *what)
     tern_table_cell(table, TERN_TONE_QUIET, "%s", what);
 }
 
+/* What the row says of the model as it was, where that is another. */
+#define PRINT_BEFORE(build, table, ...)                             \
+    do {                                                            \
+        if ((build)->pruning.has_before)                            \
+            tern_table_cell((table), TERN_TONE_QUIET, __VA_ARGS__); \
+    } while (0)
+
 /* The datatype of the inputs, when they have the same. */
 static const char *takes(const struct tern_native_emitted *emitted)
 {
@@ -29,9 +36,31 @@ static void print_files(const struct tern_build_edge *build, struct tern_table *
     }
 }
 
+static void print_pruning(const struct tern_build_edge *build, struct tern_table *table)
+{
+    const struct tern_edge_pruning *pruning = &build->pruning;
+    const struct tern_forest_pruned *forest = &pruning->forest;
+
+    if (forest->n_trees[0] == 0)
+        return;
+    print_row(table, "trees");
+    tern_table_cell(table, TERN_TONE_PLAIN, "%u, %" PRIu64 " nodes", forest->n_trees[1],
+                    forest->n_nodes[1]);
+    PRINT_BEFORE(build, table, "%u, %" PRIu64 " nodes", forest->n_trees[0], forest->n_nodes[0]);
+    if (!pruning->is_asked)
+        return;
+    print_row(table, "a sum changes by");
+    tern_table_cell(table, TERN_TONE_PLAIN, "at most %.3g", forest->bound);
+    print_row(table, "an answer changes by");
+    tern_table_cell(
+        table, TERN_TONE_PLAIN, "at most %.3g, mean %.3g, %u rows %s%s", pruning->largest,
+        pruning->n_numbers == 0 ? 0 : pruning->sum / (double)pruning->n_numbers, pruning->n_rows,
+        pruning->data == NULL ? "at random" : "of ", pruning->data == NULL ? "" : pruning->data);
+}
+
 static void print_run(const struct tern_build_edge *build, struct tern_table *table)
 {
-    const struct tern_edge_found *found = &build->found;
+    const struct tern_edge_found *found = &build->found, *before = &build->pruning.found;
     const char *how = build->emulator != NULL ? " (emulated)" : "";
 
     print_row(table, "answers");
@@ -45,6 +74,8 @@ static void print_run(const struct tern_build_edge *build, struct tern_table *ta
     print_row(table, "one row");
     tern_table_cell(table, TERN_TONE_PLAIN, "p50 %" PRIu64 " ns, p99 %" PRIu64 " ns%s",
                     found->p50_ns, found->p99_ns, how);
+    PRINT_BEFORE(build, table, "p50 %" PRIu64 " ns, p99 %" PRIu64 " ns", before->p50_ns,
+                 before->p99_ns);
     print_row(table, "resident");
     tern_table_cell(table, TERN_TONE_PLAIN, "%" PRIu64 " KiB%s", found->rss_bytes >> 10, how);
 }
@@ -57,12 +88,16 @@ static void print_table(const struct tern_build_edge *build, struct tern_buf *ou
     tern_table_init(&table, build->arena);
     tern_table_column(&table, "", false);
     tern_table_column(&table, build->emit.name, false);
+    if (build->pruning.has_before)
+        tern_table_column(&table, "before", false);
     print_files(build, &table);
     print_row(&table, "takes, gives");
     tern_table_cell(&table, TERN_TONE_PLAIN, "%u %s, %u %s", emitted->n_columns, takes(emitted),
                     emitted->output.n, tern_dtype_name(emitted->output.dtype));
     print_row(&table, "model");
     tern_table_cell(&table, TERN_TONE_PLAIN, "%zu bytes of constants", emitted->model_bytes);
+    PRINT_BEFORE(build, &table, "%zu bytes", build->pruning.emitted.model_bytes);
+    print_pruning(build, &table);
     if (build->object != NULL) {
         print_row(&table, "code");
         tern_table_cell(&table, TERN_TONE_PLAIN, "%" PRIu64 " bytes, without the C library",
@@ -82,6 +117,26 @@ static void print_table(const struct tern_build_edge *build, struct tern_buf *ou
     tern_table_print(&table, 0, tern_table_colour(STDOUT_FILENO), out);
 }
 
+static void print_pruning_json(const struct tern_edge_pruning *pruning, struct tern_buf *out)
+{
+    const struct tern_forest_pruned *forest = &pruning->forest;
+
+    if (forest->n_trees[0] == 0)
+        return;
+    tern_buf_printf(out,
+                    ",\"pruning\":{\"trees\":%u,\"trees_before\":%u,\"nodes\":%" PRIu64
+                    ",\"nodes_before\":%" PRIu64
+                    ",\"bound\":%.9g,\"rows\":%u,\"largest_difference\":%.9g,"
+                    "\"mean_difference\":%.9g",
+                    forest->n_trees[1], forest->n_trees[0], forest->n_nodes[1], forest->n_nodes[0],
+                    forest->bound, pruning->n_rows, pruning->largest,
+                    pruning->n_numbers == 0 ? 0 : pruning->sum / (double)pruning->n_numbers);
+    if (pruning->has_before)
+        tern_buf_printf(out, ",\"model_bytes_before\":%zu,\"p50_ns_before\":%" PRIu64,
+                        pruning->emitted.model_bytes, pruning->found.p50_ns);
+    tern_buf_add_char(out, '}');
+}
+
 static void print_json(const struct tern_build_edge *build, struct tern_buf *out)
 {
     const struct tern_native_emitted *emitted = &build->emitted;
@@ -99,6 +154,7 @@ static void print_json(const struct tern_build_edge *build, struct tern_buf *out
                     emitted->n_columns, emitted->output.n, takes(emitted),
                     tern_dtype_name(emitted->output.dtype), emitted->model_bytes,
                     build->object_sizes.code, emitted->working_bytes);
+    print_pruning_json(&build->pruning, out);
     if (build->was_run)
         tern_buf_printf(out,
                         ",\"run\":{\"emulated\":%s,\"rows\":%u,\"numbers\":%" PRIu64

@@ -177,7 +177,8 @@ const struct tern_command tern_commands[] = {
             "1, and nothing is written.",
         .examples = "tern build-edge models/fraud\n"
                     "tern build-edge xgboost.json --kind shared --out lib\n"
-                    "tern build-edge model.txt --target arm64 --values half\n",
+                    "tern build-edge model.txt --target arm64 --values half\n"
+                    "tern build-edge models/fraud --prune 0.01 --data rows.csv\n",
         .options = &tern_build_edge_options_table,
     },
     {

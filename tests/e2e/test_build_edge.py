@@ -1,11 +1,13 @@
 """`tern build-edge`: what it makes is run, linked and asked here, and answers as `tern infer` does."""
-# covers: cli/build_edge cli/build_edge_cc cli/build_edge_options cli/build_edge_report cli/edge_check
-# covers: cli/edge_pack cli/edge_tools edge/edge edge/main engine/native/emit forest/emit
+# covers: cli/build_edge cli/build_edge_cc cli/build_edge_options cli/build_edge_prune cli/build_edge_report
+# covers: cli/edge_check cli/edge_pack cli/edge_rows cli/edge_tools edge/edge edge/main engine/native/emit
+# covers: engine/native/prune forest/emit
 
 import ctypes
 import json
 import math
 import os
+import re
 import shutil
 import subprocess
 
@@ -159,6 +161,59 @@ def test_values_as_halves_are_smaller_and_say_how_far_off(out):
     assert 0 < half["run"]["largest_difference"] < 0.01
     done = build(CORPUS / "lightgbm/multi.txt", out, "--values", "half")
     assert "largest difference" in done.stdout
+
+
+def test_pruning_is_measured_and_keeps_its_bound(out, tmp_path):
+    rows = rows_for(3, 200)
+    data = tmp_path / "rows.csv"
+    data.write_text(text_of([[v or 0.0 for v in row] for row in rows]))
+    model = CORPUS / "lightgbm/zero.txt"
+    found = built(model, out, "--name", "small", "--prune", "0.2", "--data", data)
+    pruning = found["pruning"]
+    assert pruning["trees_before"] >= pruning["trees"] and pruning["nodes_before"] > pruning["nodes"]
+    assert 0 < pruning["largest_difference"] <= pruning["bound"] <= 0.2 and pruning["rows"] == 200
+    assert pruning["mean_difference"] <= pruning["largest_difference"]
+    assert pruning["model_bytes_before"] > found["model_bytes"] and pruning["p50_ns_before"] > 0
+    assert found["run"]["equal"] == found["run"]["numbers"]
+    printed = subprocess.run([out / "small"], input=data.read_text(), capture_output=True, text=True, check=True).stdout
+    expected = infer(model, [[v or 0.0 for v in row] for row in rows])
+    off = max(abs(float(a) - b) for a, b in zip(printed.split(), expected))
+    assert math.isclose(off, pruning["largest_difference"], rel_tol=1e-6)
+    exact = built(model, out, "--name", "exact")
+    assert exact["pruning"]["bound"] == exact["pruning"]["largest_difference"] == 0
+    assert "model_bytes_before" not in exact["pruning"]
+
+
+def test_the_first_trees_only(out):
+    found = built(CORPUS / "lightgbm/multi.txt", out, "--name", "edge", "--trees", "2")
+    assert found["pruning"]["trees"] == 2 < found["pruning"]["trees_before"]
+    assert found["pruning"]["largest_difference"] > 0
+    (out / "edge").unlink()
+    few = refused(CORPUS / "lightgbm/multi.txt", out, "--trees", "1")
+    assert "the first 1 trees are not equally many for each of the 2 outputs" in few
+    average = refused(CORPUS / "lightgbm/rf.txt", out, "--trees", "1")
+    assert "none of the 2 trees can be left out" in average
+    assert "the model has no trees" in refused(CORPUS / "xgboost/linear.ubj", out, "--prune", "1")
+    assert "--prune: expected by how much" in refused(CORPUS / "lightgbm/rf.txt", out, "--prune", "much")
+
+
+def test_what_the_document_shows(out):
+    """doc/edge.md: the same rows; the same text in those that do not depend on the compiler or the machine."""
+    lines = [line.strip() for line in (TOP / "doc" / "edge.md").read_text().splitlines()]
+    at = next(i for i, line in enumerate(lines) if line.startswith("tern build-edge examples/"))
+    shown = lines[at + 2 : lines.index("", at + 2)]
+    done = subprocess.run(
+        [TERN, *lines[at].split()[1:], "--out", str(out)], capture_output=True, text=True, cwd=TOP
+    )
+    assert done.returncode == 0, done.stderr
+
+    def rows_of(text):
+        for line in text:
+            cells = re.split("  +", line.strip())
+            firm = cells[0] in ("takes, gives", "trees", "a sum changes by", "an answer changes by", "answers")
+            yield cells if firm else [re.sub("[0-9]+", "N", re.sub("/[^ ,]*/", "./", cell)) for cell in cells]
+
+    assert list(rows_of(shown)) == list(rows_of(done.stdout.splitlines()))
 
 
 def test_the_sources_need_only_make_and_a_compiler(out):
