@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include "base/mem.h"
 #include "cli/infer.h"
+#include "engine/native/explain.h"
 #include "engine/native/native.h"
 #include "os/scratch.h"
 #include "registry/version.h"
@@ -148,7 +149,7 @@ static enum tern_code build_model(struct tern_build_edge *build,
                          "the model is run by %s: only models of the native engine (doc/native.md) "
                          "can stand alone",
                          engine->platform);
-    build->emit.program = engine->state;
+    build->emit.program = &((const struct tern_native_model *)engine->state)->program;
     build->emit.title = version->info.name;
     build->emit.version = version->info.version;
     build->emit.rows = (uint32_t)build->options->rows;

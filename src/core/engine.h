@@ -98,15 +98,17 @@ struct tern_engine_run {
 };
 
 /* Exact attributions of some rows. Features are counted over all elements of the inputs of a row,
- * in the order of model->inputs, each row-major, and come as doubles, which hold every FP32 and
- * FP64 exactly; a missing value is NaN. Arrays are row-major; the engine fills those that are not
- * NULL whole. `base` is what the raw score is on average: over the training data that went through
- * the trees (TREE), or over the background. */
+ * in the order of model->inputs, each row-major. Rows are tensors as in a run, one for each of
+ * model->inputs in that order; only the order of their elements counts, not their shapes. Other
+ * arrays are row-major; the engine fills those that are not NULL whole. `base` is what the raw
+ * score is on average: over the training data that went through the trees (TREE), or over the
+ * background.
+ */
 struct tern_engine_explain {
     enum tern_explain_method method; /* one of model->explains->methods */
-    const double *rows;              /* n_rows x n_features */
+    const struct tern_tensor *rows;
     size_t n_rows;
-    const double *background; /* TREE_INTERVENTIONAL, LINEAR: n_background x n_features */
+    const struct tern_tensor *background; /* TREE_INTERVENTIONAL, LINEAR: the same */
     size_t n_background;
     double *values;       /* n_rows x n_outputs x n_features */
     double *interactions; /* TREE: n_rows x n_outputs x n_features x n_features, or NULL */

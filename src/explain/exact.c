@@ -34,13 +34,25 @@ static enum tern_code name_scores(struct tern_explain *job, struct tern_err *err
     return TERN_OK;
 }
 
+static enum tern_code list_background(struct tern_explain *job, struct tern_err *err)
+{
+    uint32_t n = job->background.n_inputs;
+
+    job->background_rows = tern_arena_zalloc(job->arena, n, sizeof(*job->background_rows));
+    if (job->background_rows == NULL)
+        return tern_arena_fail(job->arena, err, "the background");
+    for (uint32_t i = 0; i < n; i++)
+        job->background_rows[i] = *job->background.inputs[i].tensor;
+    return TERN_OK;
+}
+
 enum tern_code explain_begin_exact(struct tern_explain *job, struct tern_err *err)
 {
     const struct tern_engine_explains *explains = job->task.explains;
     struct tern_explain_answer *answer = &job->answer;
     size_t m = answer->n_features, width = explains->n_outputs;
 
-    if (explains->n_features != m)
+    if (explains->n_features != m || job->x.n_inputs != job->task.info->n_inputs)
         return tern_fail(err, TERN_INVALID_ARGUMENT,
                          "a row has %zu features, the model explains rows of %u", m,
                          explains->n_features);
@@ -52,12 +64,8 @@ enum tern_code explain_begin_exact(struct tern_explain *job, struct tern_err *er
     TERN_TRY(explain_numbers(job, &answer->base, width, 1, 1, err));
     if (job->task.request->interactions)
         TERN_TRY(explain_numbers(job, &answer->interactions, answer->n * width, m, m, err));
-    TERN_TRY(explain_numbers(job, &job->numbers, answer->n, m, 1, err));
-    TERN_TRY(tern_grid_numbers(&job->x, job->numbers, err));
-    if (job->has_background) {
-        TERN_TRY(explain_numbers(job, &job->background_numbers, job->background.n_rows, m, 1, err));
-        TERN_TRY(tern_grid_numbers(&job->background, job->background_numbers, err));
-    }
+    if (job->has_background)
+        TERN_TRY(list_background(job, err));
     job->at = 0;
     job->n = answer->n;
     job->run_rows = 1;
@@ -72,9 +80,9 @@ enum tern_code explain_exact(struct tern_explain *job, const struct tern_explain
     uint64_t n = job->n - job->at < job->run_rows ? job->n - job->at : job->run_rows;
     const struct tern_engine_explain run = {
         .method = job->method,
-        .rows = job->numbers + at * m,
+        .rows = job->mix.tensors,
         .n_rows = (size_t)n,
-        .background = job->background_numbers,
+        .background = job->background_rows,
         .n_background = job->has_background ? job->background.n_rows : 0,
         .values = answer->values + at * width * m,
         .interactions =
@@ -86,6 +94,10 @@ enum tern_code explain_exact(struct tern_explain *job, const struct tern_explain
     };
 
     tern_arena_reset(&job->scratch);
+    TERN_TRY(tern_mix_begin(&job->mix, (uint32_t)n, &job->scratch, err));
+    for (uint32_t i = 0; i < n; i++)
+        tern_mix_add(&job->mix, &job->x, (uint32_t)at + i, &job->x, (uint32_t)at + i, NULL, 0);
+    TERN_TRY(tern_mix_end(&job->mix, err));
     uint64_t start_ns = tern_clock_mono_ns();
     TERN_TRY(model->explain(model->arg, &run, err));
     uint64_t took_ns = tern_clock_mono_ns() - start_ns;

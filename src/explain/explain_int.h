@@ -62,7 +62,7 @@ struct tern_explain {
     double *changes; /* n_outputs, of this shuffle */
 
     /* STAGE_EXACT */
-    double *numbers, *background_numbers;
+    struct tern_tensor *background_rows;
 };
 
 /* ask.c. The model's outputs that are explained, to output_spec. */

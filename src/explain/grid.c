@@ -190,27 +190,6 @@ bool tern_grid_equal(const struct tern_grid *a, uint32_t row_a, const struct ter
                        element(in_b, row_b, feature - in_b->first));
 }
 
-/* ---- numbers ---- */
-
-enum tern_code tern_grid_numbers(const struct tern_grid *grid, double *numbers,
-                                 struct tern_err *err)
-{
-    for (uint32_t k = 0; k < grid->n_inputs; k++) {
-        const struct tern_grid_input *input = &grid->inputs[k];
-        if (input->size == 0)
-            return tern_fail(err, TERN_UNIMPLEMENTED,
-                             "input '%.*s' is BYTES: this method explains numbers only, 'kernel' "
-                             "takes texts",
-                             TERN_STR_ARG(input->tensor->name));
-        for (uint32_t row = 0; row < grid->n_rows; row++) {
-            double *at = numbers + (size_t)row * grid->n_features + input->first;
-            for (uint32_t i = 0; i < input->n; i++)
-                at[i] = tern_value_get(input->tensor, (size_t)row * input->n + i);
-        }
-    }
-    return TERN_OK;
-}
-
 /* ---- rows in the making ---- */
 
 enum tern_code tern_mix_init(struct tern_mix *mix, const struct tern_grid *grid,

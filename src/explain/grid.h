@@ -42,9 +42,6 @@ enum tern_code tern_grid_check_like(const struct tern_grid *grid, const struct t
 /* Whether that feature is the same, bit by bit, in a row of each. */
 bool tern_grid_equal(const struct tern_grid *a, uint32_t row_a, const struct tern_grid *b,
                      uint32_t row_b, uint32_t feature);
-/* Rows as doubles: n_rows x n_features. UNIMPLEMENTED for BYTES. */
-enum tern_code tern_grid_numbers(const struct tern_grid *grid, double *numbers,
-                                 struct tern_err *err);
 
 /* Rows in the making. */
 struct tern_mix {

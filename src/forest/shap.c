@@ -9,6 +9,7 @@ struct shap {
     const struct tern_forest *forest;
     const struct tern_shap_run *run;
     struct tern_forest_info info;
+    uint32_t n_players;
     uint32_t depth, widest, most_nodes; /* of any tree */
     struct shap_tree tree;
     double *working; /* a number for each node */
@@ -68,9 +69,9 @@ static enum tern_code take_memory(struct shap *shap, struct tern_arena *arena, s
         shap->ranks == NULL || shap->others == NULL)
         return tern_arena_fail(arena, err, "the explanation of a forest");
     return run->background == NULL
-               ? shap_path_init(&shap->path, shap->depth, shap->info.n_features,
+               ? shap_path_init(&shap->path, shap->depth, shap->n_players,
                                 run->interactions != NULL, arena, err)
-               : shap_pairs_init(&shap->pairs, shap->depth, shap->info.n_features, arena, err);
+               : shap_pairs_init(&shap->pairs, shap->depth, shap->n_players, arena, err);
 }
 
 static enum tern_code rank(struct shap *shap, const double *rows, size_t n, uint8_t *ranks,
@@ -93,10 +94,13 @@ static void open_tree(struct shap *shap, uint32_t at)
     struct shap_tree *tree = &shap->tree;
 
     tree->view = tern_forest_view(shap->forest, at);
-    for (uint32_t i = 0; i < tree->view.n_nodes; i++)
+    for (uint32_t i = 0; i < tree->view.n_nodes; i++) {
         tree->nodes[i] = tern_forest_view_node(shap->forest, &tree->view, i);
+        if (shap->run->players != NULL)
+            tree->nodes[i].feature = shap->run->players[tree->nodes[i].feature];
+    }
     if (shap->run->background == NULL)
-        shap_path_fit(&shap->path, tree->view.depth, shap->info.n_features);
+        shap_path_fit(&shap->path, tree->view.depth, shap->n_players);
 }
 
 /* ---- a tree, and one of its outputs ---- */
@@ -141,7 +145,7 @@ static double tree_base(struct shap *shap)
 static enum tern_code add_output(struct shap *shap, uint32_t output, struct tern_err *err)
 {
     const struct tern_shap_run *run = shap->run;
-    size_t m = shap->info.n_features, k = shap->info.n_outputs;
+    size_t m = shap->n_players, k = shap->info.n_outputs;
     struct shap_tree *tree = &shap->tree;
 
     for (uint32_t i = 0; i < tree->view.n_leaves; i++)
@@ -168,7 +172,7 @@ static enum tern_code add_output(struct shap *shap, uint32_t output, struct tern
 static void begin(const struct shap *shap)
 {
     const struct tern_shap_run *run = shap->run;
-    size_t m = shap->info.n_features, k = shap->info.n_outputs, n = run->n_rows;
+    size_t m = shap->n_players, k = shap->info.n_outputs, n = run->n_rows;
 
     memset(run->values, 0, n * k * m * sizeof(double));
     if (run->interactions != NULL)
@@ -184,7 +188,7 @@ static void begin(const struct shap *shap)
 static void fill_diagonal(const struct shap *shap)
 {
     const struct tern_shap_run *run = shap->run;
-    size_t m = shap->info.n_features, n = run->n_rows * shap->info.n_outputs * m;
+    size_t m = shap->n_players, n = run->n_rows * shap->info.n_outputs * m;
 
     for (size_t i = 0; i < n; i++) {
         double *row = run->interactions + i * m, rest = run->values[i];
@@ -199,6 +203,7 @@ enum tern_code tern_shap_run(const struct tern_forest *forest, const struct tern
 {
     struct shap shap = {.forest = forest, .run = run, .info = tern_forest_info(forest)};
 
+    shap.n_players = run->players == NULL ? shap.info.n_features : run->n_players;
     TERN_TRY(tern_shap_check(forest, run->background != NULL, err));
     measure(&shap);
     TERN_TRY(take_memory(&shap, arena, err));

@@ -20,14 +20,18 @@
 #include "forest/forest.h"
 
 struct tern_shap_run {
+    /* Who plays: one of n_players for each feature of the forest, which are known together. NULL:
+     * each feature plays alone, and they are the players. */
+    const uint32_t *players;
+    uint32_t n_players;
     const double *rows; /* n_rows x n_features of the forest; NaN is missing */
     size_t n_rows;
     const double *background; /* the same; NULL: TREE_PATH, else PAIRS */
     size_t n_background;
-    double *values;       /* n_rows x n_outputs x n_features */
-    double *interactions; /* TREE_PATH: n_rows x n_outputs x n_features x n_features, or NULL */
-    double *base;         /* n_outputs: what the score is when no feature is known */
-    double *raw;          /* n_rows x n_outputs: the scores */
+    double *values;               /* n_rows x n_outputs x players */
+    double *interactions;         /* TREE_PATH: n_rows x n_outputs x players x players, or NULL */
+    double *base;                 /* n_outputs: what the score is when no feature is known */
+    double *raw;                  /* n_rows x n_outputs: the scores */
     const atomic_bool *cancelled; /* NULL: never */
 };
 

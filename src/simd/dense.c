@@ -31,6 +31,12 @@ void tern_dense_pack(const float *weights, size_t feature_step, size_t output_st
     }
 }
 
+float tern_dense_weight(const struct tern_dense *dense, size_t feature, size_t output)
+{
+    size_t panel = output / PANEL * dense->n_features + feature;
+    return dense->panels[panel * PANEL + output % PANEL];
+}
+
 /* One row, one panel. */
 static void run_panel(const struct tern_dense *dense, const float *x, const float *panel,
                       size_t first, float *y)

@@ -35,6 +35,7 @@ bool tern_dense_panels(size_t n_features, size_t n_outputs, size_t *ret_floats);
 /* The weight of feature i for output k is weights[i * feature_step + k * output_step]. */
 void tern_dense_pack(const float *weights, size_t feature_step, size_t output_step,
                      size_t n_features, size_t n_outputs, float *panels);
+float tern_dense_weight(const struct tern_dense *dense, size_t feature, size_t output);
 void tern_dense_run(const struct tern_dense *dense, const struct tern_dense_rows *rows);
 
 #endif

@@ -310,11 +310,12 @@ def files(tmp_path_factory):
 @pytest.mark.parametrize("where", ["here", "server"])
 def test_command(server, files, where):
     model = EXAMPLES / "models/iris" if where == "here" else server.url + "/v2/models/iris"
-    shown = run(model, files / "row.json", "--background", files / "background.csv")
+    kernel = ("--method", "kernel", "--background", files / "background.csv")
+    shown = run(model, files / "row.json", *kernel)
     assert shown.returncode == 0, shown.stderr
     assert "base value" in shown.stdout and "prediction" in shown.stdout and "features[2] = " in shown.stdout
     assert "method kernel" in shown.stdout and "\033" not in shown.stdout
-    told = run(model, files / "row.json", "--background", files / "background.csv", "--output", "json")
+    told = run(model, files / "row.json", *kernel, "--output", "json")
     got = json.loads(told.stdout)
     values = numpy.array(got["shap_values"])
     for row in range(2):

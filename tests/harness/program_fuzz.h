@@ -6,6 +6,7 @@
 #include <math.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include "engine/native/origins.h"
 #include "harness/native_rig.h"
 
 #define PROGRAM_FUZZ_PORTS_MAX    16
@@ -69,12 +70,26 @@ static inline void program_fuzz_check(const struct tern_tensor *output)
         abort();
 }
 
+/* Where columns come from: features that there are. */
+static inline void program_fuzz_trace(struct native_rig *run)
+{
+    const struct tern_origins *origins = NULL;
+
+    if (tern_origins_find(&run->program, &run->arena, &origins, NULL) != TERN_OK)
+        return;
+    for (uint32_t i = 0; origins != NULL && i < origins->n_columns; i++) {
+        if (origins->features[i] != TERN_ORIGIN_NONE && origins->features[i] >= origins->n_features)
+            abort();
+    }
+}
+
 static inline void program_fuzz_run(struct native_rig *run)
 {
     struct tern_tensor inputs[PROGRAM_FUZZ_PORTS_MAX], outputs[PROGRAM_FUZZ_PORTS_MAX] = {0};
     uint32_t places[PROGRAM_FUZZ_PORTS_MAX];
     struct tern_err err = {0};
 
+    program_fuzz_trace(run);
     if (run->program.n_inputs > PROGRAM_FUZZ_PORTS_MAX ||
         run->program.n_outputs > PROGRAM_FUZZ_PORTS_MAX)
         return;

@@ -29,7 +29,10 @@ def tell():
         report(text)
 
 
-def tensor(rows, name="input__0", dtype="f4"):
+def tensor(rows, name, dtype):
+    rows = numpy.asarray(rows)
+    if rows.dtype.kind in "OU":
+        return {"name": name, "datatype": "BYTES", "shape": list(rows.shape), "data": rows.ravel().tolist()}, b""
     data = numpy.ascontiguousarray(rows, dtype).tobytes()
     kind = {"f4": "FP32", "f8": "FP64"}[dtype]
     return {
@@ -40,17 +43,33 @@ def tensor(rows, name="input__0", dtype="f4"):
     }, data
 
 
+def tensors(rows, dtype):
+    """rows: an array for the only input, or arrays by input."""
+    named = rows if isinstance(rows, dict) else {None: rows}
+    made = [tensor(value, name, dtype) for name, value in named.items()]
+    return [head for head, _ in made], b"".join(data for _, data in made)
+
+
 def explain(program, model, rows, background=None, dtype="f4", **parameters):
-    head, raw = tensor(rows, dtype=dtype)
-    body = {"inputs": [head], "parameters": {"binary_data_output": True, **parameters}}
+    """The answer's tensors; its parameters are left in the program."""
+    heads, raw = tensors(rows, dtype)
+    body = {"inputs": heads, "parameters": {"binary_data_output": True, **parameters}}
     if background is not None:
-        head, more = tensor(background, dtype=dtype)
-        body["background"], raw = [head], raw + more
+        body["background"], more = tensors(background, dtype)
+        raw += more
+    if heads[0]["name"] is None:
+        name = program.call("GET", f"/v2/models/{model}").json()["inputs"][0]["name"]
+        for head in heads + body.get("background", []):
+            head["name"] = name
     text = json.dumps(body).encode()
     headers = {"Inference-Header-Content-Length": str(len(text))}
     answer = program.call("POST", f"/v2/models/{model}/explain", text + raw, headers)
     assert answer.status == 200, f"{model}: {answer.body.decode()[:500]}"
     found = tensors_of(answer)
+    length = int(answer.headers.get("Inference-Header-Content-Length", len(answer.body)))
+    program.parameters = json.loads(answer.body[:length])["parameters"]
+    if "additivity_error" not in found:
+        return found
     assert found["additivity_error"].max() <= 1e-9 * max(1, numpy.abs(found["predictions"]).max())
     return found
 
@@ -74,8 +93,8 @@ class Models:
         (version / file).write_bytes(content.encode() if isinstance(content, str) else bytes(content))
         self.all.append((name, *rest))
 
-    def program(self):
-        return Program(self.folder / "server", self.folder / "models")
+    def program(self, env=None):
+        return Program(self.folder / "server", self.folder / "models", env)
 
 
 # ---- XGBoost ----

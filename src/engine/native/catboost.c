@@ -243,8 +243,9 @@ enum tern_code tern_catboost_add_tree(struct tern_catboost *model, const double 
     return TERN_OK;
 }
 
-/* Level by level: question d is asked by the 2^d nodes from 2^d - 1 on, node k of a level having
- * the answers so far as the bits of k. */
+/* Level by level, the last question first, so that node k of a level has the answers so far as the
+ * bits of k, and of the last level k is the leaf. CatBoost goes the same way when it asks how much
+ * of the training data came where. */
 enum tern_code tern_catboost_add_symmetric(struct tern_catboost *model, const uint32_t *splits,
                                            uint32_t n_splits, const double *values,
                                            const double *weights, struct tern_err *err)
@@ -265,8 +266,8 @@ enum tern_code tern_catboost_add_symmetric(struct tern_catboost *model, const ui
                 continue;
             }
             uint32_t below = (2u << depth) - 1;
-            TERN_TRY(tern_catboost_ask(model, node, splits[depth], below + k,
-                                       below + k + (1u << depth), err));
+            TERN_TRY(tern_catboost_ask(model, node, splits[n_splits - 1 - depth], below + 2 * k,
+                                       below + 2 * k + 1, err));
         }
     }
     return tern_catboost_add_tree(model, values, 1u << n_splits, err);

@@ -167,10 +167,11 @@ static enum tern_code load_program(const struct tern_engine_load *spec,
 static enum tern_code load(const struct tern_engine_load *spec, struct tern_arena *arena,
                            struct tern_engine_model *ret_model, struct tern_err *err)
 {
-    struct tern_program *program = tern_arena_zalloc(arena, 1, sizeof(*program));
+    struct tern_native_model *native = tern_arena_zalloc(arena, 1, sizeof(*native));
 
-    if (program == NULL)
+    if (native == NULL)
         return tern_arena_fail(arena, err, "a program");
+    struct tern_program *program = &native->program;
     tern_program_begin(program, arena);
     TERN_TRY(load_program(spec, program, err));
     *ret_model = (struct tern_engine_model){
@@ -181,12 +182,13 @@ static enum tern_code load(const struct tern_engine_load *spec, struct tern_aren
         .n_outputs = program->n_outputs,
         .platform = "tern_native",
         .backend = "tern",
-        .state = program,
+        .state = native,
         .feature_names = program->feature_names,
         .n_feature_names = program->n_feature_names,
     };
-    TERN_TRY(tern_native_explains(program, arena, &ret_model->explains, err));
-    return wants_treeshap(spec) ? tern_native_add_treeshap(arena, ret_model, err) : TERN_OK;
+    TERN_TRY(tern_native_explains(native, arena, &ret_model->explains, err));
+    native->has_treeshap = wants_treeshap(spec);
+    return native->has_treeshap ? tern_native_add_treeshap(arena, ret_model, err) : TERN_OK;
 }
 
 /* What the program holds is the arena's. */
@@ -208,6 +210,12 @@ static void instance_free(const struct tern_engine_model *model, void *instance)
 {
     (void)model;
     (void)instance;
+}
+
+static const struct tern_program *program_of(const struct tern_engine_model *model)
+{
+    const struct tern_native_model *native = model->state;
+    return &native->program;
 }
 
 static bool is_on_request(const struct tern_engine_model *model, const struct tern_engine_run *run,
@@ -238,7 +246,7 @@ static enum tern_code infer_with_treeshap(const struct tern_engine_model *model,
     rest.output_spec = spec;
     rest.n_outputs = n;
     if (n > 0)
-        TERN_TRY(tern_program_run(model->state, &rest, err));
+        TERN_TRY(tern_program_run(program_of(model), &rest, err));
     for (uint32_t i = 0, at = 0; i < run->n_outputs; i++) {
         if (!is_on_request(model, run, i))
             run->outputs[i] = outputs[at++];
@@ -249,12 +257,14 @@ static enum tern_code infer_with_treeshap(const struct tern_engine_model *model,
 static enum tern_code infer(const struct tern_engine_model *model, void *instance,
                             const struct tern_engine_run *run, struct tern_err *err)
 {
+    const struct tern_native_model *native = model->state;
+
     (void)instance;
-    for (uint32_t i = 0; i < run->n_outputs; i++) {
-        if (TERN_UNLIKELY(is_on_request(model, run, i)))
+    for (uint32_t i = 0; TERN_UNLIKELY(native->has_treeshap) && i < run->n_outputs; i++) {
+        if (is_on_request(model, run, i))
             return infer_with_treeshap(model, run, err);
     }
-    return tern_program_run(model->state, run, err);
+    return tern_program_run(&native->program, run, err);
 }
 
 static enum tern_code explain(const struct tern_engine_model *model,

@@ -11,7 +11,7 @@ size_t tern_op_cells_size(enum tern_dtype dtype)
 static enum tern_dtype dtype_of(const struct tern_step *step, const struct tern_program_run *run,
                                 uint32_t i)
 {
-    return run->program->values[step->out[i]].tensor.dtype;
+    return run->values[step->out[i]].dtype;
 }
 
 enum tern_code tern_op_cells_of(const struct tern_tensor *tensor, struct tern_arena *arena,

@@ -302,7 +302,7 @@ static enum tern_code run_reshape(const struct tern_step *step, struct tern_prog
     return TERN_OK;
 }
 
-TERN_OPERATOR(tern_reshape_op, .name = "Reshape", .run = run_reshape,
+TERN_OPERATOR(tern_reshape_op, .name = "Reshape", .run = run_reshape, .reach = TERN_REACH_MOVED,
               TERN_STATE(struct form, NULL));
 
 enum tern_code tern_op_form_reshape(struct tern_onnx_node *node, struct tern_err *err)
@@ -332,7 +332,7 @@ static enum tern_code run_flatten(const struct tern_step *step, struct tern_prog
     return TERN_OK;
 }
 
-TERN_OPERATOR(tern_flatten_op, .name = "Flatten", .run = run_flatten,
+TERN_OPERATOR(tern_flatten_op, .name = "Flatten", .run = run_flatten, .reach = TERN_REACH_MOVED,
               TERN_STATE(struct form, NULL));
 
 enum tern_code tern_op_form_flatten(struct tern_onnx_node *node, struct tern_err *err)
@@ -389,7 +389,7 @@ static enum tern_code run_squeeze(const struct tern_step *step, struct tern_prog
     return TERN_OK;
 }
 
-TERN_OPERATOR(tern_squeeze_op, .name = "Squeeze", .run = run_squeeze,
+TERN_OPERATOR(tern_squeeze_op, .name = "Squeeze", .run = run_squeeze, .reach = TERN_REACH_MOVED,
               TERN_STATE(struct form, NULL));
 
 enum tern_code tern_op_form_squeeze(struct tern_onnx_node *node, struct tern_err *err)
@@ -417,7 +417,7 @@ static enum tern_code run_unsqueeze(const struct tern_step *step, struct tern_pr
 }
 
 TERN_OPERATOR(tern_unsqueeze_op, .name = "Unsqueeze", .run = run_unsqueeze,
-              TERN_STATE(struct form, NULL));
+              .reach = TERN_REACH_MOVED, TERN_STATE(struct form, NULL));
 
 enum tern_code tern_op_form_unsqueeze(struct tern_onnx_node *node, struct tern_err *err)
 {

@@ -75,7 +75,8 @@ static enum tern_code run_gather(const struct tern_step *step, struct tern_progr
     return gather(step, run, axis, &shape, err);
 }
 
-TERN_OPERATOR(tern_gather_op, .name = "Gather", .run = run_gather, TERN_STATE(struct gather, NULL));
+TERN_OPERATOR(tern_gather_op, .name = "Gather", .run = run_gather, .reach = TERN_REACH_MOVED,
+              TERN_STATE(struct gather, NULL));
 
 enum tern_code tern_op_gather_prepare(struct tern_onnx_node *node, struct tern_err *err)
 {
@@ -108,7 +109,7 @@ static enum tern_code run_features(const struct tern_step *step, struct tern_pro
 }
 
 TERN_OPERATOR(tern_features_op, .name = "ArrayFeatureExtractor", .run = run_features,
-              TERN_STATE(struct gather, NULL));
+              .reach = TERN_REACH_MOVED, TERN_STATE(struct gather, NULL));
 
 enum tern_code tern_op_gather_features(struct tern_onnx_node *node, struct tern_err *err)
 {

@@ -47,7 +47,13 @@ static enum tern_code run_onehot(const struct tern_step *step, struct tern_progr
     return TERN_OK;
 }
 
+static size_t onehot_width(const void *state)
+{
+    return ((const struct onehot *)state)->keys.n;
+}
+
 TERN_OPERATOR(tern_onehot_op, .name = "OneHotEncoder", .run = run_onehot,
+              .reach = TERN_REACH_SPREAD, .width = onehot_width,
               TERN_STATE(struct onehot, onehot_points));
 
 enum tern_code tern_op_label_onehot(struct tern_onnx_node *node, struct tern_err *err)

@@ -160,6 +160,13 @@ static enum tern_code run_classifier(const struct tern_step *step, struct tern_p
 TERN_OPERATOR(tern_linear_classifier_op, .name = "LinearClassifier", .run = run_classifier,
               TERN_STATE(struct lines, lines_points));
 
+const struct tern_dense *tern_op_lines_of(const struct tern_step *step)
+{
+    const struct lines *lines = step->state;
+    bool is_lines = step->op == &tern_linear_regressor_op || step->op == &tern_linear_classifier_op;
+    return is_lines ? lines->dense : NULL;
+}
+
 static enum tern_code read_classes(struct tern_onnx_node *node, struct lines *lines,
                                    struct tern_err *err)
 {
@@ -193,6 +200,7 @@ enum tern_code tern_op_lines_classifier(struct tern_onnx_node *node, struct tern
     TERN_TRY(tern_program_made(node->program, TERN_STR(""), TERN_DTYPE_FP32, &made[1], err));
     TERN_TRY(tern_program_step(node->program, &tern_linear_classifier_op, lines, &value, 1, made, 2,
                                err));
+    TERN_TRY(tern_op_classes_label(node->program, made[1], &lines->classes, err));
     tern_onnx_node_bind(node, 0, made[0]);
     tern_onnx_node_bind(node, 1, made[1]);
     return TERN_OK;

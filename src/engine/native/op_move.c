@@ -77,7 +77,7 @@ static enum tern_code run_concat(const struct tern_step *step, struct tern_progr
     return tern_op_cells_done(step, run, 0, &shape, to, err);
 }
 
-TERN_OPERATOR(tern_concat_op, .name = "Concat", .run = run_concat,
+TERN_OPERATOR(tern_concat_op, .name = "Concat", .run = run_concat, .reach = TERN_REACH_JOINED,
               TERN_STATE(struct axis, axis_points));
 
 enum tern_code tern_op_move_concat(struct tern_onnx_node *node, struct tern_err *err)
@@ -147,7 +147,7 @@ static enum tern_code run_split(const struct tern_step *step, struct tern_progra
     return TERN_OK;
 }
 
-TERN_OPERATOR(tern_split_op, .name = "Split", .run = run_split,
+TERN_OPERATOR(tern_split_op, .name = "Split", .run = run_split, .reach = TERN_REACH_MOVED,
               TERN_STATE(struct axis, axis_points));
 
 enum tern_code tern_op_move_split(struct tern_onnx_node *node, struct tern_err *err)
@@ -278,7 +278,8 @@ static enum tern_code run_slice(const struct tern_step *step, struct tern_progra
     return gather_walk(step, run, x, &shape, first, steps, err);
 }
 
-TERN_OPERATOR(tern_slice_op, .name = "Slice", .run = run_slice, TERN_STATE(struct slice, NULL));
+TERN_OPERATOR(tern_slice_op, .name = "Slice", .run = run_slice, .reach = TERN_REACH_MOVED,
+              TERN_STATE(struct slice, NULL));
 
 static enum tern_code slice_list(struct tern_onnx_node *node, const char *name, int64_t *list,
                                  int *ret_n, struct tern_err *err)
@@ -343,7 +344,7 @@ static enum tern_code run_transpose(const struct tern_step *step, struct tern_pr
 }
 
 TERN_OPERATOR(tern_transpose_op, .name = "Transpose", .run = run_transpose,
-              TERN_STATE(struct slice, NULL));
+              .reach = TERN_REACH_MOVED, TERN_STATE(struct slice, NULL));
 
 enum tern_code tern_op_move_transpose(struct tern_onnx_node *node, struct tern_err *err)
 {

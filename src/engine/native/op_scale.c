@@ -310,6 +310,7 @@ static enum tern_code run_vectorizer(const struct tern_step *step, struct tern_p
         width += (size_t)vectorizer->widths[i];
     struct tern_shape shape = {2, {(int64_t)rows, (int64_t)width}};
     TERN_TRY(tern_step_out(step, run, 0, &shape, &out, err));
+    size_t size = tern_dtype_size(out->dtype);
     memset(out->data, 0, out->n_bytes);
     for (uint32_t i = 0; i < step->n_in; i++) {
         const struct tern_tensor *x = tern_step_in(step, run, i);
@@ -319,14 +320,14 @@ static enum tern_code run_vectorizer(const struct tern_step *step, struct tern_p
             return tern_fail(err, TERN_INVALID_ARGUMENT, "its inputs have several numbers of rows");
         for (size_t r = 0; r < rows; r++)
             tern_convert(x->dtype, (const char *)x->data + r * n * tern_dtype_size(x->dtype),
-                         TERN_DTYPE_FP32, (float *)out->data + r * width + at, take);
+                         out->dtype, (char *)out->data + (r * width + at) * size, take);
         at += (size_t)vectorizer->widths[i];
     }
     return TERN_OK;
 }
 
 TERN_OPERATOR(tern_vectorizer_op, .name = "FeatureVectorizer", .run = run_vectorizer,
-              TERN_STATE(struct vectorizer, vectorizer_points));
+              .reach = TERN_REACH_JOINED, TERN_STATE(struct vectorizer, vectorizer_points));
 
 #define WIDTH_MAX (1 << 24)
 

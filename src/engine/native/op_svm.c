@@ -492,6 +492,7 @@ enum tern_code tern_op_svm_classifier(struct tern_onnx_node *node, struct tern_e
     TERN_TRY(tern_program_made(node->program, TERN_STR(""), TERN_DTYPE_FP32, &made[1], err));
     TERN_TRY(
         tern_program_step(node->program, &tern_svm_classifier_op, svm, &value, 1, made, 2, err));
+    TERN_TRY(tern_op_classes_label(node->program, made[1], &svm->classes, err));
     tern_onnx_node_bind(node, 0, made[0]);
     tern_onnx_node_bind(node, 1, made[1]);
     return TERN_OK;

@@ -240,6 +240,7 @@ enum tern_code tern_op_votes_prepare(struct tern_onnx_node *node, const struct t
     TERN_TRY(tern_program_made(node->program, TERN_STR(""), votes->classes.dtype, &made[0], err));
     TERN_TRY(tern_program_made(node->program, TERN_STR(""), TERN_DTYPE_FP32, &made[1], err));
     TERN_TRY(tern_program_step(node->program, &tern_votes_op, kept, &value, 1, made, 2, err));
+    TERN_TRY(tern_op_classes_label(node->program, made[1], &kept->classes, err));
     tern_onnx_node_bind(node, 0, made[0]);
     tern_onnx_node_bind(node, 1, made[1]);
     return TERN_OK;

@@ -87,7 +87,7 @@ static enum tern_code run_expand(const struct tern_step *step, struct tern_progr
     return tern_op_cells_done(step, run, 0, &shape, to, err);
 }
 
-TERN_OPERATOR(tern_expand_op, .name = "Expand", .run = run_expand);
+TERN_OPERATOR(tern_expand_op, .name = "Expand", .run = run_expand, .reach = TERN_REACH_MOVED);
 
 enum tern_code tern_op_where_expand(struct tern_onnx_node *node, struct tern_err *err)
 {

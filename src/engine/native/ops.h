@@ -5,6 +5,7 @@
 
 #include "engine/native/program.h"
 #include "forest/forest.h"
+#include "simd/dense.h"
 
 /* [n, features] FP32 or FP64 -> [n, outputs] FP32 or FP64, as the forest sums. */
 enum tern_code tern_op_forest(struct tern_program *program, struct tern_forest *forest,
@@ -43,6 +44,10 @@ enum tern_code tern_op_linear(struct tern_program *program, const struct tern_li
 
 /* The linear model of such a step; NULL: it is another one. */
 const struct tern_linear *tern_op_linear_of(const struct tern_step *step);
+
+/* The sums of LinearRegressor and LinearClassifier, float32, before links and labels; NULL: the
+ * step is another one. */
+const struct tern_dense *tern_op_lines_of(const struct tern_step *step);
 
 /* To another datatype, as C converts: FP32, FP64, INT32, INT64. */
 enum tern_code tern_op_cast(struct tern_program *program, enum tern_dtype dtype, uint32_t *value,

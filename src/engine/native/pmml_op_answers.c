@@ -40,7 +40,8 @@ static enum tern_code run_guard(const struct tern_step *step, struct tern_progra
     return TERN_OK;
 }
 
-const struct tern_operator tern_pmml_guard_op = {.name = "missingValueStrategy", .run = run_guard};
+const struct tern_operator tern_pmml_guard_op = {
+    .name = "missingValueStrategy", .run = run_guard, .reach = TERN_REACH_ASIDE};
 
 /* Whether one of the step's flags, from input `from` on, says that row i has no prediction. */
 static bool is_flagged(const struct tern_step *step, const struct tern_program_run *run,

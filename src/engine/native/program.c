@@ -211,7 +211,8 @@ static struct tern_labels labels_of(const struct tern_program *program, uint32_t
 
     while (program->values[value].labels.n == 0) {
         step = maker_of(program, value);
-        if (step == NULL || step->op->reach == TERN_REACH_ANY || step->out[0] != value)
+        if (step == NULL || step->out[0] != value ||
+            (step->op->reach != TERN_REACH_ROW && step->op->reach != TERN_REACH_ELEMENT))
             break;
         value = step->in[0];
     }
@@ -318,6 +319,31 @@ static enum tern_code give_output(const struct tern_tensor *value,
     return TERN_OK;
 }
 
+static enum tern_code run_step(const struct tern_step *step, struct tern_program_run *run,
+                               struct tern_err *err)
+{
+    enum tern_code code = step->op->run(step, run, err);
+
+    if (code != TERN_OK)
+        tern_err_prefix(err, "%s", step->op->name);
+    return code;
+}
+
+enum tern_code tern_program_run_until(const struct tern_program *program,
+                                      const struct tern_engine_run *run, const bool *steps,
+                                      uint32_t value, struct tern_tensor *ret, struct tern_err *err)
+{
+    struct tern_program_run self;
+
+    TERN_TRY(take_values(program, run, &self, err));
+    for (uint32_t i = 0; i < program->n_steps; i++) {
+        if (steps[i])
+            TERN_TRY(run_step(&program->steps[i], &self, err));
+    }
+    *ret = self.values[value];
+    return TERN_OK;
+}
+
 enum tern_code tern_program_run(const struct tern_program *program,
                                 const struct tern_engine_run *run, struct tern_err *err)
 {
@@ -329,13 +355,8 @@ enum tern_code tern_program_run(const struct tern_program *program,
     TERN_TRY(take_values(program, run, &self, err));
     for (uint32_t i = 0; i < program->n_steps; i++) {
         const struct tern_step *step = &program->steps[i];
-        if ((program->feeds[i] & wanted) == 0)
-            continue;
-        enum tern_code code = step->op->run(step, &self, err);
-        if (code != TERN_OK) {
-            tern_err_prefix(err, "%s", step->op->name);
-            return code;
-        }
+        if ((program->feeds[i] & wanted) != 0)
+            TERN_TRY(run_step(step, &self, err));
     }
     for (uint32_t i = 0; i < run->n_outputs; i++) {
         uint32_t at = run->output_spec[i];

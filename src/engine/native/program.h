@@ -26,7 +26,13 @@ struct tern_state;
 enum tern_reach {
     TERN_REACH_ANY,     /* nobody says */
     TERN_REACH_ROW,     /* it stands for element i of the first input, and is made of its row */
-    TERN_REACH_ELEMENT, /* it stands for element i of the first input, and is made of that alone */
+    TERN_REACH_ELEMENT, /* it stands for element i of the first input, and is made of that alone;
+                           other inputs are broadcast */
+    TERN_REACH_SPREAD,  /* it is made of element i / width of the first input alone */
+    TERN_REACH_MOVED,   /* it is an element of the first input; other inputs say which. Elements of
+                           any   datatype are moved, by all outputs */
+    TERN_REACH_JOINED,  /* it is an element of one of the inputs, or nothing */
+    TERN_REACH_ASIDE,   /* it says which rows have an answer, and no more */
 };
 
 /* What operators with the same `run` differ in; cast to what it is there. */
@@ -37,6 +43,7 @@ typedef void tern_operator_loop(void);
 struct tern_operator {
     const char *name; /* as messages have it: "Gemm" */
     enum tern_reach reach;
+    size_t (*width)(const void *state); /* SPREAD: how many elements one becomes */
     /* Inputs are there and of the datatypes that load saw; shapes are the run's own and have to be
      * checked: a mismatch is INVALID_ARGUMENT, begun with the operator's name by who calls. */
     enum tern_code (*run)(const struct tern_step *step, struct tern_program_run *run,
@@ -133,6 +140,12 @@ enum tern_code tern_program_finish(struct tern_program *program, struct tern_err
 /* Runs the steps that the wanted outputs need. Working memory and outputs lie in run->arena. */
 enum tern_code tern_program_run(const struct tern_program *program,
                                 const struct tern_engine_run *run, struct tern_err *err);
+
+/* Runs the marked steps, one a step, for the sake of one value; outputs of `run` are not made. */
+enum tern_code tern_program_run_until(const struct tern_program *program,
+                                      const struct tern_engine_run *run, const bool *steps,
+                                      uint32_t value, struct tern_tensor *ret,
+                                      struct tern_err *err);
 
 /* ---- for operators ---- */
 

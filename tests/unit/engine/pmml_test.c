@@ -608,7 +608,8 @@ static unsigned methods_of(const char *text)
     const struct tern_engine_explains *explains;
 
     load(&rig, text);
-    assert_int_equal(tern_native_explains(&rig.program, &rig.arena, &explains, &rig.err), TERN_OK);
+    struct tern_native_model native = {.program = rig.program};
+    assert_int_equal(tern_native_explains(&native, &rig.arena, &explains, &rig.err), TERN_OK);
     unsigned methods = explains == NULL ? 0 : explains->methods;
     native_free(&rig);
     return methods;

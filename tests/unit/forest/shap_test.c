@@ -28,6 +28,8 @@ struct forest {
     bool vector[TREES];
     struct tern_forest *compiled;
     double base[K];
+    bool has_players; /* else each feature plays alone */
+    uint32_t players[M];
 };
 
 static double unit(uint64_t *random)
@@ -113,6 +115,14 @@ static void make(struct forest *f, uint32_t depth, uint64_t *random)
     tern_forest_builder_free(builder);
 }
 
+/* Some features are known together, every other time. */
+static void choose_players(struct forest *f, uint32_t round, uint64_t *random)
+{
+    f->has_players = round % 2 == 1;
+    for (uint32_t i = 0; i < M; i++)
+        f->players[i] = below(random, M);
+}
+
 static void make_row(double *row, uint64_t *random)
 {
     for (uint32_t i = 0; i < M; i++)
@@ -147,7 +157,8 @@ static double value_of(const struct forest *f, const double *row, const double *
                     sum += weights[i] * f->values[t][at];
                 continue;
             }
-            bool is_known = set >> node->feature & 1;
+            uint32_t player = f->has_players ? f->players[node->feature] : node->feature;
+            bool is_known = set >> player & 1;
             if (is_known || other != NULL) {
                 weights[goes_yes(node, is_known ? row : other) ? node->yes : node->no] = weights[i];
                 continue;
@@ -209,6 +220,8 @@ static void run(const struct forest *f, const double *rows, const double *backgr
     struct tern_arena arena;
     struct tern_err err;
     const struct tern_shap_run shap = {
+        .players = f->has_players ? f->players : NULL,
+        .n_players = M,
         .rows = rows,
         .n_rows = 2,
         .background = background,
@@ -237,6 +250,7 @@ static void paths_are_shapley(void **state)
     (void)state;
     for (uint32_t round = 0; round < 24; round++) {
         make(&f, round % 7, &random);
+        choose_players(&f, round / 7, &random);
         make_row(rows, &random);
         make_row(rows + M, &random);
         run(&f, rows, NULL, &answer, true);
@@ -275,6 +289,7 @@ static void pairs_are_shapley(void **state)
     (void)state;
     for (uint32_t round = 0; round < 24; round++) {
         make(&f, round % 7, &random);
+        choose_players(&f, round / 7, &random);
         make_row(rows, &random);
         make_row(rows + M, &random);
         for (uint32_t b = 0; b < BACKGROUND; b++)
