@@ -5,8 +5,9 @@
  *          which add answers and labels to it (examples/README.md); or, for a model with one input
  *          of numbers, a nested array, bare or as {"instances": ...}
  *   CSV    a line for each row, with or without a line of column names. One input: its features in
- *          order. Several: columns of their names, or all features in the model's order. A column
- *          "label", "target" or "class" that no input wants holds the truth.
+ *          order, or columns of their names. Several: columns of their names, or all features in
+ *          the model's order. Where a float should be and nothing is, it is NaN. A column "label",
+ *          "target" or "class" that no input wants holds the truth.
  *   NPY    for a model with one input
  *
  * Numbers are converted to the model's type when they fit it. A single row may lack the batch

@@ -49,6 +49,17 @@ static size_t count_features(const struct tern_tensor_spec *spec, size_t columns
     return open == 1 && count > 0 ? columns / count * count : 0;
 }
 
+static bool find_field(const struct csv_rows *c, struct tern_str name, uint32_t *ret)
+{
+    for (uint32_t k = 0; k < c->csv.n_fields; k++) {
+        if (tern_str_eq(c->csv.fields[k].text, name)) {
+            *ret = k;
+            return true;
+        }
+    }
+    return false;
+}
+
 /* Columns that bear the names of inputs which take one value a row. */
 static bool match_names(struct csv_rows *c)
 {
@@ -58,18 +69,47 @@ static bool match_names(struct csv_rows *c)
     for (uint32_t i = 0; i < model->n_inputs; i++) {
         if (c->features[i] != 1)
             return false;
-        for (uint32_t k = 0; k < c->csv.n_fields; k++) {
-            if (!tern_str_eq(c->csv.fields[k].text, model->inputs[i].name))
-                continue;
-            c->columns[k] = (struct column){.input = i};
-            found++;
-            break;
-        }
+        uint32_t k;
+        if (!find_field(c, model->inputs[i].name, &k))
+            continue;
+        c->columns[k] = (struct column){.input = i};
+        found++;
     }
     for (uint32_t k = 0; k < c->csv.n_fields; k++)
         c->columns[k].label =
             c->columns[k].input == UINT32_MAX && is_label_name(c->csv.fields[k].text);
     return found == model->n_inputs;
+}
+
+/* Columns that bear the names of the one input's features, in any order. Some of them, but not all,
+ * is a mistake: in the file's order the others would go to features that are not theirs. */
+static enum tern_code match_features(struct csv_rows *c, bool *ret_found, struct tern_err *err)
+{
+    const struct tern_model_info *model = c->reader->model;
+    const struct tern_str *missing = NULL;
+    uint32_t found = 0, k = 0;
+
+    *ret_found = false;
+    if (!c->header || model->n_inputs != 1 || model->n_feature_names != c->features[0])
+        return TERN_OK;
+    for (uint32_t i = 0; i < model->n_feature_names; i++) {
+        if (!find_field(c, model->feature_names[i], &k)) {
+            missing = &model->feature_names[i];
+            continue;
+        }
+        c->columns[k] = (struct column){.input = 0, .feature = i};
+        found++;
+    }
+    if (found > 0 && missing != NULL)
+        return tern_fail(
+            err, TERN_INVALID_ARGUMENT,
+            "CSV: no column '%.*s', though others are named after the model's features",
+            TERN_STR_ARG(*missing));
+    for (k = 0; k < c->csv.n_fields && found > 0; k++)
+        c->columns[k].label =
+            c->columns[k].input == UINT32_MAX && is_label_name(c->csv.fields[k].text);
+    *ret_found = found > 0;
+    return TERN_OK;
 }
 
 static enum tern_code fail_columns(struct csv_rows *c, size_t wanted, struct tern_err *err)
@@ -145,6 +185,10 @@ static enum tern_code plan(struct csv_rows *c, struct tern_err *err)
         c->features[i] = count_features(&model->inputs[i], n - labelled);
     if (c->header && match_names(c))
         return TERN_OK;
+    bool found = false;
+    TERN_TRY(match_features(c, &found, err));
+    if (found)
+        return TERN_OK;
     /* A first line of words is data when the model takes words. */
     if (strings)
         c->header = false;
@@ -201,7 +245,8 @@ static enum tern_code make_inputs(struct csv_rows *c, struct tern_err *err)
     return TERN_OK;
 }
 
-/* Whole numbers go by integers, which keep digits that a double would lose. */
+/* Whole numbers go by integers, which keep digits that a double would lose. Nothing is a missing
+ * value, as pandas writes one. */
 static bool store(struct tern_tensor *tensor, size_t i, struct tern_str text)
 {
     bool special = tern_value_is_float(tensor->dtype);
@@ -215,6 +260,8 @@ static bool store(struct tern_tensor *tensor, size_t i, struct tern_str text)
     if (tensor->dtype == TERN_DTYPE_BOOL &&
         (tern_str_eq_nocase(text, TERN_STR("true")) || tern_str_eq_nocase(text, TERN_STR("false"))))
         return tern_value_set(TERN_DTYPE_BOOL, tensor->data, i, text.n == 4);
+    if (special && text.n == 0)
+        return tern_value_set(tensor->dtype, tensor->data, i, (double)NAN);
     return tern_csv_number(text, special, &v) && tern_value_set(tensor->dtype, tensor->data, i, v);
 }
 

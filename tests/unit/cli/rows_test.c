@@ -26,6 +26,12 @@ static const struct tern_tensor_spec mixed[] = {
         .name = {"m", 1}, .inputs = (specs), .n_inputs = TERN_COUNT_OF(specs) \
     }
 static const struct tern_model_info features_model = MODEL(features);
+static const struct tern_str points[] = {{"north", 5}, {"east", 4}, {"south", 5}, {"west", 4}};
+static const struct tern_model_info named_model = {.name = {"m", 1},
+                                                   .inputs = features,
+                                                   .n_inputs = 1,
+                                                   .feature_names = points,
+                                                   .n_feature_names = 4};
 static const struct tern_model_info image_model = MODEL(image);
 static const struct tern_model_info mixed_model = MODEL(mixed);
 
@@ -127,6 +133,9 @@ static void csv_columns_find_their_inputs(void **state)
     struct tern_rows by_name =
         read_good(&mixed_model, "city,extra,member,age\nBern,x,true,9007199254740993\n,y,0,-2\n");
     struct tern_rows in_order = read_good(&mixed_model, "3;Rome;1\n");
+    struct tern_rows turned = read_good(
+        &named_model, "west,south,label,extra,east,north\n4,3,setosa,x,,1\n8,7,1,y,6,5\n");
+    struct tern_rows unnamed = read_good(&named_model, "a,b,c,d\n1,2,3,4\n");
 
     (void)state;
     check(&plain, 0, "FP32 [2,4] 1 2 3 4 5 6 7 8");
@@ -139,6 +148,9 @@ static void csv_columns_find_their_inputs(void **state)
     check(&by_name, 1, "BYTES [2,1] Bern ");
     check(&by_name, 2, "BOOL [2] true false");
     check(&in_order, 1, "BYTES [1,1] Rome");
+    check(&turned, 0, "FP32 [2,4] 1 nan 3 4 5 6 7 8");
+    assert_true(tern_str_eq(turned.labels[0].text, TERN_STR("setosa")));
+    check(&unnamed, 0, "FP32 [1,4] 1 2 3 4");
 }
 
 static void npy_is_converted(void **state)
@@ -176,7 +188,9 @@ static void mistakes_say_where(void **state)
         {&features_model, "a,b,c,d\n", "no row"},
         {&features_model, "1,2,3\n", "3 columns, but input 'features' takes [-1,4]: 4 columns"},
         {&features_model, "1,2,x,4\n", "line 1, column 3: 'x' is no FP32"},
-        {&features_model, "a,b,c,d\n1,2,3,4\n1,2,,4\n", "line 3, column 3: '' is no FP32"},
+        {&features_model, "a,b,c,d\n1,2,3,4\n1,2,-,4\n", "line 3, column 3: '-' is no FP32"},
+        {&image_model, "1,2,3,\n", "'' is no UINT8"},
+        {&named_model, "south,east,north,wets\n1,2,3,4\n", "no column 'west', though others"},
         {&features_model, "\xff\xfe\x01", "UTF-8"},
         {&image_model, "1,2,3,300\n", "column 4: '300' is no UINT8"},
         {&image_model, "1,2,3,1.5\n", "'1.5' is no UINT8"},
