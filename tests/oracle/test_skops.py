@@ -2,12 +2,16 @@
 settings, labels that are equal, values to the last bits where scikit-learn adds in another order."""
 
 import inspect
+import os
 import warnings
+
+os.environ["OMP_NUM_THREADS"] = "1"  # of trees over histograms: threads that wait for others cost more
 
 import numpy
 import pytest
 import sklearn
 import skops.io
+import test_shap
 from oracle import SEED, Batch, choices, data_sets, edge_rows
 from sklearn import compose, decomposition, ensemble, impute, linear_model, neural_network, pipeline, preprocessing, svm, tree
 
@@ -68,7 +72,7 @@ def finite(data):
 def test_classes_of_trees(tmp_path, kind):
     batch = Batch(tmp_path)
     options = {"n_estimators": [1, 5, 30], "criterion": ["gini", "entropy"], "bootstrap": [False, True], "labels": ["ints", "two", "texts", "objects"]}
-    for settings in choices(8, kind.__name__, data=NUMBERS + MISSING, packed=[0, 8], **options, **GROWTH):
+    for settings in choices(6, kind.__name__, data=NUMBERS + MISSING, packed=[0, 8], **options, **GROWTH):
         data, labels = data_sets()[settings["data"]], labels_of(settings["labels"], data_sets()[settings["data"]])
         model = fitted(make(kind, settings), data.x, labels)
         rows = numpy.concatenate([data.x, edge_rows(data)]) if settings["data"] == "holes" else finite(data)
@@ -81,7 +85,7 @@ def test_classes_of_trees(tmp_path, kind):
 def test_values_of_trees(tmp_path, kind):
     batch = Batch(tmp_path)
     options = {"n_estimators": [1, 5, 30], "criterion": ["squared_error", "friedman_mse"], "targets": ["target", "targets", "positive"]}
-    for settings in choices(8, kind.__name__, data=NUMBERS + MISSING, packed=[0, 8], **options, **GROWTH):
+    for settings in choices(6, kind.__name__, data=NUMBERS + MISSING, packed=[0, 8], **options, **GROWTH):
         data = data_sets()[settings["data"]]
         model = fitted(make(kind, settings), data.x, getattr(data, settings["targets"]))
         rows = numpy.concatenate([data.x, edge_rows(data)]) if settings["data"] == "holes" else finite(data)
@@ -98,7 +102,7 @@ def test_gradient_boosting(tmp_path, loss):
     kind = ensemble.GradientBoostingClassifier if is_classes else ensemble.GradientBoostingRegressor
     labels = ["two"] if loss == "exponential" else ["ints", "two", "texts"]
     options = {"n_estimators": [1, 10, 40], "learning_rate": [0.1, 1.0], "subsample": [1.0, 0.5], "init": [None, None, "zero"], "labels": labels}
-    for settings in choices(6, loss, data=NUMBERS, loss=[loss], **options, **{**GROWTH, "max_depth": [1, 3, 6]}):
+    for settings in choices(4, loss, data=NUMBERS, loss=[loss], **options, **{**GROWTH, "max_depth": [1, 3, 6]}):
         data = data_sets()[settings["data"]]
         y = labels_of(settings["labels"], data) if is_classes else data.target
         model = fitted(make(kind, settings), data.x, y)
@@ -113,9 +117,9 @@ def test_histogram_boosting(tmp_path, loss):
     is_classes = loss == "log_loss"
     kind = ensemble.HistGradientBoostingClassifier if is_classes else ensemble.HistGradientBoostingRegressor
     targets = ["positive"] if loss in ("gamma", "poisson") else ["target"]
-    options = {"max_iter": [1, 10, 40], "learning_rate": [0.1, 1.0], "l2_regularization": [0.0, 1.0], "labels": ["ints", "two", "texts"], "targets": targets}
+    options = {"max_iter": [1, 10, 30], "learning_rate": [0.1, 1.0], "l2_regularization": [0.0, 1.0], "labels": ["ints", "two", "texts"], "targets": targets}
     growth = {"max_depth": [1, 3, None], "max_leaf_nodes": [4, 31], "max_bins": [255, 16], "early_stopping": [False, True]}
-    for settings in choices(6, loss, data=[*NUMBERS, "holes", "categorical"], loss=[loss], quantile=[0.7], **options, **growth):
+    for settings in choices(3, loss, data=[*NUMBERS, "holes", "categorical"], loss=[loss], quantile=[0.7], **options, **growth):
         data = data_sets()[settings["data"]]
         columns = [i for i, n in enumerate(data.categories) if n <= 255]
         known = [i for i, c in enumerate(columns) if data.categories[c]]
@@ -188,7 +192,7 @@ def test_linear_models_and_nets(tmp_path, group):
     for kind, options in LINEAR.items():
         if (group == "classifiers") != issubclass(kind, sklearn.base.ClassifierMixin):
             continue
-        for settings in choices(3, kind.__name__, data=PLAIN, labels=["ints", "two", "texts", "objects"], **options):
+        for settings in choices(2, kind.__name__, data=PLAIN, labels=["ints", "two", "texts", "objects"], **options):
             data = data_sets()[settings["data"]]
             model = make(kind, settings)
             x = preprocessing.StandardScaler().fit_transform(data.x.astype("f8"))
@@ -200,7 +204,7 @@ def test_linear_models_and_nets(tmp_path, group):
 def test_pipelines(tmp_path):
     batch = Batch(tmp_path)
     ends = [linear_model.LogisticRegression, linear_model.Ridge, tree.DecisionTreeClassifier, ensemble.HistGradientBoostingRegressor, None]
-    for number in range(24):
+    for number in range(16):
         random_ = numpy.random.default_rng([SEED, number])
         data = data_sets()[PLAIN[number % len(PLAIN)]]
         end = ends[number % len(ends)]
@@ -304,3 +308,30 @@ def test_columns_of_numbers_and_texts(tmp_path, frame):
                 rows = {name: part[name].fillna("").to_numpy()[:, None] if name in texts else part[name].to_numpy()[:, None] for name in part if name != "spare"}
             batch.add(saved(model), rows, answers(model, part) if end is not None else fitted_transform(model, part), (frame, end, drop))
     batch.check(relative=1e-12, of_largest=True)
+
+
+def test_explanations(tmp_path):
+    """TreeSHAP of forests, against the shap package: of averages, of sums, of shares of classes."""
+    shap = pytest.importorskip("shap")
+    models = test_shap.Models(tmp_path)
+    kinds = {
+        ensemble.RandomForestRegressor: "target",
+        ensemble.RandomForestClassifier: "classes",
+        ensemble.ExtraTreesClassifier: "label",
+        ensemble.GradientBoostingRegressor: "target",
+        ensemble.HistGradientBoostingRegressor: "target",
+        linear_model.Ridge: "target",
+    }
+    for kind, target in kinds.items():
+        data = data_sets()["wine"]
+        model = fitted(make(kind, {"n_estimators": 8, "max_iter": 8, "max_depth": 4}), data.x, getattr(data, target))
+        models.add("model.skops", skops.io.dumps(model), model, data.x[::9])
+    with models.program() as program:
+        for name, model, rows in models.all:
+            is_linear = isinstance(model, linear_model.Ridge)
+            dtype = "f8" if is_linear or "Hist" in type(model).__name__ else "f4"
+            got = test_shap.explain(program, name, rows, rows if is_linear else None, dtype=dtype)["shap_values"]
+            explainer = shap.LinearExplainer(model, rows) if is_linear else shap.TreeExplainer(model)
+            want = numpy.asarray(explainer.shap_values(rows))
+            want = numpy.moveaxis(want, 2, 1) if want.ndim == 3 else want[:, None]
+            test_shap.assert_same("skops", got, want, 1e-6, type(model).__name__)

@@ -5,7 +5,8 @@
 
 enum activation { IDENTITY, LOGISTIC, TANH, RELU, SOFTMAX, EXP };
 
-static const char *const activations[] = {"identity", "logistic", "tanh", "relu", "softmax", NULL};
+static const char *const activations[] = {"identity", "logistic", "tanh", "relu",
+                                          "softmax",  "exp",      NULL};
 
 static enum tern_code activate(struct tern_sklearn *s, uint32_t activation, uint32_t *value,
                                struct tern_err *err)
