@@ -27,7 +27,7 @@ static inline void zip_free(struct zip_write *w)
 static inline void zip_number(struct tern_buf *to, uint64_t v, int bytes)
 {
     for (int i = 0; i < bytes; i++)
-        tern_buf_add_char(to, (char)(v >> (8 * i)));
+        tern_buf_add_char(to, (char)(i < 8 ? v >> (8 * i) : 0));
 }
 
 /* What the local header and the directory have in common, from the needed version on. */
