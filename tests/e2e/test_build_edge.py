@@ -29,6 +29,7 @@ MODELS = [
     "lightgbm/zero.txt",
     "catboost/symmetric.cbm",
     "catboost/steps.cbm",
+    "skops/tree.skops",
 ]
 ARM64 = shutil.which("aarch64-linux-gnu-gcc") and shutil.which("qemu-aarch64")
 

@@ -12,7 +12,7 @@ import pytest
 import sklearn
 import skops.io
 import test_shap
-from oracle import SEED, Batch, choices, data_sets, edge_rows
+from oracle import SEED, Batch, choices, data_sets, edge_rows, report
 from sklearn import compose, decomposition, ensemble, impute, linear_model, neural_network, pipeline, preprocessing, svm, tree
 
 EXACT = 0.0
@@ -335,3 +335,6 @@ def test_explanations(tmp_path):
             want = numpy.asarray(explainer.shap_values(rows))
             want = numpy.moveaxis(want, 2, 1) if want.ndim == 3 else want[:, None]
             test_shap.assert_same("skops", got, want, 1e-6, type(model).__name__)
+    text = f"largest relative difference {test_shap.LARGEST['skops']:.3g}"
+    print(text)
+    report(text)
