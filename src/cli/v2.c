@@ -182,10 +182,75 @@ enum tern_code tern_v2_read_answer(struct tern_json *json, struct tern_str raw,
     return TERN_OK;
 }
 
+/* A list of texts, in the arena. */
+static enum tern_code read_names(struct tern_json *json, struct tern_labels *ret,
+                                 struct tern_err *err)
+{
+    struct tern_json ahead = *json;
+    struct tern_str *rows;
+    uint32_t n = 0;
+    bool more;
+
+    TERN_TRY(tern_json_array(&ahead, err));
+    for (;; n++) { /* as many as the answer is long */
+        TERN_TRY(tern_json_item(&ahead, &more, err));
+        if (!more)
+            break;
+        TERN_TRY(tern_json_skip(&ahead, err));
+    }
+    rows = tern_arena_zalloc(json->arena, n, sizeof(*rows));
+    if (rows == NULL && n > 0)
+        return tern_arena_fail(json->arena, err, "the names of classes");
+    TERN_TRY(tern_json_array(json, err));
+    for (uint32_t i = 0; i <= n; i++) {
+        TERN_TRY(tern_json_item(json, &more, err));
+        if (more)
+            TERN_TRY(tern_json_string(json, &rows[i], err));
+    }
+    *ret = (struct tern_labels){rows, n};
+    return TERN_OK;
+}
+
+/* What one tensor's columns are called: Tern's own members of the metadata. */
+static enum tern_code read_columns(struct tern_json *json, struct tern_labels *ret,
+                                   struct tern_err *err)
+{
+    struct tern_str key;
+    bool more;
+
+    TERN_TRY(tern_json_object(json, err));
+    for (;;) {
+        TERN_TRY(tern_json_key(json, &more, &key, err));
+        if (!more)
+            return TERN_OK;
+        bool is_names =
+            tern_str_eq(key, TERN_STR("labels")) || tern_str_eq(key, TERN_STR("feature_names"));
+        if (is_names && tern_json_peek(json) == TERN_JSON_ARRAY)
+            TERN_TRY(read_names(json, ret, err));
+        else
+            TERN_TRY(tern_json_skip(json, err));
+    }
+}
+
+/* Of the same list, after its specifications. */
+static enum tern_code read_all_columns(struct tern_json *json, struct tern_tensor_spec *specs,
+                                       uint32_t n, struct tern_err *err)
+{
+    bool more;
+
+    TERN_TRY(tern_json_array(json, err));
+    for (uint32_t i = 0; i < n; i++) {
+        TERN_TRY(tern_json_item(json, &more, err));
+        TERN_TRY(read_columns(json, &specs[i].labels, err));
+    }
+    return TERN_OK;
+}
+
 static enum tern_code read_specs(struct tern_json *json, const struct tern_tensor_spec **ret,
                                  uint32_t *ret_n, struct tern_err *err)
 {
     struct tern_v2_tensors list = {.n = 0};
+    struct tern_json again = *json;
 
     TERN_TRY(read_list(json, NULL, &list, err));
     struct tern_tensor_spec *specs = tern_arena_zalloc(json->arena, list.n + 1, sizeof(*specs));
@@ -196,6 +261,7 @@ static enum tern_code read_specs(struct tern_json *json, const struct tern_tenso
         specs[i].dtype = list.rows[i].dtype;
         specs[i].shape = list.rows[i].shape;
     }
+    TERN_TRY(read_all_columns(&again, specs, list.n, err));
     *ret = specs;
     *ret_n = list.n;
     return TERN_OK;
@@ -243,6 +309,10 @@ enum tern_code tern_v2_read_metadata(struct tern_json *json, struct tern_model_i
             TERN_TRY(tern_json_skip(json, err));
     }
     TERN_TRY(tern_json_end(json, err));
+    if (info.n_inputs > 0) {
+        info.feature_names = info.inputs[0].labels.rows;
+        info.n_feature_names = info.inputs[0].labels.n;
+    }
     *ret = info;
     return TERN_OK;
 }

@@ -145,7 +145,7 @@ def tern(*args):
 
 
 def test_command_line(served, tmp_path):
-    _, _, repository = served
+    made, program, repository = served
     told = tern("check", str(repository / "catboost_cbm"))
     assert told.returncode == 0, told.stderr
     assert f"features {', '.join(FEATURES)}\n" in told.stdout
@@ -156,5 +156,15 @@ def test_command_line(served, tmp_path):
     assert told.returncode == 0, told.stderr
     assert "margin[versi color] = " in told.stdout
     assert "petal width = " in told.stdout
-    told = tern("infer", str(repository / "catboost_cbm"), str(rows))
-    assert "setosa" in told.stdout
+    for place in ([str(repository / "catboost_cbm")], [program.server.url, "--model", "catboost_cbm"]):
+        told = tern("infer", *place, str(rows))
+        assert "setosa" in told.stdout, told.stderr
+    # Columns under the names of features, in another order, behind the truth.
+    table = tmp_path / "rows.csv"
+    x, y = data_sets()["iris"].x, texts()
+    lines = [f'"{y[i]}",{x[i, 3]},{x[i, 2]},{x[i, 0]},{x[i, 1]}' for i in range(0, 150, 10)]
+    table.write_text("\n".join(["class," + ",".join(FEATURES[k] for k in (3, 2, 0, 1)), *lines]))
+    right = (numpy.array(made["catboost_cbm"][0].predict(x[::10]))[:, 0] == y[::10]).sum()
+    for place in ([str(repository / "catboost_cbm")], [program.server.url, "--model", "catboost_cbm"]):
+        told = tern("infer", *place, str(table))
+        assert f"({right} of 15 right)" in told.stdout, told.stdout + told.stderr

@@ -160,12 +160,38 @@ static int tear_down(void **state)
     return 0;
 }
 
+/* Names of columns, which are ours, stand where metadata has them. */
+static void test_metadata_with_names(void **state)
+{
+    struct tern_model_info info;
+    struct tern_json json = json_of(
+        "{\"name\":\"m\",\"versions\":[\"1\",\"3\"],\"inputs\":[{\"feature_names\":[\"age\","
+        "\"pay\"],"
+        "\"name\":\"x\",\"datatype\":\"FP32\",\"shape\":[-1,2]}],\"outputs\":[{\"name\":\"y\","
+        "\"datatype\":\"FP32\",\"shape\":[-1,3],\"labels\":[\"a\",\"b\",\"c\"]},{\"name\":\"z\","
+        "\"datatype\":\"INT64\",\"shape\":[-1],\"labels\":7}]}");
+    struct tern_json bad =
+        json_of("{\"outputs\":[{\"name\":\"y\",\"datatype\":\"FP32\",\"shape\":[-1],"
+                "\"labels\":[\"a\",1]}]}");
+
+    (void)state;
+    assert_int_equal(tern_v2_read_metadata(&json, &info, &err), TERN_OK);
+    assert_int_equal(info.version, 3);
+    assert_int_equal(info.n_feature_names, 2);
+    assert_true(tern_str_eq(info.feature_names[1], TERN_STR("pay")));
+    assert_int_equal(info.outputs[0].labels.n, 3);
+    assert_true(tern_str_eq(info.outputs[0].labels.rows[2], TERN_STR("c")));
+    assert_int_equal(info.outputs[1].labels.n, 0);
+    assert_int_equal(tern_v2_read_metadata(&bad, &info, &err), TERN_INVALID_ARGUMENT);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_every_type_goes_and_comes_back),
         cmocka_unit_test(test_raw_bytes_fit_the_shape),
         cmocka_unit_test(test_rows_are_cut),
+        cmocka_unit_test(test_metadata_with_names),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
