@@ -160,7 +160,8 @@ static enum tern_code build_model(struct tern_build_edge *build,
     TERN_TRY(tern_build_edge_find_cc(build, err));
     TERN_TRY(tern_native_ports(&build->emit, &build->emitted, err));
     TERN_TRY(tern_edge_rows_make(&build->emit, &build->emitted, ROWS_MAX, &build->rows, err));
-    build->emit.row = build->rows.inputs;
+    build->emit.samples = build->rows.inputs;
+    build->emit.n_samples = build->rows.n;
     TERN_TRY(prune(build, version, err));
     return make_in_scratch(build, true, err);
 }

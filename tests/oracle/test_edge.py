@@ -3,6 +3,7 @@
 bit. (On arm64 too, but for exponentials, which are its own C library's.)"""
 
 import csv
+import ctypes
 import io
 import json
 import os
@@ -80,3 +81,32 @@ def test_graphs_answer_as_tern_infer_does(target, tmp_path):
             assert got == expected["data"], name
         else:
             assert (numpy.array(got, "f4") == numpy.array(expected["data"], "f4")).all(), name
+
+
+def test_many_rows_of_several_inputs_in_one_call(tmp_path):
+    """More than are run at once, with texts that nobody knows, and answers that are texts."""
+    case = next((case for name, case, _ in cases() if name == "ordinal"), None)
+    if case is None:
+        pytest.skip("pandas is not there")
+    path = tmp_path / "columns.onnx"
+    path.write_bytes(case.model.SerializeToString())
+    command = [TERN, "build-edge", path, "--out", tmp_path, "--kind", "shared", "--answer", "label"]
+    subprocess.run(command, check=True, capture_output=True)
+    header = (tmp_path / "columns.h").read_text()
+    size = int(header.split("columns_TEXT")[1].split()[0])
+    n = 150
+    feeds = {key: numpy.nan_to_num(value[:n]) if value.dtype.kind == "f" else value[:n] for key, value in case.feeds.items()}
+    arrays = [
+        (ctypes.c_char_p * n)(*[text.encode() for text in value.ravel()])
+        if value.dtype.kind == "O"
+        else numpy.ascontiguousarray(value).ctypes.data_as(ctypes.c_void_p)
+        for value in feeds.values()
+    ]
+    out = ctypes.create_string_buffer(n * size)
+    library = ctypes.CDLL(str(tmp_path / "libcolumns.so"))
+    assert library.columns_predict(*arrays, ctypes.c_size_t(n), out, None) == 0
+    labels = [out.raw[i * size :].split(b"\0")[0].decode() for i in range(n)]
+    assert labels == infer(path, feeds, "label")["data"]
+    long = (ctypes.c_char_p * n)(*[b"x" * 100000] * n)
+    arrays = [long if value.dtype.kind == "O" else array for array, value in zip(arrays, feeds.values())]
+    assert library.columns_predict(*arrays, ctypes.c_size_t(n), out, None) == -1

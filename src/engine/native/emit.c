@@ -8,6 +8,7 @@
 #include "forest/emit.h"
 
 #define MEASURED_MAX ((size_t)1 << 30) /* working memory that a run may take */
+#define SAMPLES_MAX  100
 #define TEXT_MIN     64 /* bytes that texts may have, whatever the model's own have */
 #define COLUMNS_MAX  (1 << 24)
 
@@ -70,6 +71,32 @@ enum tern_code tern_native_ports(const struct tern_native_emit *emit,
 
 /* ---- the program as it will run there ---- */
 
+/* A state that points to a forest points to one without heads. */
+static enum tern_code make_bare_state(const struct tern_native_emit *emit, struct tern_step *step,
+                                      struct tern_err *err)
+{
+    const struct tern_forest *forest;
+    struct tern_state state;
+    char *copy = NULL;
+
+    TERN_TRY(tern_state_read(step, emit->arena, &state, err));
+    for (uint32_t i = 0; i < state.n; i++) {
+        const struct tern_state_block *block = &state.blocks[i];
+        if (block->forest == NULL)
+            continue;
+        TERN_TRY(tern_forest_bare(block->forest, emit->halves, emit->arena, &forest, err));
+        if (copy == NULL)
+            copy = tern_arena_alloc(emit->arena, 64, state.blocks[0].n_bytes);
+        if (copy == NULL)
+            return tern_arena_fail(emit->arena, err, "a state");
+        if (step->state != copy)
+            memcpy(copy, step->state, state.blocks[0].n_bytes);
+        memcpy(copy + block->at, &forest, sizeof(void *));
+        step->state = copy;
+    }
+    return TERN_OK;
+}
+
 /* Only what the output needs, in one list; forests without heads. */
 static enum tern_code make_bare(const struct tern_native_emit *emit, struct tern_program *bare,
                                 struct tern_err *err)
@@ -91,6 +118,8 @@ static enum tern_code make_bare(const struct tern_native_emit *emit, struct tern
         if (tern_op_forest_of(&steps[n]) != NULL) {
             TERN_TRY(tern_forest_bare(steps[n].state, emit->halves, emit->arena, &forest, err));
             steps[n].state = forest;
+        } else {
+            TERN_TRY(make_bare_state(emit, &steps[n], err));
         }
         n++;
     }
@@ -195,13 +224,13 @@ static enum tern_code repeat(const struct tern_tensor *row, uint32_t rows, struc
     return TERN_OK;
 }
 
-/* Runs `program` on the row, repeated; outputs: its n_outputs. */
-static enum tern_code run_rows(const struct tern_emit *e, const struct tern_program *program,
-                               struct tern_arena *arena, struct tern_tensor *outputs,
-                               struct tern_err *err)
+static enum tern_code run_repeated(const struct tern_emit *e, const struct tern_program *program,
+                                   uint32_t sample, struct tern_arena *scratch,
+                                   struct tern_arena *arena, struct tern_tensor *outputs,
+                                   struct tern_err *err)
 {
     uint32_t most = program->n_inputs > program->n_outputs ? program->n_inputs : program->n_outputs;
-    struct tern_arena *scratch = e->emit->arena;
+    const struct tern_tensor *row = &e->emit->samples[(size_t)sample * program->n_inputs];
     struct tern_tensor *inputs = tern_arena_zalloc(scratch, program->n_inputs, sizeof(*inputs));
     uint32_t *spec = tern_arena_zalloc(scratch, most, sizeof(*spec));
 
@@ -210,7 +239,7 @@ static enum tern_code run_rows(const struct tern_emit *e, const struct tern_prog
     for (uint32_t i = 0; i < most; i++)
         spec[i] = i;
     for (uint32_t i = 0; i < program->n_inputs; i++)
-        TERN_TRY(repeat(&e->emit->row[i], e->ret->rows, &inputs[i], scratch, err));
+        TERN_TRY(repeat(&row[i], e->ret->rows, &inputs[i], scratch, err));
     const struct tern_engine_run run = {
         .inputs = inputs,
         .input_spec = spec,
@@ -221,6 +250,20 @@ static enum tern_code run_rows(const struct tern_emit *e, const struct tern_prog
         .arena = arena,
     };
     return tern_program_run(program, &run, err);
+}
+
+/* Runs `program` on a row, repeated; outputs: its n_outputs, whose bytes may be those of the rows
+ * and are not to be looked at. */
+static enum tern_code run_rows(const struct tern_emit *e, const struct tern_program *program,
+                               uint32_t sample, struct tern_arena *arena,
+                               struct tern_tensor *outputs, struct tern_err *err)
+{
+    struct tern_arena scratch;
+
+    tern_arena_init(&scratch, 1u << 16, MEASURED_MAX);
+    enum tern_code code = run_repeated(e, program, sample, &scratch, arena, outputs, err);
+    tern_arena_fini(&scratch);
+    return code;
 }
 
 /* Bytes that texts may take beyond those of the measured run: of each that a run makes, the
@@ -249,12 +292,36 @@ static enum tern_code measure_texts(struct tern_emit *e, size_t *ret_bytes, stru
         at[program.n_outputs++] = i;
     }
     tern_arena_init(&run_arena, 1u << 16, MEASURED_MAX);
-    enum tern_code code = run_rows(e, &program, &run_arena, outputs, err);
+    enum tern_code code = run_rows(e, &program, 0, &run_arena, outputs, err);
     for (uint32_t i = 0; code == TERN_OK && i < program.n_outputs; i++)
         if (tern_shape_count(&outputs[i].shape, &some))
             n += some;
     tern_arena_fini(&run_arena);
     *ret_bytes = n * (e->ret->text_bytes + 4);
+    return code;
+}
+
+/* The row that takes the most: of those with missing values, some operators ask more. */
+static enum tern_code find_largest(const struct tern_emit *e, uint32_t *ret_sample,
+                                   size_t *ret_bytes, struct tern_err *err)
+{
+    uint32_t n = e->emit->n_samples < SAMPLES_MAX ? e->emit->n_samples : SAMPLES_MAX;
+    struct tern_tensor output = {.data = NULL};
+    struct tern_arena arena;
+    enum tern_code code = TERN_OK;
+    size_t largest = 0;
+
+    tern_arena_init(&arena, 1u << 16, MEASURED_MAX);
+    for (uint32_t i = 0; i < n && code == TERN_OK; i++) {
+        tern_arena_reset(&arena);
+        code = run_rows(e, e->program, i, &arena, &output, err);
+        if (arena.used > largest) {
+            largest = arena.used;
+            *ret_sample = i;
+        }
+    }
+    tern_arena_fini(&arena);
+    *ret_bytes = largest;
     return code;
 }
 
@@ -265,21 +332,14 @@ static enum tern_code measure(struct tern_emit *e, struct tern_err *err)
     const struct tern_program *program = e->program;
     struct tern_tensor output = {.data = NULL};
     struct tern_arena arena;
-    size_t n = 0, texts = 0;
-    char *begin;
+    size_t n = 0, texts = 0, largest;
+    uint32_t sample = 0;
 
-    tern_arena_init(&arena, 1u << 16, MEASURED_MAX);
-    enum tern_code code = run_rows(e, program, &arena, &output, err);
-    size_t room = 2 * arena.used + (1u << 16);
-    tern_arena_fini(&arena);
-    if (code != TERN_OK)
-        return code;
-    tern_arena_init(&arena, room, MEASURED_MAX);
-    begin = tern_arena_alloc(&arena, 64, 1);
-    if (begin == NULL)
-        code = tern_arena_fail(&arena, err, "a run");
-    else
-        code = run_rows(e, program, &arena, &output, err);
+    TERN_TRY(find_largest(e, &sample, &largest, err));
+    tern_arena_init(&arena, 2 * largest + (1u << 16), MEASURED_MAX);
+    char *begin = tern_arena_alloc(&arena, 64, 1);
+    enum tern_code code = begin == NULL ? tern_arena_fail(&arena, err, "a run")
+                                        : run_rows(e, program, sample, &arena, &output, err);
     size_t used = begin == NULL ? 0 : (size_t)(arena.at - begin);
     tern_arena_fini(&arena);
     TERN_TRY(code);

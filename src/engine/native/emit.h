@@ -24,11 +24,13 @@ struct tern_native_emit {
     const char *name;      /* what C calls the model: "iris" */
     struct tern_str title; /* what people call it */
     int64_t version;
-    uint32_t output;               /* which of the program's */
-    uint32_t rows;                 /* that are run at once, at least 1 */
-    bool halves;                   /* forests' values are stored as halves */
-    const struct tern_tensor *row; /* one of each input: what a run takes is measured with it */
-    struct tern_arena *arena;      /* for working memory */
+    uint32_t output; /* which of the program's */
+    uint32_t rows;   /* that are run at once, at least 1 */
+    bool halves;     /* forests' values are stored as halves */
+    /* Rows that the model takes, one tensor an input: what a run takes is measured with them. */
+    const struct tern_tensor *samples;
+    uint32_t n_samples;       /* at least 1 */
+    struct tern_arena *arena; /* for working memory */
 };
 
 /* What came of it. */

@@ -91,7 +91,7 @@ static void write_usage(const struct tern_emit *e, struct tern_buf *out)
         tern_buf_printf(out, "/* rows: n rows of %s_FEATURES", name);
     else
         TERN_BUF_ADD_LITERAL(out, "/* rows0 and so on: n rows of the inputs, one after another");
-    tern_buf_printf(out, "; out: n rows of %s_OUTPUTS. NaN is what is missing.\n", name);
+    tern_buf_printf(out, "; out: n rows of %s_OUTPUTS.\n * NaN is what is missing.\n", name);
     if (ret->output.dtype == TERN_DTYPE_BYTES)
         tern_buf_printf(out, " * Each answer takes %s_TEXT bytes.\n", name);
     if (ret->text_bytes > 0)

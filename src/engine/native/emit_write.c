@@ -73,6 +73,10 @@ static enum tern_code write_block(struct tern_emit *e, uint32_t step,
     uint32_t *to = NULL;
 
     block_name(step, block, name);
+    if (b->forest != NULL) {
+        e->ret->model_bytes += tern_forest_emit(b->forest, name, e->emit->halves, e->out);
+        return TERN_OK;
+    }
     if (!b->has_pointers) {
         write_bytes(e, name, b->from, b->n_bytes);
         return TERN_OK;
@@ -88,7 +92,7 @@ static enum tern_code write_block(struct tern_emit *e, uint32_t step,
         else if (state->blocks[to[i]].n_bytes == 0)
             TERN_BUF_ADD_LITERAL(e->out, "{0},");
         else
-            tern_buf_printf(e->out, "{.at = %s},", name);
+            tern_buf_printf(e->out, "{.at = &%s},", name);
     }
     TERN_BUF_ADD_LITERAL(e->out, "\n};\n");
     e->ret->model_bytes += b->n_bytes;

@@ -5,6 +5,7 @@
 #include <math.h>
 #include <string.h>
 #include "engine/native/op_cells.h"
+#include "engine/native/state.h"
 
 #define NOTHING ((double)NAN)
 
@@ -40,8 +41,15 @@ static enum tern_code run_guard(const struct tern_step *step, struct tern_progra
     return TERN_OK;
 }
 
-const struct tern_operator tern_pmml_guard_op = {
-    .name = "missingValueStrategy", .run = run_guard, .reach = TERN_REACH_ASIDE};
+static void guard_points(const void *state, struct tern_state *to)
+{
+    const struct tern_pmml_guard *s = state;
+
+    tern_state_forest(to, &s->forest);
+}
+
+TERN_OPERATOR(tern_pmml_guard_op, .name = "missingValueStrategy", .run = run_guard,
+              .reach = TERN_REACH_ASIDE, TERN_STATE(struct tern_pmml_guard, guard_points));
 
 /* Whether one of the step's flags, from input `from` on, says that row i has no prediction. */
 static bool is_flagged(const struct tern_step *step, const struct tern_program_run *run,
@@ -151,7 +159,18 @@ static enum tern_code run_classes(const struct tern_step *step, struct tern_prog
     return tern_op_cells_done(step, run, 0, &labels, cells, err);
 }
 
-const struct tern_operator tern_pmml_classes_op = {.name = "Output", .run = run_classes};
+static void classes_points(const void *state, struct tern_state *to)
+{
+    const struct tern_pmml_classes *s = state;
+    bool is_text = s->dtype == TERN_DTYPE_BYTES;
+
+    tern_state_points(to, &s->places, s->n * sizeof(*s->places));
+    tern_state_cells(to, &s->ints, TERN_DTYPE_INT64, is_text ? 0 : s->n);
+    tern_state_cells(to, &s->texts, TERN_DTYPE_BYTES, is_text ? s->n : 0);
+}
+
+TERN_OPERATOR(tern_pmml_classes_op, .name = "Output", .run = run_classes,
+              TERN_STATE(struct tern_pmml_classes, classes_points));
 
 /* ---- numbers ---- */
 
@@ -192,4 +211,5 @@ static enum tern_code run_number(const struct tern_step *step, struct tern_progr
     return TERN_OK;
 }
 
-const struct tern_operator tern_pmml_number_op = {.name = "Targets", .run = run_number};
+TERN_OPERATOR(tern_pmml_number_op, .name = "Targets", .run = run_number,
+              TERN_STATE(struct tern_pmml_number, NULL));

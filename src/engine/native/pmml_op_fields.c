@@ -5,6 +5,7 @@
 #include <string.h>
 #include "engine/native/op_cells.h"
 #include "engine/native/op_shape.h"
+#include "engine/native/state.h"
 
 #define MISSING ((double)NAN)
 
@@ -109,4 +110,19 @@ static enum tern_code run_fields(const struct tern_step *step, struct tern_progr
     return TERN_OK;
 }
 
-const struct tern_operator tern_pmml_fields_op = {.name = "DataDictionary", .run = run_fields};
+static void fields_points(const void *state, struct tern_state *to)
+{
+    const struct tern_pmml_intakes *s = state;
+
+    tern_state_points(to, &s->fields, s->n * sizeof(*s->fields));
+    for (uint32_t i = 0; i < s->n; i++) {
+        const struct tern_pmml_intake *field = &s->fields[i];
+        tern_state_points(to, &field->name.p, field->name.n);
+        tern_op_keys_points(&field->keys, to);
+        tern_state_points(to, &field->kinds, field->keys.n * sizeof(*field->kinds));
+        tern_state_points(to, &field->intervals, field->n_intervals * sizeof(*field->intervals));
+    }
+}
+
+TERN_OPERATOR(tern_pmml_fields_op, .name = "DataDictionary", .run = run_fields,
+              TERN_STATE(struct tern_pmml_intakes, fields_points));

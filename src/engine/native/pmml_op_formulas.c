@@ -3,6 +3,7 @@
 
 #include <math.h>
 #include <string.h>
+#include "engine/native/state.h"
 
 #define UNKNOWN ((double)NAN)
 
@@ -249,7 +250,27 @@ static enum tern_code run_formulas(const struct tern_step *step, struct tern_pro
     return TERN_OK;
 }
 
-const struct tern_operator tern_pmml_formulas_op = {.name = "DerivedField", .run = run_formulas};
+/* Of tables: what stands there, and what it becomes. */
+static size_t numbers_of(const struct tern_pmml_instruction *in)
+{
+    bool is_table = in->code == TERN_PMML_MAP || in->code == TERN_PMML_NORM;
+
+    return is_table ? 2 * (size_t)in->n : in->code == TERN_PMML_IN ? in->n : 0;
+}
+
+static void formulas_points(const void *state, struct tern_state *to)
+{
+    const struct tern_pmml_formulas *s = state;
+    uint32_t n = s->n == 0 ? 0 : s->ends[s->n - 1];
+
+    tern_state_points(to, &s->ends, s->n * sizeof(*s->ends));
+    tern_state_points(to, &s->code, n * sizeof(*s->code));
+    for (uint32_t i = 0; i < n; i++)
+        tern_state_cells(to, &s->code[i].set, TERN_DTYPE_FP64, numbers_of(&s->code[i]));
+}
+
+TERN_OPERATOR(tern_pmml_formulas_op, .name = "DerivedField", .run = run_formulas,
+              TERN_STATE(struct tern_pmml_formulas, formulas_points));
 
 /* ---- a choice of columns ---- */
 
@@ -273,4 +294,12 @@ static enum tern_code run_columns(const struct tern_step *step, struct tern_prog
     return TERN_OK;
 }
 
-const struct tern_operator tern_pmml_columns_op = {.name = "MiningSchema", .run = run_columns};
+static void columns_points(const void *state, struct tern_state *to)
+{
+    const struct tern_pmml_columns *s = state;
+
+    tern_state_points(to, &s->columns, s->n * sizeof(*s->columns));
+}
+
+TERN_OPERATOR(tern_pmml_columns_op, .name = "MiningSchema", .run = run_columns,
+              TERN_STATE(struct tern_pmml_columns, columns_points));

@@ -92,6 +92,13 @@ void tern_state_cells(struct tern_state *state, const void *pointer, enum tern_d
         add(state, (const char *)&texts[i].p, texts[i].n, TERN_DTYPE_INVALID);
 }
 
+void tern_state_forest(struct tern_state *state, const struct tern_forest *const *pointer)
+{
+    add(state, (const char *)pointer, 1, TERN_DTYPE_INVALID);
+    if (state->code == TERN_OK)
+        state->blocks[state->n - 1].forest = *pointer;
+}
+
 enum tern_code tern_state_read(const struct tern_step *step, struct tern_arena *arena,
                                struct tern_state *ret_state, struct tern_err *err)
 {

@@ -16,6 +16,7 @@
 
 #include "base/arena.h"
 #include "engine/native/program.h"
+#include "forest/forest.h"
 
 #define TERN_STATE_BLOCKS_MAX (1u << 25)
 
@@ -26,6 +27,7 @@ struct tern_state_block {
     uint32_t parent; /* block that points to it, which comes before it; of the first: itself */
     size_t at;       /* where the pointer is in the parent */
     bool has_pointers;
+    const struct tern_forest *forest; /* it is one: written by forest/emit.h; else NULL */
 };
 
 struct tern_state {
@@ -50,5 +52,7 @@ void tern_state_points(struct tern_state *state, const void *pointer, size_t n_b
 /* ... to so many numbers; BYTES: to tern_str, with their texts. */
 void tern_state_cells(struct tern_state *state, const void *pointer, enum tern_dtype dtype,
                       size_t n);
+/* ... to a forest; from the state itself only. */
+void tern_state_forest(struct tern_state *state, const struct tern_forest *const *pointer);
 
 #endif

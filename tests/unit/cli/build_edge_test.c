@@ -118,7 +118,8 @@ static void compile_and_check(struct bench *bench, const char *name)
     assert_int_equal(tern_native_ports(&build->emit, &build->emitted, &err), TERN_OK);
     assert_int_equal(tern_edge_rows_make(&build->emit, &build->emitted, 1000, &build->rows, &err),
                      TERN_OK);
-    build->emit.row = build->rows.inputs;
+    build->emit.samples = build->rows.inputs;
+    build->emit.n_samples = build->rows.n;
     if (tern_native_emit(&build->emit, &build->emitted, &build->source, &build->header, &err) !=
         TERN_OK)
         fail_msg("%s: %s", name, err.text);

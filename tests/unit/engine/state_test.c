@@ -116,6 +116,8 @@ static void operators_name_all_pointers(void **state)
     assert_true(check_folder(CORPUS "onnx_graph/", "model.onnx") > 60);
     assert_true(check_folder(CORPUS "xgboost/", NULL) > 3);
     assert_true(check_folder(CORPUS "catboost/", NULL) > 3);
+    assert_true(check_folder(CORPUS "pmml/", "model.pmml") > 3);
+    assert_true(check_folder(CORPUS "skops/", "model.skops") > 3);
 }
 
 /* ---- operators that are not right ---- */
