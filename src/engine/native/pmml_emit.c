@@ -146,6 +146,25 @@ struct ways {
     bool unknown_is_yes, unknown_is_no;
 };
 
+/* Are all children from this one to the default child unknown for the same rows? Then such rows
+ * pass by those before it, as if they were not true. */
+static bool leads_to_default(const struct tern_pmml *p, const struct work *w)
+{
+    uint32_t wanted = p->nodes[w->node].default_child, at = w->child;
+    uint64_t unknown = p->nodes[at].test.unknown;
+
+    while (at != wanted) {
+        at = candidate(p, p->nodes[at].next);
+        if (unknown == 0 || at == TERN_PMML_NONE)
+            return false;
+        if (p->nodes[at].test.kind == TERN_PMML_ALWAYS)
+            return at == wanted;
+        if (p->nodes[at].test.unknown != unknown)
+            return false;
+    }
+    return true;
+}
+
 static enum tern_code unknown_way(struct emission *m, const struct work *w, bool is_opposite,
                                   struct ways *ways, struct tern_err *err)
 {
@@ -172,7 +191,9 @@ static enum tern_code unknown_way(struct emission *m, const struct work *w, bool
                               "missingValueStrategy=\"defaultChild\" with a Node that has children "
                               "and no defaultChild is not served");
     ways->unknown_is_yes = node->default_child == w->child;
-    ways->unknown_is_no = ways->no.place == PLACE_NODE && ways->no.node == node->default_child;
+    ways->unknown_is_no = !ways->unknown_is_yes && leads_to_default(p, w);
+    if (ways->no.place == PLACE_NODE && ways->no.node != node->default_child)
+        ways->unknown_is_no = false;
     ways->unknown =
         (struct work){PLACE_NODE, 0, node->default_child, 0, p->nodes[node->default_child].cover};
     return TERN_OK;

@@ -66,6 +66,10 @@ struct tern_pmml_test {
     uint32_t column;
     double threshold;
     uint32_t set;
+    /* Predicates with the same number, not 0, are unknown for the same rows. */
+    uint64_t unknown;
+    /* Of a surrogate: a hash of its parts, and of their opposites; else 0. */
+    uint64_t parts, opposites;
 };
 
 /* ---- models ---- */
@@ -232,7 +236,7 @@ enum tern_code tern_pmml_read_norm(struct tern_pmml *p, struct tern_err *err);
 bool tern_pmml_is_predicate(const struct tern_pmml *p);
 enum tern_code tern_pmml_read_predicate(struct tern_pmml *p, struct tern_pmml_test *ret,
                                         struct tern_err *err);
-/* Whether b is true where a is false, for values that are not missing. */
+/* Whether b is true where a is false, and unknown where a is. */
 bool tern_pmml_is_opposite(const struct tern_pmml_test *a, const struct tern_pmml_test *b);
 
 /* ---- pmml_tree.c, pmml_emit.c ---- */

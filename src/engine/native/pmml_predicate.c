@@ -5,6 +5,7 @@
 
 #include "base/compiler.h"
 #include "base/grow.h"
+#include "base/hash.h"
 #include "base/mem.h"
 #include "engine/native/pmml_int.h"
 
@@ -39,6 +40,18 @@ bool tern_pmml_is_predicate(const struct tern_pmml *p)
         if (tern_pmml_is(p, names[i]))
             return true;
     return false;
+}
+
+/* A number of what is asked: for what is compared, not for security. */
+static uint64_t mix(uint64_t a, uint64_t b)
+{
+    const uint64_t both[2] = {a, b};
+    return tern_hash_bytes(tern_str_make((const char *)both, sizeof(both)), 0) | 1;
+}
+
+static uint64_t unknown_of(uint32_t column)
+{
+    return mix(column, 0);
 }
 
 /* ---- one field, one value ---- */
@@ -79,6 +92,7 @@ static enum tern_code test_simple(struct tern_pmml *p, struct tern_pmml_test *re
         .test = tests[s.comparison].test,
         .is_turned = tests[s.comparison].is_turned,
         .knows_missing = s.comparison >= 6,
+        .unknown = s.comparison >= 6 ? 0 : unknown_of(s.field->column),
         .column = s.field->column,
         .threshold = s.value,
     };
@@ -259,6 +273,7 @@ static enum tern_code test_set(struct tern_pmml *p, struct tern_pmml_test *ret,
         *ret = (struct tern_pmml_test){.kind = TERN_PMML_ASKS,
                                        .test = TERN_FOREST_MEMBER,
                                        .is_turned = set.is_turned,
+                                       .unknown = unknown_of(set.field->column),
                                        .column = set.field->column};
         code = test_members(p, &set, ret, err);
     } else if (code == TERN_OK) {
@@ -267,6 +282,7 @@ static enum tern_code test_set(struct tern_pmml *p, struct tern_pmml_test *ret,
         if (code == TERN_OK)
             code = tern_pmml_end_formula(p, &column, err);
         *ret = test_of(column);
+        ret->unknown = unknown_of(set.field == NULL ? 0 : set.field->column);
     }
     tern_mem_free(set.values);
     return code;
@@ -307,11 +323,50 @@ static enum tern_code emit_part(struct tern_pmml *p, struct tern_err *err)
     return tern_pmml_emit(p, TERN_PMML_NUMBER, 0, is_true ? 1 : 0, err);
 }
 
+/* What is asked where this is not; what has no opposite is itself. */
+static enum tern_pmml_code opposite_of(enum tern_pmml_code code)
+{
+    static const enum tern_pmml_code pairs[][2] = {
+        {TERN_PMML_EQUAL, TERN_PMML_NOT_EQUAL},
+        {TERN_PMML_LESS, TERN_PMML_GREATER_EQUAL},
+        {TERN_PMML_GREATER, TERN_PMML_LESS_EQUAL},
+    };
+
+    for (size_t i = 0; i < TERN_COUNT_OF(pairs); i++)
+        for (size_t k = 0; k < 2; k++)
+            if (pairs[i][k] == code)
+                return pairs[i][1 - k];
+    return code;
+}
+
+/* Surrogates of comparisons are known to be the opposites of others, or to be unknown for the same
+ * rows; any other compound is by itself. The code is that of the parts. */
+static void recognize(const struct tern_pmml *p, size_t from, struct tern_pmml_test *test)
+{
+    uint64_t parts = 1, opposites = 1, unknown = 0;
+
+    for (size_t i = from; i + 1 < p->n_code; i += 3) {
+        const struct tern_pmml_instruction *in = &p->code[i];
+        uint64_t number;
+        if (i + 3 >= p->n_code || in[0].code != TERN_PMML_COLUMN ||
+            in[1].code != TERN_PMML_NUMBER || opposite_of(in[2].code) == in[2].code)
+            return;
+        memcpy(&number, &in[1].number, sizeof(number));
+        parts = mix(mix(parts, mix(in[0].n, in[2].code)), number);
+        opposites = mix(mix(opposites, mix(in[0].n, opposite_of(in[2].code))), number);
+        unknown += unknown_of(in[0].n);
+    }
+    test->parts = parts;
+    test->opposites = opposites;
+    test->unknown = unknown;
+}
+
 /* The compound that p->event begins, with those that stand in it. */
 static enum tern_code test_compound(struct tern_pmml *p, struct tern_pmml_test *ret,
                                     struct tern_err *err)
 {
     struct compound open[NESTED_MAX];
+    size_t from = p->n_code;
     uint32_t n = 1, column;
     bool more = true;
 
@@ -336,6 +391,8 @@ static enum tern_code test_compound(struct tern_pmml *p, struct tern_pmml_test *
     }
     TERN_TRY(tern_pmml_end_formula(p, &column, err));
     *ret = test_of(column);
+    if (open[0].code == TERN_PMML_SURROGATE)
+        recognize(p, from, ret);
     return TERN_OK;
 }
 
@@ -355,6 +412,9 @@ enum tern_code tern_pmml_read_predicate(struct tern_pmml *p, struct tern_pmml_te
 
 bool tern_pmml_is_opposite(const struct tern_pmml_test *a, const struct tern_pmml_test *b)
 {
+    if (a->kind == TERN_PMML_ASKS && b->kind == TERN_PMML_ASKS && a->parts != 0 &&
+        a->parts == b->opposites && a->opposites == b->parts)
+        return true;
     if (a->kind != TERN_PMML_ASKS || b->kind != TERN_PMML_ASKS || a->test != b->test ||
         a->column != b->column || a->is_turned == b->is_turned || a->knows_missing ||
         b->knows_missing)

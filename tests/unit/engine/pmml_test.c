@@ -258,6 +258,40 @@ static void predicates(void **state)
     }
 }
 
+#define LEVELS 20
+#define EITHER(a_asks, b_asks)                                      \
+    "<CompoundPredicate booleanOperator='surrogate'>"               \
+    "<SimplePredicate field='a' operator='" a_asks "' value='%d'/>" \
+    "<SimplePredicate field='b' operator='" b_asks "' value='%d'/></CompoundPredicate>"
+
+/* Surrogates on both sides, as rpart has them, many levels deep: that one asks for the opposite of
+ * the other is seen, and what is known of neither goes to the default child. */
+static void surrogates(void **state)
+{
+    static const char *const cells[] = {"0", "?", "?", "0", "?", "?", "9", "0", "3.5", "9"};
+    static const double expected[] = {100, 101, 99, 109, 104};
+    char nodes[TEXT_MAX / 4 * 3] = "", text[TEXT_MAX];
+    size_t n = 0;
+
+    (void)state;
+    for (int i = 0; i <= LEVELS; i++) {
+        n += (size_t)snprintf(nodes + n, sizeof(nodes) - n, "<Node id='d' %s>",
+                              i == LEVELS ? "score='99'" : "defaultChild='d'");
+        if (i == 0)
+            n += (size_t)snprintf(nodes + n, sizeof(nodes) - n, "<True/>");
+        else
+            n += (size_t)snprintf(nodes + n, sizeof(nodes) - n,
+                                  EITHER("greaterThan", "greaterOrEqual"), i - 1, i - 1);
+        if (i < LEVELS)
+            n += (size_t)snprintf(nodes + n, sizeof(nodes) - n,
+                                  "<Node score='%d'>" EITHER("lessOrEqual", "lessThan") "</Node>",
+                                  100 + i, i, i);
+    }
+    for (int i = 0; i <= LEVELS; i++)
+        n += (size_t)snprintf(nodes + n, sizeof(nodes) - n, "</Node>");
+    expect_numbers(tree(text, "missingValueStrategy='defaultChild'", nodes), cells, 5, 2, expected);
+}
+
 /* ---- fields ---- */
 
 /* A regression of what two fields have become. */
@@ -642,14 +676,15 @@ static void explained(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(play_golf),       cmocka_unit_test(strategies),
-        cmocka_unit_test(many_children),   cmocka_unit_test(predicates),
-        cmocka_unit_test(treatments),      cmocka_unit_test(replacements),
-        cmocka_unit_test(types),           cmocka_unit_test(formulas),
-        cmocka_unit_test(transformations), cmocka_unit_test(ensembles),
-        cmocka_unit_test(elections),       cmocka_unit_test(labels),
-        cmocka_unit_test(regressions),     cmocka_unit_test(numbers),
-        cmocka_unit_test(chains),          cmocka_unit_test(explained),
+        cmocka_unit_test(play_golf),     cmocka_unit_test(strategies),
+        cmocka_unit_test(many_children), cmocka_unit_test(predicates),
+        cmocka_unit_test(surrogates),    cmocka_unit_test(treatments),
+        cmocka_unit_test(replacements),  cmocka_unit_test(types),
+        cmocka_unit_test(formulas),      cmocka_unit_test(transformations),
+        cmocka_unit_test(ensembles),     cmocka_unit_test(elections),
+        cmocka_unit_test(labels),        cmocka_unit_test(regressions),
+        cmocka_unit_test(numbers),       cmocka_unit_test(chains),
+        cmocka_unit_test(explained),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
