@@ -202,7 +202,7 @@ static enum tern_code unknown_way(struct emission *m, const struct work *w, bool
 /* Does nothing follow, so that any side will do for rows that the guard finds? */
 static bool is_anywhere(const struct emission *m, const struct work *w)
 {
-    return !m->is_guard && w->place == PLACE_NOTHING;
+    return !m->is_guard && !m->p->forest.abstains && w->place == PLACE_NOTHING;
 }
 
 /* The question itself, at a slot; both sides are put on the stack. */
@@ -341,7 +341,7 @@ enum tern_code tern_pmml_emit_tree(struct tern_pmml *p, const struct tern_pmml_s
         .p = p, .e = p->emitter, .strategy = *strategy, .nodes_max = 16 * p->n_nodes + 4096};
     TERN_TRY(emit(&m, f->builder, err));
     f->guards_always |= m.always;
-    if (m.has_nothing) {
+    if (m.has_nothing && !f->abstains) {
         struct emission guard = m;
         guard.is_guard = true;
         f->has_guard = true;

@@ -84,6 +84,7 @@ struct tern_pmml_forest {
     bool has_guard, guards_always, has_labels;
     bool is_vector; /* leaves are a value for each class */
     bool is_vote;   /* of which one is 1 */
+    bool abstains;  /* trees without a prediction vote for none */
     bool is_float;
     bool rounds_input;  /* to float */
     bool sums;          /* else the trees are averaged */
@@ -142,7 +143,8 @@ struct tern_pmml {
     struct tern_pmml_number number; /* of the whole */
     bool is_classification;
     bool has_regression, is_segmented, is_chain;
-    bool is_weighted;               /* scores are sums of weights */
+    bool is_weighted;               /* scores are to be divided by the weights of the trees */
+    double total;                   /* of those weights */
     struct tern_pmml_names classes; /* of the target */
 
     /* Of the tree that is being read; owned. */
@@ -294,6 +296,8 @@ enum tern_code tern_pmml_make_regression(struct tern_pmml *p, uint32_t *value,
 /* ---- pmml_models.c ---- */
 
 extern const struct tern_pmml_number tern_pmml_no_targets;
+/* The factor of a target that may be in the leaves of its trees: nothing is done before it. */
+double tern_pmml_folded(const struct tern_pmml_number *number);
 
 /* The classes of the target are known from here on: its MiningSchema was read. */
 enum tern_code tern_pmml_find_classes(struct tern_pmml *p, struct tern_err *err);

@@ -61,6 +61,16 @@ static enum tern_code read_target(struct tern_pmml *p, struct tern_pmml_number *
     }
 }
 
+static bool is_unbounded(const struct tern_pmml_number *n)
+{
+    return n->cast == TERN_PMML_CAST_NONE && !isfinite(n->low) && !isfinite(n->high);
+}
+
+double tern_pmml_folded(const struct tern_pmml_number *n)
+{
+    return is_unbounded(n) ? n->factor : 1;
+}
+
 static enum tern_code read_targets(struct tern_pmml *p, const struct tern_pmml_context *context,
                                    struct tern_err *err)
 {
@@ -216,13 +226,14 @@ static enum tern_code read_method(struct tern_pmml *p, enum method *ret, struct 
                                           NULL};
     static const char *const missing[] = {"continue", "returnMissing", NULL};
     struct tern_str text;
-    uint32_t which;
+    uint32_t treatment, which;
 
-    TERN_TRY(tern_pmml_choice(p, "missingPredictionTreatment", missing, 0, &which, err));
+    TERN_TRY(tern_pmml_choice(p, "missingPredictionTreatment", missing, 0, &treatment, err));
     TERN_TRY(tern_pmml_want(p, "multipleModelMethod", &text, err));
     TERN_TRY(tern_pmml_choice(p, "multipleModelMethod", methods, 0, &which, err));
     *ret = (enum method)which;
     bool adds = *ret == SUM || *ret == WEIGHTED_SUM, votes = *ret == VOTE || *ret == WEIGHTED_VOTE;
+    p->forest.abstains = votes && treatment == 0;
     if (p->is_classification && !p->is_chain ? adds : votes)
         return tern_pmml_fail(p, TERN_INVALID_ARGUMENT, err,
                               "multipleModelMethod \"%.*s\" does not fit functionName",
@@ -277,8 +288,8 @@ static enum tern_code read_member(struct tern_pmml *p, const struct tern_pmml_co
                                   enum function wanted, struct tern_err *err)
 {
     struct tern_pmml_number number = tern_pmml_no_targets;
-    const struct tern_pmml_context own = {.weight = context->weight * context->number->factor,
-                                          .number = &number};
+    const struct tern_pmml_context own = {
+        .weight = context->weight * tern_pmml_folded(context->number), .number = &number};
     enum function function;
 
     if (!tern_pmml_is(p, "TreeModel"))
@@ -423,12 +434,13 @@ static enum tern_code read_segmentation(struct tern_pmml *p,
     TERN_TRY(read_method(p, &method, err));
     if (method == CHAIN)
         return read_chain(p, context, err);
-    bool is_average = method == AVERAGE || method == VOTE;
-    bool is_weighted = method != SUM && !is_average;
+    bool is_average = method == AVERAGE;
+    bool is_weighted = method != SUM && method != VOTE && !is_average;
     p->forest.is_vote = method == VOTE || method == WEIGHTED_VOTE;
     TERN_TRY(tern_pmml_begin_forest(p, is_average ? TERN_FOREST_AVERAGE : TERN_FOREST_SUM, err));
     TERN_TRY(read_members(p, context, is_weighted, &total, err));
-    p->is_weighted = method == WEIGHTED_AVERAGE || method == WEIGHTED_VOTE;
+    p->total = total;
+    p->is_weighted = method == WEIGHTED_AVERAGE;
     if (p->is_weighted)
         p->number.divisor = total;
     return TERN_OK;
@@ -459,19 +471,14 @@ static enum tern_code read_mining(struct tern_pmml *p, const struct tern_pmml_co
 static enum tern_code settle_targets(struct tern_pmml *p, struct tern_err *err)
 {
     struct tern_pmml_number *n = &p->number;
-    bool is_bounded = isfinite(n->low) || isfinite(n->high);
 
-    if (p->is_classification) {
+    if (p->is_classification)
         *n = tern_pmml_no_targets;
-        return TERN_OK;
-    }
-    if (is_bounded && (n->factor != 1 || n->constant != 0))
-        return tern_fail(err, TERN_UNIMPLEMENTED,
-                         "Targets: min or max with rescaleFactor or rescaleConstant is not served");
-    if (p->forest.builder == NULL || p->is_chain)
+    if (p->forest.builder == NULL || p->is_chain || tern_pmml_folded(n) != n->factor)
         return TERN_OK;
     n->factor = 1; /* the leaves have it */
-    return n->divisor == 1 && p->forest.sums ? add_constant(p, &n->constant, err) : TERN_OK;
+    bool is_last = n->divisor == 1 && p->forest.sums && is_unbounded(n);
+    return is_last ? add_constant(p, &n->constant, err) : TERN_OK;
 }
 
 enum tern_code tern_pmml_read_model(struct tern_pmml *p, struct tern_err *err)

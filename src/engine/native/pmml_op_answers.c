@@ -87,13 +87,29 @@ static double rounded(const struct tern_tensor *t, double x)
 
 /* ---- classes ---- */
 
+/* Votes become shares; where most are for no prediction there is none. */
+static void count(const struct tern_pmml_classes *s, const struct tern_tensor *scores, size_t k,
+                  double *row)
+{
+    double left = s->total, most = 0;
+
+    for (size_t j = 0; j < k; j++) {
+        left -= row[j];
+        most = row[j] > most ? row[j] : most;
+    }
+    for (size_t j = 0; j < k; j++)
+        row[j] = left > most ? NOTHING : rounded(scores, row[j] / s->total);
+}
+
 /* row: the k scores of a row, of which some become others. */
 static void normalize(const struct tern_pmml_classes *s, const struct tern_tensor *scores, size_t k,
                       double *row)
 {
     double sum = 0;
 
-    if (s->norm == TERN_PMML_NORM_PAIR) {
+    if (s->norm == TERN_PMML_NORM_VOTES) {
+        count(s, scores, k, row);
+    } else if (s->norm == TERN_PMML_NORM_PAIR) {
         row[1] = rounded(scores, 1 - row[0]);
     } else if (s->norm == TERN_PMML_NORM_REST) {
         for (size_t j = 0; j + 1 < k; j++)

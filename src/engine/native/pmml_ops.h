@@ -135,10 +135,12 @@ enum tern_pmml_norm {
     TERN_PMML_NORM_PAIR,      /* one score: the first class has it, the second what is left of 1 */
     TERN_PMML_NORM_REST,      /* the last one is what the others leave of 1 */
     TERN_PMML_NORM_SIMPLEMAX, /* divided by their sum */
+    TERN_PMML_NORM_VOTES,     /* of a total: what is left are votes for no prediction */
 };
 
 struct tern_pmml_classes {
     enum tern_pmml_norm norm;
+    double total; /* VOTES */
     uint32_t n;
     const uint32_t *places;       /* one a class: which of the normalized scores is its */
     enum tern_dtype dtype;        /* of labels: INT64 or BYTES */

@@ -250,11 +250,13 @@ static enum tern_code keep_classes(struct tern_pmml *p, const struct tern_pmml_c
         return tern_arena_fail(arena, err, "the classes");
     for (uint32_t i = 0; i < p->classes.n; i++)
         places[p->has_regression ? p->regression.tables[i].class : i] = i;
-    state->norm = p->has_regression ? p->regression.norm
-                  : p->is_weighted  ? TERN_PMML_NORM_SIMPLEMAX
-                                    : TERN_PMML_NORM_NONE;
+    state->norm = p->has_regression   ? p->regression.norm
+                  : p->forest.is_vote ? TERN_PMML_NORM_VOTES
+                  : p->is_weighted    ? TERN_PMML_NORM_SIMPLEMAX
+                                      : TERN_PMML_NORM_NONE;
     state->n = (uint32_t)p->classes.n;
     state->places = places;
+    state->total = p->total;
     *ret = state;
     return keep_labels(p, state, err);
 }

@@ -259,7 +259,7 @@ enum tern_code tern_pmml_read_tree(struct tern_pmml *p, const struct tern_pmml_c
         has_nodes = true;
         if (p->forest.builder == NULL)
             TERN_TRY(tern_pmml_begin_forest(p, TERN_FOREST_SUM, err));
-        p->forest.factor = context->weight * context->number->factor;
+        p->forest.factor = context->weight * tern_pmml_folded(context->number);
         r.is_classes = p->forest.is_vector;
         TERN_TRY(read_nodes(p, &r, err));
     }

@@ -113,8 +113,6 @@ static const struct {
     {"sum", "<MiningField name='a'/></MiningSchema><Node>",
      "<MiningField name='a'/></MiningSchema><Targets><Target min='2'/></Targets><Node>",
      "min, max and castInteger within a model of models"},
-    {"sum", "<Targets/>", "<Targets><Target min='1' rescaleFactor='2'/></Targets>",
-     "min or max with rescaleFactor"},
     {"sum", "<Targets/>", "<Targets><Target castInteger='up'/></Targets>",
      "castInteger=\"up\" is not served"},
     {"chain", "<OutputField name='s0'/>", "", "a model of a chain has no OutputField"},

@@ -491,6 +491,10 @@ static void ensembles(void **state)
          "<Targets><Target rescaleFactor='2' rescaleConstant='3'/></Targets>",
          {18.5, 34, N}},
         {"sum", "<Targets><Target min='12' max='20'/></Targets>", {12, 20, N}},
+        {"sum",
+         "<Targets><Target min='12' max='20' rescaleFactor='2' rescaleConstant='1'/></Targets>",
+         {25, 41, N}},
+        {"sum", "<Targets><Target castInteger='round' rescaleFactor='0.3'/></Targets>", {3, 7, N}},
         {"average", "<Targets><Target castInteger='round'/></Targets>", {6, 11, N}},
         {"average", "<Targets><Target castInteger='floor'/></Targets>", {5, 11, N}},
         {"average",
@@ -523,6 +527,42 @@ static void elections(void **state)
     (void)state;
     for (size_t i = 0; i < 4; i++) {
         expect_classes(votes(text, rows[i].method), cells, 2, 2, rows[i].labels, rows[i].shares, 2);
+    }
+}
+
+/* A tree without a prediction votes for none, which may have most votes; or no tree may be so. */
+static void abstentions(void **state)
+{
+    static const char *const cells[] = {"1", "0", "?", "0"};
+    static const double N = (double)NAN;
+    static const struct {
+        const char *method;
+        const char *labels[2];
+        double shares[4]; /* y, x */
+    } rows[] = {
+        {"majorityVote", {"x", "y"}, {1.0 / 3, 2.0 / 3, 2.0 / 3, 0}},
+        {"weightedMajorityVote", {"y", ""}, {0.6, 0.4, N, N}},
+        {"majorityVote' missingPredictionTreatment='returnMissing",
+         {"x", ""},
+         {1.0 / 3, 2.0 / 3, N, N}},
+    };
+    char text[TEXT_MAX];
+
+    (void)state;
+    for (size_t i = 0; i < 3; i++) {
+        votes(text, rows[i].method);
+        char *last = strstr(text, "<Segment weight='2'>"); /* and the last */
+        assert_non_null(last);
+        edit(last, "weight='2'", "weight='3'");
+        if (i == 0) /* the first of three trees */
+            edit(text, "<Segment weight='1'><True/><TreeModel functionName='classification'>",
+                 "<Segment weight='1'><True/><TreeModel functionName='classification' "
+                 "missingValueStrategy='nullPrediction'>");
+        else
+            edit(last, "<TreeModel functionName='classification'>",
+                 "<TreeModel functionName='classification' "
+                 "missingValueStrategy='nullPrediction'>");
+        expect_classes(text, cells, 2, 2, rows[i].labels, rows[i].shares, 2);
     }
 }
 
@@ -682,9 +722,9 @@ int main(void)
         cmocka_unit_test(replacements),  cmocka_unit_test(types),
         cmocka_unit_test(formulas),      cmocka_unit_test(transformations),
         cmocka_unit_test(ensembles),     cmocka_unit_test(elections),
-        cmocka_unit_test(labels),        cmocka_unit_test(regressions),
-        cmocka_unit_test(numbers),       cmocka_unit_test(chains),
-        cmocka_unit_test(explained),
+        cmocka_unit_test(abstentions),   cmocka_unit_test(labels),
+        cmocka_unit_test(regressions),   cmocka_unit_test(numbers),
+        cmocka_unit_test(chains),        cmocka_unit_test(explained),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
