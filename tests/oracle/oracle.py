@@ -37,11 +37,11 @@ TYPES = {
 ROWS_A_REQUEST = 1000  # more are sent in several requests
 
 
-def report(text):
-    """A row of the table that `make oracle-report` prints."""
+def report(text, where=None):
+    """A row of the table that `make oracle-report` prints: of this test, or of what is named."""
     path = os.environ.get("ORACLE_REPORT")
     if path is not None:
-        where = os.environ.get("PYTEST_CURRENT_TEST", "").split(" ")[0].replace("oracle/", "").replace("::", ": ")
+        where = where or os.environ.get("PYTEST_CURRENT_TEST", "").split(" ")[0].replace("oracle/", "").replace("::", ": ")
         with open(path, "a", encoding="utf-8") as file:
             file.write(f"| {where} | {text} |\n")
 

@@ -24,9 +24,10 @@ def note(kind, error):
 def tell():
     yield
     for kind, error in sorted(LARGEST.items()):
-        text = f"{kind}: largest relative difference {error:.3g}"
-        print(text)
-        report(text)
+        text = f"largest relative difference {error:.3g}"
+        print(f"{kind}: {text}")
+        report(text, f"explanations: {kind}")
+    LARGEST.clear()  # another file has its own
 
 
 def tensor(rows, name, dtype):

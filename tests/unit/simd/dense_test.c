@@ -39,7 +39,9 @@ static void check_row(const struct tern_dense *dense, const float *weights, cons
     for (size_t k = 0; k < dense->n_outputs; k++) {
         double sum = dense->bias != NULL ? (double)dense->bias[k] : 0, size = 1e-3 + fabs(sum);
         for (size_t i = 0; i < dense->n_features; i++) {
-            double term = (double)x[i] * (double)weights[i * dense->n_outputs + k];
+            float weight = weights[i * dense->n_outputs + k];
+            double term = (double)x[i] * (double)weight;
+            assert_true(tern_dense_weight(dense, i, k) == weight);
             sum += term;
             size += fabs(term);
         }
