@@ -91,7 +91,8 @@ static enum tern_code make_bare_state(const struct tern_native_emit *emit, struc
             return tern_arena_fail(emit->arena, err, "a state");
         if (step->state != copy)
             memcpy(copy, step->state, state.blocks[0].n_bytes);
-        memcpy(copy + block->at, &forest, sizeof(void *));
+        const void *pointer = forest;
+        memcpy(copy + block->at, &pointer, sizeof(pointer));
         step->state = copy;
     }
     return TERN_OK;
