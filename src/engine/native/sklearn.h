@@ -128,9 +128,10 @@ TERN_SKLEARN_MAKE(tern_sklearn_boosting);
 struct tern_sklearn_loss {
     enum tern_link link;
     double parameter;
+    bool ties_are_first; /* GradientBoosting: a score of 0 is the first class's */
 };
-enum tern_code tern_sklearn_loss(struct tern_sklearn *s, const struct tern_skops_node *node,
-                                 struct tern_sklearn_loss *ret, struct tern_err *err);
+enum tern_code tern_sklearn_loss(const struct tern_skops_node *node, struct tern_sklearn_loss *ret,
+                                 struct tern_err *err);
 /* Whether it is one for so many classes (0: a regressor), and how many scores there are. */
 enum tern_code tern_sklearn_loss_check(const struct tern_sklearn_loss *loss,
                                        const struct tern_skops_node *node, size_t n_classes,

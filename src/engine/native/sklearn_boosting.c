@@ -19,32 +19,39 @@ struct boosting {
 
 /* ---- losses ---- */
 
-enum tern_code tern_sklearn_loss(struct tern_sklearn *s, const struct tern_skops_node *node,
-                                 struct tern_sklearn_loss *ret, struct tern_err *err)
+enum tern_code tern_sklearn_loss(const struct tern_skops_node *node, struct tern_sklearn_loss *ret,
+                                 struct tern_err *err)
 {
     static const struct {
         const char *name;
         struct tern_sklearn_loss loss;
     } rows[] = {
-        {"HalfSquaredError", {TERN_LINK_IDENTITY, 0}},
-        {"AbsoluteError", {TERN_LINK_IDENTITY, 0}},
-        {"PinballLoss", {TERN_LINK_IDENTITY, 0}},
-        {"HuberLoss", {TERN_LINK_IDENTITY, 0}},
-        {"HalfPoissonLoss", {TERN_LINK_EXP, 0}},
-        {"HalfGammaLoss", {TERN_LINK_EXP, 0}},
-        {"HalfBinomialLoss", {TERN_LINK_SIGMOID, 1}},
-        {"ExponentialLoss", {TERN_LINK_SIGMOID, 2}},
-        {"HalfMultinomialLoss", {TERN_LINK_SOFTMAX, 0}},
+        {"HalfSquaredError", {TERN_LINK_IDENTITY, 0, false}},
+        {"AbsoluteError", {TERN_LINK_IDENTITY, 0, false}},
+        {"PinballLoss", {TERN_LINK_IDENTITY, 0, false}},
+        {"HuberLoss", {TERN_LINK_IDENTITY, 0, false}},
+        {"HalfPoissonLoss", {TERN_LINK_EXP, 0, false}},
+        {"HalfGammaLoss", {TERN_LINK_EXP, 0, false}},
+        {"HalfBinomialLoss", {TERN_LINK_SIGMOID, 1, false}},
+        {"ExponentialLoss", {TERN_LINK_SIGMOID, 2, false}},
+        {"HalfMultinomialLoss", {TERN_LINK_SOFTMAX, 0, false}},
+        /* before scikit-learn 1.4 */
+        {"LeastSquaresError", {TERN_LINK_IDENTITY, 0, true}},
+        {"LeastAbsoluteError", {TERN_LINK_IDENTITY, 0, true}},
+        {"HuberLossFunction", {TERN_LINK_IDENTITY, 0, true}},
+        {"QuantileLossFunction", {TERN_LINK_IDENTITY, 0, true}},
+        {"BinomialDeviance", {TERN_LINK_SIGMOID, 1, true}},
+        {"MultinomialDeviance", {TERN_LINK_SOFTMAX, 0, true}},
     };
     const struct tern_skops_node *loss = NULL;
-    (void)s;
 
     TERN_TRY(tern_skops_want(node, "_loss", &loss, err));
-    if (!tern_str_starts(loss->module, TERN_STR("sklearn._loss")))
-        return tern_sklearn_refuse(loss, "losses are those of scikit-learn 1.4 and later", err);
+    bool is_old = tern_str_eq(loss->module, TERN_STR("sklearn.ensemble._gb_losses"));
     for (size_t i = 0; i < TERN_COUNT_OF(rows); i++) {
-        if (tern_skops_is(loss, rows[i].name)) {
+        if (tern_skops_is(loss, rows[i].name) &&
+            (is_old || tern_str_starts(loss->module, TERN_STR("sklearn._loss")))) {
             *ret = rows[i].loss;
+            ret->ties_are_first = ret->ties_are_first || is_old;
             return TERN_OK;
         }
     }
@@ -182,13 +189,14 @@ enum tern_code tern_sklearn_boosting(struct tern_sklearn *s, const struct tern_s
     struct boosting b = {.node = node, .n_scores = 1};
     uint32_t value = 0;
 
-    TERN_TRY(tern_sklearn_loss(s, node, &b.loss, err));
+    TERN_TRY(tern_sklearn_loss(node, &b.loss, err));
     TERN_TRY(tern_skops_real(&s->skops, node, "learning_rate", &b.rate, err));
     if (tern_skops_find(node, "classes_") != NULL)
         TERN_TRY(tern_sklearn_classes(s, node, &b.classes, err));
     TERN_TRY(tern_sklearn_loss_check(&b.loss, node, b.classes.n, &b.n_scores, err));
     TERN_TRY(read_first(s, &b, err));
     TERN_TRY(grow(s, &b, &value, err));
-    const struct tern_op_decide decide = {.classes = b.classes, .is_at_least = true};
+    const struct tern_op_decide decide = {.classes = b.classes,
+                                          .is_at_least = !b.loss.ties_are_first};
     return tern_sklearn_loss_give(s, &b.loss, &decide, value, err);
 }

@@ -337,7 +337,7 @@ enum tern_code tern_sklearn_hist(struct tern_sklearn *s, const struct tern_skops
     struct tern_sklearn_loss loss;
     uint32_t value = 0;
 
-    TERN_TRY(tern_sklearn_loss(s, node, &loss, err));
+    TERN_TRY(tern_sklearn_loss(node, &loss, err));
     if (tern_skops_find(node, "classes_") != NULL)
         TERN_TRY(tern_sklearn_classes(s, node, &decide.classes, err));
     TERN_TRY(tern_sklearn_loss_check(&loss, node, decide.classes.n, &h.n_scores, err));

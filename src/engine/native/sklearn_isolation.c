@@ -141,6 +141,8 @@ enum tern_code tern_sklearn_isolation(struct tern_sklearn *s, const struct tern_
     double offset = 0;
     int64_t samples = 0;
 
+    if (tern_skops_find(node, "_decision_path_lengths") == NULL)
+        return tern_sklearn_refuse(node, "it was saved before scikit-learn 1.3", err);
     f.columns = tern_arena_zalloc(s->skops.scratch, s->width, sizeof(*f.columns));
     if (f.columns == NULL)
         return tern_arena_fail(s->skops.scratch, err, "the features of a tree");
