@@ -10,6 +10,7 @@ import pandas
 import pytest
 import shap
 import skl2onnx
+import skops.io
 from onnx import helper
 from oracle import SEED, choices, data_sets
 from sklearn.compose import make_column_transformer
@@ -363,3 +364,15 @@ def test_permutation_of_an_additive_model(tmp_path):
         got = explain(program, "m000", rows, background, method="permutation", nsamples=2)
         exact = explain(program, "m000", rows, background, method="linear")
     assert_same("permutation, additive", got["shap_values"], exact["shap_values"], 1e-4, "ridge")
+
+
+def test_layers_are_no_linear_model(tmp_path):
+    """What skops files of nets become begins with a linear step, too."""
+    model, x, _ = net()
+    models = Models(tmp_path)
+    models.add("model.skops", skops.io.dumps(model))
+    rows, background = x[:3], x[50:65]
+    with models.program() as program:
+        got = explain(program, "m000", rows, background, dtype="f8")
+        assert program.parameters["method"] == "kernel"
+    assert_same("kernel, a net", got["shap_values"], exhaustive(model.predict, rows, background), 1e-5, "skops")

@@ -5,6 +5,7 @@
 #include <string.h>
 #include "base/grow.h"
 #include "base/mem.h"
+#include "engine/native/op_decide.h"
 #include "engine/native/ops.h"
 
 void tern_catboost_init(struct tern_catboost *model, const struct tern_native_source *source,
@@ -297,21 +298,6 @@ static enum tern_code scale_sums(struct tern_catboost *model, uint32_t *value, s
     return tern_op_linear(model->program, &linear, value, err);
 }
 
-/* A probability p becomes those of both classes, 1 - p and p. */
-static enum tern_code both_classes(struct tern_catboost *model, uint32_t *value,
-                                   struct tern_err *err)
-{
-    static const double weights[] = {-1, 1};
-    static const double bias[] = {1, 0};
-    const struct tern_linear linear = {.weights = weights,
-                                       .bias = bias,
-                                       .n_features = 1,
-                                       .n_outputs = 2,
-                                       .dtype = TERN_DTYPE_FP64};
-
-    return tern_op_linear(model->program, &linear, value, err);
-}
-
 static enum tern_code answer_sums(struct tern_catboost *model, uint32_t *value,
                                   struct tern_err *err)
 {
@@ -330,7 +316,7 @@ static enum tern_code answer_sums(struct tern_catboost *model, uint32_t *value,
         break;
     }
     TERN_TRY(tern_op_link(model->program, TERN_LINK_SIGMOID, 1, value, err));
-    return model->n_outputs == 1 ? both_classes(model, value, err) : TERN_OK;
+    return model->n_outputs == 1 ? tern_op_decide_pair(model->program, value, err) : TERN_OK;
 }
 
 static enum tern_code keep_names(struct tern_catboost *model, struct tern_err *err)

@@ -248,8 +248,8 @@ static void take_step(struct tracer *t, const struct tern_step *step)
     bool is_traced = reads(t, step, TRACED), is_answer = reads(t, step, ANSWER);
     enum known known = MIXED;
 
-    if (is_answer && is_model(step) && tern_op_linear_of(step) == NULL)
-        t->has_several = true; /* models on models */
+    if (is_answer && is_model(step))
+        t->has_several = true; /* layers of a net, models on models: one's scores are not all */
     if (reads(t, step, MIXED) || (is_traced && is_answer))
         known = MIXED;
     else if (is_answer)

@@ -227,7 +227,7 @@ static void steps_before_the_model_are_marked(void **state)
 static void what_is_mixed_is_not(void **state)
 {
     (void)state;
-    for (int fault = 0; fault < 9; fault++) {
+    for (int fault = 0; fault < 11; fault++) {
         struct rig rig;
         begin(&rig);
         uint32_t x = input(&rig, fault == 0 ? 1 : -1, fault == 1 ? -1 : 2), value = x;
@@ -244,6 +244,10 @@ static void what_is_mixed_is_not(void **state)
             value = step(&rig, &any, value, x);
         if (fault == 7) /* a second model */
             value = step(&rig, &any, value, model(&rig, x, 2));
+        if (fault == 10) /* the last layer of a net */
+            value = model(&rig, step(&rig, &each, value, TERN_VALUE_NONE), 1);
+        if (fault == 9) /* the scores are not the model's */
+            value = model(&rig, value, 1);
         if (fault == 8) /* the features themselves */
             output(&rig, step(&rig, &each, x, TERN_VALUE_NONE));
         output(&rig, value);
