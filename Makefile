@@ -8,7 +8,7 @@ V ?= 0
 Q := $(if $(filter 0,$(V)),@)
 say = $(if $(filter 0,$(V)),@printf '  %-5s %s\n' $(1) $(2))
 # src/edge is compiled by what it is packed into (mk/more/edge.mk).
-SRC := $(filter-out src/edge/%,$(sort $(wildcard src/*/*.c src/*/*/*.c)))
+SRC := $(filter-out src/edge/%,$(sort $(wildcard src/*/*.c src/*/*/*.c src/*/*/*/*.c)))
 OBJ := $(SRC:%.c=$(OUT)/%.o)
 LIB := $(OUT)/libtern.a
 

@@ -1,7 +1,7 @@
 # `make check`: what a reviewer should not have to look for.
-C_FILES := $(sort $(wildcard src/*.c src/*/*.[ch] src/*/*/*.[ch] tests/unit/*/*.[ch] \
+C_FILES := $(sort $(wildcard src/*.c src/*/*.[ch] src/*/*/*.[ch] src/*/*/*/*.[ch] tests/unit/*/*.[ch] \
              tests/harness/*.[ch] tests/fuzz/*.[ch] tests/wire/*.[ch] bench/*.[ch]))
-TIDY_FILES ?= $(sort $(wildcard src/*.c src/*/*.c src/*/*/*.c))
+TIDY_FILES ?= $(sort $(wildcard src/*.c src/*/*.c src/*/*/*.c src/*/*/*/*.c))
 
 check: check-layers check-banned check-docs check-tests check-format check-shell check-compilers check-tidy check-cppcheck ## Format, layers, static analysis, gcc and clang builds
 

@@ -4,18 +4,18 @@
 EDGE_ENGINE := src/engine/native
 # Compiled for every model.
 EDGE_CORE := src/edge/edge.c $(addprefix src/forest/,run.c run_row.c run_block.c ranks.c forest.c) \
-  $(addprefix $(EDGE_ENGINE)/,program.c convert.c op_forest.c op_link.c op_cast.c) \
+  $(addprefix $(EDGE_ENGINE)/,program.c convert.c ops/op_forest.c ops/op_link.c ops/op_cast.c) \
   src/simd/trees.c src/simd/half.c src/core/tensor.c src/base/dtype.c src/base/num.c src/base/str.c
 # A source of operators is compiled for models that use one of them,
-EDGE_OPS := $(filter-out $(EDGE_CORE),$(shell grep -lw TERN_OPERATOR $(EDGE_ENGINE)/*.c))
+EDGE_OPS := $(filter-out $(EDGE_CORE),$(shell grep -lw TERN_OPERATOR $(EDGE_ENGINE)/*.c $(EDGE_ENGINE)/*/*.c))
 # and what several of them share along with it.
-EDGE_SHARED := $(addprefix $(EDGE_ENGINE)/,op_shape.c op_cells.c op_keys.c op_classes.c \
+EDGE_SHARED := $(addprefix $(EDGE_ENGINE)/ops/,op_shape.c op_cells.c op_keys.c op_classes.c \
   op_scores.c) src/simd/dense.c src/simd/curves.c src/base/hash.c
 EDGE_SRC := src/edge/main.c $(EDGE_CORE) $(EDGE_OPS) $(EDGE_SHARED)
 
 $(LIB): $(OUT)/edge_pack.o
 
-$(OUT)/edge_pack.c: mk/more/edge.mk $(EDGE_SRC) $(wildcard src/*/*.h src/engine/native/*.h)
+$(OUT)/edge_pack.c: mk/more/edge.mk $(EDGE_SRC) $(wildcard src/*/*.h src/engine/native/*.h src/engine/native/*/*.h)
 	@mkdir -p $(@D)
 	$(call say,PACK,$@)
 	$(Q)$(CC) -MM -Isrc -D_GNU_SOURCE -include src/edge/quiet.h $(EDGE_SRC) | \

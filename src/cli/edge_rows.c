@@ -2,7 +2,7 @@
 
 #include <math.h>
 #include <string.h>
-#include "engine/native/ops.h"
+#include "engine/native/ops/ops.h"
 #include "engine/native/state.h"
 #include "forest/emit.h"
 

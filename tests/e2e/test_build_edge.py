@@ -1,6 +1,8 @@
 """`tern build-edge`: what it makes is run, linked and asked here, and answers as `tern infer` does."""
-# covers: cli/build_edge cli/build_edge_cc cli/build_edge_options cli/build_edge_prune cli/build_edge_report
-# covers: cli/edge_check cli/edge_pack cli/edge_rows cli/edge_tools edge/edge edge/main engine/native/emit
+# covers: cli/build_edge cli/build_edge_cc cli/build_edge_options cli/build_edge_prune
+# covers: cli/build_edge_report
+# covers: cli/edge_check cli/edge_pack cli/edge_rows cli/edge_tools edge/edge edge/main
+# covers: engine/native/emit
 # covers: engine/native/prune forest/emit
 
 import ctypes

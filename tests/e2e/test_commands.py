@@ -1,5 +1,6 @@
 """The other commands, from a shell's point of view: output, exit status, advice."""
-# covers: cli/check cli/convert cli/infer cli/infer_local cli/infer_remote cli/infer_report cli/offline
+# covers: cli/check cli/convert cli/infer cli/infer_local cli/infer_remote cli/infer_report
+# covers: cli/offline
 
 import json
 import os

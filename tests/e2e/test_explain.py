@@ -1,7 +1,8 @@
 """Explanations over the wire and by `tern explain`: Shapley values that are computed here by going through
 all sets of features with ordinary predictions."""
 # covers: gateway/explain proto/oip_explain explain/ask explain/sets explain/importance
-# covers: cli/explain cli/explain_local cli/explain_remote cli/explain_report cli/explain_options cli/place
+# covers: cli/explain cli/explain_local cli/explain_remote cli/explain_report cli/explain_options
+# covers: cli/place
 
 import itertools
 import json

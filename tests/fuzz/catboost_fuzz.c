@@ -1,5 +1,5 @@
 /* Any bytes as a CatBoost model, JSON or binary. */
-#include "engine/native/catboost.h"
+#include "engine/native/catboost/catboost.h"
 #include "harness/native_fuzz.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

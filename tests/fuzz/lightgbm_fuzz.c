@@ -1,5 +1,5 @@
 /* Any bytes as a LightGBM model, text or JSON. */
-#include "engine/native/lightgbm.h"
+#include "engine/native/lightgbm/lightgbm.h"
 #include "harness/native_fuzz.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

@@ -2,7 +2,7 @@
  * rows, which gives tensors whose bytes are there, or an error. */
 #include <stdint.h>
 #include <stdlib.h>
-#include "engine/native/onnx_graph.h"
+#include "engine/native/onnx/onnx_graph.h"
 #include "harness/program_fuzz.h"
 #include "simd/simd.h"
 

@@ -2,7 +2,7 @@
 #include <math.h>
 #include <stdint.h>
 #include <stdlib.h>
-#include "engine/native/pmml.h"
+#include "engine/native/pmml/pmml.h"
 #include "harness/native_rig.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

@@ -4,7 +4,7 @@
 #include <string.h>
 #include <zlib.h>
 
-#include "engine/native/skops.h"
+#include "engine/native/sklearn/skops.h"
 #include "harness/program_fuzz.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

@@ -1,5 +1,5 @@
 /* Any bytes as a XGBoost model, JSON or UBJSON. */
-#include "engine/native/xgboost.h"
+#include "engine/native/xgboost/xgboost.h"
 #include "harness/native_fuzz.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

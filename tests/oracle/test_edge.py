@@ -1,4 +1,5 @@
-# covers: engine/native/emit engine/native/emit_write engine/native/emit_header cli/edge_rows cli/edge_check
+# covers: engine/native/emit engine/native/emit_write engine/native/emit_header cli/edge_rows
+# covers: cli/edge_check
 """`tern build-edge` of ONNX graphs: what it makes answers the rows of the training as `tern infer` does, to the
 bit. (On arm64 too, but for exponentials, which are its own C library's.)"""
 

@@ -1,10 +1,13 @@
-# covers: engine/native/onnx_trees_v5 engine/native/op_batchnorm engine/native/op_cells
-# covers: engine/native/op_classes engine/native/op_convert engine/native/op_dense
-# covers: engine/native/op_form engine/native/op_gather engine/native/op_keys engine/native/op_label
-# covers: engine/native/op_lines engine/native/op_map engine/native/op_move engine/native/op_pair
-# covers: engine/native/op_reduce engine/native/op_scale engine/native/op_scores
-# covers: engine/native/op_shape engine/native/op_softmax engine/native/op_svm
-# covers: engine/native/op_votes engine/native/op_where
+# covers: engine/native/onnx/onnx_trees_v5 engine/native/ops/op_batchnorm
+# covers: engine/native/ops/op_cells
+# covers: engine/native/ops/op_classes engine/native/ops/op_convert engine/native/ops/op_dense
+# covers: engine/native/ops/op_form engine/native/ops/op_gather engine/native/ops/op_keys
+# covers: engine/native/ops/op_label
+# covers: engine/native/ops/op_lines engine/native/ops/op_map engine/native/ops/op_move
+# covers: engine/native/ops/op_pair
+# covers: engine/native/ops/op_reduce engine/native/ops/op_scale engine/native/ops/op_scores
+# covers: engine/native/ops/op_shape engine/native/ops/op_softmax engine/native/ops/op_svm
+# covers: engine/native/ops/op_votes engine/native/ops/op_where
 """ONNX graphs that run natively against ONNX Runtime: each operator on random tensors, random trees, and what
 exporters make of scikit-learn's, XGBoost's and LightGBM's models. Labels, whole numbers, texts and the scores
 of trees have to be equal to the bit; other numbers to RELATIVE of the largest of their tensor."""

@@ -1,8 +1,9 @@
 """PMML. The files of tests/data/pmml were written by sklearn2pmml 0.133.1 (JPMML) of models that
 scikit-learn 1.8, XGBoost 3.2 and LightGBM 4.7 trained; beside each stand some rows and what the
 model itself predicted for them."""
-# covers: engine/native/pmml_fields engine/native/pmml_formula engine/native/pmml_models
-# covers: engine/native/pmml_program engine/native/pmml_regression
+# covers: engine/native/pmml/pmml_fields engine/native/pmml/pmml_formula
+# covers: engine/native/pmml/pmml_models
+# covers: engine/native/pmml/pmml_program engine/native/pmml/pmml_regression
 
 import json
 import pathlib

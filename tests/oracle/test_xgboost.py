@@ -1,8 +1,9 @@
 """XGBoost: random settings of every booster and objective, saved as JSON and as UBJSON, against what
 Booster.predict answers for each row. The sums, links and multiplications are made as XGBoost makes
 them: with the same C library the answers are the same bits."""
-# covers: engine/native/xgboost engine/native/xgboost_objective engine/native/xgboost_trees
-# covers: engine/native/op_link engine/native/op_linear engine/native/op_cast
+# covers: engine/native/xgboost/xgboost engine/native/xgboost/xgboost_objective
+# covers: engine/native/xgboost/xgboost_trees
+# covers: engine/native/ops/op_link engine/native/ops/op_linear engine/native/ops/op_cast
 
 import json
 import pathlib

@@ -3,7 +3,7 @@
 #include <string.h>
 #include "base/mem.h"
 #include "base/version.h"
-#include "engine/native/ops.h"
+#include "engine/native/ops/ops.h"
 #include "engine/native/state.h"
 #include "forest/emit.h"
 

@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 #include "engine/native/emit_int.h"
-#include "engine/native/ops.h"
+#include "engine/native/ops/ops.h"
 #include "engine/native/state.h"
 #include "forest/emit.h"
 

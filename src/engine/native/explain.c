@@ -3,7 +3,7 @@
 #include <math.h>
 #include "base/num.h"
 #include "core/value.h"
-#include "engine/native/ops.h"
+#include "engine/native/ops/ops.h"
 #include "forest/shap.h"
 
 /* ---- what is explained ---- */

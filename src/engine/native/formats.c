@@ -1,12 +1,12 @@
 #include "engine/native/format.h"
 
 #include "base/compiler.h"
-#include "engine/native/catboost.h"
-#include "engine/native/lightgbm.h"
-#include "engine/native/onnx_graph.h"
-#include "engine/native/pmml.h"
-#include "engine/native/skops.h"
-#include "engine/native/xgboost.h"
+#include "engine/native/catboost/catboost.h"
+#include "engine/native/lightgbm/lightgbm.h"
+#include "engine/native/onnx/onnx_graph.h"
+#include "engine/native/pmml/pmml.h"
+#include "engine/native/sklearn/skops.h"
+#include "engine/native/xgboost/xgboost.h"
 
 /* clang-format off */
 const struct tern_native_format *const tern_native_formats[] = {

@@ -5,7 +5,7 @@
 #include "engine/native/explain.h"
 #include "engine/native/format.h"
 #include "engine/native/native_options.h"
-#include "engine/native/onnx_graph.h"
+#include "engine/native/onnx/onnx_graph.h"
 #include "engine/native/program.h"
 #include "os/file.h"
 

@@ -1,8 +1,8 @@
 #include "engine/native/origins.h"
 
 #include "base/num.h"
-#include "engine/native/op_shape.h"
-#include "engine/native/ops.h"
+#include "engine/native/ops/op_shape.h"
+#include "engine/native/ops/ops.h"
 
 #define ROWS         2
 #define FEATURES_MAX (1u << 20)

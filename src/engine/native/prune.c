@@ -1,6 +1,6 @@
 #include "engine/native/prune.h"
 
-#include "engine/native/ops.h"
+#include "engine/native/ops/ops.h"
 
 static void free_forest(void *forest)
 {

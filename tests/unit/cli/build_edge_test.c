@@ -8,7 +8,7 @@
 #include <cmocka.h>
 
 #include "cli/build_edge.h"
-#include "engine/native/ops.h"
+#include "engine/native/ops/ops.h"
 #include "harness/forest_rig.h"
 #include "os/scratch.h"
 

@@ -1,6 +1,7 @@
 // wrap: tern_mem_alloc tern_mem_zalloc tern_mem_realloc tern_mem_alloc_aligned
-// covers: engine/native/catboost_cbm engine/native/catboost_params engine/native/catboost_ops
-// covers: engine/native/catboost_json engine/native/catboost_json_trees
+// covers: engine/native/catboost/catboost_cbm engine/native/catboost/catboost_params
+// covers: engine/native/catboost/catboost_ops
+// covers: engine/native/catboost/catboost_json engine/native/catboost/catboost_json_trees
 /* CatBoost's files: what their parts mean, on models small enough to be read, and what every
  * damaged form is told. That whole models predict as CatBoost does is shown in tests/oracle. */
 #include <setjmp.h>
@@ -11,7 +12,7 @@
 
 #include <math.h>
 #include <stdio.h>
-#include "engine/native/catboost.h"
+#include "engine/native/catboost/catboost.h"
 #include "harness/native_memory.h"
 #include "harness/native_rig.h"
 

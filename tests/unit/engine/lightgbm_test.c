@@ -1,7 +1,7 @@
 // wrap: tern_mem_alloc tern_mem_zalloc tern_mem_realloc tern_mem_alloc_aligned
-// covers: engine/native/lightgbm_text engine/native/lightgbm_text_tree
-// covers: engine/native/lightgbm_json engine/native/lightgbm_json_tree
-// covers: engine/native/lightgbm_objective
+// covers: engine/native/lightgbm/lightgbm_text engine/native/lightgbm/lightgbm_text_tree
+// covers: engine/native/lightgbm/lightgbm_json engine/native/lightgbm/lightgbm_json_tree
+// covers: engine/native/lightgbm/lightgbm_objective
 /* LightGBM's files: what each line means, on models small enough to be read, and what every damaged
  * form is told. That whole models predict as LightGBM does is shown in tests/oracle. */
 #include <setjmp.h>
@@ -12,8 +12,8 @@
 
 #include <math.h>
 #include <stdio.h>
-#include "engine/native/lightgbm.h"
-#include "engine/native/lightgbm_int.h"
+#include "engine/native/lightgbm/lightgbm.h"
+#include "engine/native/lightgbm/lightgbm_int.h"
 #include "harness/native_memory.h"
 #include "harness/native_rig.h"
 

@@ -1,7 +1,7 @@
 /* The native engine as the registry sees it: what a configuration calls things, FIL's options,
  * kinds of files, and rows that lie anywhere and have any datatype. */
 // covers: engine/native/formats engine/native/native engine/native/native_options
-// covers: engine/native/op_forest engine/native/convert engine/native/program
+// covers: engine/native/ops/op_forest engine/native/convert engine/native/program
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,5 +1,5 @@
-// covers: engine/native/onnx_node engine/native/onnx_ops engine/native/onnx_tensor
-// covers: engine/native/onnx_trees engine/native/onnx_trees_lists
+// covers: engine/native/onnx/onnx_node engine/native/onnx/onnx_ops engine/native/onnx/onnx_tensor
+// covers: engine/native/onnx/onnx_trees engine/native/onnx/onnx_trees_lists
 /* ONNX graphs as programs: what the reader makes of each part of a file, what it leaves to ONNX
  * Runtime, and what every damaged form is told. That operators compute as ONNX Runtime does is
  * shown in tests/oracle. */
@@ -9,7 +9,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include "engine/native/onnx_graph.h"
+#include "engine/native/onnx/onnx_graph.h"
 #include "harness/mem_fails.h"
 #include "harness/native_rig.h"
 #include "harness/onnx_rig.h"

@@ -1,5 +1,5 @@
 /* The operators that boosters end with, on values that are worked out here. */
-// covers: engine/native/op_linear engine/native/op_cast
+// covers: engine/native/ops/op_linear engine/native/ops/op_cast
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -9,7 +9,7 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "engine/native/ops.h"
+#include "engine/native/ops/ops.h"
 #include "harness/native_rig.h"
 
 /* A program of one input, steps that the test adds, and one output. */

@@ -9,7 +9,7 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "engine/native/ops.h"
+#include "engine/native/ops/ops.h"
 #include "harness/mem_fails.h"
 
 #define NONE TERN_ORIGIN_NONE

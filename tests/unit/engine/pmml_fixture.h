@@ -4,7 +4,7 @@
 
 #include <stdio.h>
 #include <string.h>
-#include "engine/native/pmml.h"
+#include "engine/native/pmml/pmml.h"
 #include "harness/native_rig.h"
 
 #define TEXT_MAX 16384

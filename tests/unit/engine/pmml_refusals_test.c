@@ -1,7 +1,8 @@
 // wrap: tern_mem_alloc tern_mem_zalloc tern_mem_realloc tern_mem_alloc_aligned
-// covers: engine/native/pmml engine/native/pmml_fields engine/native/pmml_formula
-// covers: engine/native/pmml_predicate engine/native/pmml_tree engine/native/pmml_models
-// covers: engine/native/pmml_regression engine/native/pmml_table
+// covers: engine/native/pmml/pmml engine/native/pmml/pmml_fields engine/native/pmml/pmml_formula
+// covers: engine/native/pmml/pmml_predicate engine/native/pmml/pmml_tree
+// covers: engine/native/pmml/pmml_models
+// covers: engine/native/pmml/pmml_regression engine/native/pmml/pmml_table
 /* PMML: what is said of documents that are damaged or not served, and without memory. */
 #include <setjmp.h>
 #include <stdarg.h>

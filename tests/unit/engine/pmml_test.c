@@ -1,8 +1,10 @@
-// covers: engine/native/pmml engine/native/pmml_fields engine/native/pmml_formula
-// covers: engine/native/pmml_predicate engine/native/pmml_tree engine/native/pmml_emit
-// covers: engine/native/pmml_models engine/native/pmml_regression engine/native/pmml_program
-// covers: engine/native/pmml_op_fields engine/native/pmml_op_formulas
-// covers: engine/native/pmml_op_answers engine/native/pmml_table
+// covers: engine/native/pmml/pmml engine/native/pmml/pmml_fields engine/native/pmml/pmml_formula
+// covers: engine/native/pmml/pmml_predicate engine/native/pmml/pmml_tree
+// covers: engine/native/pmml/pmml_emit
+// covers: engine/native/pmml/pmml_models engine/native/pmml/pmml_regression
+// covers: engine/native/pmml/pmml_program
+// covers: engine/native/pmml/pmml_op_fields engine/native/pmml/pmml_op_formulas
+// covers: engine/native/pmml/pmml_op_answers engine/native/pmml/pmml_table
 /* PMML: what each part of the standard means. That files of exporters predict as the models they
  * were made of is shown in tests/oracle. */
 #include <setjmp.h>
@@ -14,7 +16,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include "engine/native/explain.h"
-#include "engine/native/pmml_ops.h"
+#include "engine/native/pmml/pmml_ops.h"
 #include "pmml_fixture.h"
 
 #define ROWS_MAX   16

@@ -1,7 +1,9 @@
 // wrap: tern_mem_alloc tern_mem_zalloc tern_mem_realloc tern_mem_alloc_aligned
-// covers: engine/native/sklearn_linear engine/native/sklearn_net engine/native/sklearn_scale
-// covers: engine/native/sklearn_features engine/native/sklearn_encode engine/native/sklearn_columns
-// covers: engine/native/op_encode
+// covers: engine/native/sklearn/sklearn_linear engine/native/sklearn/sklearn_net
+// covers: engine/native/sklearn/sklearn_scale
+// covers: engine/native/sklearn/sklearn_features engine/native/sklearn/sklearn_encode
+// covers: engine/native/sklearn/sklearn_columns
+// covers: engine/native/ops/op_encode
 /* Pipelines of scikit-learn, linear models and nets: what the small ones of make_skops.py predict,
  * and what every damaged form of them is told. */
 #include "skops_fixture.h"

@@ -11,7 +11,7 @@
 #include <math.h>
 #include <stdio.h>
 #include "base/compiler.h"
-#include "engine/native/skops.h"
+#include "engine/native/sklearn/skops.h"
 #include "harness/native_memory.h"
 #include "harness/zip_write.h"
 #include "os/file.h"

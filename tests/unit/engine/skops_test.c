@@ -1,8 +1,12 @@
 // wrap: tern_mem_alloc tern_mem_zalloc tern_mem_realloc tern_mem_alloc_aligned
-// covers: engine/native/skops engine/native/skops_read engine/native/skops_schema
-// covers: engine/native/sklearn engine/native/sklearn_classes engine/native/sklearn_growth
-// covers: engine/native/sklearn_trees engine/native/sklearn_boosting engine/native/sklearn_hist
-// covers: engine/native/sklearn_isolation engine/native/sklearn_steps engine/native/op_decide
+// covers: engine/native/sklearn/skops engine/native/sklearn/skops_read
+// covers: engine/native/sklearn/skops_schema
+// covers: engine/native/sklearn/sklearn engine/native/sklearn/sklearn_classes
+// covers: engine/native/sklearn/sklearn_growth
+// covers: engine/native/sklearn/sklearn_trees engine/native/sklearn/sklearn_boosting
+// covers: engine/native/sklearn/sklearn_hist
+// covers: engine/native/sklearn/sklearn_isolation engine/native/sklearn/sklearn_steps
+// covers: engine/native/ops/op_decide
 /* Models of scikit-learn: what the small ones of make_skops.py predict, and what every damaged form
  * of them is told. That whole models predict as scikit-learn does is shown in tests/oracle. */
 #include <setjmp.h>

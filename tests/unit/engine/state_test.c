@@ -11,7 +11,7 @@
 
 #include "base/mem.h"
 #include "engine/native/format.h"
-#include "engine/native/ops.h"
+#include "engine/native/ops/ops.h"
 #include "engine/native/state.h"
 #include "harness/native_rig.h"
 #include "os/file.h"

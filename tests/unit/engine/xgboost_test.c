@@ -3,7 +3,7 @@
  * does, in UBJSON. What XGBoost itself answers for files of its own is the matter of tests/oracle.
  */
 // wrap: tern_mem_alloc tern_mem_zalloc tern_mem_realloc tern_mem_alloc_aligned
-// covers: engine/native/xgboost_objective engine/native/xgboost_trees
+// covers: engine/native/xgboost/xgboost_objective engine/native/xgboost/xgboost_trees
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -15,7 +15,7 @@
 #include <cmocka.h>
 #include <jansson.h>
 
-#include "engine/native/xgboost.h"
+#include "engine/native/xgboost/xgboost.h"
 #include "harness/native_memory.h"
 #include "harness/native_rig.h"
 
