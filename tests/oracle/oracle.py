@@ -311,10 +311,10 @@ class Batch:
         self.models.append((name, rows, expected, what))
         return name
 
-    def check(self, relative=1e-6, flips=0, show=10, of_largest=False):
+    def check(self, relative=1e-6, flips=0, show=10, of_largest=False, least=1e-30):
         """Every model is loaded and predicts as expected, rows at once and some of them alone: values to
         this relative error, and no label flips. Answers (and prints) a summary. of_largest: errors are
-        relative to the output's largest value, where sums that cancel are small."""
+        relative to the output's largest value, where sums that cancel are small; but to no less than `least`."""
         bad, seen = [], Seen()
         with Program(self.folder / "server", self.repository, self.env) as program:
             for name, rows, expected, what in self.models:
@@ -327,7 +327,7 @@ class Batch:
                     part = {key: value[places] for key, value in rows.items()} if isinstance(rows, dict) else rows[places]
                     got = program.predict(name, part, wanted)
                     for output, values in expected.items():
-                        scale = largest(values) if of_largest else 1e-30
+                        scale = max(largest(values), least) if of_largest else least
                         one = Difference(got[output] if isinstance(got, dict) else got, numpy.asarray(values)[places], scale)
                         where = f"{name} ({what}), rows {places.start} to {places.stop}"
                         seen.add(one, values, places.start == 0)
