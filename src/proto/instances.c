@@ -1,5 +1,7 @@
 #include "proto/instances.h"
 
+#include <math.h>
+#include <string.h>
 #include "base/num.h"
 #include "proto/oip_int.h"
 #include "simd/numbers.h"
@@ -26,6 +28,7 @@ struct reader {
     struct column *columns; /* one a model's input */
     size_t n_rows;
     const char *what; /* "instances" */
+    bool *has;        /* of a row by features: which it has */
 };
 
 static enum tern_code fail_row(const struct reader *r, const struct column *column, const char *why,
@@ -221,6 +224,113 @@ static enum tern_code read_value(struct reader *r, struct column *column, size_t
                                                    : read_numbers(r, column, err);
 }
 
+/* ---- a row as an object of its features ---- */
+
+/* Of a model whose file names the columns of its only input. */
+static bool has_features(const struct tern_model_info *info)
+{
+    return info->n_inputs == 1 && info->n_feature_names > 0 && info->inputs[0].shape.rank == 2 &&
+           info->inputs[0].shape.dim[1] == (int64_t)info->n_feature_names &&
+           (info->inputs[0].dtype == TERN_DTYPE_FP32 || info->inputs[0].dtype == TERN_DTYPE_FP64);
+}
+
+/* From `first` on and around: rows mostly have them in the model's order. */
+static bool find_feature(const struct tern_model_info *info, struct tern_str name, uint32_t first,
+                         uint32_t *ret)
+{
+    uint32_t n = info->n_feature_names;
+
+    for (uint32_t i = 0; i < n; i++) {
+        uint32_t at = i < n - first ? first + i : first + i - n;
+        if (tern_str_eq(info->feature_names[at], name)) {
+            *ret = at;
+            return true;
+        }
+    }
+    return false;
+}
+
+static enum tern_code fail_feature(const struct reader *r, size_t row, struct tern_str name,
+                                   const char *why, struct tern_err *err)
+{
+    return tern_fail(err, TERN_INVALID_ARGUMENT, "\"%s\", row %zu: feature '%.*s' %s", r->what, row,
+                     TERN_STR_ARG(name), why);
+}
+
+/* null is a missing value. */
+static enum tern_code read_feature(struct reader *r, void *to, struct tern_err *err)
+{
+    bool is_float = r->columns[0].spec->dtype == TERN_DTYPE_FP32;
+    double wide = (double)NAN;
+    float narrow = NAN;
+    size_t used;
+
+    if (tern_json_peek(r->json) != TERN_JSON_NULL) { /* stands at the value now */
+        struct tern_str text = tern_str_make(r->json->p, (size_t)(r->json->end - r->json->p));
+        TERN_TRY(is_float ? tern_numbers_read_float(text, &narrow, &used, err)
+                          : tern_numbers_read_double(text, &wide, &used, err));
+    }
+    if (is_float)
+        memcpy(to, &narrow, sizeof(narrow));
+    else
+        memcpy(to, &wide, sizeof(wide));
+    return tern_json_skip(r->json, err);
+}
+
+static enum tern_code begin_features(struct reader *r, size_t row, struct tern_err *err)
+{
+    struct column *column = &r->columns[0];
+    uint32_t n = r->call->info->n_feature_names;
+
+    if (column->n_rows != row)
+        return fail_row(r, column, "it is missing", err);
+    if (r->has == NULL)
+        r->has = tern_arena_alloc(r->call->arena, 1, n * sizeof(*r->has));
+    if (r->has == NULL)
+        return tern_arena_fail(r->call->arena, err, "the instances");
+    memset(r->has, 0, n * sizeof(*r->has));
+    column->nest = (struct tern_shape){.rank = 0};
+    if (column->n_rows == 0)
+        TERN_TRY(begin_column(r, column, n, err));
+    return end_row(r, column, n, err);
+}
+
+/* The first member's key has been read. */
+static enum tern_code read_features(struct reader *r, size_t row, struct tern_str key,
+                                    struct tern_err *err)
+{
+    const struct tern_model_info *info = r->call->info;
+    size_t size = tern_dtype_size(info->inputs[0].dtype);
+    uint32_t next = 0, at = 0;
+    bool more = true;
+
+    TERN_TRY(begin_features(r, row, err));
+    char *values = (char *)r->columns[0].tensor->data + row * info->n_feature_names * size;
+    while (more) {
+        if (!find_feature(info, key, next, &at))
+            return fail_feature(r, row, key, "is none of the model's", err);
+        if (r->has[at])
+            return fail_feature(r, row, key, "stands twice", err);
+        enum tern_code code = read_feature(r, values + at * size, err);
+        if (code != TERN_OK) {
+            tern_err_prefix(err, "\"%s\", row %zu, feature '%.*s'", r->what, row,
+                            TERN_STR_ARG(key));
+            return code;
+        }
+        r->has[at] = true;
+        next = at + 1 < info->n_feature_names ? at + 1 : 0;
+        TERN_TRY(tern_json_key(r->json, &more, &key, err));
+    }
+    for (uint32_t i = 0; i < info->n_feature_names; i++)
+        if (!r->has[i])
+            return fail_feature(r, row, info->feature_names[i],
+                                "is missing; null says that its value is", err);
+    r->columns[0].tensor->n_bytes += info->n_feature_names * size;
+    return TERN_OK;
+}
+
+/* ---- rows ---- */
+
 static enum tern_code read_object(struct reader *r, size_t row, struct tern_err *err)
 {
     const struct tern_model_info *info = r->call->info;
@@ -228,11 +338,13 @@ static enum tern_code read_object(struct reader *r, size_t row, struct tern_err 
     bool more = false;
 
     TERN_TRY(tern_json_object(r->json, err));
-    for (;;) {
+    for (bool is_first = true;; is_first = false) {
         TERN_TRY(tern_json_key(r->json, &more, &key, err));
         if (!more)
             return TERN_OK;
         const struct tern_tensor_spec *spec = tern_model_input(info, key);
+        if (spec == NULL && is_first && has_features(info))
+            return read_features(r, row, key, err);
         if (spec == NULL)
             return tern_fail(err, TERN_INVALID_ARGUMENT,
                              "\"%s\", row %zu: the model has no input '%.*s'", r->what, row,
@@ -441,124 +553,4 @@ enum tern_code tern_instances_decode(struct tern_call *call, struct tern_err *er
         return tern_fail(err, TERN_INVALID_ARGUMENT,
                          "Expected key \"instances\" or \"inputs\" in request body");
     return TERN_OK;
-}
-
-/* ---- writing ---- */
-
-/* Elements [at, at + n) of a flat tensor of numbers. */
-static void write_run(struct tern_buf *out, enum tern_dtype dtype, const char *data, size_t at,
-                      size_t n)
-{
-    size_t size = tern_dtype_size(dtype);
-
-    if (tern_buf_reserve(out, tern_numbers_write_bound(dtype, n)))
-        out->n += tern_numbers_write(dtype, data + at * size, n, out->p + out->n);
-}
-
-struct row_writer {
-    struct tern_buf *out;
-    const struct tern_tensor *tensor;
-    size_t *text_at; /* BYTES: where the next one begins */
-};
-
-static void write_elements(const struct row_writer *w, size_t at, size_t n)
-{
-    struct tern_str text = {NULL, 0};
-
-    if (w->tensor->dtype != TERN_DTYPE_BYTES) {
-        write_run(w->out, w->tensor->dtype, w->tensor->data, at, n);
-        return;
-    }
-    for (size_t i = 0; i < n; i++) {
-        if (i > 0)
-            tern_buf_add_char(w->out, ',');
-        (void)tern_tensor_next_bytes(w->tensor, w->text_at, &text);
-        tern_json_add_string(w->out, text);
-    }
-}
-
-/* Elements from `at` on, nested as dim says: runs of the last dimension, with the brackets that
- * open before and close behind them. */
-static void write_nested(const struct row_writer *w, size_t at, const size_t *dim, int rank)
-{
-    size_t n = 1, run = rank > 0 ? dim[rank - 1] : 1;
-
-    for (int i = 0; i < rank; i++)
-        n *= dim[i];
-    for (size_t done = 0; done < n || (n == 0 && done == 0); done += run > 0 ? run : 1) {
-        size_t inner = 1;
-        if (done > 0)
-            tern_buf_add_char(w->out, ',');
-        for (int i = rank - 1; i >= 0; i--) {
-            inner *= dim[i] > 0 ? dim[i] : 1;
-            if (done % inner == 0)
-                tern_buf_add_char(w->out, '[');
-        }
-        write_elements(w, at + done, n > 0 ? run : 0);
-        inner = 1;
-        for (int i = rank - 1; i >= 0; i--) {
-            inner *= dim[i] > 0 ? dim[i] : 1;
-            if ((done + run) % inner == 0)
-                tern_buf_add_char(w->out, ']');
-        }
-    }
-}
-
-static void write_row(struct tern_buf *out, const struct tern_tensor *tensor, size_t row,
-                      size_t *text_at)
-{
-    const struct row_writer w = {out, tensor, text_at};
-    size_t dim[TERN_RANK_MAX], n = 1;
-    int rank = tensor->shape.rank - 1;
-
-    for (int i = 0; i < rank; i++)
-        n *= dim[i] = (size_t)tensor->shape.dim[i + 1];
-    if (rank == 1 && dim[0] == 1) /* a column of single values is a list of values */
-        rank = 0;
-    write_nested(&w, row * n, dim, rank);
-}
-
-enum tern_code tern_instances_write(struct tern_buf *out, const struct tern_tensor *outputs,
-                                    uint32_t n, struct tern_err *err)
-{
-    size_t text_at[TERN_TENSORS_MAX] = {0};
-    int64_t rows = n > 0 && outputs[0].shape.rank > 0 ? outputs[0].shape.dim[0] : 0;
-
-    for (uint32_t i = 0; i < n; i++) {
-        if (outputs[i].shape.rank == 0 || outputs[i].shape.dim[0] != rows || n > TERN_TENSORS_MAX)
-            return tern_fail(err, TERN_FAILED_PRECONDITION,
-                             "output '%.*s' has not the rows that the first one has: it cannot be "
-                             "told row by row",
-                             TERN_STR_ARG(outputs[i].name));
-    }
-    tern_buf_add_char(out, '[');
-    for (int64_t row = 0; row < rows; row++) {
-        if (row > 0)
-            tern_buf_add_char(out, ',');
-        for (uint32_t i = 0; i < n; i++) {
-            if (n > 1) {
-                tern_buf_add_char(out, i == 0 ? '{' : ',');
-                tern_json_add_string(out, outputs[i].name);
-                tern_buf_add_char(out, ':');
-            }
-            write_row(out, &outputs[i], (size_t)row, &text_at[i]);
-        }
-        if (n > 1)
-            tern_buf_add_char(out, '}');
-    }
-    tern_buf_add_char(out, ']');
-    return tern_buf_check(out, "the response", err);
-}
-
-void tern_instances_write_numbers(struct tern_buf *out, const double *numbers, uint32_t row,
-                                  const size_t *dim, int rank)
-{
-    const struct tern_tensor tensor = {.dtype = TERN_DTYPE_FP64,
-                                       .data = (void *)(uintptr_t)numbers}; /* only read */
-    const struct row_writer w = {out, &tensor, NULL};
-    size_t n = 1;
-
-    for (int i = 0; i < rank; i++)
-        n *= dim[i];
-    write_nested(&w, row * n, dim, rank);
 }

@@ -1,6 +1,7 @@
 /* Rows as lists of JSON values, {"instances": [...]}: what KServe's V1, Vertex AI and their kin
  * take and give. An instance is the row of a model's only input (a number or a text, or arrays of
- * them), or an object with a member for each input. Texts may be {"b64": "..."}. */
+ * them), or an object with a member for each input, or for each feature of the only input, where
+ * the model's file names them. Texts may be {"b64": "..."}. */
 #ifndef TERN_PROTO_INSTANCES_H
 #define TERN_PROTO_INSTANCES_H
 

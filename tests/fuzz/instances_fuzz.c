@@ -20,7 +20,17 @@ static const struct tern_tensor_spec many[] = {
 static const struct tern_tensor_spec one[] = {
     {.name = {"x", 1}, .dtype = TERN_DTYPE_FP64, .shape = {3, {-1, -1, -1}}},
 };
+static const struct tern_tensor_spec row[] = {
+    {.name = {"x", 1}, .dtype = TERN_DTYPE_FP32, .shape = {2, {-1, 3}}},
+};
+static const struct tern_str features[] = {{"a", 1}, {"b", 1}, {"c", 1}};
 static const struct tern_model_info infos[] = {
+    {.name = {"m", 1},
+     .version = 1,
+     .inputs = row,
+     .n_inputs = 1,
+     .feature_names = features,
+     .n_feature_names = 3},
     {.name = {"m", 1}, .version = 1, .inputs = many, .n_inputs = TERN_COUNT_OF(many)},
     {.name = {"m", 1}, .version = 1, .inputs = one, .n_inputs = 1},
     {.name = {"m", 1}, .version = 1, .inputs = many, .n_inputs = 1},

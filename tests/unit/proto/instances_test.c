@@ -1,9 +1,10 @@
 /* Instances to inputs, outputs to predictions; the two dialects that have them. */
-// covers: proto/kserve_v1 proto/vertex
+// covers: proto/kserve_v1 proto/vertex proto/instances_write
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 #include <cmocka.h>
 
@@ -72,6 +73,55 @@ static void rows_of_the_only_input(void **state)
             fail_msg("%s: %s", bodies[i], err.text);
         assert_int_equal(fake.call.request.n_inputs, 1);
         expect(&fake.call.request.inputs[0], "x", "[2,3]", rows, sizeof(rows));
+        fake_fini(&fake);
+    }
+}
+
+static const struct tern_str ages[] = {{"age", 3}, {"income", 6}, {"floor", 5}};
+static const struct tern_model_info named_info = {
+    .name = {"m", 1}, .inputs = one, .n_inputs = 1, .feature_names = ages, .n_feature_names = 3};
+
+static void rows_by_their_features(void **state)
+{
+    static const char *const good[] = {
+        "{\"instances\":[{\"age\":1,\"income\":2,\"floor\":3},"
+        "{\"floor\":6,\"age\":4,\"income\":5}]}",
+        "{\"instances\":[{\"income\": 2.0 , \"floor\": 3,\"age\":1},[4,5,6]]}",
+        "{\"instances\":[{\"x\":[1,2,3]},{\"age\":4,\"income\":5,\"floor\":6}]}",
+    };
+    static const char *const bad[][2] = {
+        {"[{\"age\":1,\"income\":2}]", "row 0: feature 'floor' is missing; null says that"},
+        {"[{\"age\":1,\"age\":2}]", "row 0: feature 'age' stands twice"},
+        {"[{\"age\":1,\"rent\":2}]", "row 0: feature 'rent' is none of the model's"},
+        {"[{\"x\":[1,2,3]},{\"age\":\"old\"}]", "row 1, feature 'age'"},
+        {"[{\"age\":1,\"income\":2,\"floor\":[3]}]", "row 0, feature 'floor'"},
+        {"[{},{\"age\":1,\"income\":2,\"floor\":3}]", "it is missing"},
+        {"[{\"x\":[1,2]},{\"age\":1,\"income\":2,\"floor\":3}]", "do not fill its shape"},
+    };
+    const float rows[] = {1, 2, 3, 4, 5, 6};
+    struct fake_exchange fake;
+    struct tern_err err;
+    char body[200];
+
+    (void)state;
+    for (size_t i = 0; i < TERN_COUNT_OF(good); i++) {
+        if (decode(&fake, &named_info, good[i], &err) != TERN_OK)
+            fail_msg("%s: %s", good[i], err.text);
+        expect(&fake.call.request.inputs[0], "x", "[2,3]", rows, sizeof(rows));
+        fake_fini(&fake);
+    }
+    assert_int_equal(decode(&fake, &named_info,
+                            "{\"instances\":[{\"age\":1,\"income\":null,\"floor\":3}]}", &err),
+                     TERN_OK);
+    const float *row = fake.call.request.inputs[0].data;
+    assert_true(row[0] == 1 && row[1] != row[1] && row[2] == 3);
+    fake_fini(&fake);
+    for (size_t i = 0; i < TERN_COUNT_OF(bad); i++) {
+        snprintf(body, sizeof(body), "{\"instances\":%s}", bad[i][0]);
+        if (decode(&fake, &named_info, body, &err) == TERN_OK)
+            fail_msg("%s was read", body);
+        if (strstr(err.text, bad[i][1]) == NULL)
+            fail_msg("%s: %s", body, err.text);
         fake_fini(&fake);
     }
 }
@@ -314,6 +364,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(rows_of_the_only_input),
+        cmocka_unit_test(rows_by_their_features),
         cmocka_unit_test(nesting_gives_free_dimensions),
         cmocka_unit_test(texts_and_base64),
         cmocka_unit_test(objects_of_several_inputs),
