@@ -26,7 +26,7 @@ union number {
 /* One row: an array an input, and the answer. */
 struct row {
     const void **inputs;
-    char *columns; /* n_columns unions' worth; inputs point into it */
+    union number *columns; /* one a column; inputs point into it */
     char *answer;
 };
 
@@ -45,15 +45,15 @@ static int row_new(struct row *row)
 {
     size_t n_answers = model->output.n;
 
-    row->inputs = malloc(model->n_inputs * sizeof(*row->inputs));
-    row->columns = malloc(model->n_columns * sizeof(union number));
+    row->inputs = calloc(model->n_inputs, sizeof(*row->inputs));
+    row->columns = calloc(model->n_columns, sizeof(*row->columns));
     row->answer = malloc(n_answers * out_size());
     if (row->inputs == NULL || row->columns == NULL || row->answer == NULL)
         return -1;
-    char *at = row->columns;
+    union number *at = row->columns;
     for (uint32_t i = 0; i < model->n_inputs; i++) {
         row->inputs[i] = at;
-        at += model->inputs[i].n * sizeof(union number);
+        at += model->inputs[i].n;
     }
     return 0;
 }
@@ -160,13 +160,14 @@ static int read_input(const struct tern_edge_port *port, char **line, size_t num
 /* Texts of the row stay in the line. */
 static int read_row(char *line, size_t number, struct row *row)
 {
+    union number *to = row->columns;
     uint32_t column = 0;
 
     line[strcspn(line, "\r\n")] = '\0';
     for (uint32_t i = 0; i < model->n_inputs; i++) {
-        if (read_input(&model->inputs[i], &line, number, &column,
-                       (char *)(uintptr_t)row->inputs[i]) != 0)
+        if (read_input(&model->inputs[i], &line, number, &column, (char *)to) != 0)
             return -1;
+        to += model->inputs[i].n;
     }
     if (*line == '\0')
         return 0;
@@ -275,9 +276,12 @@ static int compare(const void *a, const void *b)
 /* Rows that differ from run to run, as a processor's guesses find them outside of a bench. */
 static void fill_row(struct row *row, uint64_t *random)
 {
+    union number *input = row->columns;
+
     for (uint32_t i = 0; i < model->n_inputs; i++) {
         const struct tern_edge_port *port = &model->inputs[i];
-        char *to = (char *)(uintptr_t)row->inputs[i];
+        char *to = (char *)input;
+        input += port->n;
         for (uint32_t k = 0; k < port->n; k++, to += in_size(port)) {
             union number value = {.text = "text"};
             *random = *random * 6364136223846793005u + 1442695040888963407u;
@@ -411,7 +415,7 @@ int main(int argc, char **argv)
     int is_bench = first != NULL && strcmp(first, "--bench") == 0;
     struct row row;
 
-    if (argc == 2 && strcmp(first, "--names") == 0)
+    if (argc == 2 && first != NULL && strcmp(first, "--names") == 0)
         return names();
     if (argc > 2 + is_bench || (first != NULL && first[0] == '-' && !is_bench))
         return usage(argv[0]);
