@@ -45,8 +45,8 @@ static int row_new(struct row *row)
 {
     size_t n_answers = model->output.n;
 
-    row->inputs = calloc(model->n_inputs, sizeof(*row->inputs));
-    row->columns = calloc(model->n_columns, sizeof(*row->columns));
+    row->inputs = malloc(model->n_inputs * sizeof(*row->inputs));
+    row->columns = malloc(model->n_columns * sizeof(*row->columns));
     row->answer = malloc(n_answers * out_size());
     if (row->inputs == NULL || row->columns == NULL || row->answer == NULL)
         return -1;

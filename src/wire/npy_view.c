@@ -1,5 +1,6 @@
 #include "wire/npy_view.h"
 
+#include <math.h>
 #include "base/num.h"
 #include "simd/half.h"
 
@@ -373,7 +374,7 @@ static const char *cell_of(const struct walk *walk, uint32_t column)
 
 static int64_t whole(double x)
 {
-    return x > -0x1p63 && x < 0x1p63 ? (int64_t)x : 0;
+    return fabs(x) < 9223372036854775808.0 ? (int64_t)x : 0;
 }
 
 static void load(enum tern_dtype dtype, const char *from, int64_t *integer, double *real)
