@@ -124,16 +124,16 @@ static const char two_levels[] =
                                                                                 "1") "</Node></"
                                                                                      "Node></Node>";
 
-/* The first `from` becomes `to`. */
-static inline void edit(char text[TEXT_MAX], const char *from, const char *to)
+/* The first `from` becomes `to`. text: TEXT_MAX of them, or what is behind a place in them. */
+static inline void edit(char *text, const char *from, const char *to)
 {
-    char copy[TEXT_MAX];
     char *at = strstr(text, from);
 
     if (at == NULL)
         fail_msg("'%s' is not there", from);
-    snprintf(copy, sizeof(copy), "%.*s%s%s", (int)(at - text), text, to, at + strlen(from));
-    memcpy(text, copy, sizeof(copy));
+    assert_true(strlen(text) + strlen(to) < TEXT_MAX / 2); /* the other half may stand before it */
+    memmove(at + strlen(to), at + strlen(from), strlen(at + strlen(from)) + 1);
+    memcpy(at, to, strlen(to));
 }
 
 #define MAP(attributes, cells)                                                               \
