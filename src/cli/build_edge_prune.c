@@ -4,6 +4,7 @@
 #include "cli/build_edge.h"
 #include "cli/rows.h"
 #include "core/inputs.h"
+#include "core/value.h"
 #include "engine/native/prune.h"
 #include "registry/seen.h"
 #include "registry/version.h"
@@ -47,16 +48,6 @@ enum tern_code tern_build_edge_prune(struct tern_build_edge *build, struct tern_
 
 /* ---- what it does to answers ---- */
 
-static double number_of(const struct tern_tensor *tensor, size_t i)
-{
-    if (tensor->dtype == TERN_DTYPE_FP32)
-        return (double)((const float *)tensor->data)[i];
-    if (tensor->dtype == TERN_DTYPE_FP64)
-        return ((const double *)tensor->data)[i];
-    return tensor->dtype == TERN_DTYPE_INT64 ? (double)((const int64_t *)tensor->data)[i]
-                                             : (double)((const int32_t *)tensor->data)[i];
-}
-
 /* Texts and labels differ, or not. */
 static void compare(struct tern_edge_pruning *pruning, const struct tern_tensor *was,
                     const struct tern_tensor *is)
@@ -72,7 +63,7 @@ static void compare(struct tern_edge_pruning *pruning, const struct tern_tensor 
     }
     pruning->n_numbers += n;
     for (size_t i = 0; !is_same && i < n; i++) {
-        double a = number_of(was, i), b = number_of(is, i);
+        double a = tern_value_get(was, i), b = tern_value_get(is, i);
         double off = isnan(a) || isnan(b) ? (isnan(a) == isnan(b) ? 0 : HUGE_VAL) : fabs(a - b);
         pruning->sum += off;
         pruning->largest = fmax(pruning->largest, off);

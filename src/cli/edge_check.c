@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include "base/num.h"
 #include "cli/edge_tools.h"
+#include "core/value.h"
 #include "os/outfile.h"
 #include "simd/numbers.h"
 
@@ -30,16 +31,6 @@ static bool read_number(struct tern_str text, bool is_float, double *ret)
         return false;
     *ret = (double)f;
     return true;
-}
-
-static double number_of(const struct tern_tensor *tensor, size_t i)
-{
-    if (tensor->dtype == TERN_DTYPE_FP32)
-        return (double)((const float *)tensor->data)[i];
-    if (tensor->dtype == TERN_DTYPE_FP64)
-        return ((const double *)tensor->data)[i];
-    return tensor->dtype == TERN_DTYPE_INT64 ? (double)((const int64_t *)tensor->data)[i]
-                                             : (double)((const int32_t *)tensor->data)[i];
 }
 
 static void compare(double mine, double theirs, double typical, struct tern_edge_found *found)
@@ -75,7 +66,7 @@ static enum tern_code find_typical(const struct tern_edge_check *check, double *
         return tern_arena_fail(check->arena, err, "answers");
     for (uint32_t i = 0; i < check->rows->n; i++) {
         for (uint32_t c = 0; check->emitted->output.dtype != TERN_DTYPE_BYTES && c < k; c++) {
-            double size = fabs(number_of(&check->rows->answers[i], c));
+            double size = fabs(tern_value_get(&check->rows->answers[i], c));
             if (isfinite(size))
                 sizes[n++] = size;
         }
@@ -119,7 +110,7 @@ static enum tern_code compare_numbers(const struct tern_tensor *mine, uint32_t k
             !read_number(word, mine->dtype == TERN_DTYPE_FP32, &theirs))
             return tern_fail(err, TERN_INTERNAL, "the built model printed no number: '%.*s'",
                              TERN_STR_ARG(word));
-        compare(number_of(mine, i), theirs, typical, found);
+        compare(tern_value_get(mine, i), theirs, typical, found);
     }
     return TERN_OK;
 }

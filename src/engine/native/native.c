@@ -12,8 +12,6 @@
 /* What reading a file of this size leaves behind is worth to be given back. */
 #define TRIM_FROM (1u << 20)
 
-#define HEAD_BYTES 64
-
 static enum tern_code available(struct tern_err *err)
 {
     (void)err;
@@ -129,19 +127,18 @@ static enum tern_code read_program(const struct tern_engine_load *spec, struct t
     return tern_program_finish(program, err);
 }
 
-/* Before the file is read: who declines it should not have cost its memory. */
+/* By its name, before the file is opened: who declines it should not have cost its memory. */
 static enum tern_code check_size(const char *path, struct tern_err *err)
 {
     struct tern_file_info info = {0};
-    char head[HEAD_BYTES];
-    size_t n = 0;
     int score;
-
-    TERN_TRY(tern_file_stat(path, &info, err));
-    TERN_TRY(tern_file_head(path, head, sizeof(head), &n, err));
     const struct tern_native_format *format =
-        find_format(tern_file_base_name(path), tern_str_make(head, n), &score);
-    if (format == NULL || format->file_max == 0 || info.size <= format->file_max)
+        find_format(tern_file_base_name(path), tern_str_make(NULL, 0), &score);
+
+    if (format == NULL || format->file_max == 0)
+        return TERN_OK;
+    TERN_TRY(tern_file_stat(path, &info, err));
+    if (info.size <= format->file_max)
         return TERN_OK;
     return tern_fail(err, TERN_UNIMPLEMENTED, "it has %llu MiB, up to %zu MiB are run natively",
                      (unsigned long long)(info.size >> 20), format->file_max >> 20);

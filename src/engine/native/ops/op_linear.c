@@ -4,35 +4,23 @@
 #include "engine/native/state.h"
 
 /* Feature by feature, so that each output's sum goes over them in their order. */
-static void multiply_float(const struct tern_linear *l, const float *x, float *y)
-{
-    const float *weights = l->weights, *bias = l->bias;
-    size_t k = l->n_outputs;
-
-    for (size_t j = 0; j < k; j++)
-        y[j] = bias == NULL ? 0 : bias[j];
-    for (size_t i = 0; i < l->n_features; i++) {
-        if (l->skip_missing && isnan(x[i]))
-            continue;
-        for (size_t j = 0; j < k; j++)
-            y[j] += x[i] * weights[i * k + j];
+#define MULTIPLY(type)                                                                 \
+    static void multiply_##type(const struct tern_linear *l, const type x[], type y[]) \
+    {                                                                                  \
+        const type *weights = l->weights, *bias = l->bias;                             \
+        size_t k = l->n_outputs;                                                       \
+        for (size_t j = 0; j < k; j++)                                                 \
+            y[j] = bias == NULL ? 0 : bias[j];                                         \
+        for (size_t i = 0; i < l->n_features; i++) {                                   \
+            if (l->skip_missing && isnan(x[i]))                                        \
+                continue;                                                              \
+            for (size_t j = 0; j < k; j++)                                             \
+                y[j] += x[i] * weights[i * k + j];                                     \
+        }                                                                              \
     }
-}
 
-static void multiply_double(const struct tern_linear *l, const double *x, double *y)
-{
-    const double *weights = l->weights, *bias = l->bias;
-    size_t k = l->n_outputs;
-
-    for (size_t j = 0; j < k; j++)
-        y[j] = bias == NULL ? 0 : bias[j];
-    for (size_t i = 0; i < l->n_features; i++) {
-        if (l->skip_missing && isnan(x[i]))
-            continue;
-        for (size_t j = 0; j < k; j++)
-            y[j] += x[i] * weights[i * k + j];
-    }
-}
+MULTIPLY(float)
+MULTIPLY(double)
 
 static enum tern_code run_linear(const struct tern_step *step, struct tern_program_run *run,
                                  struct tern_err *err)

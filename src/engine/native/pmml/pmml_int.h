@@ -303,9 +303,10 @@ double tern_pmml_folded(const struct tern_pmml_number *number);
 enum tern_code tern_pmml_find_classes(struct tern_pmml *p, struct tern_err *err);
 /* The model that p->event begins. */
 enum tern_code tern_pmml_read_model(struct tern_pmml *p, struct tern_err *err);
-/* What stands in each kind of model; *ret_is_common is false where the element is none of that. */
-enum tern_code tern_pmml_read_common(struct tern_pmml *p, const struct tern_pmml_context *context,
-                                     bool *ret_is_common, struct tern_err *err);
+/* The next child of a model that its kind knows; *ret_more is false at the model's end. What models
+ * of every kind have (MiningSchema, Output, Targets, ...) is read on the way. */
+enum tern_code tern_pmml_part(struct tern_pmml *p, const struct tern_pmml_context *context,
+                              bool *ret_more, struct tern_err *err);
 /* The target and its classes are known. */
 enum tern_code tern_pmml_begin_forest(struct tern_pmml *p, enum tern_forest_combine combine,
                                       struct tern_err *err);

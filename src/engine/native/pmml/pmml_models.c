@@ -92,8 +92,8 @@ static enum tern_code read_targets(struct tern_pmml *p, const struct tern_pmml_c
     }
 }
 
-enum tern_code tern_pmml_read_common(struct tern_pmml *p, const struct tern_pmml_context *context,
-                                     bool *ret_is_common, struct tern_err *err)
+static enum tern_code read_common(struct tern_pmml *p, const struct tern_pmml_context *context,
+                                  bool *ret_is_common, struct tern_err *err)
 {
     static const char *const passed[] = {"ModelStats", "ModelExplanation", "ModelVerification"};
 
@@ -111,6 +111,20 @@ enum tern_code tern_pmml_read_common(struct tern_pmml *p, const struct tern_pmml
         if (tern_pmml_is(p, passed[i]))
             return tern_pmml_skip(p, err);
     *ret_is_common = false;
+    return TERN_OK;
+}
+
+enum tern_code tern_pmml_part(struct tern_pmml *p, const struct tern_pmml_context *context,
+                              bool *ret_more, struct tern_err *err)
+{
+    bool is_common = true;
+
+    while (is_common) {
+        TERN_TRY(tern_pmml_child(p, ret_more, err));
+        if (!*ret_more)
+            return TERN_OK;
+        TERN_TRY(read_common(p, context, &is_common, err));
+    }
     return TERN_OK;
 }
 
@@ -338,17 +352,14 @@ static enum tern_code read_members(struct tern_pmml *p, const struct tern_pmml_c
 static enum tern_code read_sum(struct tern_pmml *p, const struct tern_pmml_context *context,
                                struct tern_err *err)
 {
-    bool more = true, is_common = false, has_segments = false;
+    bool more = true, has_segments = false;
     enum method method;
     double total;
 
     for (;;) {
-        TERN_TRY(tern_pmml_child(p, &more, err));
+        TERN_TRY(tern_pmml_part(p, context, &more, err));
         if (!more)
             break;
-        TERN_TRY(tern_pmml_read_common(p, context, &is_common, err));
-        if (is_common)
-            continue;
         if (!tern_pmml_is(p, "Segmentation") || has_segments)
             return tern_pmml_refuse(p, "a MiningModel is one Segmentation", err);
         has_segments = true;
@@ -449,15 +460,12 @@ static enum tern_code read_segmentation(struct tern_pmml *p,
 static enum tern_code read_mining(struct tern_pmml *p, const struct tern_pmml_context *context,
                                   struct tern_err *err)
 {
-    bool more = true, is_common = false;
+    bool more = true;
 
     for (;;) {
-        TERN_TRY(tern_pmml_child(p, &more, err));
+        TERN_TRY(tern_pmml_part(p, context, &more, err));
         if (!more)
             break;
-        TERN_TRY(tern_pmml_read_common(p, context, &is_common, err));
-        if (is_common)
-            continue;
         if (!tern_pmml_is(p, "Segmentation") || p->is_segmented)
             return tern_pmml_refuse(p, "a MiningModel is one Segmentation", err);
         TERN_TRY(read_segmentation(p, context, err));

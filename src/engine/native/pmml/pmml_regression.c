@@ -273,19 +273,16 @@ enum tern_code tern_pmml_read_regression(struct tern_pmml *p,
 {
     static const char *const methods[] = {"none", "simplemax", "softmax", "logit", "exp", NULL};
     uint32_t method;
-    bool more = true, is_common = false;
+    bool more = true;
 
     TERN_TRY(tern_pmml_choice(p, "normalizationMethod", methods, METHOD_NONE, &method, err));
     p->has_regression = true;
     p->regression.link = TERN_LINK_IDENTITY;
     p->regression.norm = TERN_PMML_NORM_NONE;
     for (;;) {
-        TERN_TRY(tern_pmml_child(p, &more, err));
+        TERN_TRY(tern_pmml_part(p, context, &more, err));
         if (!more)
             break;
-        TERN_TRY(tern_pmml_read_common(p, context, &is_common, err));
-        if (is_common)
-            continue;
         if (!tern_pmml_is(p, "RegressionTable"))
             return tern_pmml_refuse(p, "a RegressionModel is made of RegressionTable", err);
         TERN_TRY(read_table(p, err));

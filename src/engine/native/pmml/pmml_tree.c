@@ -242,16 +242,13 @@ enum tern_code tern_pmml_read_tree(struct tern_pmml *p, const struct tern_pmml_c
                                    struct tern_err *err)
 {
     struct reading r = {.open = TERN_PMML_NONE};
-    bool more = true, has_nodes = false, is_common = false;
+    bool more = true, has_nodes = false;
 
     TERN_TRY(read_strategy(p, &r.strategy, err));
     for (;;) {
-        TERN_TRY(tern_pmml_child(p, &more, err));
+        TERN_TRY(tern_pmml_part(p, context, &more, err));
         if (!more)
             break;
-        TERN_TRY(tern_pmml_read_common(p, context, &is_common, err));
-        if (is_common)
-            continue;
         if (!tern_pmml_is(p, "Node"))
             return tern_pmml_refuse(p, "a TreeModel is one Node", err);
         if (has_nodes)
