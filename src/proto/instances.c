@@ -2,12 +2,14 @@
 
 #include <math.h>
 #include <string.h>
+#include "base/hash.h"
 #include "base/num.h"
 #include "proto/oip_int.h"
 #include "simd/numbers.h"
 #include "wire/base64.h"
 
-#define ALIGN 64
+#define ALIGN      64
+#define NO_FEATURE UINT32_MAX
 
 /* ---- reading ---- */
 
@@ -28,7 +30,10 @@ struct reader {
     struct column *columns; /* one a model's input */
     size_t n_rows;
     const char *what; /* "instances" */
-    bool *has;        /* of a row by features: which it has */
+    /* Of rows by features: which ones the row has; where each name is, by its hash. */
+    bool *has;
+    uint32_t *places;
+    size_t n_places; /* a power of two */
 };
 
 static enum tern_code fail_row(const struct reader *r, const struct column *column, const char *why,
@@ -234,20 +239,47 @@ static bool has_features(const struct tern_model_info *info)
            (info->inputs[0].dtype == TERN_DTYPE_FP32 || info->inputs[0].dtype == TERN_DTYPE_FP64);
 }
 
-/* From `first` on and around: rows mostly have them in the model's order. */
-static bool find_feature(const struct tern_model_info *info, struct tern_str name, uint32_t first,
-                         uint32_t *ret)
+static size_t place_of(const struct reader *r, struct tern_str name)
 {
-    uint32_t n = info->n_feature_names;
+    return (size_t)tern_hash_bytes(name, 0) & (r->n_places - 1);
+}
 
-    for (uint32_t i = 0; i < n; i++) {
-        uint32_t at = i < n - first ? first + i : first + i - n;
-        if (tern_str_eq(info->feature_names[at], name)) {
-            *ret = at;
-            return true;
-        }
+/* Half of the places stay free, so that a search ends soon. */
+static enum tern_code index_features(struct reader *r, struct tern_err *err)
+{
+    const struct tern_model_info *info = r->call->info;
+
+    for (r->n_places = 2; r->n_places < 2 * (size_t)info->n_feature_names;)
+        r->n_places *= 2;
+    r->places = tern_arena_alloc(r->call->arena, 4, r->n_places * sizeof(*r->places));
+    if (r->places == NULL)
+        return tern_arena_fail(r->call->arena, err, "the instances");
+    memset(r->places, 0xff, r->n_places * sizeof(*r->places));
+    for (uint32_t i = 0; i < info->n_feature_names; i++) {
+        size_t at = place_of(r, info->feature_names[i]);
+        while (r->places[at] != NO_FEATURE)
+            at = (at + 1) & (r->n_places - 1);
+        r->places[at] = i;
     }
-    return false;
+    return TERN_OK;
+}
+
+/* Mostly it is the one that comes next in the model's order. NO_FEATURE: there is none. */
+static enum tern_code find_feature(struct reader *r, struct tern_str name, uint32_t next,
+                                   uint32_t *ret, struct tern_err *err)
+{
+    const struct tern_str *names = r->call->info->feature_names;
+
+    *ret = next;
+    if (tern_str_eq(names[next], name))
+        return TERN_OK;
+    if (r->places == NULL)
+        TERN_TRY(index_features(r, err));
+    for (size_t at = place_of(r, name);; at = (at + 1) & (r->n_places - 1)) {
+        *ret = r->places[at];
+        if (*ret == NO_FEATURE || tern_str_eq(names[*ret], name))
+            return TERN_OK;
+    }
 }
 
 static enum tern_code fail_feature(const struct reader *r, size_t row, struct tern_str name,
@@ -307,7 +339,8 @@ static enum tern_code read_features(struct reader *r, size_t row, struct tern_st
     TERN_TRY(begin_features(r, row, err));
     char *values = (char *)r->columns[0].tensor->data + row * info->n_feature_names * size;
     while (more) {
-        if (!find_feature(info, key, next, &at))
+        TERN_TRY(find_feature(r, key, next, &at, err));
+        if (at == NO_FEATURE)
             return fail_feature(r, row, key, "is none of the model's", err);
         if (r->has[at])
             return fail_feature(r, row, key, "stands twice", err);
